@@ -1,0 +1,1 @@
+"""Objectives (task, KD, NTKD) and the one training loop."""

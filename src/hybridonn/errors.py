@@ -1,0 +1,25 @@
+"""The one kind of error that a user sees: a sentence, never a traceback."""
+
+
+class HybridonnError(Exception):
+    """Something that the user can mend: the message says what, where and how.
+
+    The command line prints the message alone and exits with status 1; with
+    ``--debug`` it shows the traceback as well.
+    """
+
+
+class SpecError(HybridonnError):
+    """The spec holds a key or a value that it cannot hold."""
+
+
+class DataError(HybridonnError):
+    """A data set is missing, damaged or does not fit the spec."""
+
+
+class TrainingError(HybridonnError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class ArtefactError(HybridonnError):
+    """A file of a run folder cannot be read or written."""

@@ -1,0 +1,1 @@
+"""Frontends, backends, students and teachers."""

@@ -1,0 +1,1 @@
+"""The physics: layout, and later materials, propagation and fabrication."""

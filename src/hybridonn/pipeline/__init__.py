@@ -1,0 +1,1 @@
+"""The stages in order, the run folder, resuming and the run record."""

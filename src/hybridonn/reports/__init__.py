@@ -1,0 +1,1 @@
+"""Figures, tables and the HTML report: they read artefacts, they never compute them."""

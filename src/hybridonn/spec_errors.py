@@ -1,0 +1,92 @@
+"""Says in one sentence a line what is wrong with a spec, and how to mend it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, root: type[BaseModel], where: str) -> str:
+    """A line for each fault: the key, what was found, what is allowed, the nearest key.
+
+    Args:
+        error: What pydantic found.
+        root: The model that was validated: the source of the known keys.
+        where: The file that the tree came from.
+    """
+    faults = [_explain_one(dict(fault), root) for fault in _merge_unions(error)]
+    head = f"{where}: " if len(faults) == 1 else f"{where} has {len(faults)} faults:\n  "
+    return head + "\n  ".join(faults)
+
+
+def _merge_unions(error: ValidationError) -> list[Any]:
+    # A value that fits no member of a union is reported once a member: keep the first.
+    faults: dict[tuple[Any, ...], Any] = {}
+    for fault in error.errors():
+        key = tuple(part for part in fault["loc"] if not _is_union_tag(part))
+        faults.setdefault(key, {**fault, "loc": key})
+    return list(faults.values())
+
+
+def _is_union_tag(part: Any) -> bool:
+    return isinstance(part, str) and (
+        "[" in part or part in {"str", "int", "float", "path", "constrained-int"}
+    )
+
+
+def _explain_one(fault: dict[str, Any], root: type[BaseModel]) -> str:
+    key = ".".join(map(str, fault["loc"])) or "the spec"
+    if fault["type"] == "extra_forbidden":
+        return _explain_unknown_key(fault, root, key)
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{key}: {message}"
+    message = message[0].lower() + message[1:].replace("Input", "it").replace(" it ", " ")
+    message = message.replace("input should be", "allowed is").replace("it should be", "allowed is")
+    return f"{key} is {_show(fault['input'])}: {message}"
+
+
+def _explain_unknown_key(fault: dict[str, Any], root: type[BaseModel], key: str) -> str:
+    *parents, last = fault["loc"]
+    known = list(_section(root, parents).model_fields)
+    nearest = get_close_matches(str(last), known, n=1, cutoff=0.5)
+    path = ".".join([*map(str, parents), nearest[0]]) if nearest else None
+    cure = f"did you mean {path}?" if path else _other_home(root, str(last))
+    return (
+        f"{key}: unknown key (its value is {_show(fault['input'])}); {cure} "
+        f"Known here: {', '.join(known)}"
+    )
+
+
+def _other_home(root: type[BaseModel], last: str) -> str:
+    paths = list(_paths(root))
+    by_leaf = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
+    nearest = get_close_matches(last, list(by_leaf), n=1, cutoff=0.6)
+    return f"the nearest known key is {by_leaf[nearest[0]]}." if nearest else "no known key is near."
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> Any:
+    for name in model.model_fields:
+        yield prefix + name
+        child = _child(model, name)
+        if child is not None:
+            yield from _paths(child, f"{prefix}{name}.")
+
+
+def _section(model: type[BaseModel], parents: list[Any]) -> type[BaseModel]:
+    for name in parents:
+        model = _child(model, str(name)) or model
+    return model
+
+
+def _child(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Grids of runs: comparisons of methods, tuning, sweeps."""

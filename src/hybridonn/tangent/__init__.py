@@ -1,0 +1,1 @@
+"""Neural tangent kernels, empirical and of infinite width, and their alignment."""
