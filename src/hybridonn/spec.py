@@ -108,6 +108,7 @@ class Teacher(Section):
 
     name: str = "lenet"  # built in, or `package.module:callable`
     arguments: dict[str, Any] = {}
+    seed: Seed = 0  # its own, so that students of any seed learn from one teacher
     training: Training = Training(epochs=12, learning_rate=3e-3)
 
 
@@ -131,11 +132,14 @@ class Distillation(Section):
 
 
 class Tuned(Section):
-    """What one method changes of the training, tuned for it alone."""
+    """What one method changes of training and distillation, tuned for it alone."""
 
     epochs: Count | None = None
     learning_rate: Positive | None = None
     weight_decay: NotNegative | None = None
+    temperature: Positive | None = None
+    kd_weight: NotNegative | None = None
+    ntk_weight: NotNegative | None = None
 
 
 class Tuning(Section):
@@ -161,11 +165,18 @@ class Spec(Section):
     tuned: Tuning = Tuning()
 
     def for_method(self, method: Method) -> Spec:
-        """The same design trained by another method, with that method's tuned training."""
-        changes = getattr(self.tuned, method).model_dump(exclude_none=True)
-        distillation = self.distillation.model_copy(update={"method": method})
-        training = self.training.model_copy(update=changes)
-        return self.model_copy(update={"distillation": distillation, "training": training})
+        """The same design trained by another method, with what was tuned for that method."""
+        tuned = getattr(self.tuned, method).model_dump(exclude_none=True)
+        training = {key: tuned[key] for key in tuned if key in Training.model_fields}
+        distillation = {key: tuned[key] for key in tuned if key in Distillation.model_fields}
+        return self.model_copy(
+            update={
+                "distillation": self.distillation.model_copy(
+                    update={"method": method} | distillation
+                ),
+                "training": self.training.model_copy(update=training),
+            }
+        )
 
     def with_seed(self, seed: int) -> Spec:
         """The same design from another seed of weights and data order."""
@@ -221,7 +232,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
-        raise SpecError(f"{path} holds {type(tree).__name__}; a spec is a mapping of keys to values")
+        raise SpecError(
+            f"{path} holds {type(tree).__name__}; a spec is a mapping of keys to values"
+        )
     return tree
 
 

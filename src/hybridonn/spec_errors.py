@@ -64,7 +64,9 @@ def _other_home(root: type[BaseModel], last: str) -> str:
     paths = list(_paths(root))
     by_leaf = {path.rsplit(".", 1)[-1]: path for path in reversed(paths)}
     nearest = get_close_matches(last, list(by_leaf), n=1, cutoff=0.6)
-    return f"the nearest known key is {by_leaf[nearest[0]]}." if nearest else "no known key is near."
+    return (
+        f"the nearest known key is {by_leaf[nearest[0]]}." if nearest else "no known key is near."
+    )
 
 
 def _paths(model: type[BaseModel], prefix: str = "") -> Any:

@@ -1,0 +1,275 @@
+"""The commands: parse, call the pipeline, print; nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    help="From a physical size to a deployed hybrid optical neural network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpecFile = Annotated[
+    Optional[Path],  # noqa: UP045  typer reads the annotation
+    typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
+]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="The run folder [default: runs/NAME].", show_default=False),
+]
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
+]
+DataRoot = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--data-root",
+        envvar="HYBRIDONN_DATA",
+        help="Where data sets lie, or are downloaded to.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    os.environ["HYBRIDONN_DEBUG"] = "1" if debug else ""
+
+
+@app.command()
+def run(
+    spec: SpecFile = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Lay out, teach, distil, report: the whole job, resumed where it was interrupted."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / stated.name
+    _calm_threads()
+    from hybridonn.pipeline.run import run as run_pipeline
+
+    with _bars() as progress:
+        results = run_pipeline(stated, folder, data_root, progress)
+    _print_table(stated.name, results)
+    typer.echo(folder / "report.html")
+
+
+@app.command()
+def compare(
+    spec: SpecFile = None,
+    methods: Annotated[
+        str, typer.Option(help="Methods to compare, separated by commas.")
+    ] = "none,kd,ntkd",
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1, the same for each method.")] = 5,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Train one design by several methods on the same seeds; print the paired differences."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.methods import parse_methods
+
+    stated = read_spec(spec, tuple(settings or ()))
+    names = parse_methods(methods)
+    folder = out or Path("runs") / f"{stated.name}-compare"
+    _calm_threads()
+    from hybridonn.studies.compare import compare as compare_methods
+
+    with _bars() as progress:
+        comparison = compare_methods(stated, names, seeds, folder, data_root, progress)
+    _print_comparison(comparison)
+    typer.echo(folder / "comparison.png")
+
+
+@app.command()
+def tune(
+    spec: SpecFile = None,
+    methods: Annotated[
+        str, typer.Option(help="Methods to tune, separated by commas.")
+    ] = "none,kd,ntkd",
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds that each setting is tried on.")] = 2,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Find each method's own training by its validation score; print it as a spec's `tuned`."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.methods import parse_grid, parse_methods
+
+    stated = read_spec(spec, tuple(settings or ()))
+    names = parse_methods(methods)
+    values = parse_grid(grid or ["learning_rate=0.002,0.004,0.008", "epochs=20,40"])
+    folder = out or Path("runs") / f"{stated.name}-tune"
+    _calm_threads()
+    from hybridonn.studies.tune import tune as tune_methods
+
+    with _bars() as progress:
+        best = tune_methods(stated, names, values, seeds, folder, data_root, progress)
+    typer.echo(best.rstrip())
+    typer.echo(folder / "tuning.csv")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+) -> None:
+    """Write the report of a finished run again."""
+    from hybridonn.reports import write_report
+
+    typer.echo(write_report(folder))
+
+
+@app.command()
+def spec(
+    file: SpecFile = None,
+    settings: Settings = None,
+) -> None:
+    """Print a spec with every default spelled out: a start for one of your own."""
+    from hybridonn.spec import dump_spec, read_spec
+
+    typer.echo(dump_spec(read_spec(file, tuple(settings or ()))).rstrip())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from hybridonn import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run a command; a fault that the user can mend is one sentence and exit status 1."""
+    from hybridonn.errors import HybridonnError
+
+    try:
+        app()
+    except HybridonnError as error:
+        _give_up(f"error: {error}", 1)
+    except KeyboardInterrupt:
+        _give_up("stopped; run the same command again to go on where it was", 130)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _give_up(f"error: {error.strerror or error}{where}; earlier results are untouched", 1)
+
+
+def _give_up(sentence: str, status: int) -> None:
+    if os.environ.get("HYBRIDONN_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    typer.echo(sentence, err=True)
+    sys.exit(status)
+
+
+def _calm_threads() -> None:
+    # OpenMP threads that spin while they wait slow every neighbour on few cores:
+    # this must be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+class _Bars:
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+
+    @contextmanager
+    def bar(self, label: str, total: float, done: float = 0) -> Iterator[Callable[..., None]]:
+        task = self._bars.add_task(label, total=total, completed=done, note="")
+        yield lambda steps=1, note="": self._bars.update(task, advance=steps, note=note)
+
+    def say(self, line: str) -> None:
+        self._bars.console.print(line, style="dim", highlight=False)
+
+
+@contextmanager
+def _bars() -> Iterator[_Bars]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        Left(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield _Bars(bars)
+
+
+def _print_table(title: str, results: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold")
+    table.add_column("number")
+    table.add_column("value", justify="right")
+    for stage, numbers in results.items():
+        table.add_section()
+        for key, value in _flatten(numbers, f"{stage}."):
+            table.add_row(key, _show(key, value))
+    Console().print(table)
+
+
+def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in numbers.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _show(key: str, value: Any) -> str:
+    if key.endswith("accuracy") and value is not None:
+        return f"{100 * value:.2f} %"
+    if key.endswith("seconds"):
+        return f"{value:.1f} s"
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def _print_comparison(comparison: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    seeds = len(comparison["seeds"])
+    table = Table(
+        title=f"{comparison['design']}: {comparison['metric']} in %, {seeds} paired seeds"
+    )
+    for column in ("method", "mean", "standard deviation", "minimum", "maximum"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for method in comparison["methods"].values():
+        values = method["values"]
+        numbers = (method["mean"], method["standard_deviation"], min(values), max(values))
+        table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
+    Console().print(table)
+    for line in comparison["sentences"]:
+        typer.echo(line)

@@ -1,0 +1,247 @@
+"""The one training loop: every network, method and task goes through it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn import spec
+from hybridonn.data.batches import augment, to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from hybridonn.distillation.objective import Batch, Objective
+from hybridonn.errors import TrainingError
+from hybridonn.networks.seeding import generator_of, seeded
+from hybridonn.progress import Progress, Silent
+
+Watch = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is trained on, and how.
+
+    Attributes:
+        objective: What is minimised.
+        train: Images to learn from.
+        validation: Images that choose the epoch.
+        settings: Epochs, learning rate and the like.
+        seed: Of data order, augmentation and dropout.
+        label: What the progress bar says.
+        watch: Further numbers of each epoch, measured on the network in inference mode.
+    """
+
+    objective: Objective
+    train: ImageSet
+    validation: ImageSet
+    settings: spec.Training
+    seed: int
+    label: str
+    watch: Watch = lambda network: {}
+
+
+def train(
+    network: nn.Module, lesson: Lesson, checkpoint: Path, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Train a network, from its last checkpoint if there is one, and leave it at its best epoch.
+
+    AdamW (Loshchilov and Hutter 2019) on a one-cycle schedule (Smith and Topin
+    2018). Killed and called again with the same arguments, it ends with the
+    same weights on a CPU as without the interruption. The best epoch is the
+    one with the highest validation score, of equals the lowest validation loss.
+
+    Args:
+        network: Trained in place.
+        lesson: What it is trained on, and how.
+        checkpoint: The file that holds the state after each epoch.
+        progress: Shows how far it is.
+
+    Returns:
+        The history, a row an epoch.
+
+    Raises:
+        TrainingError: The loss is not finite; the last good checkpoint is kept.
+    """
+    settings = lesson.settings
+    device = choose_device(settings.device)
+    network.to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    state = load_checkpoint(checkpoint, network, optimizer)
+    steps = _steps_an_epoch(lesson)
+    bar = (progress or Silent()).bar(lesson.label, settings.epochs * steps, state.epoch * steps)
+    with bar as advance:
+        while state.epoch < settings.epochs and not _is_out_of_patience(state, settings):
+            _train_epoch(network, optimizer, lesson, state, advance, device)
+            save_checkpoint(checkpoint, network, optimizer, state)
+    network.load_state_dict(state.best)
+    network.eval()
+    return state.history
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    lesson: Lesson,
+    state: TrainingState,
+    advance: Callable[..., None],
+    device: torch.device,
+) -> None:
+    started = time.perf_counter()
+    settings = lesson.settings
+    steps = _steps_an_epoch(lesson)
+    sums: dict[str, float] = {}
+    network.train()
+    with seeded("epoch", lesson.seed, state.epoch):
+        for k, batch in enumerate(draw_batches(lesson, state.epoch, device)):
+            step = state.epoch * steps + k
+            rate = one_cycle(step, settings.epochs * steps, settings.learning_rate)
+            terms = _step(network, optimizer, lesson, batch, rate, step)
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value / steps
+            advance(1, f"loss {terms['loss']:.3f}")
+    network.eval()
+    row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
+    row |= validate(network, lesson) | lesson.watch(network)
+    row["seconds"] = round(time.perf_counter() - started, 3)
+    state.epoch += 1
+    state.history.append(row)
+    if _is_best(row, state, lesson.objective.task.metric):
+        state.best_epoch = state.epoch
+        state.best = {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    lesson: Lesson,
+    batch: Batch,
+    rate: float,
+    step: int,
+) -> dict[str, float]:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with mixed_precision(lesson.settings.precision, batch.scene.device):
+        terms = lesson.objective(network, batch)
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    if not math.isfinite(values["loss"]):
+        found = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        raise TrainingError(
+            f"{lesson.label}: the loss is not finite at step {step + 1} ({found}); "
+            "the checkpoint of the last complete epoch is kept. "
+            f"Lower the learning rate (now {lesson.settings.learning_rate:g}) and run again"
+        )
+    optimizer.zero_grad(set_to_none=True)
+    terms["loss"].backward()
+    optimizer.step()
+    return values
+
+
+def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of an epoch: an order that depends on seed and epoch alone.
+
+    The last batch is left out when it is smaller than half of the others, so
+    that no step is taken on a handful of images.
+    """
+    size = lesson.settings.batch_size
+    generator = generator_of("order", lesson.seed, epoch)
+    order = torch.randperm(len(lesson.train), generator=generator)
+    changes = lesson.settings.augmentation
+    for k in range(_steps_an_epoch(lesson)):
+        indices = order[k * size : (k + 1) * size]
+        scene = augment(to_scene(lesson.train.images[indices]), changes, generator)
+        yield Batch(
+            scene.to(device, memory_format=torch.channels_last),
+            lesson.train.labels[indices].to(device),
+            indices.to(device),
+        )
+
+
+@torch.no_grad()
+def validate(network: nn.Module, lesson: Lesson) -> dict[str, float]:
+    """Loss and score on the validation images, the network in inference mode."""
+    task = lesson.objective.task
+    logits = predict(network, lesson.validation.images)
+    loss = float(task.loss(logits, lesson.validation.labels))
+    score = float(task.score(logits, lesson.validation.labels).mean())
+    return {"validation_loss": loss, f"validation_{task.metric}": score}
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
+    """Logits of images, in inference mode, on the device of the network.
+
+    Args:
+        network: From (B, C, H, W) to logits.
+        images: (N, C, H, W) uint8.
+        batch_size: Images at a time.
+
+    Returns:
+        (N, ...) float32 on the CPU.
+    """
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    parts = [
+        network(to_scene(part).to(device, memory_format=torch.channels_last)).float().cpu()
+        for part in images.split(batch_size)
+    ]
+    network.train(was_training)
+    return torch.cat(parts)
+
+
+def one_cycle(step: int, steps: int, peak: float) -> float:
+    """The learning rate of a step: up along a cosine for 30 % of the steps, then down.
+
+    Smith and Topin 2018, with the shape and the ends (peak / 25, peak / 250,000)
+    that torch's OneCycleLR has; as a function of the step it needs no state.
+    """
+    start, end = peak / 25, peak / 250_000
+    turn = 0.3 * steps
+    if step < turn:
+        return peak + (start - peak) * (1 + math.cos(math.pi * step / turn)) / 2
+    return end + (peak - end) * (1 + math.cos(math.pi * (step - turn) / (steps - turn))) / 2
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that a spec asks for; ``auto`` is CUDA where there is one.
+
+    Raises:
+        TrainingError: CUDA is asked for where there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("training.device is cuda, but torch finds no CUDA device; use auto")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 where it is asked for, or where it pays: on CUDA."""
+    wanted = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def _steps_an_epoch(lesson: Lesson) -> int:
+    whole, rest = divmod(len(lesson.train), lesson.settings.batch_size)
+    return max(1, whole + (2 * rest >= lesson.settings.batch_size))
+
+
+def _is_best(row: dict[str, Any], state: TrainingState, metric: str) -> bool:
+    def rank(row: dict[str, Any]) -> tuple[float, float]:
+        return row[f"validation_{metric}"], -row["validation_loss"]
+
+    return state.best_epoch == 0 or rank(row) > rank(state.history[state.best_epoch - 1])
+
+
+def _is_out_of_patience(state: TrainingState, settings: spec.Training) -> bool:
+    return settings.patience is not None and state.epoch - state.best_epoch >= settings.patience

@@ -1,0 +1,136 @@
+"""Stage ``student``: the teacher's knowledge, distilled into the hybrid network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.knowledge import Knowledge
+from hybridonn.distillation.objective import Objective, weigh
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.distillation.training import Lesson, predict, train
+from hybridonn.files import write_arrays
+from hybridonn.networks.hybrid import HybridNetwork, count_parameters
+from hybridonn.networks.students import build_student
+from hybridonn.pipeline.evidence import keep_evidence, keep_outcome, score
+from hybridonn.pipeline.knowledge import ALIGNED, load_aligned, load_knowledge
+from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.progress import Progress
+from hybridonn.spec import Spec
+from hybridonn.tangent import centred_alignment, ntk
+
+SHOWN = 6  # test images whose pictures behind the optics are kept for the report
+
+
+def distil(
+    spec: Spec,
+    dataset: Dataset,
+    teacher: Finished,
+    knowledge: Finished,
+    folder: Path,
+    progress: Progress,
+    illustrated: bool = True,
+) -> Finished:
+    """Train the student by the method of the spec.
+
+    Args:
+        spec: Design, method, training and seed.
+        dataset: Images, split.
+        teacher: The finished stage ``teacher``.
+        knowledge: The finished stage ``knowledge``.
+        folder: Where the artefacts belong.
+        progress: Shows how far it is.
+        illustrated: Whether to keep what only a report needs.
+
+    Raises:
+        SpecError: The design does not fit the images.
+        TrainingError: The loss is not finite.
+    """
+    mark = fingerprint(
+        stage="student",
+        data=dataset.checksum,
+        task=spec.task,
+        seed=spec.seed,
+        student=spec.student.model_dump(mode="json"),
+        distillation=spec.distillation.model_dump(mode="json"),
+        training=spec.training.model_dump(mode="json"),
+        teacher=teacher.fingerprint,
+        illustrated=illustrated,
+    )
+
+    def work(part: Path) -> dict[str, Any]:
+        answers = load_knowledge(spec, dataset, teacher, knowledge)
+        aligned = load_aligned(knowledge)
+        return _train(spec, dataset, answers, aligned, part, progress, illustrated)
+
+    return finish(folder, mark, work)
+
+
+def _train(
+    spec: Spec,
+    dataset: Dataset,
+    knowledge: Knowledge,
+    aligned: torch.Tensor,
+    part: Path,
+    progress: Progress,
+    illustrated: bool,
+) -> dict[str, Any]:
+    student = build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed)
+    task = TASKS[spec.task]()
+    lesson = Lesson(
+        Objective(task, spec.distillation, knowledge),
+        dataset.student_train,
+        dataset.validation,
+        spec.training,
+        spec.seed,
+        f"student ({spec.distillation.method}, seed {spec.seed})",
+        lambda network: {"alignment": _align(network, dataset, aligned)},
+    )
+    history = train(student, lesson, part / "checkpoint.safetensors", progress)
+    logits = predict(student, dataset.test.images)
+    if illustrated:
+        keep_evidence(part, student, history, logits, dataset.test)
+        _keep_optics(part, student, dataset)
+    else:
+        keep_outcome(part, student, history, logits, dataset.test)
+    best = max(history, key=lambda row: (row[f"validation_{task.metric}"], -row["validation_loss"]))
+    return {
+        "method": spec.distillation.method,
+        "seed": spec.seed,
+        task.metric: score(task, logits, dataset.test),
+        f"validation_{task.metric}": best[f"validation_{task.metric}"],
+        "alignment": best["alignment"],
+        "epochs": len(history),
+        "best_epoch": best["epoch"],
+        "seconds": round(sum(row["seconds"] for row in history), 2),
+        "parameters": {
+            "optical": count_parameters(student.frontend),
+            "digital": count_parameters(student.backend),
+        },
+        "weights": vars(weigh(spec.distillation)),
+    }
+
+
+def _align(student: nn.Module, dataset: Dataset, aligned: torch.Tensor) -> float:
+    device = next(student.parameters()).device
+    scene = to_scene(dataset.validation.images[:ALIGNED]).to(device)
+    return float(centred_alignment(ntk(student, scene).detach(), aligned.to(device)))
+
+
+@torch.no_grad()
+def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
+    some = dataset.test.take(torch.arange(min(SHOWN, len(dataset.test))))
+    scene = to_scene(some.images)
+    features = student.frontend(scene.to(next(student.parameters()).device)).float().cpu()
+    write_arrays(part / "kernels.npz", kernels=student.frontend.signed_kernels().cpu().numpy())
+    write_arrays(
+        part / "examples.npz",
+        scene=scene.numpy(),
+        features=features.contiguous().numpy(),
+        labels=some.labels.numpy(),
+    )

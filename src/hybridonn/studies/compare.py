@@ -1,0 +1,141 @@
+"""The same design trained by several methods on the same seeds."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.errors import SpecError
+from hybridonn.files import write_json, write_table, write_text
+from hybridonn.pipeline.folder import open_folder
+from hybridonn.pipeline.stage import Finished
+from hybridonn.progress import Progress, Silent
+from hybridonn.reports.comparison import write_comparison
+from hybridonn.spec import Method, Spec, dump_spec
+from hybridonn.studies.school import open_school
+
+LABELS = {"none": "task alone", "kd": "task + KD", "ntkd": "task + KD + NTK"}
+
+
+def compare(
+    spec: Spec,
+    methods: tuple[Method, ...],
+    seeds: int,
+    folder: Path,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a design by each method on each seed and compare them in pairs.
+
+    A seed gives every method the same initial weights and the same data order;
+    each method trains with what the spec's ``tuned`` says for it. The teacher
+    is trained once. Interrupted and called again, it goes on where it was.
+
+    Args:
+        spec: The design.
+        methods: What to compare.
+        seeds: Seeds 0 to ``seeds - 1``.
+        folder: Where students, tables and figure go.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+
+    Returns:
+        What ``comparison.json`` holds: values, means and standard deviations by
+        method, paired differences with 95 % intervals, and sentences.
+
+    Raises:
+        SpecError: There is no seed.
+    """
+    if seeds < 1:
+        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    progress = progress or Silent()
+    metric = TASKS[spec.task].metric
+    with open_folder(folder):
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        school = open_school(spec, folder, data_root, progress)
+        students: dict[Method, list[Finished]] = {method: [] for method in methods}
+        for seed in range(seeds):
+            for method in methods:
+                student = spec.for_method(method).with_seed(seed)
+                students[method].append(school.train(student, f"{method}-{seed}"))
+        rows = [student.results for group in students.values() for student in group]
+        comparison = summarise(rows, metric) | {
+            "design": spec.name,
+            "teacher": school.teacher.results[metric],
+        }
+        write_table(folder / "comparison.csv", [_flat(row) for row in rows])
+        write_json(folder / "comparison.json", comparison)
+        write_comparison(folder)
+    return comparison
+
+
+def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+    """Means, deviations and paired differences of students.
+
+    Args:
+        rows: A student each: ``method``, ``seed``, the metric, ``seconds``.
+        metric: The key of what is compared.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for row in rows:
+        values.setdefault(row["method"], {})[row["seed"]] = row[metric]
+    methods = {
+        method: {
+            "label": LABELS[method],
+            "values": list(by_seed.values()),
+            "mean": fmean(by_seed.values()),
+            "standard_deviation": stdev(by_seed.values()) if len(by_seed) > 1 else None,
+            "seconds": fmean(row["seconds"] for row in rows if row["method"] == method),
+        }
+        for method, by_seed in values.items()
+    }
+    differences = [
+        {"method": b, "baseline": a} | paired_difference(values[b], values[a])
+        for a, b in combinations(values, 2)
+    ]
+    return {
+        "metric": metric,
+        "seeds": sorted(next(iter(values.values()))),
+        "methods": methods,
+        "differences": differences,
+        "sentences": [_say(difference) for difference in differences],
+    }
+
+
+def paired_difference(values: dict[int, float], baseline: dict[int, float]) -> dict[str, Any]:
+    """Mean difference over the common seeds, with its 95 % interval.
+
+    Student's t on the differences of pairs; with one seed there is no interval.
+
+    Args:
+        values: The metric by seed.
+        baseline: The same of what it is compared with.
+    """
+    from scipy.stats import t
+
+    pairs = [values[seed] - baseline[seed] for seed in values if seed in baseline]
+    mean, n = fmean(pairs), len(pairs)
+    if n < 2:
+        return {"mean": mean, "low": None, "high": None, "n": n}
+    half = float(t.ppf(0.975, n - 1)) * stdev(pairs) / math.sqrt(n)
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": n}
+
+
+def _say(difference: dict[str, Any]) -> str:
+    method, baseline = LABELS[difference["method"]], LABELS[difference["baseline"]]
+    head = f"{method} - {baseline}: {100 * difference['mean']:+.2f} points"
+    if difference["low"] is None:
+        return f"{head} (one seed: no interval)"
+    low, high = 100 * difference["low"], 100 * difference["high"]
+    verdict = "" if low > 0 or high < 0 else ", not distinguishable from zero"
+    return f"{head} (95 % interval {low:+.2f} to {high:+.2f}, {difference['n']} pairs{verdict})"
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    nested = {key: value for key, value in row.items() if isinstance(value, dict)}
+    flat = {key: value for key, value in row.items() if key not in nested}
+    return flat | {f"{key}.{name}": v for key, inner in nested.items() for name, v in inner.items()}

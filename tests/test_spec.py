@@ -1,0 +1,95 @@
+"""The spec: what it accepts, and what it says of what it does not."""
+
+from pathlib import Path
+
+import pytest
+
+from hybridonn.errors import SpecError
+from hybridonn.spec import METHODS, Spec, default_tree, dump_spec, read_spec, validate
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_default_is_the_example():
+    example = ROOT / "examples" / "digits.yaml"
+    assert read_spec(None) == read_spec(example)
+    assert example.read_text() == (ROOT / "src/hybridonn/digits.yaml").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_example_is_valid_and_survives_a_round_trip(path, tmp_path):
+    spec = read_spec(path)
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(dump_spec(spec))
+    assert read_spec(copy) == spec
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("student.kernals=9", ["student.kernals", "9", "did you mean student.kernels?"]),
+        ("kernels=9", ["kernels: unknown key", "student.kernels"]),
+        ("student.kernels=0", ["student.kernels is 0", "greater than or equal to 1"]),
+        ("student.kernels=many", ["student.kernels is 'many'", "integer"]),
+        ("student.kernel_size=4", ["kernel_size is 4", "odd"]),
+        ("data.name=mnits", ["data.name is 'mnits'", "'digits', 'mnist' or 'idx'"]),
+        ("data.name=idx", ["folder is None", "needs a folder"]),
+        ("optics.gap_mm=-0.1", ["optics.gap_mm is -0.1", "greater than or equal to 0"]),
+        ("optics.gap_mm=.nan", ["optics.gap_mm is nan", "finite"]),
+        ("optics=3", ["optics is 3"]),
+        ("seed=1.5", ["seed is 1.5", "integer"]),
+        ("name=../up", ["name is '../up'"]),
+        ("distillation.tangent.layers=7", ["distillation.tangent.layers is 7"]),
+        ("student.kernels", ["no key and value", "key.path=value"]),
+        ("student.kernels.more=1", ["kernels is a value"]),
+        ("student.kernels=[", ["not valid YAML"]),
+    ],
+)
+def test_a_fault_is_named_with_what_is_allowed(setting, words):
+    with pytest.raises(SpecError) as caught:
+        read_spec(None, (setting,))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_all_faults_are_named_at_once():
+    tree = default_tree() | {"seed": -1, "nmae": "x"}
+    with pytest.raises(SpecError, match="2 faults") as caught:
+        validate(tree, "mine.yaml")
+    assert "seed is -1" in str(caught.value)
+    assert "did you mean name?" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["- a list", "a: [", "just words", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(content, tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(content)
+    with pytest.raises(SpecError, match=r"spec\.yaml"):
+        read_spec(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SpecError, match="No such file"):
+        read_spec(tmp_path / "none.yaml")
+
+
+def test_settings_win_over_the_file_in_order():
+    spec = read_spec(None, ("seed=3", "seed=4", "student.hidden=[5, 6]"))
+    assert spec.seed == 4
+    assert spec.student.hidden == (5, 6)
+
+
+def test_a_method_brings_what_was_tuned_for_it_and_nothing_else():
+    spec = read_spec(None, ("tuned.kd.epochs=3", "tuned.kd.temperature=9"))
+    kd = spec.for_method("kd")
+    assert (kd.training.epochs, kd.distillation.temperature) == (3, 9)
+    assert kd.distillation.method == "kd"
+    for method in set(METHODS) - {"kd"}:
+        other = spec.for_method(method)
+        assert other.training == spec.training
+        assert other.distillation.temperature == spec.distillation.temperature
+
+
+def test_the_tree_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Spec().seed = 3
