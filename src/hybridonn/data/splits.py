@@ -1,0 +1,174 @@
+"""Images split for training, validation and test, class by class, by seed.
+
+Every image gets a random key; in each class the images are ordered by their
+keys. The first of a class are for testing, the next for validation, the rest
+for training, and the first of these are the student's. So the parts are
+disjoint, and a student's smaller set lies within its larger one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet, hash_parts
+from hybridonn.errors import DataError
+from hybridonn.spec import Data
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions of images, each part in rising order, (n,), int64.
+
+    Attributes:
+        train: For the teacher.
+        student_train: For the student: ``train`` or a part of it.
+        validation: For early stopping.
+        test: For the reported numbers; empty where the set has its own test part.
+    """
+
+    train: np.ndarray
+    student_train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def split_set(unsplit: UnsplitSet, settings: Data) -> Dataset:
+    """Split a set as the spec states.
+
+    Raises:
+        DataError: See :func:`split_labels`.
+    """
+    images = unsplit.images
+    split = split_labels(
+        images.labels.numpy(), unsplit.classes, settings, with_test=unsplit.test is None
+    )
+    train = images.take(_positions(split.train))
+    # The student's images are the very same memory where they are all of them.
+    whole = len(split.student_train) == len(split.train)
+    parts: dict[str, ImageSet] = {
+        "train": train,
+        "student_train": train if whole else images.take(_positions(split.student_train)),
+        "validation": images.take(_positions(split.validation)),
+        "test": unsplit.test or images.take(_positions(split.test)),
+    }
+    return Dataset(
+        name=unsplit.name,
+        classes=unsplit.classes,
+        checksum=hash_parts(unsplit.classes, parts),
+        **parts,
+    )
+
+
+def split_labels(
+    labels: np.ndarray, classes: tuple[str, ...], settings: Data, *, with_test: bool
+) -> Split:
+    """Split images by their labels, every class in the same proportion.
+
+    Each part gets its share of each class, rounded by largest remainder, and at
+    least one image of each class. The result depends on the labels and the
+    settings alone, on every machine.
+
+    A student's set of ``train_images`` lies within every larger one, up to
+    rounding: where classes differ in size, a class's share can shrink by one
+    image as the total grows (the Alabama paradox of largest remainders).
+
+    Args:
+        labels: Class of each image, (N,), integers from 0.
+        classes: Names of the classes.
+        settings: Fractions, number of the student's images, and the seed.
+        with_test: Split off a test part as well.
+
+    Raises:
+        DataError: A class has too few images for one in each part, or
+            ``train_images`` is more than there are or less than one a class.
+    """
+    orders = shuffle_classes(labels, len(classes), settings.split_seed)
+    _check_counts(orders, classes, parts=3 if with_test else 2)
+    test, orders = _split_off(orders, settings.test_fraction if with_test else 0.0, others=2)
+    validation, orders = _split_off(orders, settings.validation_fraction, others=1)
+    student = _pick(orders, settings.train_images)
+    return Split(_join(orders), _join(student), _join(validation), _join(test))
+
+
+def shuffle_classes(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
+    """The positions of each class's images, in an order drawn from the seed.
+
+    The keys are raw numbers of PCG64, whose stream numpy keeps the same in all
+    versions and on all machines (NEP 19), unlike what ``Generator`` makes of it.
+    """
+    keys = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(len(labels))
+    order = np.argsort(keys, kind="stable")
+    return [order[labels[order] == number] for number in range(classes)]
+
+
+def apportion(counts: np.ndarray, total: int) -> np.ndarray:
+    """Share ``total`` among classes in proportion to their counts, one at least to each.
+
+    Shares are rounded by largest remainder (Hamilton's method): quota
+    ``q_c = total n_c / sum(n)``, each class gets ``floor(q_c)``, and the classes
+    with the largest ``q_c - floor(q_c)`` one more; of equal ones, the first.
+    Classes that would get none get one, and the others share the rest.
+
+    Args:
+        counts: Images of each class, all positive.
+        total: Images to share, from the number of classes to ``sum(counts)``.
+    """
+    weight = int(counts.sum())
+    shares, remainders = np.divmod(counts.astype(np.int64) * total, weight)
+    largest = np.argsort(-remainders, kind="stable")[: total - int(shares.sum())]
+    shares[largest] += 1
+    none = shares == 0
+    if none.any():
+        shares[none] = 1
+        shares[~none] = apportion(counts[~none], total - int(none.sum()))
+    return shares
+
+
+def _check_counts(orders: list[np.ndarray], classes: tuple[str, ...], parts: int) -> None:
+    for name, order in zip(classes, orders, strict=True):
+        if len(order) == 0:
+            raise DataError(f"class {name} is empty: none of the images belongs to it")
+        if len(order) < parts:
+            names = "training, validation and test" if parts == 3 else "training and validation"
+            raise DataError(
+                f"class {name} has {len(order)} of the images to split; it needs at least {parts}, "
+                f"one each for {names}"
+            )
+
+
+def _split_off(
+    orders: list[np.ndarray], fraction: float, others: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Take a fraction from the front of each class, and leave one image for each other part."""
+    if fraction == 0:
+        return [order[:0] for order in orders], orders
+    counts = np.array([len(order) for order in orders])
+    total = max(round(fraction * int(counts.sum())), len(counts))
+    shares = np.minimum(apportion(counts, total), counts - others)
+    pairs = list(zip(orders, shares, strict=True))
+    return [order[:share] for order, share in pairs], [order[share:] for order, share in pairs]
+
+
+def _pick(orders: list[np.ndarray], number: int | None) -> list[np.ndarray]:
+    counts = np.array([len(order) for order in orders])
+    if number is None:
+        return orders
+    if not len(counts) <= number <= counts.sum():
+        raise DataError(
+            f"data.train_images is {number}; it must be from {len(counts)} (one a class) to "
+            f"{counts.sum()} (all training images), or null for all"
+        )
+    shares = apportion(counts, number)
+    return [order[:share] for order, share in zip(orders, shares, strict=True)]
+
+
+def _join(orders: list[np.ndarray]) -> np.ndarray:
+    return np.sort(np.concatenate(orders))
+
+
+def _positions(indices: np.ndarray) -> Tensor:
+    return torch.from_numpy(indices.astype(np.int64))

@@ -1,0 +1,53 @@
+"""Tiny IDX files, written independently of the code that reads them."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    code = CODES[array.dtype.str[1:]]
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def write_idx(path: Path, array: np.ndarray) -> Path:
+    content = idx_bytes(array)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def write_set(
+    folder: Path,
+    images: str = "train-images-idx3-ubyte",
+    labels: str = "train-labels-idx1-ubyte",
+    count: int = 30,
+    classes: int = 3,
+    first: int = 0,
+    size: tuple[int, int] = (4, 5),
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write images and labels of random grey values, the classes in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    grey = np.random.default_rng(seed).integers(0, 256, (count, *size)).astype(np.uint8)
+    numbers = (np.arange(count) % classes + first).astype(np.uint8)
+    write_idx(folder / images, grey)
+    write_idx(folder / labels, numbers)
+    return grey, numbers
+
+
+@pytest.fixture
+def idx():
+    """The writers, as a namespace: test modules cannot import one another."""
+
+    class Writers:
+        bytes = staticmethod(idx_bytes)
+        write = staticmethod(write_idx)
+        write_set = staticmethod(write_set)
+
+    return Writers

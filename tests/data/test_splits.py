@@ -1,0 +1,162 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybridonn.data.splits import Split, apportion, split_labels
+from hybridonn.errors import DataError
+from hybridonn.spec import Data
+
+COUNTS = st.lists(st.integers(3, 60), min_size=2, max_size=6)
+
+
+def make_labels(counts, seed=0) -> np.ndarray:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return np.random.default_rng(seed).permutation(labels)
+
+
+def do_split(labels, with_test=True, **keys) -> Split:
+    classes = tuple(f"c{number}" for number in range(labels.max() + 1))
+    return split_labels(labels, classes, Data(**keys), with_test=with_test)
+
+
+@settings(deadline=None)
+@given(
+    counts=COUNTS,
+    validation=st.floats(0.01, 0.99),
+    test=st.floats(0.01, 0.99),
+    seed=st.integers(0, 2**31 - 1),
+    with_test=st.booleans(),
+)
+def test_a_partition_with_every_class_in_every_part(counts, validation, test, seed, with_test):
+    labels = make_labels(counts)
+    keys = {"validation_fraction": validation, "test_fraction": test, "split_seed": seed}
+    split = do_split(labels, with_test, **keys)
+    together = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(together) == list(range(len(labels)))
+    np.testing.assert_array_equal(split.student_train, split.train)
+    for part in (split.train, split.validation, split.test)[: 3 if with_test else 2]:
+        assert set(labels[part]) == set(range(len(counts)))
+        assert (np.diff(part) > 0).all()
+    assert with_test or len(split.test) == 0
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(20, 80), min_size=2, max_size=6), fraction=st.floats(0.1, 0.5))
+def test_fractions_hold_in_every_class(counts, fraction):
+    labels = make_labels(counts)
+    split = do_split(labels, validation_fraction=fraction, test_fraction=fraction)
+    tested = np.bincount(labels[split.test])
+    assert tested.sum() == round(fraction * len(labels))
+    # The total is rounded first (off by half an image at most), then each share.
+    assert (np.abs(tested - fraction * np.array(counts)) < 1.5).all()
+    rest = np.array(counts) - tested
+    validated = np.bincount(labels[split.validation])
+    assert (np.abs(validated - fraction * rest) < 1.5).all()
+
+
+def test_the_split_is_the_same_on_every_machine():
+    labels = np.arange(1000) % 10
+    split = do_split(labels, split_seed=7, train_images=100)
+    again = do_split(labels, split_seed=7, train_images=100)
+    parts = (split.train, split.student_train, split.validation, split.test)
+    for part, same in zip(parts, vars(again).values(), strict=True):
+        np.testing.assert_array_equal(part, same)
+    digest = hashlib.sha256(b"|".join(part.astype("<i8").tobytes() for part in parts))
+    # Of the first run: a change here changes every result that users have.
+    assert digest.hexdigest()[:16] == "8e4884f5d3794416"
+
+
+def test_the_seed_matters():
+    labels = np.arange(300) % 3
+    assert set(do_split(labels, split_seed=0).test) != set(do_split(labels, split_seed=1).test)
+
+
+def test_the_students_images_do_not_touch_the_other_parts():
+    labels = np.arange(300) % 3
+    whole, part = do_split(labels), do_split(labels, train_images=30)
+    np.testing.assert_array_equal(whole.train, part.train)
+    np.testing.assert_array_equal(whole.validation, part.validation)
+    np.testing.assert_array_equal(whole.test, part.test)
+    assert set(part.student_train) < set(part.train)
+    assert np.bincount(labels[part.student_train]).tolist() == [10, 10, 10]
+
+
+@settings(deadline=None)
+@given(size=st.integers(10, 40), classes=st.integers(2, 6), data=st.data())
+def test_smaller_sets_lie_within_larger_ones(size, classes, data):
+    labels = np.arange(size * classes) % classes
+    most = len(do_split(labels).train)
+    small, large = sorted(data.draw(st.lists(st.integers(classes, most), min_size=2, max_size=2)))
+    smaller = do_split(labels, train_images=small).student_train
+    larger = do_split(labels, train_images=large).student_train
+    assert set(smaller) <= set(larger)
+    assert (len(smaller), len(larger)) == (small, large)
+
+
+@settings(deadline=None)
+@given(counts=COUNTS, data=st.data())
+def test_unequal_classes_nest_as_prefixes_of_one_order(counts, data):
+    labels = make_labels(counts)
+    most = len(do_split(labels).train)
+    pair = st.lists(st.integers(len(counts), most), min_size=2, max_size=2)
+    first, second = (
+        do_split(labels, train_images=number).student_train for number in data.draw(pair)
+    )
+    for number in range(len(counts)):
+        one, other = (set(part[labels[part] == number]) for part in (first, second))
+        assert one <= other or other <= one
+
+
+@given(counts=st.lists(st.integers(1, 500), min_size=1, max_size=8), data=st.data())
+def test_shares_are_whole_positive_and_within_the_quota(counts, data):
+    counts = np.array(counts)
+    total = data.draw(st.integers(len(counts), int(counts.sum())))
+    shares = apportion(counts, total)
+    quota = counts * total / counts.sum()
+    assert shares.sum() == total
+    assert (shares >= 1).all()
+    assert (shares <= counts).all()
+    assert (shares < quota + 1).all() or (quota < 1).any()
+    if (quota >= 1).all():
+        assert (shares > quota - 1).all()
+
+
+def test_shares_by_hand():
+    # Hamilton: quotas 4.3, 3.45, 2.25 of 10; the one left goes to 0.45.
+    assert apportion(np.array([430, 345, 225]), 10).tolist() == [4, 4, 2]
+    # Equal remainders: the first ones.
+    assert apportion(np.array([7, 7, 7]), 8).tolist() == [3, 3, 2]
+    # A class whose share rounds to none gets one: the others share the rest.
+    assert apportion(np.array([1000, 1000, 1]), 11).tolist() == [5, 5, 1]
+    assert apportion(np.array([5, 0 + 3]), 8).tolist() == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("labels", "with_test", "words"),
+    [
+        ([0, 0, 0, 2, 2, 2], True, "class c1 is empty"),
+        ([0, 0, 0, 1, 1], True, "class c1 has 2 of the images to split; it needs at least 3"),
+        ([0, 0, 1], False, "class c1 has 1 of the images to split; it needs at least 2"),
+    ],
+)
+def test_too_small_classes_are_named(labels, with_test, words):
+    with pytest.raises(DataError, match=words):
+        do_split(np.array(labels), with_test)
+
+
+def test_the_smallest_set_that_can_be_split():
+    split = do_split(np.array([0, 1] * 3), validation_fraction=0.01, test_fraction=0.99)
+    assert [len(part) for part in vars(split).values()] == [2, 2, 2, 2]
+
+
+def test_impossible_numbers_of_train_images():
+    labels = np.arange(300) % 3
+    most = len(do_split(labels).train)
+    assert len(do_split(labels, train_images=most).student_train) == most
+    for number in (2, most + 1):
+        words = rf"data.train_images is {number}; it must be from 3 \(one a class\) to {most}"
+        with pytest.raises(DataError, match=words):
+            do_split(labels, train_images=number)

@@ -1,0 +1,123 @@
+"""The objective: each term, each method, each form of knowledge."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hybridonn import spec
+from hybridonn.distillation.knowledge import LiveKnowledge, StoredKnowledge
+from hybridonn.distillation.objective import Batch, Objective, weigh
+from hybridonn.distillation.tasks import Classification
+from hybridonn.networks.students import build_student
+from hybridonn.networks.teachers import build_teacher
+from hybridonn.tangent import centred_alignment, ntk, tangent_features
+
+DESIGN = spec.Student(kernels=3, kernel_size=3, pooled_size=3, hidden=(8,))
+
+
+@pytest.fixture
+def student():
+    return build_student(DESIGN, (1, 8, 8), 4, seed=0)
+
+
+@pytest.fixture
+def teacher():
+    return build_teacher("lenet", {"channels": [4, 6], "hidden": 12}, (1, 8, 8), 4, 0).eval()
+
+
+@pytest.fixture
+def scene():
+    return torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def batch(scene, indices):
+    return Batch(scene[indices], indices % 4, indices)
+
+
+@pytest.mark.parametrize(
+    ("method", "weights"), [("none", (0.5, 0, 0)), ("kd", (0.5, 2, 0)), ("ntkd", (0.5, 2, 3))]
+)
+def test_a_method_is_a_mix_of_weights(method, weights):
+    settings = spec.Distillation(method=method, task_weight=0.5, kd_weight=2, ntk_weight=3)
+    found = weigh(settings)
+    assert (found.task, found.kd, found.ntk) == weights
+
+
+def test_kd_is_hintons_law(student, teacher, scene):
+    table = teacher(scene).detach()
+    objective = Objective(
+        Classification(), spec.Distillation(method="kd", temperature=3), StoredKnowledge(table)
+    )
+    indices = torch.tensor([3, 1, 7, 12])
+    terms = objective(student, batch(scene, indices))
+    p = torch.softmax(table[indices].double() / 3, 1)
+    q = torch.softmax(student(scene[indices]).double() / 3, 1)
+    expected = 9 * (p * (p.log() - q.log())).sum(1).mean()
+    assert float(terms["kd"]) == pytest.approx(float(expected), rel=1e-5)
+    assert float(terms["loss"]) == pytest.approx(float(terms["task"] + terms["kd"]), rel=1e-6)
+    assert set(terms) == {"loss", "task", "kd"}
+
+
+@pytest.mark.parametrize("layers", ["last", "all", "first", ("backend.4",)])
+@pytest.mark.parametrize("discrepancy", ["cka", "cosine", "mse"])
+def test_ntkd_matches_the_kernels_of_the_chosen_layers(student, teacher, scene, layers, discrepancy):
+    tangent = spec.Tangent(layers=layers, discrepancy=discrepancy)
+    gram = ntk(teacher, scene).detach()
+    objective = Objective(
+        Classification(),
+        spec.Distillation(tangent=tangent),
+        StoredKnowledge(teacher(scene).detach(), gram=gram),
+    )
+    indices = torch.arange(2, 14)
+    terms = objective(student, batch(scene, indices))
+    ours, theirs = ntk(student, scene[indices], layers=layers), gram[2:14, 2:14]
+    expected = {
+        "cka": lambda: 1 - centred_alignment(ours, theirs),
+        "cosine": lambda: 1 - F.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0),
+        "mse": lambda: F.mse_loss(ours, theirs),
+    }[discrepancy]()
+    assert float(terms["ntk"]) == pytest.approx(float(expected), rel=1e-4)
+    terms["ntk"].backward()
+    assert student.frontend.signed_kernels().grad.abs().sum() > 0
+
+
+def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, scene):
+    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    settings = spec.Distillation(task_weight=0, kd_weight=0)
+    objective = Objective(Classification(), settings, stored)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.5)
+    values = []
+    for _ in range(30):
+        terms = objective(student, batch(scene, torch.arange(20)))
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        values.append(float(terms["ntk"]))
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_stored_and_live_knowledge_say_the_same(teacher, scene):
+    indices = torch.tensor([5, 2, 9])
+    live = LiveKnowledge(teacher)
+    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    for ask in ("logits", "kernel"):
+        torch.testing.assert_close(
+            getattr(stored, ask)(indices, scene[indices]),
+            getattr(live, ask)(indices, scene[indices]),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+
+
+def test_a_sketch_stands_for_the_kernel(teacher, scene):
+    table = teacher(scene).detach()
+    exact = ntk(teacher, scene).detach()
+    sketch = tangent_features(teacher, scene, 4096)
+    stored = StoredKnowledge(table, sketch=sketch)
+    found = stored.kernel(torch.arange(20), scene)
+    assert float(centred_alignment(found, exact)) > 0.99
+
+
+def test_a_table_alone_has_no_kernel(scene):
+    with pytest.raises(ValueError, match="not stored"):
+        StoredKnowledge(torch.zeros(20, 4)).kernel(torch.arange(3), scene)

@@ -1,0 +1,180 @@
+"""The one training loop: schedule, order, choice of the epoch, interruption, faults."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn import spec
+from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.objective import Objective
+from hybridonn.distillation.tasks import Classification
+from hybridonn.distillation.training import (
+    Lesson,
+    choose_device,
+    draw_batches,
+    one_cycle,
+    predict,
+    train,
+)
+from hybridonn.errors import TrainingError
+from hybridonn.networks.seeding import seeded
+
+
+@pytest.fixture
+def images():
+    with seeded("images"):
+        labels = torch.arange(90) % 3
+        pictures = torch.randint(0, 100, (90, 1, 6, 6), dtype=torch.uint8)
+        pictures[torch.arange(90), 0, labels, :] = 255  # a bright row tells the class
+    return ImageSet(pictures, labels)
+
+
+def network():
+    with seeded("network"):
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(64, 3),
+        )
+
+
+def lesson(images, **changes):
+    settings = {"epochs": 5, "batch_size": 16, "learning_rate": 0.01} | changes
+    return Lesson(
+        Objective(Classification()),
+        images.take(torch.arange(60)),
+        images.take(torch.arange(60, 90)),
+        spec.Training(**settings),
+        seed=0,
+        label="network",
+    )
+
+
+def test_it_learns_and_tells_each_epoch(images, tmp_path):
+    student = network()
+    history = train(student, lesson(images, epochs=15), tmp_path / "c.safetensors")
+    assert [row["epoch"] for row in history] == list(range(1, 16))
+    assert history[-1]["loss"] < 0.3 * history[0]["loss"]
+    assert history[-1]["validation_accuracy"] > 0.9
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing after it runs."""
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 4])
+@pytest.mark.parametrize(
+    "augmentation", [{}, {"shift_pixels": 1.0, "rotation_degrees": 5.0}], ids=["plain", "augmented"]
+)
+def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, augmentation):
+    plan = lesson(images, augmentation=augmentation)
+    whole, killed, resumed = network(), network(), network()
+    history = train(whole, plan, tmp_path / "whole.safetensors")
+
+    def kill(_):
+        kill.calls += 1
+        if kill.calls > epoch:
+            raise Killed
+        return {}
+
+    kill.calls = 0
+    fatal = Lesson(**(vars(plan) | {"watch": kill}))
+    with pytest.raises(Killed):
+        train(killed, fatal, tmp_path / "killed.safetensors")
+    again = train(resumed, plan, tmp_path / "killed.safetensors")
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    strip = lambda rows: [{k: v for k, v in r.items() if k != "seconds"} for r in rows]  # noqa: E731
+    assert strip(history) == strip(again)
+
+
+def test_the_best_epoch_is_kept(images, tmp_path):
+    scores = []
+
+    def spoil(net):
+        scores.append(net[-1].bias.detach().clone())
+        return {}
+
+    plan = Lesson(**(vars(lesson(images, epochs=8)) | {"watch": spoil}))
+    student = network()
+    history = train(student, plan, tmp_path / "c.safetensors")
+    best = max(history, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
+    assert torch.equal(student[-1].bias, scores[best["epoch"] - 1])
+
+
+def test_patience_ends_a_training_that_no_longer_gets_better(images, tmp_path):
+    history = train(
+        network(), lesson(images, epochs=60, patience=3), tmp_path / "c.safetensors"
+    )
+    rank = [(row["validation_accuracy"], -row["validation_loss"]) for row in history]
+    assert len(history) < 60
+    assert len(history) - (rank.index(max(rank)) + 1) == 3
+
+
+def test_the_data_order_depends_on_seed_and_epoch_alone(images):
+    plan = lesson(images)
+    orders = [
+        torch.cat([b.indices for b in draw_batches(plan, epoch, torch.device("cpu"))])
+        for epoch in (0, 0, 1)
+    ]
+    assert torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0], orders[2])
+    assert orders[0].unique().numel() == 60  # 3 x 16 and a last batch of 12
+
+
+def test_a_handful_of_images_is_no_batch(images):
+    sizes = [
+        len(b.labels)
+        for b in draw_batches(lesson(images, batch_size=28), 0, torch.device("cpu"))
+    ]
+    assert sizes == [28, 28]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(images, tmp_path, value):
+    class Sick(Classification):
+        def loss(self, logits, labels):
+            calls.append(1)
+            return super().loss(logits, labels) * (value if len(calls) == 10 else 1)
+
+    calls: list[int] = []
+    plan = Lesson(**(vars(lesson(images)) | {"objective": Objective(Sick())}))
+    with pytest.raises(TrainingError, match=r"not finite at step 9 .*last complete epoch"):
+        train(network(), plan, tmp_path / "c.safetensors")
+    assert len(train(network(), lesson(images, epochs=2), tmp_path / "c.safetensors")) == 2
+
+
+def test_the_schedule_is_torchs_one_cycle():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=200)
+    for step in range(200):
+        # torch turns half a step earlier and ends a step earlier: the shape is the same.
+        expected = optimizer.param_groups[0]["lr"]
+        assert one_cycle(step, 200, 0.02) == pytest.approx(expected, abs=0.02 * 0.02)
+        optimizer.step()
+        torchs.step()
+
+
+def test_prediction_leaves_the_mode_as_it_was(images):
+    student = network().train()
+    logits = predict(student, images.images, batch_size=7)
+    assert student.training
+    assert torch.equal(logits, predict(student.eval(), images.images, batch_size=7))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_where_there_is_none_is_an_error():
+    with pytest.raises(TrainingError, match="use auto"):
+        choose_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_it_learns_on_cuda_in_mixed_precision(images, tmp_path):
+    history = train(network(), lesson(images, epochs=15), tmp_path / "c.safetensors")
+    assert history[-1]["validation_accuracy"] > 0.9
