@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent import ScaleShiftRule, register_rule
+
 
 class ChannelBias(nn.Module):
     """Adds one number to each channel: the offset of the electronics after the subtraction."""
@@ -24,6 +26,9 @@ class ChannelBias(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Shift: (B, K, H, W) to (B, K, H, W)."""
         return features + self.bias[:, None, None]
+
+
+register_rule(ChannelBias, ScaleShiftRule(shift="bias"))
 
 
 class DenseBackend(nn.Sequential):

@@ -16,7 +16,7 @@ from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
-from hybridonn.tangent import ntk, tangent_features
+from hybridonn.tangent import ntk
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
 SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 110 MB for 54,000 in float32
@@ -79,6 +79,8 @@ def _ask(
         form = "gram"
         answers["gram"] = ntk(teacher, to_scene(images).to(device)).detach()
     elif kernel:
+        from hybridonn.tangent import tangent_features
+
         form = "sketch"
         with progress.bar("teacher's tangents", len(images)) as advance:
             rows = []

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+from hybridonn.reports.artefacts import read_run
+from hybridonn.reports.wording import (
+    describe_run,
+    duration,
+    flatten,
+    look_up,
+    moment,
+    number,
+    percent,
+)
+
+
+def verdict(folder):
+    return " ".join(describe_run(read_run(folder)))
+
+
+def test_the_verdict_states_the_numbers(run_folder):
+    text = verdict(run_folder)
+    for part in (
+        "360 test images of digits",
+        "97.2 % accuracy",
+        "95.0 to 98.5 %",  # Wilson, 350 of 360
+        "neural tangent knowledge distillation (NTKD)",
+        "8 optical kernels of 7 × 7 and 47,140 digital parameters",
+        "lenet, reaches 98.9 %",
+        "keeps 98.3 % of the teacher's accuracy",
+        "1.7 points below",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("teacher_wrong", "said"),
+    [(30, "5.6 points worse than the student"), (10, "exactly as good as the student")],
+)
+def test_a_teacher_that_is_not_better_is_called_so(make, tmp_path, teacher_wrong, said):
+    text = verdict(make(tmp_path / "run", wrong={"teacher": teacher_wrong, "student": 10}))
+    assert said in text
+    assert "promises little" in text
+    assert "keeps" not in text
+
+
+def test_overlapping_intervals_are_pointed_out(make, tmp_path):
+    near = make(tmp_path / "near", wrong={"teacher": 4, "student": 10})
+    assert "intervals overlap" in verdict(near)
+    far = make(tmp_path / "far", wrong={"teacher": 4, "student": 90})
+    assert "intervals overlap" not in verdict(far)
+
+
+def test_optional_numbers_may_be_missing(run_folder):
+    path = run_folder / "results.json"
+    results = json.loads(path.read_text())
+    del results["student"]["parameters"], results["teacher"]
+    results["student"]["method"] = "none"
+    path.write_text(json.dumps(results))
+    text = verdict(run_folder)
+    assert "on the task alone, without distillation, with 8 optical kernels of 7 × 7." in text
+    assert "no teacher" in text
+
+
+def test_numbers_are_written_for_people():
+    assert percent(0.97333, 360) == "97.3 %"
+    assert percent(0.97333, 10000) == "97.33 %"
+    assert number(1620000) == "1,620,000"
+    assert number(0.123456789) == "0.123457"
+    assert number([1, True, None, "a"]) == "1, yes, none, a"
+    assert [duration(s) for s in (0.01, 35.91, 600, 9000)] == [
+        "0.01 s",
+        "35.9 s",
+        "10 min",
+        "2 h 30 min",
+    ]
+    assert moment("2026-11-21T10:01:00+00:00") == "2026-11-21 10:01 UTC"
+    assert moment("yesterday") == "yesterday"
+
+
+def test_trees_are_flattened_and_looked_up():
+    tree = {"a": {"b": {"c": 1}, "d": [2]}, "e": None}
+    assert list(flatten(tree)) == [("a.b.c", 1), ("a.d", [2]), ("e", None)]
+    assert look_up(tree, "a.b.c") == 1
+    assert look_up(tree, "a.d.c") is None
