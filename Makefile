@@ -25,8 +25,9 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/hybridonn run --out runs/demo
 
+# One thread a worker: two OpenMP teams on the same cores would slow each other.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,9 +75,7 @@ def test_the_same_command_again_does_nothing_twice(finished, home):
 
 
 def test_a_changed_spec_redoes_only_what_it_touches(finished, home):
-    status, _, err = call(
-        home, "run", "--out", "whole", *QUICK, "--set", "training.epochs=2"
-    )
+    status, _, err = call(home, "run", "--out", "whole", *QUICK, "--set", "training.epochs=2")
     assert status == 0
     assert "kept from before: layout, teacher, knowledge\n" in err
     assert call(home, "run", "--out", "whole", *QUICK)[0] == 0
@@ -86,29 +85,39 @@ def test_a_changed_spec_redoes_only_what_it_touches(finished, home):
 def test_a_run_killed_again_and_again_ends_with_the_same_weights(finished, home):
     folder, _ = finished
     dice = random.Random(0)
-    for attempt in range(40):
+    for stage in ("teacher", "teacher", "student", "student"):
         process = command(home, "run", "--out", "killed", *QUICK, cache="other-cache")
-        try:
-            process.communicate(timeout=3 + attempt / 4 + dice.random())
-        except subprocess.TimeoutExpired:
-            process.kill()  # SIGKILL
-            process.communicate()
-            continue
-        assert process.returncode == 0
-        break
-    else:
-        pytest.fail("the run never came to its end")
-    assert attempt > 0
+        wait_for(lambda: written(home / "killed" / f".{stage}.part" / "checkpoint.safetensors"))
+        time.sleep(dice.random() / 10)
+        assert process.poll() is None, process.stderr.read()
+        process.kill()  # SIGKILL
+        process.communicate()
+    status, _, err = call(home, "run", "--out", "killed", *QUICK, cache="other-cache")
+    assert status == 0, err
     for name in ("teacher/weights.safetensors", "student/weights.safetensors"):
         assert (home / "killed" / name).read_bytes() == (folder / name).read_bytes()
 
 
+def written(path):
+    """Whether a file has been written since this was first asked of it."""
+    now = path.stat().st_mtime_ns if path.exists() else None
+    first = SEEN.setdefault(path, now)
+    return now is not None and now != first and SEEN.pop(path, True)
+
+
+SEEN: dict[Path, int | None] = {}
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, "it never came"
+        time.sleep(0.005)
+
+
 def test_a_second_command_on_the_same_folder_waits_for_nobody(home):
     first = command(home, "run", "--out", "busy", *QUICK, "--set", "training.epochs=500")
-    deadline = time.time() + 60
-    while not (home / "busy" / ".lock").exists() and time.time() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.2)
+    wait_for((home / "busy" / "layout").exists)
     status, _, err = call(home, "run", "--out", "busy", *QUICK)
     first.kill()
     first.communicate()
@@ -119,7 +128,7 @@ def test_a_second_command_on_the_same_folder_waits_for_nobody(home):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--set", "student.kernels=9"], "8 signed kernels"),
+        (["--set", "student.kernels=9"], "make it 4.89 x 4 mm"),
         (["--set", "student.kernals=9"], "did you mean student.kernels?"),
         (["--set", "data.name=idx", "--set", "data.folder=nowhere"], "nowhere"),
         (["no-spec.yaml"], "cannot read the spec no-spec.yaml"),

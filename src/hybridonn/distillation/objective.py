@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.tasks import Task
-from hybridonn.tangent import alignment, record
+from hybridonn.tangent import centred_alignment, cosine_alignment, mse, record
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def weigh(distillation: spec.Distillation | None) -> Weights:
 # Each falls to zero where the two kernels agree. Raw MSE is the paper's example;
 # it is dominated by the scale of the kernels, which centred alignment leaves out.
 DISCREPANCIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cka": lambda student, teacher: 1 - alignment.centred_alignment(student, teacher),
-    "cosine": lambda student, teacher: 1 - alignment.cosine_alignment(student, teacher),
-    "mse": alignment.mean_squared_difference,
+    "cka": lambda student, teacher: 1 - centred_alignment(student, teacher),
+    "cosine": lambda student, teacher: 1 - cosine_alignment(student, teacher),
+    "mse": mse,
 }

@@ -16,7 +16,7 @@ from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
-from hybridonn.tangent import ntk
+from hybridonn.tangent import ntk, tangent_features
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
 SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 110 MB for 54,000 in float32
@@ -79,15 +79,9 @@ def _ask(
         form = "gram"
         answers["gram"] = ntk(teacher, to_scene(images).to(device)).detach()
     elif kernel:
-        from hybridonn.tangent import tangent_features
-
         form = "sketch"
-        with progress.bar("teacher's tangents", len(images)) as advance:
-            rows = []
-            for some in images.split(128):
-                rows.append(tangent_features(teacher, to_scene(some).to(device), SKETCH_WIDTH))
-                advance(len(some))
-        answers["sketch"] = torch.cat(rows)
+        progress.say(f"the teacher's tangent features of {len(images):,} images: some minutes")
+        answers["sketch"] = tangent_features(teacher, to_scene(images).to(device), SKETCH_WIDTH)
     write_tensors(part / "knowledge.safetensors", {k: v.detach() for k, v in answers.items()})
     return {"images": len(images), "kernel": form}
 

@@ -1,0 +1,20 @@
+"""What accuracy a design can reach, before anyone trains it: kernel ridge regression."""
+
+from hybridonn.estimation.architecture import architecture_of, infinite_random_kernels
+from hybridonn.estimation.estimate import (
+    CurvePoint,
+    Estimate,
+    Settings,
+    estimate_accuracy,
+    estimate_from_kernel,
+)
+
+__all__ = [
+    "CurvePoint",
+    "Estimate",
+    "Settings",
+    "architecture_of",
+    "estimate_accuracy",
+    "estimate_from_kernel",
+    "infinite_random_kernels",
+]

@@ -1,0 +1,115 @@
+"""The infinite-width kernel of a design for its images: exact, or the best that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hybridonn.errors import SpecError
+from hybridonn.progress import Progress
+from hybridonn.tangent.infinite.approximate import approximate_kernels
+from hybridonn.tangent.infinite.block import has_block
+from hybridonn.tangent.infinite.kernels import count_rectified, infinite_kernels
+from hybridonn.tangent.infinite.layers import Layer
+
+# Arc-cosine evaluations up to which "auto" computes the exact kernel: measured at
+# 25 ns each with pooling on one CPU core, this is about four minutes.
+EXACT_EVALUATIONS = 1e10
+# The part of the memory that is planned for; the rest is torch and the images.
+PLANNED = 0.85
+
+
+@dataclass(frozen=True)
+class DesignKernel:
+    """A kernel between all images and the columns.
+
+    Attributes:
+        matrix: (N, M) float32.
+        method: How it was computed, in words.
+    """
+
+    matrix: Tensor
+    method: str
+
+
+def columns_within(rows: int, memory_gb: float, landmarks: int, train: int) -> int:
+    """How many training images can be columns: all of them where memory allows.
+
+    Two kernels of float32 (NNGP and NTK) are held while the kernel is made; one of them
+    and three float64 systems of the size of the columns while it is solved.
+
+    Args:
+        rows: All images, training and others.
+        memory_gb: Memory, GB (10^9 bytes).
+        landmarks: The most columns where not all training images can be.
+        train: Training images.
+
+    Raises:
+        SpecError: Fewer than 100 columns fit.
+    """
+    room = memory_gb * 1e9 * PLANNED
+    most = min(int(room / (8 * rows)), int((-rows * 4 + ((rows * 4) ** 2 + 96 * room) ** 0.5) / 48))
+    if train <= most:
+        return train
+    if min(most, landmarks) < min(100, train):
+        raise SpecError(
+            f"memory_gb is {memory_gb:g} and landmarks {landmarks}; {rows} images leave room for "
+            f"{max(0, most)} columns of the kernel and at least 100 are needed: "
+            "give more memory, more landmarks or fewer images"
+        )
+    return min(most, landmarks)
+
+
+def design_kernel(
+    layers: Sequence[Layer],
+    images: Tensor,
+    columns: int,
+    *,
+    method: Literal["auto", "exact", "features"],
+    features: int,
+    seed: int,
+    memory_gb: float,
+    progress: Progress | None,
+    folder: Path | None,
+) -> DesignKernel:
+    """The NTK of a network between all images and the first of them.
+
+    Args:
+        layers: The network.
+        images: Images (N, C, H, W), float32.
+        columns: The first so many images are the columns.
+        method: "exact"; "features": the first ReLU sampled (see
+            :func:`hybridonn.tangent.infinite.approximate.approximate_kernels`); "auto":
+            exact where that takes minutes or the network has more than one convolution.
+        features: Random features.
+        seed: Of the random features.
+        memory_gb: Memory, GB.
+        progress: Shows how far it is.
+        folder: Where finished tiles of an exact kernel are kept.
+    """
+    cost = len(images) * columns * count_rectified(layers, images.shape[2], images.shape[3])
+    sampled = method == "features" or (
+        method == "auto" and cost > EXACT_EVALUATIONS and has_block(layers)
+    )
+    if sampled:
+        matrix = approximate_kernels(
+            layers,
+            images,
+            torch.arange(columns),
+            features=features,
+            seed=seed,
+            memory_gb=memory_gb * PLANNED + 0.5,
+            progress=progress,
+        )
+        return DesignKernel(matrix, f"NTK from {features} random features a kernel")
+    options = {"memory_gb": min(2.0, memory_gb / 4), "progress": progress, "folder": folder}
+    square = infinite_kernels(layers, images[:columns], **options)
+    if columns == len(images):
+        return DesignKernel(square, "exact NTK")
+    below = infinite_kernels(layers, images[columns:], images[:columns], **options)
+    return DesignKernel(torch.cat([square, below]), "exact NTK")

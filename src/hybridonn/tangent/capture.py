@@ -1,0 +1,233 @@
+"""Watching a forward pass: what each layer was given, and where its output lies in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from hybridonn.tangent.errors import TangentError
+from hybridonn.tangent.rules import Rule, rule_of
+
+Layers = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of a layer.
+
+    Attributes:
+        inputs: what it was given.
+        version: how often that had been changed in place by then.
+        edge: the place of its output in autograd's graph; it stays right when the output
+            is changed in place afterwards, as ``nn.ReLU(inplace=True)`` does.
+        shape: the shape of its output.
+        order: the number of executions before it.
+    """
+
+    inputs: Tensor
+    version: int
+    edge: GradientEdge
+    shape: torch.Size
+    order: int
+
+
+@dataclass
+class Layer:
+    """A module that owns trainable parameters, and its executions so far.
+
+    Attributes:
+        name: its name in the model.
+        module: the module.
+        rule: the rule it goes by, or None.
+        covered: the names of its own parameters that the rule accounts for.
+        executions: its executions, in order.
+        last: the order of its latest execution, known to the rule or not; -1 for none.
+        first: the order of its first execution.
+        problem: why the rule does not hold for what was executed; empty where it does.
+    """
+
+    name: str
+    module: nn.Module
+    rule: Rule | None
+    covered: tuple[str, ...]
+    executions: list[Execution] = field(default_factory=list)
+    first: int = -1
+    last: int = -1
+    problem: str = ""
+
+    @property
+    def own(self) -> dict[str, nn.Parameter]:
+        """Its own trainable parameters by their names within the layer."""
+        named = self.module.named_parameters(recurse=False, remove_duplicate=False)
+        return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+
+class Observation:
+    """The layers of one forward pass of a model."""
+
+    def __init__(self, model: nn.Module, layers: Layers = "all"):
+        self.model = model
+        self.layers = trainable_layers(model)
+        self.wanted = layers
+        self._by_module = {layer.module: layer for layer in self.layers}
+        self._count = 0
+        if not isinstance(layers, str) or layers not in ("all", "first", "last"):
+            self._named = set(_named(model, self.layers, layers))
+        else:
+            self._named = None
+
+    @contextmanager
+    def watching(self) -> Iterator[Observation]:
+        """Hooks on every layer that may be wanted, for as long as the context lasts."""
+        watched = [lay for lay in self.layers if self._named is None or lay.name in self._named]
+        handles = [
+            layer.module.register_forward_hook(self._see, with_kwargs=True) for layer in watched
+        ]
+        handles.append(self.model.register_forward_pre_hook(self._restart, prepend=True))
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def selected(self) -> list[Layer]:
+        """The wanted layers that were executed, in order of execution.
+
+        Raises:
+            TangentError: none was.
+        """
+        executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
+        if not executed:
+            raise TangentError(
+                f"no layer with trainable parameters of {type(self.model).__name__} was executed "
+                "while it was watched; call the model itself inside the context of record()"
+            )
+        if self.wanted == "first":
+            return executed[:1]
+        if self.wanted == "last":
+            return [max(executed, key=lambda lay: lay.last)]
+        return executed
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The wanted trainable parameters by their full names, shared ones once."""
+        if self.wanted == "all":
+            layers = self.layers
+        elif self._named is not None:
+            layers = [lay for lay in self.layers if lay.name in self._named]
+        else:
+            layers = self.selected()
+        found: dict[int, tuple[str, nn.Parameter]] = {}
+        for layer in layers:
+            for name, parameter in layer.own.items():
+                found.setdefault(id(parameter), (full_name(layer.name, name), parameter))
+        return dict(found.values())
+
+    def _restart(self, module: nn.Module, args: Any) -> None:
+        """A new forward pass of the whole model replaces what was seen before."""
+        self._count = 0
+        for layer in self.layers:
+            layer.executions.clear()
+            layer.first = layer.last = -1
+            layer.problem = ""
+
+    def _see(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """Note one execution of a layer."""
+        layer = self._by_module[module]
+        layer.last = self._count
+        layer.first = layer.last if layer.first < 0 else layer.first
+        self._count += 1
+        if layer.rule is None or layer.problem:
+            return
+        inputs = args[0] if args else next(iter(kwargs.values()), None)
+        layer.problem = _mismatch(layer, inputs, output)
+        if layer.problem:
+            return
+        edge = get_gradient_edge(output)
+        seen = Execution(inputs, inputs._version, edge, output.shape, layer.last)
+        layer.executions.append(seen)
+
+
+def trainable_layers(model: nn.Module) -> list[Layer]:
+    """The modules of a model that own trainable parameters, with their rules.
+
+    A parameter that two modules own is covered by no rule, since each sees its own part only.
+
+    Raises:
+        TangentError: the model has no parameters, or no trainable ones.
+    """
+    owners: dict[int, int] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    found = []
+    for name, module in model.named_modules():
+        own = {n: p for n, p in module._parameters.items() if p is not None and p.requires_grad}
+        if not own:
+            continue
+        rule = rule_of(module)
+        covered = rule.covers(module) if rule else ()
+        if any(owners[id(own[name])] > 1 for name in covered):
+            rule, covered = None, ()
+        found.append(Layer(name, module, rule, covered))
+    if not found:
+        raise TangentError(_no_parameters(model))
+    return found
+
+
+def full_name(layer: str, parameter: str) -> str:
+    """The name of a layer's parameter in the model."""
+    return f"{layer}.{parameter}" if layer else parameter
+
+
+def _mismatch(layer: Layer, inputs: Any, output: Any) -> str:
+    """Why a rule does not fit an execution; empty where it does."""
+    if not (isinstance(inputs, Tensor) and isinstance(output, Tensor)):
+        return "it does not map one tensor to one tensor"
+    if not output.requires_grad:
+        raise TangentError(
+            f"the output of layer '{layer.name}' does not depend on its parameters: gradients "
+            "were switched off; call the model outside torch.no_grad()"
+        )
+    fits = layer.rule is not None and inputs.ndim > 0 and output.ndim > 0
+    if not (fits and inputs.shape[0] == output.shape[0]):
+        return "its input and output do not share their first axis"
+    if layer.rule is not None and not layer.rule.fits(layer.module, inputs, output):
+        return f"its input of shape {tuple(inputs.shape)} is not (samples, ...) as its rule needs"
+    return ""
+
+
+def _named(model: nn.Module, layers: list[Layer], wanted: Layers) -> list[str]:
+    """The names of the trainable layers at or below the wanted names."""
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [layer.name for layer in layers]
+    found = []
+    for name in wanted:
+        matches = [n for n in names if n == name or n.startswith(f"{name}.")]
+        if not matches:
+            near = get_close_matches(name, names, n=1, cutoff=0)
+            raise TangentError(
+                f"layers names '{name}', which is no layer with trainable parameters of "
+                f"{type(model).__name__}; the nearest is '{near[0]}', all are "
+                f"{', '.join(names)}; 'all', 'first' and 'last' are allowed as well"
+            )
+        found.extend(matches)
+    return found
+
+
+def _no_parameters(model: nn.Module) -> str:
+    """What to say of a model without trainable parameters."""
+    kind = type(model).__name__
+    if any(True for _ in model.parameters()):
+        return (
+            f"none of the parameters of {kind} is trainable; "
+            "set requires_grad on those that the kernel is meant for"
+        )
+    return f"{kind} has no parameters, so it has no tangent kernel; give a model with layers"

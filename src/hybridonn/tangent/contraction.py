@@ -1,0 +1,192 @@
+"""From pieces to kernels: which sums first, and how much at a time.
+
+A product's kernel ``sum_c <M_ic, M_jc>`` has two forms:
+
+- Gram: form ``M_ic = L_ic R_i^T`` for some rows o at a time, then one matrix product over
+  (c, o, k). Cost ``n C B o k T + n^2 C B o k``.
+- pairs: ``sum_tt' (R_it . R_jt') (L_ict . L_jct')``. Cost ``n^2 T^2 B (k + C o)``; for a
+  dense layer (T = 1) this is ``(A A^T) o (G G^T)``, the cheapest there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from hybridonn.tangent.pieces import Piece, Product, Size, Vector, full
+
+# One elementwise multiply-and-sum moves its operands through memory; a matrix product reuses
+# them. Measured on CPU cores with AVX-512: about 20 multiply-adds of a product cost as much.
+_ELEMENTWISE = 20
+
+
+def kernel_of(
+    pieces: Sequence[Piece],
+    others: Sequence[Piece] | None,
+    *,
+    per_output: bool = False,
+    budget: float = float("inf"),
+) -> Tensor | None:
+    """The tangent kernel of some pieces.
+
+    Args:
+        pieces: pieces of n1 samples.
+        others: the same pieces, in the same order, of n2 samples; None means ``pieces``.
+        per_output: keep the outputs, (n1, n2, C, C), rather than contract them, (n1, n2).
+        budget: bytes that temporaries may take.
+
+    Returns:
+        The kernel, or None where there is no piece.
+    """
+    kernel = None
+    for index, piece in enumerate(pieces):
+        other = None if others is None else others[index]
+        term = _piece_kernel(piece, other, per_output, budget)
+        kernel = term if kernel is None else kernel + term
+    return kernel
+
+
+def _piece_kernel(a: Piece, b: Piece | None, per_output: bool, budget: float) -> Tensor:
+    """The kernel of one piece."""
+    if isinstance(a, Vector):
+        return _inner(full(a.values), full((b if isinstance(b, Vector) else a).values), per_output)
+    other = b if isinstance(b, Product) else None
+    sizes = a.size(), (a if other is None else other).size()
+    if prefers_pairs(*sizes, per_output=per_output):
+        return _pairs(a, other, sizes, per_output, budget)
+    return _gram(a, other, sizes, per_output, budget)
+
+
+def prefers_pairs(a: Size, b: Size, *, per_output: bool) -> bool:
+    """Whether summing over pairs of positions is cheaper than forming the gradients."""
+    outputs = a.C * b.C if per_output else a.C
+    pairs = a.n * b.n * a.T * b.T * a.B * (a.k + outputs * (a.o + _ELEMENTWISE))
+    gram = a.B * a.o * a.k * (a.n * a.C * a.T + b.n * b.C * b.T + a.n * b.n * outputs)
+    return pairs <= gram
+
+
+def _inner(a: Tensor, b: Tensor, per_output: bool) -> Tensor:
+    """Inner products of gradients (n1, C, p) and (n2, C, p)."""
+    if not per_output:
+        return a.flatten(1) @ b.flatten(1).T
+    n1, C1, n2, C2 = *a.shape[:2], *b.shape[:2]
+    return (a.flatten(0, 1) @ b.flatten(0, 1).T).view(n1, C1, n2, C2).transpose(1, 2)
+
+
+def _gram(
+    a: Product, b: Product | None, sizes: tuple[Size, Size], per_output: bool, budget: float
+) -> Tensor:
+    """The kernel by forming the gradients, some rows o at a time."""
+    first, second = sizes
+    samples = first.n if b is None else first.n + second.n
+    row = samples * max(first.C, second.C) * first.B * (first.k + 1) * _itemsize(a)
+    kernel = None
+    for part in chunks(first.o, budget / 3 / row):
+        mine = _gradients(a, first, part, budget / 3)
+        other = mine if b is None else _gradients(b, second, part, budget / 3)
+        term = _inner(mine, other, per_output)
+        kernel = term if kernel is None else kernel + term
+    assert kernel is not None
+    return kernel
+
+
+def _gradients(product: Product, size: Size, part: slice, budget: float) -> Tensor:
+    """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, C, p), bias included."""
+    rows = part.stop - part.start
+    sample = size.B * size.T * (size.k + 2 * size.C * rows) * _itemsize(product)
+    blocks = [_block(product, block, part) for block in chunks(size.n, budget / sample)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+
+def _block(product: Product, rows: slice, part: slice) -> Tensor:
+    """The gradients (n, C, p) of some samples."""
+    left, right = product.lefts(rows, part), product.rights(rows)
+    n, C, B, o, T = left.shape
+    left = left.transpose(1, 2).reshape(n, B, C * o, T)
+    weight = (left @ right.transpose(-1, -2)).view(n, B, C, o, -1)
+    weight = weight.transpose(1, 2).reshape(n, C, -1)
+    if product.bias is None:
+        return weight
+    bias = left.sum(-1).view(n, B, C, o).transpose(1, 2).reshape(n, C, -1)
+    return torch.cat([weight, bias], -1)
+
+
+def _pairs(
+    a: Product, b: Product | None, sizes: tuple[Size, Size], per_output: bool, budget: float
+) -> Tensor:
+    """The kernel by pairs of positions, some samples at a time."""
+    first, second = sizes
+    outputs = first.C * second.C if per_output else 1
+    row = second.n * first.T * second.T * first.B * (1 + 2 * outputs) * _itemsize(a)
+    right = (b or a).rights()
+    left = (b or a).lefts()
+    blocks = []
+    for rows in chunks(first.n, budget / 2 / row):
+        whole = b is None and rows == slice(0, first.n)
+        mine = (left, right) if whole else (a.lefts(rows), a.rights(rows))
+        blocks.append(_pair_block(mine, (left, right), per_output, a.bias is not None))
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+
+def _pair_block(
+    a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], per_output: bool, bias: bool
+) -> Tensor:
+    """The kernel of some samples from left (n, C, B, o, T) and right (n, B, k, T) factors."""
+    n1, C1, B, _, T1 = a[0].shape
+    n2, C2, _, _, T2 = b[0].shape
+    inputs = _positions(a[1]) @ _positions(b[1]).transpose(1, 2)  # (B, n1 T1, n2 T2)
+    if bias:
+        inputs = inputs + 1  # the input of a bias is one at every position
+    if per_output:
+        la, lb = (side.permute(2, 0, 4, 1, 3).flatten(1, 3) for side in (a[0], b[0]))
+        outputs = (la @ lb.transpose(1, 2)).view(B, n1, T1, C1, n2, T2, C2)
+        pairs = inputs.view(B, n1, T1, n2, T2)
+        return torch.einsum("bisjt,biscjtd->ijcd", pairs, outputs)
+    la, lb = (side.permute(2, 0, 4, 1, 3).flatten(3).flatten(1, 2) for side in (a[0], b[0]))
+    product = inputs * (la @ lb.transpose(1, 2))
+    if B == T1 == T2 == 1:
+        return product[0]
+    return product.view(B, n1, T1, n2, T2).sum((0, 2, 4))
+
+
+def _positions(right: Tensor) -> Tensor:
+    """(n, B, k, T) to (B, n T, k)."""
+    return right.permute(1, 0, 3, 2).flatten(1, 2)
+
+
+def identity_kernel(product: Product, other: Product | None = None) -> Tensor:
+    """The contracted kernel of a layer whose output is the network's output.
+
+    Every output is one row of one block at one position, so that
+    ``Theta_ij = o sum_bt R_ibt . R_jbt + (number of outputs) 1_bias``; the gradients of the
+    calls are not looked at. For a dense layer: ``C (h h^T + 1_bias)``.
+
+    Args:
+        product: the pieces of n1 samples; its one call needs no gradients.
+        other: those of n2 samples; None means ``product``.
+
+    Returns:
+        The kernel (n1, n2).
+    """
+    gradient = product.calls[0].gradients
+    with torch.no_grad():
+        _, _, B, o, T = product.left(gradient[:1]).shape
+    mine = product.rights().flatten(1)
+    theirs = mine if other is None else other.rights().flatten(1)
+    kernel = o * (mine @ theirs.T)
+    return kernel + B * o * T if product.bias is not None else kernel
+
+
+def chunks(total: int, size: float) -> Iterator[slice]:
+    """Slices of at most ``size`` (at least one) that cover ``range(total)`` evenly."""
+    count = 1 if size >= total else -(-total // max(int(size), 1))
+    edges = [round(total * index / count) for index in range(count + 1)]
+    for start, stop in zip(edges, edges[1:], strict=False):
+        yield slice(start, stop)
+
+
+def _itemsize(product: Product) -> int:
+    """The bytes of one number of the factors."""
+    return max(product.calls[0].gradients.element_size(), 4)

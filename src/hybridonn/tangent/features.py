@@ -1,0 +1,143 @@
+"""Tangent features of a fixed network: a row a sample, whose products give its kernel."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.capture import Layer, Layers, Observation
+from hybridonn.tangent.checks import check_inputs, check_outputs
+from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.layerwise import (
+    covered_names,
+    fitting,
+    pieces_of,
+    require_inference_statistics,
+    unit_seeds,
+)
+from hybridonn.tangent.pieces import Vector
+from hybridonn.tangent.plan import footprint, make_plan
+from hybridonn.tangent.projection import Projection
+from hybridonn.tangent.rows import model_rows
+from hybridonn.tangent.trace import slow_message
+from hybridonn.tangent.verification import failures
+
+# Rows and columns left of a gradient matrix before it is folded: at 64 the compression adds
+# less error than the folding to 512 numbers does (benchmarks/tangent.py).
+_SIDE = 64
+
+
+def tangent_features(
+    model: nn.Module,
+    x: Tensor,
+    width: int = 512,
+    *,
+    seed: int = 0,
+    oversampling: int = 8,
+    layers: Layers = "all",
+    memory_gb: float = 2.0,
+) -> Tensor:
+    """Features phi (n, width) with ``phi phi^T ~ Theta`` contracted over the outputs.
+
+    Exact output gradients of every layer and output are projected with random signs to
+    ``oversampling x width`` numbers, for which ``E[phi phi^T] = Theta`` holds exactly; then
+    the best ``width`` directions (principal components about zero, Eckart and Young 1936,
+    of a part of x) are kept. Without oversampling the features of one seed are the same
+    map for every batch; with it they are comparable within one call only.
+
+    Args:
+        model: any module; samples lead and do not interact.
+        x: samples (n, ...), all for which features are wanted.
+        width: numbers a sample.
+        seed: seed of the random signs.
+        oversampling: factor of the first, random projection; 1 keeps it alone.
+        layers: whose parameters, as for `ntk`.
+        memory_gb: memory budget in GB, besides the model.
+
+    Returns:
+        Features (n, width), detached.
+
+    Raises:
+        TangentError: the model or the inputs have no tangent kernel, or an option is not
+            allowed.
+    """
+    check_inputs(model, x, None)
+    require_inference_statistics(model)
+    if width < 1 or oversampling < 1:
+        raise TangentError(
+            f"width is {width} and oversampling {oversampling}; both must be at least 1"
+        )
+    with torch.enable_grad():
+        maker = _Maker(model, layers, width * oversampling, seed)
+        need = footprint(model, x)
+        plan = make_plan(need, 1, None, need.outputs.numel(), memory_gb, 0)
+        sample = need.graph + 3 * plan.outputs * need.gradients
+        batch = int(min(max(memory_gb * 1e9 / 2 // sample, 1), 128))
+        starts = range(0, len(x), batch)
+        if oversampling == 1:
+            return torch.cat([maker.features(x[at : at + batch]) for at in starts])
+        basis = _basis(maker, x, width, batch)
+        return torch.cat([maker.features(x[at : at + batch]) @ basis for at in starts])
+
+
+class _Maker:
+    """The random projection of all layers, the same for every batch."""
+
+    def __init__(self, model: nn.Module, layers: Layers, width: int, seed: int):
+        self.model, self.layers, self.width, self.seed = model, layers, width, seed
+        self.projections: dict[tuple[str, int], Projection] = {}
+        self.names: set[str] | None = None
+        self.rest: dict[str, nn.Parameter] = {}
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features (n, width) of a batch."""
+        seen = Observation(self.model, self.layers)
+        with seen.watching():
+            outputs = self.model(x)
+        check_outputs(outputs, self.model, len(x))
+        known = fitting(seen.selected(), len(x))
+        if self.names is None:
+            self.names = self._verified(known, outputs, seen)
+        known = [layer for layer in known if layer.name in self.names]
+        seeds = unit_seeds(outputs.shape[1:], 0, outputs.shape[1:].numel(), outputs)
+        total = torch.zeros(len(x), self.width, dtype=seeds.dtype, device=seeds.device)
+        parts = pieces_of(known, outputs, seeds)
+        with torch.no_grad():
+            for part in parts:
+                for index, piece in enumerate(part.pieces):
+                    total += self._projection(part.layer.name, index, seeds).features(piece)
+        if self.rest:
+            rows = model_rows(self.model, self.rest, x, seeds)
+            total += self._projection("", 0, seeds).features(Vector("rest", rows))
+        return total
+
+    def _projection(self, name: str, index: int, like: Tensor) -> Projection:
+        """The projection of one piece of a layer."""
+        key = (name, index)
+        if key not in self.projections:
+            number = self.seed * 1_000_003 + len(self.projections)
+            self.projections[key] = Projection(number, self.width, _SIDE, like)
+        return self.projections[key]
+
+    def _verified(self, known: list[Layer], outputs: Tensor, seen: Observation) -> set[str]:
+        """The layers that autograd confirms; what lies beyond them goes sample by sample."""
+        seeds = unit_seeds(outputs.shape[1:], 0, 1, outputs)
+        parameters = seen.parameters()
+        wrong, reached = failures(pieces_of(known, outputs, seeds), outputs, seeds, parameters)
+        good = [layer for layer in known if layer.name not in wrong]
+        covered = covered_names(good)
+        self.rest = {n: p for n, p in parameters.items() if n in reached and n not in covered}
+        if self.rest:
+            warnings.warn(slow_message(list(self.rest)), TangentWarning, stacklevel=5)
+        return {layer.name for layer in good}
+
+
+def _basis(maker: _Maker, x: Tensor, width: int, batch: int) -> Tensor:
+    """The directions (oversampled width, width) that hold most of the features of a part of x."""
+    count = min(len(x), 4 * width)
+    part = x[torch.linspace(0, len(x) - 1, count).long()]
+    found = torch.cat([maker.features(part[at : at + batch]) for at in range(0, count, batch)])
+    basis = torch.linalg.svd(found, full_matrices=False).Vh[:width].T
+    return torch.nn.functional.pad(basis, (0, width - basis.shape[1]))

@@ -1,0 +1,168 @@
+"""NNGP and NTK of one convolution block and dense layers, from random features.
+
+The kernels behind ``Flatten`` are Gram matrices of
+:mod:`hybridonn.tangent.infinite.features`; the dense layers above act on them
+entry by entry, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hybridonn.errors import SpecError
+from hybridonn.progress import Advance, Progress, Silent
+from hybridonn.tangent.infinite.block import Block, block_of
+from hybridonn.tangent.infinite.checks import Kernel, check_images, check_network
+from hybridonn.tangent.infinite.features import (
+    Filters,
+    draw_filters,
+    linear_metric,
+    pooled_features,
+)
+from hybridonn.tangent.infinite.geometry import Shape
+from hybridonn.tangent.infinite.layers import Layer
+from hybridonn.tangent.infinite.propagate import Kernels, Network, between, prepare, variances_of
+
+CHUNK = 1024  # features made at once: a matrix product runs at full speed from about here
+TAIL_VALUES = 2**20  # entries that go through the dense layers at once
+
+
+@dataclass(frozen=True)
+class _Gram:
+    """Kernels behind Flatten, filled up chunk by chunk.
+
+    Attributes:
+        covariance: Between all images and the columns, (N, M).
+        tangent: The same; None where the convolution has no tangent kernel.
+        variance: Covariance of every image with itself, (N,).
+    """
+
+    covariance: Tensor
+    tangent: Tensor | None
+    variance: Tensor
+
+
+def approximate_kernels(
+    layers: Sequence[Layer],
+    images: Tensor,
+    columns: Tensor | None = None,
+    *,
+    kernel: Kernel = "ntk",
+    features: int = 36_864,
+    seed: int = 0,
+    memory_gb: float = 4.0,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The kernel between all images and some of them, the first ReLU sampled.
+
+    Unbiased behind ``Flatten`` and positive semi-definite; linear terms and dense
+    layers are exact. The error falls as features^(-1/2); see the documentation of the
+    estimate for its size.
+
+    Args:
+        layers: Convolution, ReLU, any poolings, flatten, dense layers and ReLUs.
+        images: Images (N, C, H, W), floating point; device and dtype compute.
+        columns: Which images are the columns (landmarks, training images), (M,) int64;
+            None: all.
+        kernel: "ntk" or "nngp".
+        features: Random features of all cells together, for each of the two kernels.
+        seed: Of the random filters.
+        memory_gb: Memory of the features and of the two kernels, GB (10^9 bytes).
+        progress: Shows how far it is.
+
+    Returns:
+        The kernel (N, M).
+
+    Raises:
+        DataError: Images are integer, not finite or empty.
+        SpecError: The network has another form, or the budget is too small.
+    """
+    check_images(images, "images")
+    image = Shape(images.shape[2], images.shape[3])
+    check_network(layers, image, kernel)
+    block = block_of(layers, images.shape[1], image)
+    index = torch.arange(len(images)) if columns is None else columns
+    tangent = kernel == "ntk" and block.convolution.trained
+    cells = _cells_at_once(block, features, images, len(index), tangent, memory_gb)
+    steps = -(-block.cells // cells)
+    with (progress or Silent()).bar(f"random features of the {kernel.upper()}", steps) as advance:
+        drawn = draw_filters(block, features, cells, tangent=tangent, seed=seed)
+        gram = _accumulate(block, drawn, images, index.to(images.device), tangent, advance)
+    network = prepare(
+        block.tail,
+        Shape(1, 1, flat=True),
+        tangent=kernel == "ntk",
+        device=images.device,
+        dtype=images.dtype,
+    )
+    return _through_tail(network, gram, index.to(images.device))
+
+
+def _cells_at_once(
+    block: Block, features: int, images: Tensor, columns: int, tangent: bool, memory_gb: float
+) -> int:
+    itemsize, kinds = images.dtype.itemsize, 2 if tangent else 1
+    kernels = len(images) * columns * itemsize * kinds
+    each = max(1, round(features / block.cells)) + 1
+    cell = (len(images) + columns) * each * itemsize * kinds
+    room = memory_gb * 1e9 - kernels
+    if room < cell:
+        raise SpecError(
+            f"memory_gb is {memory_gb:g}, but {len(images)} x {columns} kernels and the features "
+            f"of one cell need {(kernels + cell) / 1e9:.3g} GB; give more memory, fewer columns "
+            "(landmarks) or fewer features"
+        )
+    return max(1, min(int(room / cell), -(-CHUNK // each), block.cells))
+
+
+def _accumulate(
+    block: Block,
+    drawn: Iterable[Filters],
+    images: Tensor,
+    index: Tensor,
+    tangent: bool,
+    advance: Advance,
+) -> _Gram:
+    block = replace(block, pixels=block.pixels.to(images.device))
+    block = replace(block, weights=block.weights.to(images))
+    gram = _linear(block, images, index, tangent)
+    for filters in drawn:
+        made = pooled_features(block, filters.to(images), images)
+        gram.covariance.addmm_(made.even, made.even[index].T, alpha=1 / block.cells)
+        gram.variance.add_(made.even.square().sum(1), alpha=1 / block.cells)
+        if gram.tangent is not None and made.odd is not None:
+            gram.tangent.addmm_(made.odd, made.odd[index].T, alpha=1 / block.cells)
+        advance()
+    return gram
+
+
+def _linear(block: Block, images: Tensor, index: Tensor, tangent: bool) -> _Gram:
+    """<u, v> / 4 of both kernels, pooled: the term that is linear in the pixels."""
+    pixels = images.flatten(1)
+    left = pixels @ linear_metric(block, images).div_(4 * block.cells)
+    bias = block.convolution.bias_variance / 4
+    covariance = (left @ pixels[index].T).add_(bias)
+    variance = (left * pixels).sum(1).add_(bias)
+    return _Gram(covariance, covariance.clone() if tangent else None, variance)
+
+
+def _through_tail(network: Network, gram: _Gram, index: Tensor) -> Tensor:
+    """The dense layers, some rows at a time; the result takes the covariance's place."""
+    result = gram.covariance
+    deviations = variances_of(network, gram.variance[None].clone())
+    columns = {name: one[:, index] for name, one in deviations.items()}
+    rows = max(1, TAIL_VALUES // result.shape[1])
+    for start in range(0, len(result), rows):
+        part = slice(start, start + rows)
+        tangent = None if gram.tangent is None else gram.tangent[None, part].clone()
+        entering = Kernels(result[None, part].clone(), tangent)
+        upper = {name: one[:, part] for name, one in deviations.items()}
+        out = between(network, entering, upper, columns)
+        kernel = out.tangent if network.tangent else out.covariance
+        assert kernel is not None  # check_network refuses an NTK with nothing trained
+        result[part] = kernel
+    return result

@@ -1,0 +1,161 @@
+"""Exact NNGP and NTK of an infinitely wide network, in tiles under a memory budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hybridonn.progress import Advance, Progress, Silent
+from hybridonn.tangent.infinite.checks import (
+    Kernel,
+    check_images,
+    check_network,
+    check_pair,
+    pairs_within,
+)
+from hybridonn.tangent.infinite.geometry import Shape
+from hybridonn.tangent.infinite.layers import Layer
+from hybridonn.tangent.infinite.pairs import plan_pairs
+from hybridonn.tangent.infinite.propagate import (
+    Kernels,
+    Network,
+    between,
+    cross_covariance,
+    deviations,
+    prepare,
+)
+from hybridonn.tangent.infinite.tiles import TILE, TileStore, open_store
+
+# Numbers held at once on a CPU: more gain no speed, they only leave its caches
+# (measured with 7 x 7 convolution and 6 x 6 pooling: 2^23 as fast as 2^21, 2^25 slower).
+CPU_VALUES = 2**23
+
+
+def infinite_kernels(
+    layers: Sequence[Layer],
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    kernel: Kernel = "ntk",
+    memory_gb: float = 2.0,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> Tensor:
+    """The exact kernel of an infinitely wide network between two sets of images.
+
+    Only the covariances of position pairs that the head needs are carried (see
+    :mod:`hybridonn.tangent.infinite.pairs`), for as many image pairs at a time as
+    the memory allows; the numbers do not depend on the budget beyond rounding.
+
+    Args:
+        layers: The network, ending in one position (``Flatten``, ``Dense``).
+        x1: Images (N1, C, H, W), floating point; the device computes.
+        x2: Images (N2, C, H, W); None: x1, where only half of the tiles are computed.
+        kernel: "ntk" (tangent kernel of the trained layers) or "nngp" (covariance of
+            the outputs).
+        memory_gb: Working memory beside the images and the result, GB (10^9 bytes).
+        dtype: Of the computation and of the result. In float32 the NTK is good to
+            about 1e-4 relative (see :func:`hybridonn.tangent.infinite.arccosine.rectify`).
+        progress: Shows how far it is.
+        folder: Where finished tiles are kept; a second call with the same network,
+            images and dtype takes them up again. None: nothing is kept.
+
+    Returns:
+        The kernel (N1, N2).
+
+    Raises:
+        DataError: Images are integer, not finite, empty or of different shapes.
+        SpecError: The layers do not fit together, or the budget is below one image pair.
+        ArtefactError: A stored tile cannot be read or written.
+    """
+    check_images(x1, "x1")
+    if x2 is not None:
+        check_images(x2, "x2")
+        check_pair(x1, x2)
+    first = x1.detach().to(dtype)
+    second = first if x2 is None else x2.detach().to(dtype)
+    image = Shape(x1.shape[2], x1.shape[3])
+    check_network(layers, image, kernel)
+    network = prepare(layers, image, tangent=kernel == "ntk", device=x1.device, dtype=dtype)
+    pairs = pairs_within(memory_gb, network.pairs.values, dtype, kernel)
+    store = None if folder is None else open_store(folder, layers, kernel, first, second)
+    result = torch.empty(len(first), len(second), dtype=dtype, device=x1.device)
+    total = _image_pairs(len(first), len(second), symmetric=x2 is None)
+    with (progress or Silent()).bar(f"infinite-width {kernel.upper()}", total) as advance:
+        _fill(result, network, (first, second), x2 is None, pairs, store, advance)
+    return result
+
+
+def count_rectified(layers: Sequence[Layer], height: int, width: int) -> int:
+    """Arc-cosine evaluations that one entry of the exact kernel takes: its cost."""
+    return plan_pairs(layers, Shape(height, width)).rectified
+
+
+def _image_pairs(rows: int, columns: int, symmetric: bool) -> int:
+    return sum(
+        (min(r + TILE, rows) - r) * (min(c + TILE, columns) - c)
+        for r, c in _tiles(rows, columns, symmetric)
+    )
+
+
+def _tiles(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[int, int]]:
+    for row in range(0, rows, TILE):
+        for column in range(row if symmetric else 0, columns, TILE):
+            yield row, column
+
+
+def _fill(
+    result: Tensor,
+    network: Network,
+    images: tuple[Tensor, Tensor],
+    symmetric: bool,
+    pairs: int,
+    store: TileStore | None,
+    advance: Advance,
+) -> None:
+    first, second = images
+    for row, column in _tiles(len(first), len(second), symmetric):
+        one, two = first[row : row + TILE], second[column : column + TILE]
+        place = row // TILE, column // TILE
+        tile = store.read(*place) if store else None
+        if tile is None:
+            tile = _tile(network, one, two, pairs, advance)
+            if symmetric and row == column:
+                tile = _mirror(tile)
+            if store:
+                store.write(*place, tile)
+        else:
+            advance(len(one) * len(two))
+        result[row : row + TILE, column : column + TILE] = tile
+        if symmetric and row != column:
+            result[column : column + TILE, row : row + TILE] = tile.T
+
+
+def _mirror(tile: Tensor) -> Tensor:
+    """The upper triangle on both sides: rounding must not make a kernel unsymmetric."""
+    return tile.triu() + tile.triu(1).T
+
+
+def _tile(network: Network, one: Tensor, two: Tensor, pairs: int, advance: Advance) -> Tensor:
+    limit = pairs if one.is_cuda else min(pairs, max(1, CPU_VALUES // network.pairs.values))
+    columns = min(len(two), limit)
+    rows = min(len(one), limit // columns)
+    tile = one.new_empty(len(one), len(two))
+    lefts = range(0, len(two), columns)
+    lower = [two[left : left + columns] for left in lefts]
+    lower_deviations = [deviations(network, part) for part in lower]
+    for top in range(0, len(one), rows):
+        upper = one[top : top + rows]
+        upper_deviations = deviations(network, upper)
+        for number, left in enumerate(lefts):
+            entering = Kernels(cross_covariance(network.pairs, upper, lower[number]), None)
+            out = between(network, entering, upper_deviations, lower_deviations[number])
+            part = out.tangent if network.tangent else out.covariance
+            assert part is not None  # check_network refuses an NTK with nothing trained
+            tile[top : top + rows, left : left + columns] = part
+            advance(part.numel())
+    return tile

@@ -1,0 +1,330 @@
+"""The empirical neural tangent kernel of any network, layer by layer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.capture import Layer, Layers, Observation
+from hybridonn.tangent.checks import check_inputs, check_options, check_outputs
+from hybridonn.tangent.contraction import chunks, kernel_of
+from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.layerwise import (
+    covered_names,
+    fitting,
+    pieces_of,
+    require_inference_statistics,
+    sign_seeds,
+    unit_seeds,
+)
+from hybridonn.tangent.plan import Plan, footprint, make_plan
+from hybridonn.tangent.rows import model_rows, require_independence
+from hybridonn.tangent.trace import methods_of, slow_message
+from hybridonn.tangent.verification import failures
+
+Method = Literal["auto", "layers", "vector_products"]
+METHODS: tuple[Method, ...] = ("auto", "layers", "vector_products")
+
+
+def ntk(
+    model: nn.Module,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    outputs: Literal["contracted", "full"] = "contracted",
+    layers: Layers = "all",
+    probes: int | None = None,
+    method: Method = "auto",
+    memory_gb: float = 2.0,
+    generator: torch.Generator | None = None,
+    create_graph: bool = False,
+) -> Tensor:
+    """The empirical neural tangent kernel (Jacot, Gabriel and Hongler, NeurIPS 2018).
+
+    ``Theta_ij = sum_c <df_c(x_i)/dtheta, df_c(x_j)/dtheta>`` over the trainable parameters
+    theta and all outputs c (classes, pixels), exact, without ever holding a Jacobian.
+
+    Args:
+        model: any module; samples lead in its inputs and outputs and do not interact.
+        x1: samples (n1, ...).
+        x2: samples (n2, ...); None means ``x1``.
+        outputs: "contracted" sums over the outputs, "full" keeps them.
+        layers: whose parameters: "all", "first" or "last" executed, or names of layers or of
+            modules that hold them.
+        probes: random sign combinations r_k of the outputs in place of all of them: unbiased;
+            an entry with ``B_ij = J_i J_j^T`` (C x C) has the variance
+            ``2 ||off-diagonal of (B + B^T) / 2||_F^2 / probes``. None: exact.
+        method: "auto" goes layer by layer and takes one backward pass a sample for what no
+            rule accounts for, with a `TangentWarning`; "layers" refuses such parameters;
+            "vector_products" takes all parameters the second way.
+        memory_gb: memory budget in GB, besides the model; it splits the work and does not
+            change the numbers.
+        generator: source of the probes' signs.
+        create_graph: let the kernel be differentiated in the parameters (the graph that this
+            keeps is not within the budget).
+
+    Returns:
+        The kernel (n1, n2), or (n1, n2, C, C) with the outputs flattened.
+
+    Raises:
+        TangentError: the model or the inputs have no tangent kernel, or the budget is too
+            small; the message says why.
+    """
+    check_inputs(model, x1, x2)
+    check_options(outputs, method, probes, memory_gb, METHODS)
+    require_inference_statistics(model)
+    with torch.enable_grad():
+        need = footprint(model, x1)
+        seeds = _seeds(need.outputs, probes, generator, x1)
+        wide = len(seeds) ** 2 if outputs == "full" else 1
+        result = len(x1) * len(x1 if x2 is None else x2) * wide * max(x1.element_size(), 4)
+        n2 = None if x2 is None else len(x2)
+        plan = make_plan(need, len(x1), n2, len(seeds), memory_gb, result)
+        work = _Work(model, layers, seeds, outputs == "full", plan, create_graph)
+        return work.kernel(x1, x2, method)
+
+
+def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
+    """Say how `ntk` computes each layer's part for a model.
+
+    Args:
+        model: any module.
+        x: a few samples (n, ...).
+        layers: as for `ntk`.
+
+    Returns:
+        A line for each layer, in order of execution, then one for each parameter that is
+        used outside a known layer.
+
+    Raises:
+        TangentError: as for `ntk`.
+    """
+    check_inputs(model, x, None)
+    require_inference_statistics(model)
+    with torch.enable_grad():
+        need = footprint(model, x)
+        seeds = _seeds(need.outputs, 1, torch.Generator().manual_seed(0), x)
+        plan = Plan(len(x), 1, float("inf"))
+        work = _Work(model, layers, seeds, False, plan, False)
+        view = work.look(x)
+        good, wrong, rest = work.verified(view)
+    lines = {**methods_of(view.seen), **{n: f"vector products: {why}" for n, why in wrong.items()}}
+    covered = covered_names(good)
+    loose = [n for n in rest if n not in covered and n.rpartition(".")[0] not in lines]
+    lines.update({name: "vector products: used outside a known layer" for name in loose})
+    return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """The combinations of outputs that are summed over, made when they are needed."""
+
+    count: int
+    make: Callable[[slice], Tensor]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def part(self, part: slice) -> Tensor:
+        """Some combinations (C, ...)."""
+        return self.make(part)
+
+
+def _seeds(
+    shape: torch.Size, probes: int | None, generator: torch.Generator | None, like: Tensor
+) -> _Seeds:
+    """All outputs one by one, or random signs."""
+    like = like if like.is_floating_point() else torch.zeros(1, device=like.device)
+    if probes is None:
+        return _Seeds(shape.numel(), lambda part: unit_seeds(shape, part.start, part.stop, like))
+    signs = sign_seeds(shape, probes, like, generator)
+    return _Seeds(probes, lambda part: signs[part])
+
+
+@dataclass(frozen=True)
+class _View:
+    """A forward pass of some samples."""
+
+    x: Tensor
+    outputs: Tensor
+    seen: Observation
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is computed, and in which portions."""
+
+    model: nn.Module
+    layers: Layers
+    seeds: _Seeds
+    per_output: bool
+    plan: Plan
+    create_graph: bool
+
+    def look(self, x: Tensor) -> _View:
+        """Run the model on some samples and watch its layers."""
+        seen = Observation(self.model, self.layers)
+        with seen.watching():
+            outputs = self.model(x)
+        check_outputs(outputs, self.model, len(x))
+        return _View(x, outputs, seen)
+
+    def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], dict[str, nn.Parameter]]:
+        """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
+        known = fitting(view.seen.selected(), len(view.x))
+        seeds = self.seeds.part(slice(0, min(2, len(self.seeds))))
+        parts = pieces_of(known, view.outputs, seeds)
+        parameters = view.seen.parameters()
+        wrong, reached = failures(parts, view.outputs, seeds, parameters)
+        good = [layer for layer in known if layer.name not in wrong]
+        return good, wrong, {n: p for n, p in parameters.items() if n in reached}
+
+    def kernel(self, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
+        """The kernel of all samples, block by block."""
+        first = self.look(x1[: self.plan.samples])
+        good, wrong, reached = self.verified(first)
+        if not reached:
+            raise TangentError(
+                f"the outputs of {type(self.model).__name__} do not depend on the trainable "
+                f"parameters of layers={self.layers!r}; choose other layers"
+            )
+        names = {layer.name for layer in good} if method != "vector_products" else set()
+        covered = covered_names([layer for layer in good if layer.name in names])
+        rest = {name: p for name, p in reached.items() if name not in covered}
+        self._report(rest, wrong, method)
+        if rest:
+            require_independence(self.model, first.x, first.outputs)
+        return self._grid(first, x1, x2, names, rest)
+
+    def _report(
+        self, rest: Mapping[str, nn.Parameter], wrong: Mapping[str, str], method: Method
+    ) -> None:
+        """Say which parameters no rule accounts for."""
+        if not rest or method == "vector_products":
+            return
+        why = "".join(f"; layer '{name}': {reason}" for name, reason in wrong.items())
+        message = slow_message(list(rest)) + why
+        if method == "layers":
+            raise TangentError(f"method='layers' refuses the slow way: {message}")
+        warnings.warn(message, TangentWarning, stacklevel=4)
+
+    def _grid(
+        self,
+        first: _View,
+        x1: Tensor,
+        x2: Tensor | None,
+        names: set[str],
+        rest: Mapping[str, nn.Parameter],
+    ) -> Tensor:
+        """The blocks of the kernel, side by side; the lower half mirrors the upper one."""
+        size = self.plan.samples
+        mine = [slice(i, i + size) for i in range(0, len(x1), size)]
+        other = x1 if x2 is None else x2
+        theirs = [slice(i, i + size) for i in range(0, len(other), size)]
+        rows: list[list[Tensor]] = []
+        for i, part in enumerate(mine):
+            view = first if i == 0 else self.look(x1[part])
+            row = [_mirror(rows[j][i]) for j in range(i)] if x2 is None else []
+            for j in range(len(row), len(theirs)):
+                same = x2 is None and i == j
+                partner = None if same else self.look(other[theirs[j]])
+                row.append(self._block(view, partner, names, rest))
+            rows.append(row)
+        return torch.cat([torch.cat(row, 1) for row in rows])
+
+    def _block(
+        self, a: _View, b: _View | None, names: set[str], rest: Mapping[str, nn.Parameter]
+    ) -> Tensor:
+        """The kernel of two blocks of samples."""
+        parts = list(chunks(len(self.seeds), self.plan.outputs))
+        if not self.per_output:
+            total = self._portion(a, b, parts[0], parts[0], names, rest)
+            for part in parts[1:]:
+                total = total + self._portion(a, b, part, part, names, rest)
+            return total
+        rows = [
+            torch.cat([self._portion(a, b, one, two, names, rest) for two in parts], 3)
+            for one in parts
+        ]
+        return torch.cat(rows, 2)
+
+    def _portion(
+        self,
+        a: _View,
+        b: _View | None,
+        one: slice,
+        two: slice,
+        names: set[str],
+        rest: Mapping[str, nn.Parameter],
+    ) -> Tensor:
+        """The kernel of two blocks of samples and two portions of outputs."""
+        same = b is None and one == two
+        partner = a if b is None else b
+        mine = self._pieces(a, one, names)
+        theirs = None if same else self._pieces(partner, two, names)
+        with torch.set_grad_enabled(self.create_graph):
+            kernel = kernel_of(
+                mine, theirs, per_output=self.per_output, budget=self.plan.contraction
+            )
+        if rest:
+            slow = self._slow(a, None if same else partner, one, two, rest)
+            kernel = slow if kernel is None else kernel + slow
+        assert kernel is not None
+        return kernel
+
+    def _pieces(self, view: _View, part: slice, names: set[str]) -> list:
+        """The pieces of the named layers."""
+        layers = [layer for layer in view.seen.selected() if layer.name in names]
+        found = pieces_of(
+            fitting(layers, len(view.x)),
+            view.outputs,
+            self.seeds.part(part),
+            create_graph=self.create_graph,
+        )
+        return [piece for each in found for piece in each.pieces]
+
+    def _slow(
+        self,
+        a: _View,
+        b: _View | None,
+        one: slice,
+        two: slice,
+        rest: Mapping[str, nn.Parameter],
+    ) -> Tensor:
+        """The part of the parameters that no rule accounts for, some samples at a time."""
+        count = sum(parameter.numel() for parameter in rest.values())
+        row = (one.stop - one.start) * count * max(a.outputs.element_size(), 4)
+        size = max(int(self.plan.contraction / 3 / row), 1)
+        blocks = []
+        for start in range(0, len(a.x), size):
+            mine = self._rows(a.x[start : start + size], one, rest)
+            if b is None and size >= len(a.x):
+                return self._inner(mine, mine)
+            other = a if b is None else b
+            line = [
+                self._inner(mine, self._rows(other.x[at : at + size], two, rest))
+                for at in range(0, len(other.x), size)
+            ]
+            blocks.append(torch.cat(line, 1))
+        return torch.cat(blocks)
+
+    def _rows(self, x: Tensor, part: slice, rest: Mapping[str, nn.Parameter]) -> Tensor:
+        """Gradients (n, C, p) of some parameters."""
+        seeds = self.seeds.part(part)
+        return model_rows(self.model, rest, x, seeds, create_graph=self.create_graph)
+
+    def _inner(self, a: Tensor, b: Tensor) -> Tensor:
+        """Inner products of rows (n1, C, p) and (n2, C, p)."""
+        if self.per_output:
+            return torch.einsum("icp,jdp->ijcd", a, b)
+        return a.flatten(1) @ b.flatten(1).T
+
+
+def _mirror(block: Tensor) -> Tensor:
+    """The block of (j, i) from that of (i, j)."""
+    return block.transpose(0, 1) if block.ndim == 2 else block.permute(1, 0, 3, 2)

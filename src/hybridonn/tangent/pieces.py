@@ -1,0 +1,134 @@
+"""The pieces that per-sample parameter gradients are made of.
+
+For sample i and output c, the gradient of a layer's weight is a matrix product
+``M_ic = L_ic R_i^T`` summed over the positions t of the layer's output (`Product`), or a
+short vector that is simply held (`Vector`). Kernels follow from the factors; a Jacobian of
+samples x outputs x parameters is never needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Call:
+    """One execution of a layer.
+
+    Attributes:
+        inputs: what the layer was given (n, ...).
+        gradients: d output_c / d layer output, (n, C, ...).
+    """
+
+    inputs: Tensor
+    gradients: Tensor
+
+    def rows(self, rows: slice) -> Call:
+        """The call restricted to some samples."""
+        return Call(self.inputs[rows], self.gradients[rows])
+
+
+@dataclass(frozen=True)
+class Size:
+    """The sizes of a product: samples, outputs, blocks, rows, columns, positions."""
+
+    n: int
+    C: int
+    B: int
+    o: int
+    k: int
+    T: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """Weight gradients ``M_ic = sum_t L_ict R_it^T``, in blocks (groups of a convolution).
+
+    Attributes:
+        calls: the executions of the layer; the gradients of several add up.
+        left: maps a call to (n, C, B, o, T), linear in its gradients.
+        right: maps a call to (n, B, k, T), a function of its inputs alone.
+        weight: the name of the weight.
+        bias: the name of a bias whose gradient is ``sum_t L_ict``, or None.
+        restore: maps (B, o, k) to the weight's shape.
+        direct: whether ``left`` only renames axes, so that each output of the layer is one
+            row of one block at one position.
+    """
+
+    calls: tuple[Call, ...]
+    left: Callable[[Tensor], Tensor]
+    right: Callable[[Tensor], Tensor]
+    weight: str
+    bias: str | None
+    restore: Callable[[Tensor], Tensor]
+    direct: bool = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters whose gradients these are."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+    def lefts(self, rows: slice = slice(None), part: slice = slice(None)) -> Tensor:
+        """Left factors (n, C, B, o, T) of some samples and some of the o rows."""
+        found = [full(self.left(call.gradients[rows])[:, :, :, part]) for call in self.calls]
+        return found[0] if len(found) == 1 else torch.cat(found, -1)
+
+    def rights(self, rows: slice = slice(None)) -> Tensor:
+        """Right factors (n, B, k, T) of some samples."""
+        found = [full(self.right(call.inputs[rows])) for call in self.calls]
+        return found[0] if len(found) == 1 else torch.cat(found, -1)
+
+    def size(self) -> Size:
+        """The sizes, read off one sample."""
+        one = slice(0, 1)
+        with torch.no_grad():
+            _, C, B, o, T = self.lefts(one).shape
+            k = self.rights(one).shape[2]
+        return Size(self.calls[0].gradients.shape[0], C, B, o, k, T)
+
+    def total(self, weights: Tensor) -> dict[str, Tensor]:
+        """The parameter gradients of ``sum_ic weights_ic f_ic``, weights (n, C)."""
+        calls = tuple(
+            Call(c.inputs, torch.einsum("ic,ic...->i...", weights, c.gradients)[:, None])
+            for c in self.calls
+        )
+        one = replace(self, calls=calls)
+        left = one.lefts()[:, 0]
+        found = {self.weight: self.restore(torch.einsum("ibot,ibkt->bok", left, one.rights()))}
+        if self.bias is not None:
+            found[self.bias] = left.sum((0, -1)).flatten()
+        return found
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Gradients of one small parameter, held as they are.
+
+    Attributes:
+        parameter: the parameter's name.
+        values: its gradients, flattened, (n, C, p).
+    """
+
+    parameter: str
+    values: Tensor
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters whose gradients these are."""
+        return (self.parameter,)
+
+    def total(self, weights: Tensor) -> dict[str, Tensor]:
+        """The parameter gradient of ``sum_ic weights_ic f_ic``, weights (n, C), flattened."""
+        return {self.parameter: torch.einsum("ic,icp->p", weights, self.values)}
+
+
+Piece = Product | Vector
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The tensor in at least single precision: a kernel of half precision sums has no digits."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,104 @@
+"""How many samples and outputs at a time, so that a memory budget holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.capture import Observation
+from hybridonn.tangent.checks import check_outputs
+from hybridonn.tangent.errors import TangentError
+
+# Of the budget, the forward graph and its output gradients take the first part, the
+# contraction's temporaries the rest.
+_GRAPH_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one sample needs.
+
+    Attributes:
+        graph: bytes that autograd keeps of its forward pass.
+        gradients: bytes of one output's gradients in its backward pass.
+        outputs: the shape of its outputs.
+    """
+
+    graph: float
+    gradients: float
+    outputs: torch.Size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the work is split.
+
+    Attributes:
+        samples: samples of a block.
+        outputs: outputs (or probes) of a backward pass.
+        contraction: bytes for the contraction's temporaries.
+    """
+
+    samples: int
+    outputs: int
+    contraction: float
+
+
+def footprint(model: nn.Module, x: Tensor) -> Footprint:
+    """Measure a forward pass of one or two samples."""
+    probe = x[:2]
+    saved: dict[tuple[int, int], int] = {}
+    parameters = {p.data_ptr() for p in model.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in parameters:
+            saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    seen = Observation(model, "all")
+    with seen.watching(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        outputs = model(probe)
+    check_outputs(outputs, model, len(probe))
+    size = outputs.element_size()
+    maps = [e.shape.numel() * size for layer in seen.layers for e in layer.executions]
+    # All layers' output gradients, and two steps of the backward pass between the largest.
+    gradients = sum(maps) + 2 * max(maps, default=0)
+    n = len(probe)
+    return Footprint(sum(saved.values()) / n, gradients / n, outputs.shape[1:])
+
+
+def make_plan(
+    need: Footprint, n1: int, n2: int | None, seeds: int, memory_gb: float, result: float
+) -> Plan:
+    """Split the work so that it fits.
+
+    Args:
+        need: what one sample needs.
+        n1: samples of x1.
+        n2: samples of x2; None where the kernel is of x1 with itself.
+        seeds: outputs or probes in all.
+        memory_gb: the budget in GB, besides the model.
+        result: bytes of the kernel.
+
+    Returns:
+        The plan: all samples at once with as many outputs as fit, else fewer samples.
+
+    Raises:
+        TangentError: not even one sample with one output fits.
+    """
+    memory = memory_gb * 1e9 - 2 * result
+    room = _GRAPH_SHARE * memory
+    samples = n1 if n2 is None else n1 + n2
+    outputs = (room / samples - need.graph) // max(need.gradients, 1)
+    if outputs >= 1:
+        return Plan(max(n1, n2 or 0), int(min(outputs, seeds)), memory - room)
+    count = room // (2 * (need.graph + need.gradients))
+    if count < 1:
+        least = 2 * (need.graph + need.gradients) / _GRAPH_SHARE + 2 * result
+        raise TangentError(
+            f"memory_gb is {memory_gb:g}, but one pair of samples with one output needs "
+            f"{least / 1e9:.3g} GB; give memory_gb={1.1 * least / 1e9:.3g} or more"
+        )
+    return Plan(int(count), 1, memory - room)

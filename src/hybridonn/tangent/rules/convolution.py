@@ -1,0 +1,64 @@
+"""Convolutions of one to three dimensions, with every option of torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from hybridonn.tangent.pieces import Call, Piece, Product, Vector
+from hybridonn.tangent.rules.base import Rule, trainable
+from hybridonn.tangent.rules.dense import sum_calls
+from hybridonn.tangent.rules.patches import pad, patches
+
+
+class ConvolutionRule(Rule):
+    """``df/dW = sum_t g_t u_t^T`` with u_t the patch of position t, group by group."""
+
+    name = "convolution"
+
+    def covers(self, layer: nn.Module) -> tuple[str, ...]:
+        """Weight and bias, as far as they are trainable."""
+        return trainable(layer, "weight", "bias")
+
+    def fits(self, layer: nn.Module, inputs: Tensor, output: Tensor) -> bool:
+        """Samples, channels, then as many axes as the kernel has."""
+        return inputs.ndim == 2 + len(cast(_ConvNd, layer).kernel_size)
+
+    def pieces(self, layer: nn.Module, calls: Sequence[Call]) -> list[Piece]:
+        """One product for the weight (and bias), or a vector for the bias alone."""
+        layer = cast(_ConvNd, layer)
+        names = self.covers(layer)
+        if "weight" not in names:
+            return [Vector("bias", sum_calls([c.gradients.flatten(3).sum(-1) for c in calls]))]
+        bias = "bias" if "bias" in names else None
+        left = partial(_left, groups=layer.groups)
+        right = partial(_right, layer=layer)
+        shape = layer.weight.shape
+        return [Product(tuple(calls), left, right, "weight", bias, lambda m: m.reshape(shape))]
+
+
+def _left(gradients: Tensor, groups: int) -> Tensor:
+    """Output gradients (n, C, O, ...) to (n, C, groups, O/groups, T)."""
+    n, C, O = gradients.shape[:3]
+    return gradients.reshape(n, C, groups, O // groups, -1)
+
+
+def _right(inputs: Tensor, layer: _ConvNd) -> Tensor:
+    """Inputs (n, c, ...) to patches (n, groups, c/groups x taps, T)."""
+    padded = pad(inputs, _margins(layer), layer.padding_mode)
+    found = patches(padded, layer.kernel_size, layer.stride, layer.dilation)
+    return found.view(found.shape[0], layer.groups, -1, found.shape[-1])
+
+
+def _margins(layer: _ConvNd) -> list[tuple[int, int]]:
+    """The padding before and after each axis; 'same' puts an odd one after, as torch does."""
+    if layer.padding == "valid":
+        return [(0, 0)] * len(layer.kernel_size)
+    if layer.padding == "same":
+        totals = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(int(p), int(p)) for p in layer.padding]

@@ -1,0 +1,57 @@
+"""The patches that a convolution multiplies its kernel with, for one to three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pad(inputs: Tensor, margins: Sequence[tuple[int, int]], mode: str = "zeros") -> Tensor:
+    """Pad each spatial axis of (n, c, ...) by (before, after)."""
+    flat = [edge for margin in reversed(margins) for edge in margin]
+    if not any(flat):
+        return inputs
+    return F.pad(inputs, flat, mode="constant" if mode == "zeros" else mode)
+
+
+def patches(
+    inputs: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
+    """All patches of padded inputs.
+
+    Args:
+        inputs: padded inputs (n, c, ...), one to three spatial axes.
+        size: the kernel's size per axis.
+        stride: its steps per axis.
+        dilation: the distance of its taps per axis.
+
+    Returns:
+        Patches (n, c prod(size), T), taps varying fastest after channels as in a weight,
+        positions in row-major order.
+    """
+    if len(size) == 3:
+        return _strided(inputs, size, stride, dilation)
+    if len(size) == 1:
+        inputs, size, stride, dilation = (
+            inputs[:, :, None],
+            (1, *size),
+            (1, *stride),
+            (1, *dilation),
+        )
+    return F.unfold(inputs, tuple(size), dilation=tuple(dilation), stride=tuple(stride))
+
+
+def _strided(
+    inputs: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
+    """Patches as strided windows, for the dimensions that `F.unfold` does not know."""
+    n, axes = inputs.shape[0], len(size)
+    for axis in range(axes):
+        reach = dilation[axis] * (size[axis] - 1) + 1
+        inputs = inputs.unfold(2 + axis, reach, stride[axis])[..., :: dilation[axis]]
+    order = [0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes)]
+    windows = inputs.permute(order)  # (n, c, taps..., positions...)
+    return windows.reshape(n, windows.shape[1] * prod(size), -1)

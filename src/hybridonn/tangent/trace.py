@@ -1,0 +1,200 @@
+"""The tangent kernel of a forward pass that a training step makes anyway."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.backward import is_output
+from hybridonn.tangent.checks import check_outputs
+from hybridonn.tangent.capture import Layer, Layers, Observation
+from hybridonn.tangent.contraction import identity_kernel, kernel_of
+from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.layerwise import (
+    covered_names,
+    fitting,
+    inputs_of,
+    pieces_of,
+    require_inference_statistics,
+    sign_seeds,
+    unit_seeds,
+)
+from hybridonn.tangent.pieces import Call, Product
+from hybridonn.tangent.rows import graph_rows
+from hybridonn.tangent.verification import failures
+
+
+class Trace:
+    """The layers of the model's latest forward pass; made by `record`."""
+
+    def __init__(self, observation: Observation):
+        self._seen = observation
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """How each layer's part is computed, by the layers' names, in order of execution."""
+        return methods_of(self._seen)
+
+    def kernel(
+        self,
+        outputs: Tensor,
+        probes: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The tangent kernel of the recorded layers, differentiable in the parameters.
+
+        Where the only layer's output is the model's output, or a mere reshape of it, its
+        gradient is the identity: the kernel is exact, costs one product (n, p) x (p, n) and
+        no backward pass, and ``probes`` is not needed.
+
+        Args:
+            outputs: what the model returned inside the context, (n, ...).
+            probes: random sign combinations in place of all outputs: an unbiased estimate of
+                the kernel whose entries ``B_ij = J_i J_j^T`` (C x C) have the variance
+                ``2 ||off-diagonal of (B + B^T) / 2||_F^2 / probes``. None: exact.
+            generator: source of the signs.
+
+        Returns:
+            The kernel (n, n) contracted over the outputs.
+
+        Raises:
+            TangentError: the outputs are not those of the recorded forward pass, or batch
+                norm couples their samples.
+        """
+        check_outputs(outputs, self._seen.model)
+        layers = self._seen.selected()
+        short = _identity(layers, outputs, self._seen)
+        if short is not None:
+            return short
+        require_inference_statistics(self._seen.model)
+        seeds = _seeds(outputs, probes, generator)
+        known = fitting(layers, len(outputs))
+        parts = pieces_of(known, outputs, seeds, create_graph=True)
+        kernel = kernel_of([piece for part in parts for piece in part.pieces], None)
+        rest = self._uncovered(known, outputs)
+        if rest:
+            rows = graph_rows(outputs, list(rest.values()), seeds).flatten(1)
+            kernel = rows @ rows.T if kernel is None else kernel + rows @ rows.T
+        if kernel is None:
+            raise TangentError(
+                "the outputs do not depend on the recorded layers; give kernel() what the latest "
+                "call of the model inside the context of record() returned"
+            )
+        return kernel
+
+    def check(self, outputs: Tensor) -> None:
+        """Verify the recorded layers' gradients against autograd; worth one call a training.
+
+        Args:
+            outputs: what the model returned inside the context, (n, ...).
+
+        Raises:
+            TangentError: a layer's gradients are not what its rule says.
+        """
+        check_outputs(outputs, self._seen.model)
+        known = fitting(self._seen.selected(), len(outputs))
+        seeds = _seeds(outputs, 1, torch.Generator(outputs.device).manual_seed(0))
+        parts = pieces_of(known, outputs, seeds)
+        wrong, _ = failures(parts, outputs, seeds, self._seen.parameters())
+        if wrong:
+            raise TangentError("; ".join(f"layer '{n}': {why}" for n, why in wrong.items()))
+
+    def _uncovered(self, known: list[Layer], outputs: Tensor) -> dict[str, nn.Parameter]:
+        """The wanted parameters that no rule accounts for, as far as the outputs use them."""
+        covered = covered_names(known)
+        rest = {n: p for n, p in self._seen.parameters().items() if n not in covered}
+        if not rest:
+            return {}
+        found = torch.autograd.grad(
+            outputs.sum(), list(rest.values()), retain_graph=True, allow_unused=True
+        )
+        rest = {n: p for (n, p), g in zip(rest.items(), found, strict=True) if g is not None}
+        if rest:
+            warnings.warn(slow_message(list(rest)), TangentWarning, stacklevel=3)
+        return rest
+
+
+@contextmanager
+def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
+    """Watch the forward pass of a training step, so that it also serves the tangent kernel.
+
+    ```python
+    with record(student, layers="last") as trace:
+        logits = student(images)
+    kernel = trace.kernel(logits)
+    loss = cross_entropy(logits, labels) + 3 * (1 - centred_alignment(kernel, target))
+    ```
+
+    Args:
+        model: any module whose inputs and outputs lead with the samples.
+        layers: "last", "first" (in order of execution), "all", or names of layers or of
+            modules that hold them. A layer is a module that owns trainable parameters.
+
+    Yields:
+        A trace; call the model once inside the context, then ask the trace for its kernel.
+    """
+    observation = Observation(model, layers)
+    with observation.watching():
+        yield Trace(observation)
+
+
+def methods_of(seen: Observation) -> dict[str, str]:
+    """How each layer's part is computed, in words."""
+    found = {}
+    for layer in seen.selected():
+        missing = [name for name in layer.own if name not in layer.covered]
+        if layer.rule is None:
+            found[layer.name] = f"vector products: no rule for {type(layer.module).__name__}"
+        elif layer.problem:
+            found[layer.name] = f"vector products: {layer.problem}"
+        elif missing:
+            found[layer.name] = f"{layer.rule.name}; vector products for {', '.join(missing)}"
+        else:
+            found[layer.name] = layer.rule.name
+    return found
+
+
+def slow_message(names: list[str]) -> str:
+    """What to say of parameters that take the slow way."""
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (
+        f"no rule accounts for {shown}: their part of the tangent kernel is exact but comes from "
+        "one backward pass a sample; see methods or explain(), and register_rule() for a cure"
+    )
+
+
+def _seeds(outputs: Tensor, probes: int | None, generator: torch.Generator | None) -> Tensor:
+    """The combinations of outputs that a contracted kernel sums over."""
+    shape = outputs.shape[1:]
+    if probes is None:
+        return unit_seeds(shape, 0, shape.numel(), outputs)
+    if probes < 1:
+        raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
+    return sign_seeds(shape, probes, outputs, generator)
+
+
+def _identity(layers: list[Layer], outputs: Tensor, seen: Observation) -> Tensor | None:
+    """The kernel of one layer whose output is the model's; None where that is not so."""
+    if len(layers) != 1 or len(layers[0].executions) != 1:
+        return None
+    layer = layers[0]
+    if fitting([layer], len(outputs)) != [layer] or set(layer.own) != set(layer.covered):
+        return None
+    if seen.wanted == "all" and len(seen.layers) > 1:
+        return None
+    (execution,) = layer.executions
+    if not is_output(outputs, execution.edge):
+        return None
+    n, *rest = execution.shape
+    unused = outputs.new_empty(1).expand(n, 1, *rest)
+    call = Call(inputs_of(layer, execution, True), unused)
+    assert layer.rule is not None
+    pieces = layer.rule.pieces(layer.module, [call])
+    (piece,) = pieces if len(pieces) == 1 else (None,)
+    if not (isinstance(piece, Product) and piece.direct):
+        return None
+    return identity_kernel(piece)
