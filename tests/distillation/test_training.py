@@ -63,7 +63,7 @@ def test_it_learns_and_tells_each_epoch(images, tmp_path):
     assert history[-1]["validation_accuracy"] > 0.9
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill: nothing after it runs."""
 
 
@@ -79,12 +79,12 @@ def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, a
     def kill(_):
         kill.calls += 1
         if kill.calls > epoch:
-            raise Killed
+            raise KilledError
         return {}
 
     kill.calls = 0
     fatal = Lesson(**(vars(plan) | {"watch": kill}))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(killed, fatal, tmp_path / "killed.safetensors")
     again = train(resumed, plan, tmp_path / "killed.safetensors")
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):

