@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
+
+from hybridonn.screen import print_comparison, print_table, show_bars
 
 app = typer.Typer(
     help="From a physical size to a deployed hybrid optical neural network.",
@@ -63,10 +63,31 @@ def run(
     _calm_threads()
     from hybridonn.pipeline.run import run as run_pipeline
 
-    with _bars() as progress:
+    with show_bars() as progress:
         results = run_pipeline(stated, folder, data_root, progress)
-    _print_table(stated.name, results)
+    print_table(stated.name, results)
     typer.echo(folder / "report.html")
+
+
+@app.command()
+def estimate(
+    spec: SpecFile = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Estimate the accuracy that a design can reach, before anything is trained."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / stated.name
+    _calm_threads()
+    from hybridonn.pipeline.run import estimate as estimate_design
+
+    with show_bars() as progress:
+        results = estimate_design(stated, folder, data_root, progress)
+    print_table(stated.name, results)
+    typer.echo(folder / "estimate" / "learning_curve.csv")
 
 
 @app.command()
@@ -90,9 +111,9 @@ def compare(
     _calm_threads()
     from hybridonn.studies.compare import compare as compare_methods
 
-    with _bars() as progress:
+    with show_bars() as progress:
         comparison = compare_methods(stated, names, seeds, folder, data_root, progress)
-    _print_comparison(comparison)
+    print_comparison(comparison)
     typer.echo(folder / "comparison.png")
 
 
@@ -122,7 +143,7 @@ def tune(
     _calm_threads()
     from hybridonn.studies.tune import tune as tune_methods
 
-    with _bars() as progress:
+    with show_bars() as progress:
         best = tune_methods(stated, names, values, seeds, folder, data_root, progress)
     typer.echo(best.rstrip())
     typer.echo(folder / "tuning.csv")
@@ -186,90 +207,3 @@ def _calm_threads() -> None:
     # this must be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
-
-class _Bars:
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-
-    @contextmanager
-    def bar(self, label: str, total: float, done: float = 0) -> Iterator[Callable[..., None]]:
-        task = self._bars.add_task(label, total=total, completed=done, note="")
-        yield lambda steps=1, note="": self._bars.update(task, advance=steps, note=note)
-
-    def say(self, line: str) -> None:
-        self._bars.console.print(line, style="dim", highlight=False)
-
-
-@contextmanager
-def _bars() -> Iterator[_Bars]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as Left
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        Left(),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        yield _Bars(bars)
-
-
-def _print_table(title: str, results: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_style="bold")
-    table.add_column("number")
-    table.add_column("value", justify="right")
-    for stage, numbers in results.items():
-        table.add_section()
-        for key, value in _flatten(numbers, f"{stage}."):
-            table.add_row(key, _show(key, value))
-    Console().print(table)
-
-
-def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in numbers.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _show(key: str, value: Any) -> str:
-    if key.endswith("accuracy") and value is not None:
-        return f"{100 * value:.2f} %"
-    if key.endswith("seconds"):
-        return f"{value:.1f} s"
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
-
-
-def _print_comparison(comparison: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    seeds = len(comparison["seeds"])
-    table = Table(
-        title=f"{comparison['design']}: {comparison['metric']} in %, {seeds} paired seeds"
-    )
-    for column in ("method", "mean", "standard deviation", "minimum", "maximum"):
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for method in comparison["methods"].values():
-        values = method["values"]
-        numbers = (method["mean"], method["standard_deviation"], min(values), max(values))
-        table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
-    Console().print(table)
-    for line in comparison["sentences"]:
-        typer.echo(line)

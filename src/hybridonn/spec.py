@@ -69,6 +69,7 @@ class Student(Section):
     name: Literal["compressed_meta"] = "compressed_meta"
     kernels: Count = 8
     kernel_size: Count = 7
+    stride: Count = 1  # pixels of the scene a pixel of the feature map: a coarser sensor
     pooling: Literal["average", "max"] = "average"
     pooled_size: Count = 6
     hidden: tuple[Count, ...] = (160,)
@@ -101,6 +102,14 @@ class Training(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     augmentation: Augmentation = Augmentation()
+
+
+class Estimate(Section):
+    """The accuracy that kernel regression promises before anything is trained."""
+
+    train_images: Count | None = 2000  # None: all that the student sees
+    test_images: Count | None = 2000  # None: all
+    memory_gb: Positive = 4.0
 
 
 class Teacher(Section):
@@ -159,6 +168,7 @@ class Spec(Section):
     data: Data = Data()
     optics: Optics = Optics()
     student: Student = Student()
+    estimate: Estimate = Estimate()
     teacher: Teacher = Teacher()
     distillation: Distillation = Distillation()
     training: Training = Training()

@@ -18,6 +18,17 @@ def test_compressed_meta_has_the_size_of_the_paper():
     assert student(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_stride_is_a_coarser_sensor(stride):
+    design = spec.Student(kernel_size=5, pooled_size=3, stride=stride)
+    student = build_student(design, (1, 28, 25), 10, seed=0)
+    dense = build_student(spec.Student(kernel_size=5, pooled_size=3), (1, 28, 25), 10, seed=0)
+    scene = torch.rand(2, 1, 28, 25)
+    picked = dense.frontend(scene)[:, :, ::stride, ::stride]
+    torch.testing.assert_close(student.frontend(scene), picked)
+    assert student(scene).shape == (2, 10)
+
+
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("hidden", [(), (5,), (6, 4)])
 def test_a_design_is_a_few_lines_of_spec(pooling, hidden):
@@ -54,7 +65,11 @@ def test_darkness_gives_no_signal():
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"pooled_size": 9}, "pooled_size is 9"), ({"kernel_size": 17}, "kernel_size is 17")],
+    [
+        ({"pooled_size": 9}, "pooled_size is 9"),
+        ({"kernel_size": 17}, "kernel_size is 17"),
+        ({"stride": 3, "pooled_size": 4}, "feature maps are 3 x 3"),
+    ],
 )
 def test_a_design_that_does_not_fit_the_images_is_refused(change, words):
     with pytest.raises(SpecError, match=words):

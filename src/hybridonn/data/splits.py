@@ -94,6 +94,26 @@ def split_labels(
     return Split(_join(orders), _join(student), _join(validation), _join(test))
 
 
+def thin(part: ImageSet, classes: int, number: int | None, seed: int) -> ImageSet:
+    """A part of a set with every class in the same proportion, or all of a smaller set.
+
+    Args:
+        part: Images of every class.
+        classes: Number of classes.
+        number: Images to keep; None: all.
+        seed: Of the choice; a smaller choice lies within a larger one, up to rounding.
+
+    Raises:
+        DataError: ``number`` is less than one image a class.
+    """
+    if number is None or number >= len(part):
+        return part
+    if number < classes:
+        raise DataError(f"{number} images are too few for {classes} classes; take one a class")
+    orders = shuffle_classes(part.labels.numpy(), classes, seed)
+    return part.take(_positions(_join(_pick(orders, number))))
+
+
 def shuffle_classes(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
     """The positions of each class's images, in an order drawn from the seed.
 

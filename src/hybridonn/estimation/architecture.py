@@ -46,7 +46,12 @@ def architecture_of(
         )
     hidden = (Dense(), Relu()) * len(student.hidden)
     return (
-        Convolution(student.kernel_size, padding=student.kernel_size // 2, trained=kernels_trained),
+        Convolution(
+            student.kernel_size,
+            student.stride,
+            padding=student.kernel_size // 2,
+            trained=kernels_trained,
+        ),
         Relu(),
         AdaptiveAveragePool(student.pooled_size),
         Flatten(),

@@ -24,9 +24,10 @@ from hybridonn.estimation.ridge import (
     solve_system,
 )
 from hybridonn.progress import Advance, Progress, Silent
+from hybridonn.tangent.infinite.approximate import DEFAULT_FEATURES
 from hybridonn.tangent.infinite.layers import Layer
 
-LAMBDAS = (1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+LAMBDAS = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 KEPT_FRACTION = 0.8  # of the training images in one resample; jackknife of a fifth
 
 
@@ -48,7 +49,7 @@ class Settings:
     """
 
     method: Literal["auto", "exact", "features"] = "auto"
-    features: int = 36_864
+    features: int = DEFAULT_FEATURES
     landmarks: int = 8192
     lambdas: tuple[float, ...] = LAMBDAS
     validation_fraction: float = 0.1
@@ -252,9 +253,12 @@ def estimate_from_kernel(
 def choose_lambda(
     system: System, kernel: Tensor, labels: Tensor, lambdas: Sequence[float], advance: Advance
 ) -> float:
-    """The lambda with the best accuracy on the validation images; of equals the least error.
+    """The lambda with the least squared error on the validation images.
 
-    A lambda at which the kernel is singular cannot be chosen.
+    Not the best accuracy: that of some hundred images is too coarse to tell the penalties
+    apart and picks one at random. Where the squared error is least the accuracy was within
+    0.1 point of its best (MNIST, 500 and 2,000 images). A lambda at which the kernel is
+    singular cannot be chosen.
 
     Args:
         system: The regression on the fitted images.
@@ -267,7 +271,7 @@ def choose_lambda(
         SingularKernelError: The kernel is singular at all of them.
     """
     targets = one_hot(labels, system.right.shape[1])
-    scores: list[tuple[float, float, float]] = []
+    scores: list[tuple[float, float]] = []
     singular: SingularKernelError | None = None
     for lambda_ in lambdas:
         try:
@@ -275,12 +279,11 @@ def choose_lambda(
         except SingularKernelError as error:
             singular = error
         else:
-            accuracy = float((scored.argmax(1) == labels).double().mean())
-            scores.append((accuracy, -float((scored - targets).square().mean()), lambda_))
+            scores.append((float((scored - targets).square().mean()), lambda_))
         advance()
     if singular is not None and not scores:
         raise singular
-    return max(scores)[2]
+    return min(scores)[1]
 
 
 def _curve_point(

@@ -33,17 +33,18 @@ class IdealConvolution(Frontend):
     functions, its positive and its negative part, whose pictures are
     subtracted. The sum is linear: here both are taken in one convolution.
     The sensor is as large as the scene and sees darkness around it, so a
-    feature map keeps the size of the scene. There is no bias: optics add none.
+    feature map has the size of the scene, divided by the stride and rounded
+    up. There is no bias: optics add none.
 
     ``torch`` correlates; the point spread function of a kernel is the kernel
     turned by 180 degrees.
     """
 
-    def __init__(self, kernels: int, kernel_size: int, wavelengths: int) -> None:
+    def __init__(self, kernels: int, kernel_size: int, wavelengths: int, stride: int = 1) -> None:
         super().__init__()
         self.kernels = kernels
         self.convolution = nn.Conv2d(
-            wavelengths, kernels, kernel_size, padding=kernel_size // 2, bias=False
+            wavelengths, kernels, kernel_size, stride, padding=kernel_size // 2, bias=False
         )
         # He et al. 2015, equation 10: a ReLU follows the subtraction.
         fan_in = wavelengths * kernel_size**2
@@ -54,7 +55,7 @@ class IdealConvolution(Frontend):
         return self.convolution.weight
 
     def forward(self, scene: Tensor) -> Tensor:
-        """Convolve: (B, C, H, W) to (B, K, H, W)."""
+        """Convolve: (B, C, H, W) to (B, K, H', W')."""
         return self.convolution(scene)
 
 

@@ -30,7 +30,7 @@ def build_student(
     channels, height, width = image_shape
     _check_fit(student, height, width)
     with seeded("student", seed):
-        frontend = IdealConvolution(student.kernels, student.kernel_size, channels)
+        frontend = IdealConvolution(student.kernels, student.kernel_size, channels, student.stride)
         backend = DenseBackend(
             student.kernels, student.pooled_size, student.hidden, classes, student.pooling
         )
@@ -39,10 +39,11 @@ def build_student(
 
 def _check_fit(student: spec.Student, height: int, width: int) -> None:
     smaller = min(height, width)
-    if student.pooled_size > smaller:
+    rows, columns = (-(-side // student.stride) for side in (height, width))
+    if student.pooled_size > min(rows, columns):
         raise SpecError(
             f"student.pooled_size is {student.pooled_size}, but the feature maps are "
-            f"{height} x {width}; allowed is 1 to {smaller}"
+            f"{rows} x {columns}; allowed is 1 to {min(rows, columns)}"
         )
     if student.kernel_size > 2 * smaller - 1:
         raise SpecError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -55,10 +57,19 @@ def output_gradients(
         found = gradients(vectors[0], False)
         return [None if g is None else g[:, None] for g in found]
     try:
-        found = gradients(vectors, True)
+        with quiet_batching():
+            found = gradients(vectors, True)
     except (RuntimeError, NotImplementedError):  # an operation without a batched backward
         return _one_by_one([gradients(vector, False) for vector in vectors])
     return [None if g is None else g.transpose(0, 1) for g in found]
+
+
+@contextmanager
+def quiet_batching() -> Iterator[None]:
+    """Keep torch from telling that it loops over an operation that it cannot batch."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
 
 
 def _one_by_one(rows: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:

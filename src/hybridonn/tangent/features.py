@@ -24,9 +24,9 @@ from hybridonn.tangent.rows import model_rows
 from hybridonn.tangent.trace import slow_message
 from hybridonn.tangent.verification import failures
 
-# Rows and columns left of a gradient matrix before it is folded: at 64 the compression adds
-# less error than the folding to 512 numbers does (benchmarks/tangent.py).
-_SIDE = 64
+# Rows and columns left of a gradient matrix before it is folded. Measured on a LeNet with 512
+# alignment with the exact kernel 0.964 at 64, 0.9992 at 128 and 0.9994 at 256 rows.
+_SIDE = 128
 
 
 def tangent_features(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.backward import quiet_batching
 from hybridonn.tangent.errors import TangentError
 
 
@@ -56,7 +57,8 @@ def model_rows(
         Gradients (n, C, p), p counting all parameters.
     """
     try:
-        rows = _vectorised(model, parameters, x, seeds)
+        with quiet_batching():
+            rows = _vectorised(model, parameters, x, seeds)
     except (RuntimeError, NotImplementedError, ValueError):
         found = [
             graph_rows(
@@ -133,7 +135,8 @@ def _batched_or_looped(
 ) -> Tensor:
     """Gradients (C, p) for all vectors at once, or one by one where torch cannot."""
     try:
-        return _join(gradients(vectors, True), parameters, (len(vectors),))
+        with quiet_batching():
+            return _join(gradients(vectors, True), parameters, (len(vectors),))
     except (RuntimeError, NotImplementedError):  # an operation without a batched backward
         rows = [_join(gradients(vector, False), parameters, ()) for vector in vectors]
         return torch.stack(rows)

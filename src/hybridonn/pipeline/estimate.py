@@ -1,0 +1,69 @@
+"""Stage ``estimate``: the accuracy that a design can reach, before anyone trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.data.splits import thin
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.estimation import Settings, architecture_of, estimate_accuracy
+from hybridonn.files import write_arrays, write_table
+from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.progress import Progress
+from hybridonn.spec import Spec
+
+
+def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
+    """Estimate the accuracy by regression with the design's infinitely wide network.
+
+    Raises:
+        SpecError: The design has no analytic kernel, or the memory does not hold it.
+    """
+    mark = fingerprint(
+        stage="estimate",
+        data=dataset.checksum,
+        task=spec.task,
+        student=spec.student.model_dump(mode="json"),
+        estimate=spec.estimate.model_dump(mode="json"),
+    )
+    return finish(folder, mark, lambda part: _estimate(spec, dataset, part, progress), "estimates")
+
+
+def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+    settings, seed = spec.estimate, spec.data.split_seed
+    classes = len(dataset.classes)
+    train = thin(dataset.student_train, classes, settings.train_images, seed)
+    test = thin(dataset.test, classes, settings.test_images, seed)
+    layers = architecture_of(spec.student, max_pooling="average")
+    found = estimate_accuracy(
+        layers,
+        *_scenes(train),
+        *_scenes(test),
+        settings=Settings(memory_gb=settings.memory_gb, seed=seed),
+        progress=progress,
+        folder=part,
+    )
+    write_table(
+        part / "learning_curve.csv",
+        [{"images": p.images, "accuracy": p.accuracy} for p in found.learning_curve],
+    )
+    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), predicted=found.predictions)
+    replaced = spec.student.pooling == "max"
+    return {
+        TASKS[spec.task].metric: found.accuracy,
+        "uncertainty": found.uncertainty,
+        "seconds": round(found.seconds, 2),
+        "train_images": len(train),
+        "test_images": len(test),
+        "lambda": found.lambda_,
+        "method": found.method + ("; average in place of maximum pooling" if replaced else ""),
+    }
+
+
+def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:
+    return to_scene(part.images), part.labels

@@ -1,0 +1,99 @@
+"""What the commands show on the screen: bars with the time left, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class _Bars:
+    """The progress that the pipeline talks to, as bars of rich."""
+
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+
+    @contextmanager
+    def bar(self, label: str, total: float, done: float = 0) -> Iterator[Callable[..., None]]:
+        task = self._bars.add_task(label, total=total, completed=done, note="")
+        yield lambda steps=1, note="": self._bars.update(task, advance=steps, note=note)
+
+    def say(self, line: str) -> None:
+        self._bars.console.print(line, style="dim", highlight=False)
+
+
+@contextmanager
+def show_bars() -> Iterator[_Bars]:
+    """Bars on the error stream for as long as the context lasts."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        Left(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        yield _Bars(bars)
+
+
+def print_table(title: str, results: dict[str, Any]) -> None:
+    """Print the numbers of a run, a section a stage."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold")
+    table.add_column("number")
+    table.add_column("value", justify="right")
+    for stage, numbers in results.items():
+        table.add_section()
+        for key, value in _flatten(numbers, f"{stage}."):
+            table.add_row(key, _show(key, value))
+    Console().print(table)
+
+
+def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in numbers.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _show(key: str, value: Any) -> str:
+    if key.endswith("accuracy") and value is not None:
+        return f"{100 * value:.2f} %"
+    if key.endswith("seconds"):
+        return f"{value:.1f} s"
+    return (
+        f"{value:.4g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
+
+
+def print_comparison(comparison: dict[str, Any]) -> None:
+    """Print means and deviations by method, then the paired differences."""
+    from rich.console import Console
+    from rich.table import Table
+
+    seeds = len(comparison["seeds"])
+    table = Table(
+        title=f"{comparison['design']}: {comparison['metric']} in %, {seeds} paired seeds"
+    )
+    for column in ("method", "mean", "standard deviation", "minimum", "maximum"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for method in comparison["methods"].values():
+        values = method["values"]
+        numbers = (method["mean"], method["standard_deviation"], min(values), max(values))
+        table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
+    Console().print(table)
+    for line in comparison["sentences"]:
+        print(line)  # noqa: T201

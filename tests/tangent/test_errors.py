@@ -1,0 +1,149 @@
+"""What has no tangent kernel is refused, with the place and the cure."""
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn.errors import HybridonnError
+from hybridonn.tangent import (
+    TangentError,
+    ntk,
+    record,
+    register_rule,
+    sketch,
+    tangent_features,
+    trace_estimate,
+)
+
+
+def dense(**kwargs):
+    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2), **kwargs)
+
+
+class Lambda(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+def frozen():
+    return dense().requires_grad_(False)
+
+
+X = torch.rand(5, 4)
+NAN = torch.where(torch.eye(5, 4) > 0, torch.nan, X)
+CASES = {
+    "no module": (lambda: len, X, "needs a torch.nn.Module"),
+    "no parameters": (nn.Tanh, X, "Tanh has no parameters"),
+    "frozen": (frozen, X, "none of the parameters of Sequential is trainable"),
+    "NaN": (dense, NAN, "x1 holds 4 values that are NaN or infinite"),
+    "infinite": (dense, X / 0, "NaN or infinite"),
+    "integers": (dense, torch.ones(5, 4, dtype=torch.long), r"give x1.float\(\)"),
+    "no samples": (dense, X[:0], "at least one sample"),
+    "no tensor": (dense, [1.0], "give a torch.Tensor"),
+    "scalar outputs": (lambda: Lambda(torch.sum), X, r"returned shape \(\)"),
+    "two outputs": (lambda: Lambda(lambda z: (z, z)), X, "tuple"),
+    "samples lost": (lambda: Lambda(lambda z: z.T), X, r"\(3, 2\) for 2 samples"),
+    "detached": (lambda: Lambda(lambda z: z.detach()), X, r"without .detach\(\)"),
+    "interacting": (
+        lambda: Lambda(lambda z: nn.functional.softmax(z, 0)),
+        X,
+        "its samples interact",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::hybridonn.tangent.TangentWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_refused_with_the_cure(name):
+    make, x, message = CASES[name]
+    with pytest.raises(TangentError, match=message):
+        ntk(make(), x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outputs": "all"}, "'contracted' or 'full'"),
+        ({"method": "fast"}, "auto, layers, vector_products"),
+        ({"probes": 0}, "at least 1"),
+        ({"probes": 2, "outputs": "full"}, "probes=None"),
+        ({"memory_gb": 0}, "positive"),
+        ({"layers": ["fc"]}, "the nearest is"),
+        ({"x2": torch.rand(3, 5)}, r"\(4,\) and x2 of \(5,\)"),
+        ({"x2": torch.rand(3, 4).double()}, "float64"),
+    ],
+)
+def test_options_that_do_not_exist(options, message):
+    with pytest.raises(TangentError, match=message):
+        ntk(dense(), X, **options)
+
+
+@pytest.mark.parametrize("call", [ntk, tangent_features, lambda m, x: sketch(m, x, 2)])
+def test_batch_norm_in_training_mode_names_it_and_eval(call):
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    with pytest.raises(TangentError, match=r"batch norm '1' is in training mode.*\.eval\(\)"):
+        call(model, X)
+    assert call(model.eval(), X).isfinite().all()
+
+
+def test_batch_norm_of_batch_statistics_is_refused_in_inference_too():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval()
+    with pytest.raises(TangentError, match="has no running statistics"):
+        ntk(model, X)
+
+
+def test_a_recorded_training_step_refuses_it_only_where_it_matters():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    with record(model, "last") as trace:
+        outputs = model(X)
+    assert trace.kernel(outputs).shape == (5, 5)  # of the last layer: nothing after it couples
+    with record(model, "all") as trace:
+        outputs = model(X)
+    with pytest.raises(TangentError, match="batch norm '1'"):
+        trace.kernel(outputs)
+
+
+def test_recording_without_gradients_names_the_layer():
+    model = dense()
+    with torch.no_grad(), record(model), pytest.raises(TangentError, match=r"layer '0'.*no_grad"):
+        model(X)
+
+
+def test_a_kernel_under_no_grad_is_still_right():
+    model = dense()
+    with torch.no_grad():
+        kernel = ntk(model, X)
+    assert torch.allclose(kernel, ntk(model, X))
+    assert not kernel.requires_grad
+
+
+def test_rules_are_checked():
+    with pytest.raises(TangentError, match="class of torch.nn.Module"):
+        register_rule(int, None)
+    with pytest.raises(TangentError, match="instance of a class derived"):
+        register_rule(nn.Bilinear, "dense")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: sketch(dense(), X, 0),
+        lambda: sketch(frozen(), X, 1),
+        lambda: sketch(dense(), X, 1, method="exact"),
+        lambda: trace_estimate(dense(), X, epsilon=0),
+        lambda: tangent_features(dense(), X, 0),
+        lambda: tangent_features(dense(), X, 8, oversampling=0),
+    ],
+)
+def test_sketches_refuse_options_that_do_not_exist(call):
+    with pytest.raises(TangentError):
+        call()
+
+
+def test_it_is_an_error_that_the_command_line_shows():
+    assert issubclass(TangentError, HybridonnError)
