@@ -39,7 +39,10 @@ def test_every_example_is_valid_and_survives_a_round_trip(path, tmp_path):
         ("optics=3", ["optics is 3"]),
         ("seed=1.5", ["seed is 1.5", "integer"]),
         ("name=../up", ["name is '../up'"]),
-        ("distillation.tangent.layers=7", ["distillation.tangent.layers is 7"]),
+        (
+            "distillation.tangent.layers=7",
+            ["layers is 7: allowed is 'last', 'first' or 'all', or a valid list of names"],
+        ),
         ("student.kernels", ["no key and value", "key.path=value"]),
         ("student.kernels.more=1", ["kernels is a value"]),
         ("student.kernels=[", ["not valid YAML"]),

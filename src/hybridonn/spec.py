@@ -107,6 +107,10 @@ class Training(Section):
 class Estimate(Section):
     """The accuracy that kernel regression promises before anything is trained."""
 
+    # design: the optical layer has the design's own number of kernels, in several draws;
+    # infinite: it has infinitely many. What is behind it is infinitely wide in both.
+    kernels: Literal["design", "infinite"] = "design"
+    draws: Count = 3  # of kernels: design
     train_images: Count | None = 2000  # None: all that the student sees
     test_images: Count | None = 2000  # None: all
     memory_gb: Positive = 4.0
@@ -126,6 +130,7 @@ class Tangent(Section):
 
     layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"
     discrepancy: Literal["cka", "mse", "cosine"] = "cka"
+    schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     probes: Count | None = None  # random sign probes in place of all outputs; None: exact
 
 

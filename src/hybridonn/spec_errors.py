@@ -22,11 +22,15 @@ def explain(error: ValidationError, root: type[BaseModel], where: str) -> str:
 
 
 def _merge_unions(error: ValidationError) -> list[Any]:
-    # A value that fits no member of a union is reported once a member: keep the first.
+    # A value that fits no member of a union is reported once a member: say all in one.
     faults: dict[tuple[Any, ...], Any] = {}
     for fault in error.errors():
         key = tuple(part for part in fault["loc"] if not _is_union_tag(part))
-        faults.setdefault(key, {**fault, "loc": key})
+        if key in faults:
+            also = fault["msg"].removeprefix("Input should be ").replace("tuple", "list of names")
+            faults[key]["msg"] += f", or {also}"
+        else:
+            faults[key] = {**fault, "loc": key}
     return list(faults.values())
 
 

@@ -53,8 +53,8 @@ def test_kd_is_hintons_law(student, teacher, scene):
     p = torch.softmax(table[indices].double() / 3, 1)
     q = torch.softmax(student(scene[indices]).double() / 3, 1)
     expected = 9 * (p * (p.log() - q.log())).sum(1).mean().detach()
-    assert float(terms["kd"]) == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
-    assert float(terms["loss"]) == pytest.approx(float(terms["task"] + terms["kd"]), rel=1e-6)
+    assert terms["kd"].item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-5)
+    assert terms["loss"].item() == pytest.approx((terms["task"] + terms["kd"]).item(), rel=1e-6)
     assert set(terms) == {"loss", "task", "kd"}
 
 
@@ -82,6 +82,17 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     terms["ntk"].backward()
     # A layer's own part may not depend on its own weights: behind it is a ReLU.
     assert sum(p.grad.abs().sum() for p in student.parameters() if p.grad is not None) > 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"), [("constant", (1, 1)), ("falling", (1.5, 0.5)), ("rising", (0.5, 1.5))]
+)
+def test_a_schedule_moves_the_weight_of_the_ntk_and_keeps_its_mean(schedule, factors):
+    settings = spec.Distillation(ntk_weight=4, tangent=spec.Tangent(schedule=schedule))
+    objective = Objective(Classification(), settings, None)
+    found = [objective.weights_at(progress) for progress in (0.25, 0.75)]
+    assert [w.ntk for w in found] == [4 * f for f in factors]
+    assert {(w.task, w.kd) for w in found} == {(1, 1)}
 
 
 def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, scene):

@@ -107,6 +107,17 @@ def test_the_best_epoch_is_kept(images, tmp_path):
     assert torch.equal(student[-1].bias, scores[best["epoch"] - 1])
 
 
+def test_bfloat16_learns_too(images, tmp_path):
+    plan = lesson(images, epochs=15, precision="bfloat16")
+    assert train(network(), plan, tmp_path / "c.safetensors")[-1]["validation_accuracy"] > 0.9
+
+
+def test_a_batch_knows_how_far_the_training_is(images):
+    plan = lesson(images, epochs=4, batch_size=30)
+    seen = [b.progress for e in (0, 3) for b in draw_batches(plan, e, torch.device("cpu"))]
+    assert seen == [0, 0.125, 0.75, 0.875]
+
+
 def test_patience_ends_a_training_that_no_longer_gets_better(images, tmp_path):
     history = train(network(), lesson(images, epochs=60, patience=3), tmp_path / "c.safetensors")
     rank = [(row["validation_accuracy"], -row["validation_loss"]) for row in history]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -21,11 +21,13 @@ class Batch:
         scene: (B, C, H, W), radiance in [0, 1].
         labels: (B,) int64.
         indices: Positions of the images in the training set, (B,).
+        progress: How much of the training is behind this batch, from 0 to 1.
     """
 
     scene: Tensor
     labels: Tensor
     indices: Tensor
+    progress: float = 0.0
 
 
 class Objective:
@@ -49,7 +51,7 @@ class Objective:
 
     def __call__(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The weighted sum under ``loss``, and each term that went into it under its name."""
-        weights = self.weights
+        weights = self.weights_at(batch.progress)
         terms: dict[str, Tensor] = {}
         if weights.ntk and self.knowledge:
             with record(network, self.tangent.layers) as trace:
@@ -67,14 +69,20 @@ class Objective:
         total = sum(getattr(weights, name) * term for name, term in terms.items())
         return {"loss": total} | terms  # type: ignore[dict-item]
 
+    def weights_at(self, progress: float) -> Weights:
+        """The weights when this share of the training is done: the NTK's follows its schedule."""
+        return replace(
+            self.weights, ntk=self.weights.ntk * SCHEDULES[self.tangent.schedule](progress)
+        )
+
 
 @dataclass(frozen=True)
 class Weights:
     """The weights that a method leaves of the three terms."""
 
     task: float = 1.0
-    kd: float = field(default=0.0)
-    ntk: float = field(default=0.0)
+    kd: float = 0.0
+    ntk: float = 0.0
 
 
 def weigh(distillation: spec.Distillation | None) -> Weights:
@@ -85,6 +93,13 @@ def weigh(distillation: spec.Distillation | None) -> Weights:
     ntk = distillation.ntk_weight if distillation.method == "ntkd" else 0.0
     return Weights(distillation.task_weight, kd, ntk)
 
+
+# Factors of the NTK's weight whose mean over a training is one.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "falling": lambda progress: 2 * (1 - progress),
+    "rising": lambda progress: 2 * progress,
+}
 
 # Each falls to zero where the two kernels agree. Raw MSE is the paper's example;
 # it is dominated by the scale of the kernels, which centred alignment leaves out.

@@ -157,13 +157,15 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
     generator = generator_of("order", lesson.seed, epoch)
     order = torch.randperm(len(lesson.train), generator=generator)
     changes = lesson.settings.augmentation
-    for k in range(_steps_an_epoch(lesson)):
+    steps = _steps_an_epoch(lesson)
+    for k in range(steps):
         indices = order[k * size : (k + 1) * size]
         scene = augment(to_scene(lesson.train.images[indices]), changes, generator)
         yield Batch(
             scene.to(device, memory_format=torch.channels_last),
             lesson.train.labels[indices].to(device),
             indices.to(device),
+            (epoch + k / steps) / lesson.settings.epochs,
         )
 
 
