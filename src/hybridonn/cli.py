@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from hybridonn.cli_studies import app as studies
 from hybridonn.screen import print_comparison, print_table, show_bars
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(studies, name="study")
 
 SpecFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation

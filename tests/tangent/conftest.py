@@ -24,8 +24,3 @@ def kernel(model, x1, x2=None, outputs="contracted"):
 @pytest.fixture
 def dense_kernel():
     return kernel
-
-
-@pytest.fixture
-def dense_jacobian():
-    return jacobian

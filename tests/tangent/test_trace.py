@@ -182,7 +182,7 @@ def test_nothing_recorded_is_said():
 
 
 def test_an_unknown_layer_names_the_nearest():
-    with pytest.raises(TangentError, match="'7x'.*nearest is '7'"), record(student(), ["7x"]):
+    with pytest.raises(TangentError, match=r"'7x'.*nearest is '7'"), record(student(), ["7x"]):
         pass
 
 

@@ -11,7 +11,8 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.estimation import Settings, architecture_of, estimate_accuracy
+from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
+from hybridonn.estimation.finite import estimate_design
 from hybridonn.files import write_arrays, write_table
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
@@ -39,21 +40,13 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
     classes = len(dataset.classes)
     train = thin(dataset.student_train, classes, settings.train_images, seed)
     test = thin(dataset.test, classes, settings.test_images, seed)
-    layers = architecture_of(spec.student, max_pooling="average")
-    found = estimate_accuracy(
-        layers,
-        *_scenes(train),
-        *_scenes(test),
-        settings=Settings(memory_gb=settings.memory_gb, seed=seed),
-        progress=progress,
-        folder=part,
-    )
+    found = _regress(spec, train, test, part, progress)
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, "accuracy": p.accuracy} for p in found.learning_curve],
     )
     write_arrays(part / "predictions.npz", labels=test.labels.numpy(), predicted=found.predictions)
-    replaced = spec.student.pooling == "max"
+    replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
     return {
         TASKS[spec.task].metric: found.accuracy,
         "uncertainty": found.uncertainty,
@@ -61,8 +54,23 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
         "train_images": len(train),
         "test_images": len(test),
         "lambda": found.lambda_,
+        "kernels": settings.kernels,
         "method": found.method + ("; average in place of maximum pooling" if replaced else ""),
     }
+
+
+def _regress(
+    spec: Spec, train: ImageSet, test: ImageSet, part: Path, progress: Progress
+) -> Estimate:
+    images = (*_scenes(train), *_scenes(test))
+    settings = Settings(memory_gb=spec.estimate.memory_gb, seed=spec.data.split_seed)
+    if spec.estimate.kernels == "design":
+        draws = spec.estimate.draws
+        return estimate_design(
+            spec.student, *images, draws=draws, settings=settings, progress=progress
+        )
+    layers = architecture_of(spec.student, max_pooling="average")
+    return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=part)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hybridonn.errors import ArtefactError
 from hybridonn.optics.layout import Layout
+from hybridonn.reports.estimate import Estimated, read_estimate
 from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, read_text, refusal
 
 PIPELINE = "the run itself"
@@ -94,6 +95,7 @@ class Run:
         kernels: Signed kernels, (K, C, k, k).
         wavelengths_nm: Of the C bands, (C,); None: not stated.
         examples: What the sensor sees.
+        estimate: What was promised before training; None: the run has no estimate.
     """
 
     folder: Path
@@ -105,6 +107,7 @@ class Run:
     kernels: np.ndarray
     wavelengths_nm: np.ndarray | None
     examples: Examples
+    estimate: Estimated | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -115,7 +118,8 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Read every artefact that a report shows.
 
-    A run whose results hold no ``teacher`` has no teacher; all else must be there.
+    A run whose results hold no ``teacher`` has no teacher, and one without ``estimate``
+    no estimate; all else must be there.
 
     Raises:
         ArtefactError: A file is missing, damaged, or contradicts another one.
@@ -147,6 +151,7 @@ def read_run(folder: Path) -> Run:
         kernels=kernels,
         wavelengths_nm=wavelengths,
         examples=_read_examples(folder / "student" / "examples.npz", kernels, len(classes)),
+        estimate=read_estimate(folder, results["estimate"]) if "estimate" in results else None,
     )
 
 

@@ -10,6 +10,7 @@ from hybridonn.reports.artefacts import Run
 from hybridonn.reports.confusion import MOST_COUNTS, draw_confusion, shorten
 from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.embedding import draw_embedding
+from hybridonn.reports.estimate import describe_estimate, draw_learning_curve
 from hybridonn.reports.features import draw_features
 from hybridonn.reports.kernels import draw_kernels
 from hybridonn.reports.layout import draw_layout
@@ -39,7 +40,16 @@ class Picture:
 
 def list_pictures(run: Run) -> list[Picture]:
     """The figures of a run, in the report's order."""
-    return [_layout(run), _kernels(run), _features(run), _curves(run), _confusion(run), _map(run)]
+    promised = [] if run.estimate is None else [_estimate(run)]
+    return [
+        _layout(run),
+        *promised,
+        _kernels(run),
+        _features(run),
+        _curves(run),
+        _confusion(run),
+        _map(run),
+    ]
 
 
 def _layout(run: Run) -> Picture:
@@ -53,6 +63,22 @@ def _layout(run: Run) -> Picture:
         "part (blue). Kernels are numbered from 0, as in the arrays; sites that are only outlined "
         "stay empty.",
         lambda: draw_layout(run.layout),
+    )
+
+
+def _estimate(run: Run) -> Picture:
+    assert run.estimate is not None  # list_pictures asks
+    estimate, student = run.estimate, run.models["student"].predictions
+    images = run.record["data"].get("student_train")
+    teacher = run.models["teacher"].predictions.accuracy if "teacher" in run.models else None
+    return Picture(
+        "estimate",
+        "What was promised before training",
+        f"Estimated accuracy against training images, {estimate.accuracy:.2%} in the end",
+        describe_estimate(estimate, student.accuracy, images, student.total),
+        lambda: draw_learning_curve(
+            estimate, student=student.accuracy, student_images=images, teacher=teacher
+        ),
     )
 
 

@@ -104,7 +104,11 @@ def _largest(kernel: Tensor) -> Tensor:
 
 
 def _same_square(kernel: Tensor, other: Tensor) -> None:
-    """Refuse anything but two floating square matrices of one size."""
+    """Refuse anything but two square matrices of one size.
+
+    Raises:
+        TangentError: they are something else.
+    """
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape != other.shape:
         raise TangentError(
             f"the kernels have shapes {tuple(kernel.shape)} and {tuple(other.shape)}; "

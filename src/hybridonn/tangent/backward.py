@@ -24,7 +24,7 @@ _RESHAPES = (
 
 def output_gradients(
     outputs: Tensor,
-    targets: Sequence[GradientEdge | Tensor],
+    targets: Sequence[GradientEdge],
     seeds: Tensor,
     *,
     create_graph: bool = False,

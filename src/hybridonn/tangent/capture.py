@@ -29,6 +29,7 @@ class Execution:
             is changed in place afterwards, as ``nn.ReLU(inplace=True)`` does.
         shape: the shape of its output.
         order: the number of executions before it.
+        memo: what is worth keeping between backward passes.
     """
 
     inputs: Tensor
@@ -36,6 +37,7 @@ class Execution:
     edge: GradientEdge
     shape: torch.Size
     order: int
+    memo: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -149,6 +151,7 @@ class Observation:
         layer.problem = _mismatch(layer, inputs, output)
         if layer.problem:
             return
+        assert isinstance(inputs, Tensor)  # _mismatch found it so
         edge = get_gradient_edge(output)
         seen = Execution(inputs, inputs._version, edge, output.shape, layer.last)
         layer.executions.append(seen)
@@ -188,7 +191,11 @@ def full_name(layer: str, parameter: str) -> str:
 
 
 def _mismatch(layer: Layer, inputs: Any, output: Any) -> str:
-    """Why a rule does not fit an execution; empty where it does."""
+    """Why a rule does not fit an execution; empty where it does.
+
+    Raises:
+        TangentError: gradients were switched off.
+    """
     if not (isinstance(inputs, Tensor) and isinstance(output, Tensor)):
         return "it does not map one tensor to one tensor"
     if not output.requires_grad:
@@ -205,7 +212,11 @@ def _mismatch(layer: Layer, inputs: Any, output: Any) -> str:
 
 
 def _named(model: nn.Module, layers: list[Layer], wanted: Layers) -> list[str]:
-    """The names of the trainable layers at or below the wanted names."""
+    """The names of the trainable layers at or below the wanted names.
+
+    Raises:
+        TangentError: there is none for a name.
+    """
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     names = [layer.name for layer in layers]
     found = []

@@ -41,7 +41,11 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
 
 
 def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
-    """Refuse one tensor of samples."""
+    """Refuse one tensor of samples.
+
+    Raises:
+        TangentError: it is no finite floating tensor with samples first.
+    """
     if not isinstance(x, Tensor):
         raise TangentError(f"{name} is of type {type(x).__name__}; give a torch.Tensor (n, ...)")
     if x.ndim == 0 or x.shape[0] == 0:

@@ -11,6 +11,7 @@ A product's kernel ``sum_c <M_ic, M_jc>`` has two forms:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -183,7 +184,7 @@ def chunks(total: int, size: float) -> Iterator[slice]:
     """Slices of at most ``size`` (at least one) that cover ``range(total)`` evenly."""
     count = 1 if size >= total else -(-total // max(int(size), 1))
     edges = [round(total * index / count) for index in range(count + 1)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         yield slice(start, stop)
 
 

@@ -84,7 +84,8 @@ def ntk(
         wide = len(seeds) ** 2 if outputs == "full" else 1
         result = len(x1) * len(x1 if x2 is None else x2) * wide * max(x1.element_size(), 4)
         n2 = None if x2 is None else len(x2)
-        plan = make_plan(need, len(x1), n2, len(seeds), memory_gb, result)
+        cached = outputs == "contracted" and x1.device.type == "cpu"
+        plan = make_plan(need, len(x1), n2, len(seeds), memory_gb, result, cached=cached)
         work = _Work(model, layers, seeds, outputs == "full", plan, create_graph)
         return work.kernel(x1, x2, method)
 
@@ -116,7 +117,7 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     lines = {**methods_of(view.seen), **{n: f"vector products: {why}" for n, why in wrong.items()}}
     covered = covered_names(good)
     loose = [n for n in rest if n not in covered and n.rpartition(".")[0] not in lines]
-    lines.update({name: "vector products: used outside a known layer" for name in loose})
+    lines.update(dict.fromkeys(loose, "vector products: used outside a known layer"))
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
 
@@ -177,15 +178,20 @@ class _Work:
     def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], dict[str, nn.Parameter]]:
         """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
         known = fitting(view.seen.selected(), len(view.x))
-        seeds = self.seeds.part(slice(0, min(2, len(self.seeds))))
-        parts = pieces_of(known, view.outputs, seeds)
+        signs = torch.Generator(view.outputs.device).manual_seed(0)
+        seeds = sign_seeds(view.outputs.shape[1:], 1, view.outputs, signs)
+        parts = pieces_of(known, view.outputs, seeds, keep=self.plan.keep)
         parameters = view.seen.parameters()
         wrong, reached = failures(parts, view.outputs, seeds, parameters)
         good = [layer for layer in known if layer.name not in wrong]
         return good, wrong, {n: p for n, p in parameters.items() if n in reached}
 
     def kernel(self, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
-        """The kernel of all samples, block by block."""
+        """The kernel of all samples, block by block.
+
+        Raises:
+            TangentError: the outputs do not depend on the wanted parameters.
+        """
         first = self.look(x1[: self.plan.samples])
         good, wrong, reached = self.verified(first)
         if not reached:
@@ -204,7 +210,11 @@ class _Work:
     def _report(
         self, rest: Mapping[str, nn.Parameter], wrong: Mapping[str, str], method: Method
     ) -> None:
-        """Say which parameters no rule accounts for."""
+        """Say which parameters no rule accounts for.
+
+        Raises:
+            TangentError: the method allows for none.
+        """
         if not rest or method == "vector_products":
             return
         why = "".join(f"; layer '{name}': {reason}" for name, reason in wrong.items())
@@ -285,6 +295,7 @@ class _Work:
             view.outputs,
             self.seeds.part(part),
             create_graph=self.create_graph,
+            keep=self.plan.keep and not self.create_graph,
         )
         return [piece for each in found for piece in each.pieces]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.backward import output_gradients
-from hybridonn.tangent.capture import Layer, full_name
+from hybridonn.tangent.capture import Execution, Layer, full_name
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.pieces import Call, Piece
 
@@ -28,7 +28,12 @@ class LayerPieces:
 
 
 def pieces_of(
-    layers: Sequence[Layer], outputs: Tensor, seeds: Tensor, *, create_graph: bool = False
+    layers: Sequence[Layer],
+    outputs: Tensor,
+    seeds: Tensor,
+    *,
+    create_graph: bool = False,
+    keep: bool = False,
 ) -> list[LayerPieces]:
     """The pieces of some layers, with one backward pass for all of them.
 
@@ -37,6 +42,7 @@ def pieces_of(
         outputs: the network's outputs (n, ...).
         seeds: combinations (C, ...) of the outputs.
         create_graph: let the pieces be differentiated.
+        keep: keep what does not depend on the seeds for the next backward pass.
 
     Returns:
         The pieces of each layer.
@@ -51,14 +57,15 @@ def pieces_of(
         for execution in layer.executions:
             gradients = next(found)
             if gradients is not None:
-                calls.append(Call(inputs_of(layer, execution, create_graph), gradients))
+                inputs = inputs_of(layer, execution, create_graph)
+                calls.append(Call(inputs, gradients, execution.memo if keep else None))
         assert layer.rule is not None
         pieces = layer.rule.pieces(layer.module, calls) if calls else []
         result.append(LayerPieces(layer, pieces))
     return result
 
 
-def inputs_of(layer: Layer, execution, keep_graph: bool) -> Tensor:
+def inputs_of(layer: Layer, execution: Execution, keep_graph: bool) -> Tensor:
     """What a layer was given, if it still is what it was.
 
     Raises:

@@ -22,14 +22,12 @@ class Call:
     Attributes:
         inputs: what the layer was given (n, ...).
         gradients: d output_c / d layer output, (n, C, ...).
+        memo: where the right factor is kept between backward passes; None: made anew.
     """
 
     inputs: Tensor
     gradients: Tensor
-
-    def rows(self, rows: slice) -> Call:
-        """The call restricted to some samples."""
-        return Call(self.inputs[rows], self.gradients[rows])
+    memo: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,21 +77,29 @@ class Product:
 
     def rights(self, rows: slice = slice(None)) -> Tensor:
         """Right factors (n, B, k, T) of some samples."""
-        found = [full(self.right(call.inputs[rows])) for call in self.calls]
+        found = [self._right(call, rows) for call in self.calls]
         return found[0] if len(found) == 1 else torch.cat(found, -1)
+
+    def _right(self, call: Call, rows: slice) -> Tensor:
+        """The right factor of one call, kept where there is a memo."""
+        if call.memo is None:
+            return full(self.right(call.inputs[rows]))
+        if "right" not in call.memo:
+            call.memo["right"] = full(self.right(call.inputs))
+        return call.memo["right"][rows]
 
     def size(self) -> Size:
         """The sizes, read off one sample."""
         one = slice(0, 1)
         with torch.no_grad():
             _, C, B, o, T = self.lefts(one).shape
-            k = self.rights(one).shape[2]
+            k = self.right(self.calls[0].inputs[one]).shape[2]
         return Size(self.calls[0].gradients.shape[0], C, B, o, k, T)
 
     def total(self, weights: Tensor) -> dict[str, Tensor]:
         """The parameter gradients of ``sum_ic weights_ic f_ic``, weights (n, C)."""
         calls = tuple(
-            Call(c.inputs, torch.einsum("ic,ic...->i...", weights, c.gradients)[:, None])
+            replace(c, gradients=torch.einsum("ic,ic...->i...", weights, c.gradients)[:, None])
             for c in self.calls
         )
         one = replace(self, calls=calls)

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.capture import Observation
+from hybridonn.tangent.capture import Layer, Observation
 from hybridonn.tangent.checks import check_outputs
 from hybridonn.tangent.errors import TangentError
+from hybridonn.tangent.layerwise import fitting
+from hybridonn.tangent.pieces import Call, Product
 
+# On a CPU an output's gradients are better contracted while they lie in the cache than kept
+# for several outputs at once: measured 2.4 times faster for two convolutions at batch 64.
+_CACHE_BYTES = 16e6
 # Of the budget, the forward graph and its output gradients take the first part, the
 # contraction's temporaries the rest.
 _GRAPH_SHARE = 0.6
@@ -23,11 +28,13 @@ class Footprint:
     Attributes:
         graph: bytes that autograd keeps of its forward pass.
         gradients: bytes of one output's gradients in its backward pass.
+        patches: bytes of the patches of its convolutions.
         outputs: the shape of its outputs.
     """
 
     graph: float
     gradients: float
+    patches: float
     outputs: torch.Size
 
 
@@ -39,11 +46,13 @@ class Plan:
         samples: samples of a block.
         outputs: outputs (or probes) of a backward pass.
         contraction: bytes for the contraction's temporaries.
+        keep: whether the convolutions' patches may be kept between backward passes.
     """
 
     samples: int
     outputs: int
     contraction: float
+    keep: bool = False
 
 
 def footprint(model: nn.Module, x: Tensor) -> Footprint:
@@ -66,11 +75,32 @@ def footprint(model: nn.Module, x: Tensor) -> Footprint:
     # All layers' output gradients, and two steps of the backward pass between the largest.
     gradients = sum(maps) + 2 * max(maps, default=0)
     n = len(probe)
-    return Footprint(sum(saved.values()) / n, gradients / n, outputs.shape[1:])
+    patches = sum(_patches(layer) for layer in fitting(seen.layers, n)) * size
+    return Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:])
+
+
+def _patches(layer: Layer) -> int:
+    """The numbers in a layer's right factors of one sample, where they are made by copying."""
+    count = 0
+    assert layer.rule is not None
+    for execution in layer.executions:
+        unused = execution.inputs.new_empty(1).expand(1, 1, *execution.shape[1:])
+        call = Call(execution.inputs[:1].detach(), unused)
+        for piece in layer.rule.pieces(layer.module, [call]):
+            size = piece.size() if isinstance(piece, Product) else None
+            count += size.B * size.k * size.T if size and size.T > 1 else 0
+    return count
 
 
 def make_plan(
-    need: Footprint, n1: int, n2: int | None, seeds: int, memory_gb: float, result: float
+    need: Footprint,
+    n1: int,
+    n2: int | None,
+    seeds: int,
+    memory_gb: float,
+    result: float,
+    *,
+    cached: bool = False,
 ) -> Plan:
     """Split the work so that it fits.
 
@@ -81,6 +111,7 @@ def make_plan(
         seeds: outputs or probes in all.
         memory_gb: the budget in GB, besides the model.
         result: bytes of the kernel.
+        cached: take so few outputs at a time that their gradients fit a CPU's cache.
 
     Returns:
         The plan: all samples at once with as many outputs as fit, else fewer samples.
@@ -93,7 +124,12 @@ def make_plan(
     samples = n1 if n2 is None else n1 + n2
     outputs = (room / samples - need.graph) // max(need.gradients, 1)
     if outputs >= 1:
-        return Plan(max(n1, n2 or 0), int(min(outputs, seeds)), memory - room)
+        if cached:
+            outputs = min(outputs, max(_CACHE_BYTES // (samples * need.gradients + 1), 1))
+        kept = samples * need.patches
+        keep = kept <= (memory - room) / 2
+        left = memory - room - (kept if keep else 0)
+        return Plan(max(n1, n2 or 0), int(min(outputs, seeds)), left, keep)
     count = room // (2 * (need.graph + need.gradients))
     if count < 1:
         least = 2 * (need.graph + need.gradients) / _GRAPH_SHARE + 2 * result

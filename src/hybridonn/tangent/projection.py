@@ -52,7 +52,7 @@ class Projection:
             found = self._fold("bias", left.sum(-1).flatten(1))
         right = self._compress("right", right)
         left = left.transpose(1, 2)
-        if T > o * C:  # the product first is cheaper than compressing a long left factor
+        if o * C < T:  # the product first is cheaper than compressing a long left factor
             return found + self._fold("weight", self._rows(_product(left, right), C, o))
         left = self._compress("left", left.reshape(n, B * C, o, T)).view(n, B, C, -1, T)
         return found + self._fold("weight", _product(left, right).flatten(1))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.backward import is_output
-from hybridonn.tangent.checks import check_outputs
 from hybridonn.tangent.capture import Layer, Layers, Observation
+from hybridonn.tangent.checks import check_outputs
 from hybridonn.tangent.contraction import identity_kernel, kernel_of
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
@@ -168,7 +168,11 @@ def slow_message(names: list[str]) -> str:
 
 
 def _seeds(outputs: Tensor, probes: int | None, generator: torch.Generator | None) -> Tensor:
-    """The combinations of outputs that a contracted kernel sums over."""
+    """The combinations of outputs that a contracted kernel sums over.
+
+    Raises:
+        TangentError: the number of probes is not positive.
+    """
     shape = outputs.shape[1:]
     if probes is None:
         return unit_seeds(shape, 0, shape.numel(), outputs)

@@ -28,7 +28,7 @@ from hybridonn.tangent.infinite.layers import Layer
 from hybridonn.tangent.infinite.propagate import Kernels, Network, between, prepare, variances_of
 
 CHUNK = 1024  # features made at once: a matrix product runs at full speed from about here
-DEFAULT_FEATURES = 9216  # measured on MNIST: see the table of approximate_kernels
+DEFAULT_FEATURES = 9216  # chosen by the measurements in approximate_kernels
 TAIL_VALUES = 2**20  # entries that go through the dense layers at once
 
 
@@ -61,8 +61,20 @@ def approximate_kernels(
     """The kernel between all images and some of them, the first ReLU sampled.
 
     Unbiased behind ``Flatten`` and positive semi-definite; linear terms and dense
-    layers are exact. The error falls as features^(-1/2); see the documentation of the
-    estimate for its size.
+    layers are exact. The error falls as features^(-1/2). Measured on 200 MNIST images
+    with 7 x 7 kernels, as root mean square of the error over that of the exact kernel
+    (two seeds), trained network pooled to 6 x 6 / random kernels without pooling:
+
+    ========  =================  =================
+    features  pooled, NTK        no pooling, NNGP
+    ========  =================  =================
+    2,304     0.4 to 0.9 %       1.3 %
+    9,216     0.16 to 0.25 %     0.6 to 0.7 %
+    36,864    0.09 to 0.13 %     0.2 to 0.3 %
+    ========  =================  =================
+
+    With 10,000 training and 10,000 test images the pooled NTK gave 98.56 % with 9,216
+    features and 98.57 % with 36,864: the default is the cheaper.
 
     Args:
         layers: Convolution, ReLU, any poolings, flatten, dense layers and ReLUs.

@@ -123,9 +123,9 @@ def _fill(
         place = row // TILE, column // TILE
         tile = store.read(*place) if store else None
         if tile is None:
-            tile = _tile(network, one, two, pairs, advance)
-            if symmetric and row == column:
-                tile = _mirror(tile)
+            half = symmetric and row == column
+            tile = _tile(network, one, two, pairs, advance, half)
+            tile = _mirror(tile) if half else tile
             if store:
                 store.write(*place, tile)
         else:
@@ -140,11 +140,14 @@ def _mirror(tile: Tensor) -> Tensor:
     return tile.triu() + tile.triu(1).T
 
 
-def _tile(network: Network, one: Tensor, two: Tensor, pairs: int, advance: Advance) -> Tensor:
+def _tile(
+    network: Network, one: Tensor, two: Tensor, pairs: int, advance: Advance, half: bool
+) -> Tensor:
+    """One tile, some image pairs at a time; of a half only what touches the upper triangle."""
     limit = pairs if one.is_cuda else min(pairs, max(1, CPU_VALUES // network.pairs.values))
     columns = min(len(two), limit)
     rows = min(len(one), limit // columns)
-    tile = one.new_empty(len(one), len(two))
+    tile = one.new_zeros(len(one), len(two))
     lefts = range(0, len(two), columns)
     lower = [two[left : left + columns] for left in lefts]
     lower_deviations = [deviations(network, part) for part in lower]
@@ -152,6 +155,9 @@ def _tile(network: Network, one: Tensor, two: Tensor, pairs: int, advance: Advan
         upper = one[top : top + rows]
         upper_deviations = deviations(network, upper)
         for number, left in enumerate(lefts):
+            if half and left + columns <= top:
+                advance(len(upper) * len(lower[number]))
+                continue
             entering = Kernels(cross_covariance(network.pairs, upper, lower[number]), None)
             out = between(network, entering, upper_deviations, lower_deviations[number])
             part = out.tangent if network.tangent else out.covariance

@@ -43,8 +43,8 @@ class ConvolutionRule(Rule):
 
 def _left(gradients: Tensor, groups: int) -> Tensor:
     """Output gradients (n, C, O, ...) to (n, C, groups, O/groups, T)."""
-    n, C, O = gradients.shape[:3]
-    return gradients.reshape(n, C, groups, O // groups, -1)
+    n, C, channels = gradients.shape[:3]
+    return gradients.reshape(n, C, groups, channels // groups, -1)
 
 
 def _right(inputs: Tensor, layer: _ConvNd) -> Tensor:

@@ -1,0 +1,219 @@
+"""What tangent kernels cost: against torch.func, against a KD step, and in memory.
+
+Run ``python benchmarks/tangent.py [--json FILE]``; set OMP_NUM_THREADS first. Times are
+minima over repetitions, taken in turn so that other work on the machine hits both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hybridonn.tangent import ScaleShiftRule, centred_alignment, ntk, record, register_rule
+
+
+class ChannelBias(nn.Module):
+    """The electronic bias of an optical layer."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, K, H, W) to (B, K, H, W)."""
+        return x + self.bias[:, None, None]
+
+
+def minima(repeats: int, *functions) -> list[float]:
+    """The shortest time of each function in seconds, called in turn."""
+    best = [float("inf")] * len(functions)
+    for turn in range(repeats + 1):
+        for index, function in enumerate(functions):
+            start = time.perf_counter()
+            function()
+            if turn:  # the first turn warms up
+                best[index] = min(best[index], time.perf_counter() - start)
+    return best
+
+
+def convnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(1568, 10),
+    )
+
+
+def torch_func_kernel(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The recipe of torch's own tutorial on neural tangent kernels (Jacobian contraction)."""
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+    def one(values, sample):
+        return torch.func.functional_call(model, values, (sample[None],))[0]
+
+    jacobian = torch.func.vmap(torch.func.jacrev(one), (None, 0))(parameters, x)
+    parts = [j.flatten(2) for j in jacobian.values()]
+    return sum(torch.einsum("Naf,Maf->NM", j, j) for j in parts)
+
+
+def against_torch_func() -> dict[str, float]:
+    torch.manual_seed(0)
+    model, x = convnet(), torch.rand(64, 1, 28, 28)
+    ours, theirs = ntk(model, x), torch_func_kernel(model, x)
+    error = float((ours - theirs).norm() / theirs.norm())
+    assert error < 1e-4, f"the two kernels differ by {error:.1e}"
+    fast, slow = minima(5, lambda: ntk(model, x), lambda: torch_func_kernel(model, x))
+    return {"torch_func_over_ours": slow / fast, "ours_ms": fast * 1e3, "torch_func_ms": slow * 1e3}
+
+
+def against_neural_tangents() -> dict[str, float | None]:
+    try:
+        import neural_tangents  # noqa: F401
+    except Exception as error:  # it does not import beside every JAX
+        print(f"neural_tangents is not usable here: {type(error).__name__}: {error}")
+        return {"neural_tangents_over_ours": None}
+    return {"neural_tangents_over_ours": neural_tangents_seconds() / _ours_seconds()}
+
+
+def neural_tangents_seconds() -> float:
+    """neural-tangents with structured derivatives on the same network."""
+    import jax
+    import neural_tangents as nt
+    from neural_tangents import stax
+
+    pool = stax.AvgPool((2, 2), (2, 2))  # stax has no max pooling
+    init, apply, _ = stax.serial(
+        *(stax.Conv(16, (3, 3), padding="SAME"), stax.Relu(), pool),
+        *(stax.Conv(32, (3, 3), padding="SAME"), stax.Relu(), pool),
+        *(stax.Flatten(), stax.Dense(10)),
+    )
+    x = jax.random.uniform(jax.random.PRNGKey(0), (64, 28, 28, 1))
+    _, parameters = init(jax.random.PRNGKey(1), x.shape)
+    how = nt.NtkImplementation.STRUCTURED_DERIVATIVES
+    kernel = jax.jit(nt.empirical_ntk_fn(apply, trace_axes=(-1,), vmap_axes=0, implementation=how))
+    return minima(5, lambda: kernel(x, None, parameters).block_until_ready())[0]
+
+
+def _ours_seconds() -> float:
+    model, x = convnet(), torch.rand(64, 1, 28, 28)
+    return minima(5, lambda: ntk(model, x))[0]
+
+
+def student() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 7, padding=3, bias=False),
+        ChannelBias(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(6),
+        nn.Flatten(),
+        nn.Linear(288, 160),
+        nn.ReLU(),
+        nn.Linear(160, 10),
+    )
+
+
+def training_steps() -> dict[str, float]:
+    """An NTKD step over a KD step; the teacher's kernel and logits are constants."""
+    register_rule(ChannelBias, ScaleShiftRule(shift="bias"))
+    torch.manual_seed(0)
+    model, x = student(), torch.rand(128, 1, 28, 28)
+    labels, teacher = torch.randint(10, (128,)), torch.randn(128, 10)
+    features = torch.randn(128, 300)
+    target = features @ features.T
+    optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
+
+    def step(layers: str | None, probes: int | None = None) -> None:
+        with record(model, layers or "last") as trace:
+            logits = model(x)
+        soft = F.log_softmax(logits / 4, 1), F.log_softmax(teacher / 4, 1)
+        kd = F.kl_div(*soft, log_target=True, reduction="batchmean")
+        loss = F.cross_entropy(logits, labels) + 16 * kd
+        if layers:
+            loss = loss + 3 * (1 - centred_alignment(trace.kernel(logits, probes), target))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    kd, last, whole, probed = minima(
+        40,
+        lambda: step(None),
+        lambda: step("last"),
+        lambda: step("all"),
+        lambda: step("all", 1),
+    )
+    return {
+        "ntkd_step_over_kd_step": last / kd,
+        "ntkd_all_layers_step_over_kd_step": whole / kd,
+        "ntkd_all_layers_1_probe_step_over_kd_step": probed / kd,
+        "kd_step_ms": kd * 1e3,
+    }
+
+
+def alexnet() -> nn.Module:
+    """57 million parameters for ten classes of 224 x 224 images (Krizhevsky 2014)."""
+    channels, sizes = (3, 64, 192, 384, 256, 256), (11, 5, 3, 3, 3)
+    layers: list[nn.Module] = []
+    for index, size in enumerate(sizes):
+        stride, padding = (4, 2) if index == 0 else (1, size // 2)
+        layers += [nn.Conv2d(channels[index], channels[index + 1], size, stride, padding)]
+        layers += [nn.ReLU(inplace=True)]
+        layers += [nn.MaxPool2d(3, 2)] if index in (0, 1, 4) else []
+    dense = (9216, 4096, 4096, 10)
+    layers += [nn.Flatten()]
+    for index in range(3):
+        layers += [nn.Linear(dense[index], dense[index + 1])]
+        layers += [nn.ReLU(inplace=True)] if index < 2 else []
+    return nn.Sequential(*layers)
+
+
+def alexnet_peak() -> None:
+    """Print the peak of resident memory in GB and the time in s; a process of its own."""
+    torch.manual_seed(0)
+    model, x = alexnet(), torch.rand(128, 3, 224, 224)
+    start = time.perf_counter()
+    kernel = ntk(model, x, memory_gb=2.0)
+    assert kernel.isfinite().all()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(json.dumps({"peak_gb_alexnet_128": peak, "alexnet_128_s": time.perf_counter() - start}))
+
+
+def in_a_process() -> dict[str, float]:
+    command = [sys.executable, __file__, "--alexnet-peak"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--alexnet-peak", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.alexnet_peak:
+        alexnet_peak()
+        return
+    found: dict[str, float | None] = {}
+    for measure in (against_torch_func, against_neural_tangents, training_steps, in_a_process):
+        numbers = measure()
+        for key, value in numbers.items():
+            print(f"{key:45} {'-' if value is None else format(value, '.3g')}", flush=True)
+        found |= numbers
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

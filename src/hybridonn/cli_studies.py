@@ -1,0 +1,148 @@
+"""The commands ``hybridonn study ...``: grids of designs and what they show."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.screen import show_bars
+
+app = typer.Typer(help="Studies over many designs: tables and figures.", no_args_is_help=True)
+
+SpecFile = Annotated[
+    Optional[Path],  # noqa: UP045  typer reads the annotation
+    typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
+]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="Folder of the study [default: runs/NAME-STUDY].", metavar="DIR"),
+]
+Settings = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
+]
+DataRoot = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--data-root",
+        envvar="HYBRIDONN_DATA",
+        help="Where data sets lie, or are downloaded to.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def ranking(
+    spec: SpecFile = None,
+    designs: Annotated[int, typer.Option(help="How many designs, spread out.")] = 24,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of each training.")] = 1,
+    kernels: Annotated[
+        str, typer.Option(help="Estimates to compare: design, infinite or both, with a comma.")
+    ] = "design,infinite",
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Estimate and train many designs: does the estimate rank them as training does?"""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-ranking"
+    _calm_threads()
+    from hybridonn.studies.ranking import parse_kernels, rank
+
+    kinds = parse_kernels(kernels)
+    with show_bars() as progress:
+        found = rank(stated, designs, seeds, kinds, folder, data_root, progress)
+    _print_ranking(found)
+    typer.echo(folder / "ranking.png")
+
+
+@app.command("random-kernels")
+def random_kernels(
+    spec: SpecFile = None,
+    kernels: Annotated[
+        str, typer.Option(help="Numbers of random kernels, with commas; infinite is allowed.")
+    ] = "8,500,1000,infinite",
+    train_images: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Training images [default: all].", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of the draws.")] = 3,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Fixed random kernels with one trained dense head: the paper's table 5."""
+    from hybridonn.spec import read_spec
+
+    more = (f"data.train_images={'null' if train_images is None else train_images}",)
+    stated = read_spec(spec, (*(settings or ()), *more))
+    folder = out or Path("runs") / f"{stated.name}-random-kernels"
+    _calm_threads()
+    from hybridonn.studies.random_kernels import parse_counts
+    from hybridonn.studies.random_kernels import random_kernels as draw_random_kernels
+
+    counts, infinite = parse_counts(kernels)
+    with show_bars() as progress:
+        table = draw_random_kernels(
+            stated, counts, seeds, folder, data_root, progress, infinite=infinite
+        )
+    _print_random_kernels(table)
+    typer.echo(folder / "random_kernels.png")
+
+
+def _print_ranking(found: dict[str, Any]) -> None:
+    columns = ("estimate", "Spearman", "95 %", "mean error", "bias", "regret", "of training time")
+    rows = [
+        (
+            f"{kind} kernels",
+            f"{one['spearman']:.3f}",
+            f"{one['spearman_low']:.2f} to {one['spearman_high']:.2f}",
+            *(f"{one[f'{key}_points']:.2f}" for key in ("mean_error", "bias", "regret")),
+            f"{one['time_share']:.0%}",
+        )
+        for kind, one in found["estimates"].items()
+    ]
+    low, high = (100 * found[f"trained_{end}"] for end in ("low", "high"))
+    title = f"{found['name']}: {len(found['designs'])} designs, {low:.1f} to {high:.1f} % trained"
+    _print_rows(title, columns, rows)
+
+
+def _print_random_kernels(table: dict[str, Any]) -> None:
+    columns = ("kernels", "accuracy", "standard deviation", "paper", "seconds", "head")
+    rows = [
+        (
+            one["kernels"],
+            f"{100 * one['mean']:.2f} %",
+            "-" if one["standard_deviation"] is None else f"{100 * one['standard_deviation']:.2f}",
+            "-" if one["paper"] is None else f"{one['paper']:.2f} %",
+            f"{one['seconds']:.0f}",
+            one["method"],
+        )
+        for one in table["columns"]
+    ]
+    title = f"{table['name']}: random kernels, {table['train_images']:,} training images"
+    _print_rows(title, columns, rows)
+
+
+def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _calm_threads() -> None:
+    # As in cli.py: this must be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")

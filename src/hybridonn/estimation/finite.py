@@ -1,0 +1,286 @@
+"""The kernel of a design with its own, finite number of optical kernels.
+
+At infinite width designs with 1 and with 1,000 kernels are the same. Here the optical
+layer has the design's K kernels, drawn as training draws them (He et al. 2015, eq. 10),
+and everything behind it is infinitely wide. With u_p(x) the patch at position p, scaled
+so that w_k u_p is kernel k's picture, and phi_kc its rectified, pooled value in cell c:
+
+    NNGP behind Flatten   1 / (K C) sum_kc phi_kc(x) phi_kc(x')
+    NTK behind Flatten    1 / (K C) sum_kc <d phi_kc(x) / d w_k, d phi_kc(x') / d w_k>
+
+The second is the part of the trained optical layer in expectation over the first dense
+layer's weights, which are independent from cell to cell; the dense layers above act on
+both entry by entry, exactly. The derivative's inner product is taken along J orthogonal
+directions b_j of length sqrt(d), 1 / J sum_j (b_j d phi) (b_j d phi'): exact for J = d,
+unbiased below.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybridonn import spec
+from hybridonn.errors import SpecError
+from hybridonn.estimation.architecture import architecture_of
+from hybridonn.estimation.design_kernel import columns_within
+from hybridonn.estimation.estimate import CurvePoint, Estimate, Settings, estimate_from_kernel
+from hybridonn.estimation.resampling import bootstrap_error
+from hybridonn.networks.seeding import generator_of
+from hybridonn.progress import Progress, Silent
+from hybridonn.tangent.infinite.block import Block, block_of
+from hybridonn.tangent.infinite.features import orthogonal_filters
+from hybridonn.tangent.infinite.geometry import Shape
+from hybridonn.tangent.infinite.layers import HE_VARIANCE, Dense, Layer, Relu
+from hybridonn.tangent.infinite.propagate import Kernels, between, prepare, variances_of
+
+WORK = 2**20  # numbers in one array of patches: stays near the caches of a CPU core
+TAIL_VALUES = 2**20  # entries that go through the dense layers at once
+TANGENT_FEATURES = 2048
+
+
+def estimate_design(
+    student: spec.Student,
+    train_images: Tensor,
+    train_labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+    *,
+    draws: int = 3,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Estimate:
+    """Estimate the accuracy of a design with its own number of optical kernels.
+
+    A regression for each draw of the kernels; accuracies and learning curves are means
+    over the draws. The first draw chooses lambda and the others take it over, since
+    choosing costs most of a regression. ``predictions`` are those of the draw with the
+    median accuracy. The uncertainty holds the resampled test images, the resampled
+    training images (of the first draw) and the standard error of the mean over the draws.
+
+    Args:
+        student: The design; either kind of pooling.
+        train_images: Scenes (N, C, H, W), floating point, in [0, 1].
+        train_labels: Classes (N,), int64.
+        test_images: Scenes (M, C, H, W).
+        test_labels: Classes (M,).
+        draws: How many draws of the kernels.
+        settings: How; method and features are of the infinite kernel and not used.
+        progress: Shows how far it is.
+
+    Raises:
+        DataError: Images and labels do not fit together, or a number is not finite.
+        SpecError: There is no draw, or the memory does not hold the kernel.
+        SingularKernelError: The kernel is singular at every lambda.
+    """
+    if draws < 1:
+        raise SpecError(f"draws is {draws}; allowed is 1 or more")
+    started = perf_counter()
+    settings = settings or Settings()
+    count = len(train_labels)
+    generator = torch.Generator().manual_seed(settings.seed)
+    order = torch.randperm(count, generator=generator).to(train_labels.device)
+    images = torch.cat([train_images[order], test_images])
+    labels = torch.cat([train_labels[order], test_labels])
+    columns = columns_within(len(images), settings.memory_gb, settings.landmarks, count)
+    found = []
+    with (progress or Silent()).bar("regression with the design's kernels", draws) as advance:
+        for draw in range(draws):
+            kernel = finite_kernel(student, images, columns, seed=settings.seed, draw=draw)
+            found.append(estimate_from_kernel(kernel, labels, count, settings=settings))
+            settings = replace(settings, lambdas=(found[0].lambda_,), train_resamples=0)
+            advance()
+    return _average(found, test_labels, student, settings.seed, perf_counter() - started)
+
+
+def _average(
+    found: list[Estimate], truth: Tensor, student: spec.Student, seed: int, seconds: float
+) -> Estimate:
+    accuracies = [one.accuracy for one in found]
+    median = sorted(found, key=lambda one: one.accuracy)[len(found) // 2]
+    right = torch.stack([one.predictions == truth.cpu() for one in found]).double().mean(0)
+    test = bootstrap_error(right, seed=seed)
+    chance = stdev(accuracies) / math.sqrt(len(found)) if len(found) > 1 else 0.0
+    curves = zip(*(one.learning_curve for one in found), strict=True)
+    kernels = f"{student.kernels} optical kernel{'s' * (student.kernels > 1)}"
+    return replace(
+        median,
+        accuracy=fmean(accuracies),
+        uncertainty=math.hypot(test, found[0].train_uncertainty or 0.0, chance),
+        seconds=seconds,
+        learning_curve=tuple(
+            CurvePoint(points[0].images, fmean(p.accuracy for p in points), points[0].lambda_)
+            for points in curves
+        ),
+        method=f"NTK with {kernels}, mean of {len(found)} draws; {median.method}",
+        test_uncertainty=test,
+        train_uncertainty=found[0].train_uncertainty,
+    )
+
+
+@dataclass(frozen=True)
+class Optical:
+    """An optical layer with drawn kernels.
+
+    Attributes:
+        block: Which pixels each position of each pooled cell sees.
+        kernels: w_k, (K, d), each entry of variance 2 / d.
+        directions: b_j of each kernel, (K, J, d); J = 0: the kernels are not trained.
+        maximum: Whether the cells take the largest value in place of the mean.
+    """
+
+    block: Block
+    kernels: Tensor
+    directions: Tensor
+    maximum: bool
+
+    @property
+    def features(self) -> int:
+        """Values behind ``Flatten``, K C."""
+        return len(self.kernels) * self.block.cells
+
+
+def draw_optical(
+    student: spec.Student,
+    image_shape: tuple[int, int, int],
+    generator: torch.Generator,
+    *,
+    trained: bool = True,
+    tangent_features: int = TANGENT_FEATURES,
+) -> Optical:
+    """Draw the kernels of a design, and the directions of their derivatives.
+
+    Args:
+        student: The design.
+        image_shape: (C, H, W) of a scene.
+        generator: Where the random numbers come from.
+        trained: Whether the kernels are trained.
+        tangent_features: About how many derivatives describe them.
+    """
+    channels, height, width = image_shape
+    layers = architecture_of(student, max_pooling="average")
+    block = block_of(layers, channels, Shape(height, width))
+    dimension = channels * student.kernel_size**2
+    scale = math.sqrt(HE_VARIANCE / dimension)
+    kernels = scale * torch.randn(student.kernels, dimension, generator=generator)
+    count = round(tangent_features / (student.kernels * block.cells))
+    count = min(dimension, max(1, count)) if trained else 0
+    # d phi / d w in the parametrisation with unit weights carries the same scale.
+    directions = scale * orthogonal_filters(student.kernels, max(1, count), dimension, generator)
+    return Optical(block, kernels, directions[:, :count].float(), student.pooling == "max")
+
+
+def optical_features(optical: Optical, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Rectified, pooled values and their derivatives by the kernels.
+
+    Args:
+        optical: The layer.
+        images: (N, C, H, W).
+
+    Returns:
+        phi, (N, C K), and b_j d phi / d w_k, (N, C K J).
+    """
+    block = optical.block
+    padded = F.pad(images, [block.convolution.padding] * 4).flatten(1)
+    rows = max(1, WORK // block.pixels[0].numel())
+    values, slopes = [], []
+    for cell in range(block.cells):
+        parts = [_cell(optical, cell, part) for part in padded.split(rows)]
+        values.append(torch.cat([part[0] for part in parts]))
+        slopes.append(torch.cat([part[1] for part in parts]))
+    return torch.cat(values, 1), torch.cat(slopes, 1)
+
+
+def _cell(optical: Optical, cell: int, padded: Tensor) -> tuple[Tensor, Tensor]:
+    kernels, directions = optical.kernels.to(padded), optical.directions.to(padded)
+    share = optical.block.weights[cell].to(padded)
+    inside = share > 0
+    patches = padded[:, optical.block.pixels[cell][inside].to(padded.device)]  # (n, s, d)
+    pictures = patches @ kernels.T
+    gate = (pictures > 0).to(padded)
+    if optical.maximum:  # its derivative is that of the position that attains it
+        value, where = pictures.relu().max(1)
+        gate *= torch.zeros_like(gate).scatter_(1, where[:, None], 1.0)
+    else:
+        gate *= share[inside, None]
+        value = (pictures * gate).sum(1)
+    if directions.shape[1] == 0:
+        return value, value[:, :0]
+    slope = gate.mT @ patches  # d phi_k / d w_k, (n, K, d)
+    along = torch.bmm(slope.transpose(0, 1), directions.mT)  # (K, n, J)
+    return value, along.transpose(0, 1).flatten(1)
+
+
+def finite_kernel(
+    student: spec.Student,
+    images: Tensor,
+    columns: int,
+    *,
+    seed: int,
+    draw: int = 0,
+    trained: bool = True,
+    tangent_features: int = TANGENT_FEATURES,
+) -> Tensor:
+    """NTK of a design with one draw of its kernels, between all images and the first.
+
+    Args:
+        student: The design.
+        images: Images (N, C, H, W), floating point; device and dtype compute.
+        columns: The first so many images are the columns.
+        seed: Of the draws.
+        draw: Which of them.
+        trained: Whether the optical kernels are trained; False: only what is behind them.
+        tangent_features: About how many derivatives describe the trained kernels.
+    """
+    generator = generator_of("optical kernels", seed, draw)
+    channels, height, width = images.shape[1:]
+    optical = draw_optical(
+        student,
+        (channels, height, width),
+        generator,
+        trained=trained,
+        tangent_features=tangent_features,
+    )
+    values, slopes = optical_features(optical, images)
+    covariance = (values @ values[:columns].T).div_(optical.features)
+    variance = values.square().sum(1).div_(optical.features)
+    tangent = None
+    if trained:
+        tangent = (slopes @ slopes[:columns].T).div_(slopes.shape[1])
+    return through_dense(len(student.hidden), covariance, variance, tangent)
+
+
+def through_dense(
+    hidden: int, covariance: Tensor, variance: Tensor, tangent: Tensor | None
+) -> Tensor:
+    """NTK behind infinitely wide, trained dense layers with ReLUs between them.
+
+    Args:
+        hidden: Hidden layers.
+        covariance: NNGP kernel behind ``Flatten``, (N, M); overwritten.
+        variance: Of every image with itself, (N,); the first M are the columns.
+        tangent: NTK behind ``Flatten``, (N, M); None: nothing before it is trained.
+    """
+    tail: tuple[Layer, ...] = ((Dense(), Relu()) * hidden) + (Dense(),)
+    shape = Shape(1, 1, flat=True)
+    network = prepare(tail, shape, tangent=True, device=covariance.device, dtype=covariance.dtype)
+    rows = variances_of(network, variance[None].clone())
+    count = covariance.shape[1]
+    columns = {name: one[:, :count] for name, one in rows.items()}
+    step = max(1, TAIL_VALUES // count)
+    for start in range(0, len(covariance), step):
+        part = slice(start, start + step)
+        entering = Kernels(
+            covariance[None, part].clone(), None if tangent is None else tangent[None, part].clone()
+        )
+        upper = {name: one[:, part] for name, one in rows.items()}
+        out = between(network, entering, upper, columns).tangent
+        assert out is not None  # the dense layers are trained
+        covariance[part] = out
+    return covariance

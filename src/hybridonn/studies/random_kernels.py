@@ -1,0 +1,270 @@
+"""Fixed random kernels with one trained dense head: table 5 of the paper.
+
+K random kernels, ReLU, pooling and one dense layer, which is fitted in closed form to
+one-hot classes (ridge regression; the penalty has the least squared error on the
+validation images). Infinitely many kernels are the regression with the NNGP kernel of
+the same layers.
+
+With F = K C values behind the pooling, a fit of up to ``PRIMAL`` values solves the F x F
+normal equations, added up in blocks of images. Beyond it, the images are reduced to
+``landmarks`` training images (subset of regressors, as in
+:mod:`hybridonn.estimation.ridge`); where the training images are no more than those,
+the regression is exact in either form.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridonn.data import load_dataset
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.errors import SpecError
+from hybridonn.estimation import Settings, estimate_accuracy, infinite_random_kernels
+from hybridonn.estimation.design_kernel import columns_within
+from hybridonn.estimation.estimate import LAMBDAS, choose_lambda
+from hybridonn.estimation.finite import Optical, draw_optical, optical_features
+from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
+from hybridonn.files import write_json, write_table, write_text
+from hybridonn.networks.seeding import generator_of
+from hybridonn.pipeline.folder import open_folder
+from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.progress import Progress, Silent
+from hybridonn.reports.random_kernels import write_random_kernels
+from hybridonn.spec import Spec, dump_spec
+
+# Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
+PAPER: dict[str, dict[str, float]] = {
+    "mnist": {"8": 96.12, "500": 96.81, "1000": 97.24, "infinite": 97.72},
+    "cifar10": {"8": 36.73, "500": 49.32, "1000": 56.23, "infinite": 67.33},
+}
+INFINITE = "infinite"
+PRIMAL = 6000  # values behind the pooling up to which the normal equations are solved
+LANDMARKS = 8192
+BLOCK = 1024  # images whose values are held at once
+
+
+def random_kernels(
+    spec: Spec,
+    counts: tuple[int, ...],
+    seeds: int,
+    folder: Path,
+    data_root: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    infinite: bool = True,
+) -> dict[str, Any]:
+    """Accuracy with fixed random kernels and a trained head, beside the paper's.
+
+    Each number of kernels is drawn anew for each seed; infinitely many need no seed.
+    Interrupted and called again, it goes on where it was.
+
+    Args:
+        spec: Data (``data.train_images``: how many), kernel size, stride, pooling,
+            ``estimate.memory_gb``.
+        counts: Numbers of kernels.
+        seeds: Seeds 0 to ``seeds - 1``.
+        folder: Where tables and figure go.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+        infinite: Whether to compute the column of infinitely many as well.
+
+    Returns:
+        What ``random_kernels.json`` holds.
+
+    Raises:
+        SpecError: There is no seed, or a number of kernels that cannot be.
+    """
+    _check(counts, seeds, infinite)
+    progress = progress or Silent()
+    with open_folder(folder):
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        dataset = load_dataset(spec.data, data_root, progress)
+        runs: list[dict[str, Any]] = []
+        tasks = [(str(count), seed) for count in counts for seed in range(seeds)]
+        for name, seed in [*tasks, *([(INFINITE, 0)] if infinite else [])]:
+            done = _finish(spec, dataset, name, seed, folder, progress)
+            runs.append({"kernels": name, "seed": seed} | done.results)
+            write_table(folder / "random_kernels.csv", runs)
+        table = {
+            "name": dataset.name,
+            "train_images": len(dataset.student_train),
+            "test_images": len(dataset.test),
+            "kernel_size": spec.student.kernel_size,
+            "pooled_size": spec.student.pooled_size,
+            "columns": [_column(runs, name, dataset.name) for name in dict.fromkeys(_names(runs))],
+        }
+        write_json(folder / "random_kernels.json", table)
+        write_random_kernels(folder)
+    return table
+
+
+def parse_counts(text: str) -> tuple[tuple[int, ...], bool]:
+    """Numbers of kernels separated by commas, and whether ``infinite`` is among them.
+
+    Raises:
+        SpecError: A word is neither a number nor ``infinite``, or nothing is asked for.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    counts = [word for word in words if word != INFINITE]
+    if not words or not all(word.isdecimal() for word in counts):
+        raise SpecError(f"--kernels {text}: allowed are numbers and {INFINITE}, with commas")
+    return tuple(int(word) for word in counts), INFINITE in words
+
+
+def fit_head(
+    optical: Optical, dataset: Dataset, memory_gb: float, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Accuracy of one dense layer behind fixed kernels.
+
+    Args:
+        optical: The kernels, without directions.
+        dataset: Images, split.
+        memory_gb: Memory for kernels and solves, GB (10^9 bytes).
+        progress: Shows how far it is.
+
+    Returns:
+        ``accuracy`` (test), ``validation_accuracy``, ``lambda`` and ``method``.
+    """
+    train = dataset.student_train
+    order = torch.randperm(len(train), generator=generator_of("landmarks", len(train)))
+    parts = (train.take(order), dataset.validation, dataset.test)
+    if optical.features <= PRIMAL:
+        kernels = [_values(optical, part) for part in parts]
+        # Landmarks whose own kernel is s 1 put the penalty lambda s^2 on the coefficients;
+        # this s makes it lambda times the kernel's mean diagonal, as in the other forms.
+        scale = math.sqrt(float(kernels[0].square().sum(1).mean()))
+        method, landmarks = "normal equations", scale * torch.eye(optical.features)
+    else:
+        count = len(parts[0])
+        rows = count + len(parts[1]) + len(parts[2])
+        columns = columns_within(rows, memory_gb, LANDMARKS, count)
+        kernels = _grams(optical, parts, columns, progress)
+        landmarks = None
+        method = f"exact on {count} images" if columns == count else f"{columns} landmarks"
+    classes = len(dataset.classes)
+    system = build_system(kernels[0], one_hot(parts[0].labels, classes), landmarks)
+    return _score(system, kernels, parts) | {"method": method}
+
+
+def _score(
+    system: System, kernels: list[Tensor], parts: tuple[ImageSet, ImageSet, ImageSet]
+) -> dict[str, Any]:
+    lambda_ = choose_lambda(system, kernels[1], parts[1].labels, LAMBDAS, lambda steps=1: None)
+    ridge = solve_system(system, lambda_)
+    validation, test = (
+        float((predict(ridge, kernel).argmax(1) == part.labels).double().mean())
+        for kernel, part in zip(kernels[1:], parts[1:], strict=True)
+    )
+    return {"accuracy": test, "validation_accuracy": validation, "lambda": lambda_}
+
+
+def _values(optical: Optical, part: ImageSet) -> Tensor:
+    blocks = [optical_features(optical, to_scene(some))[0] for some in part.images.split(BLOCK)]
+    return torch.cat(blocks)
+
+
+def _grams(
+    optical: Optical,
+    parts: tuple[ImageSet, ImageSet, ImageSet],
+    columns: int,
+    progress: Progress | None,
+) -> list[Tensor]:
+    """Kernels (N, M) to the first training images, added up kernel block by kernel block."""
+    each = max(1, PRIMAL // optical.block.cells)
+    grams = [torch.zeros(len(part), columns) for part in parts]
+    chunks = optical.kernels.split(each)
+    with (progress or Silent()).bar(f"{len(optical.kernels)} kernels", len(chunks)) as advance:
+        for kernels in chunks:
+            some = replace(optical, kernels=kernels, directions=optical.directions[: len(kernels)])
+            basis = _values(some, parts[0].take(torch.arange(columns)))
+            for gram, part in zip(grams, parts, strict=True):
+                for start in range(0, len(part), BLOCK):
+                    block = to_scene(part.images[start : start + BLOCK])
+                    made = optical_features(some, block)[0]
+                    gram[start : start + BLOCK].addmm_(made, basis.T)
+            advance()
+    return grams
+
+
+def _finish(
+    spec: Spec, dataset: Dataset, name: str, seed: int, folder: Path, progress: Progress
+) -> Finished:
+    mark = fingerprint(
+        stage="random kernels",
+        data=dataset.checksum,
+        kernels=name,
+        seed=seed,
+        student=spec.student.model_dump(mode="json"),
+        memory_gb=spec.estimate.memory_gb,
+    )
+
+    def work(part: Path) -> dict[str, Any]:
+        started = perf_counter()
+        found = _infinite(spec, dataset, part, progress) if name == INFINITE else _draw(seed)
+        return found | {"seconds": round(perf_counter() - started, 2)}
+
+    def _draw(seed: int) -> dict[str, Any]:
+        student = spec.student.model_copy(update={"kernels": int(name)})
+        generator = generator_of("random kernels", seed)
+        optical = draw_optical(student, dataset.image_shape, generator, trained=False)
+        return fit_head(optical, dataset, spec.estimate.memory_gb, progress)
+
+    return finish(folder / "draws" / f"{name}-{seed}", mark, work)
+
+
+def _infinite(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+    train, held, test = dataset.student_train, dataset.validation, dataset.test
+    found = estimate_accuracy(
+        infinite_random_kernels(spec.student.kernel_size, spec.student.pooled_size),
+        to_scene(train.images),
+        train.labels,
+        to_scene(test.images),
+        test.labels,
+        validation=(to_scene(held.images), held.labels),
+        settings=Settings(
+            memory_gb=spec.estimate.memory_gb, curve_sizes=(), train_resamples=0, seed=0
+        ),
+        progress=progress,
+        folder=part,
+    )
+    return {
+        "accuracy": found.accuracy,
+        "uncertainty": found.uncertainty,
+        "lambda": found.lambda_,
+        "method": found.method,
+    }
+
+
+def _column(runs: list[dict[str, Any]], name: str, dataset: str) -> dict[str, Any]:
+    some = [run for run in runs if run["kernels"] == name]
+    values = [run["accuracy"] for run in some]
+    return {
+        "kernels": name,
+        "values": values,
+        "mean": fmean(values),
+        "standard_deviation": stdev(values) if len(values) > 1 else None,
+        "paper": PAPER.get(dataset, {}).get(name),
+        "method": some[0]["method"],
+        "seconds": fmean(run["seconds"] for run in some),
+    }
+
+
+def _names(runs: list[dict[str, Any]]) -> list[str]:
+    return [run["kernels"] for run in runs]
+
+
+def _check(counts: tuple[int, ...], seeds: int, infinite: bool) -> None:
+    if seeds < 1:
+        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    if not (counts or infinite) or min(counts, default=1) < 1 or len(set(counts)) < len(counts):
+        listed = ",".join(map(str, counts))
+        raise SpecError(f"--kernels {listed}: allowed are numbers from 1 up, each once")

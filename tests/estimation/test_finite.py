@@ -1,0 +1,137 @@
+"""The kernel with the design's own number of kernels: against autograd and infinite width."""
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.nn import functional as F
+
+from hybridonn.errors import SpecError
+from hybridonn.estimation import Settings, architecture_of
+from hybridonn.estimation.finite import (
+    draw_optical,
+    estimate_design,
+    finite_kernel,
+    optical_features,
+)
+from hybridonn.spec import Student
+from hybridonn.tangent.infinite import infinite_kernels
+
+ALL = 10**9  # more derivatives than there are: exact
+
+
+def make_images(count=6, channels=1, side=9, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, side, side, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    found = load_digits()
+    images = torch.from_numpy(found.images).float()[:, None] / 16
+    labels = torch.from_numpy(found.target).long()
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    train, test = order[:200], order[200:500]
+    return images[train], labels[train], images[test], labels[test]
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize(("stride", "size", "channels"), [(1, 3, 1), (2, 5, 2), (3, 3, 1)])
+def test_values_and_derivatives_are_those_of_autograd(pooling, stride, size, channels):
+    student = Student(
+        kernels=3, kernel_size=size, stride=stride, pooling=pooling, pooled_size=2, hidden=()
+    )
+    images = make_images(channels=channels)
+    generator = torch.Generator().manual_seed(5)
+    optical = draw_optical(student, (channels, 9, 9), generator, tangent_features=ALL)
+    pool = F.adaptive_max_pool2d if pooling == "max" else F.adaptive_avg_pool2d
+
+    def layer(weights):
+        shaped = weights.view(3, channels, size, size)
+        return pool(F.conv2d(images, shaped, stride=stride, padding=size // 2).relu(), 2)
+
+    weights = optical.kernels.double()
+    values, slopes = optical_features(optical, images)
+    torch.testing.assert_close(
+        values, layer(weights).flatten(2).transpose(1, 2).flatten(1), rtol=1e-9, atol=1e-12
+    )
+    jacobian = torch.func.jacrev(layer)(weights)  # (N, K, 2, 2, K, d)
+    own = torch.stack([jacobian[:, k, :, :, k] for k in range(3)], 1).flatten(1)
+    scale = 2 / (channels * size**2)
+    # directions are rounded to float32
+    dimension = optical.kernels.shape[1]
+    torch.testing.assert_close(
+        slopes @ slopes.T / dimension, scale * own @ own.T, rtol=1e-5, atol=1e-7
+    )
+
+
+def test_a_linear_head_gives_twice_the_sum_of_both_kernels():
+    student = Student(kernels=4, kernel_size=3, pooled_size=3, hidden=())
+    images = make_images()
+    fixed = finite_kernel(student, images, 4, seed=0, trained=False)
+    whole = finite_kernel(student, images, 4, seed=0, tangent_features=ALL)
+    assert whole.shape == (6, 4)
+    optical = draw_optical(
+        student, (1, 9, 9), torch.Generator().manual_seed(0), tangent_features=ALL
+    )
+    assert optical.directions.shape == (4, 9, 9)
+    assert torch.linalg.eigvalsh(whole[:4] - fixed[:4]).min() > 0
+    values, slopes = optical_features(optical, images)
+    own = 2 * (values @ values.T / 36 + slopes @ slopes.T / (36 * 9))
+    torch.testing.assert_close(own.diagonal().mean(), whole[:4].diagonal().mean(), rtol=0.7, atol=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("hidden", [(), (10,), (10, 10)])
+def test_many_kernels_give_the_infinite_width_kernel(stride, hidden):
+    student = Student(kernels=6000, kernel_size=3, stride=stride, pooled_size=2, hidden=hidden)
+    images = make_images(4, side=6)
+    expected = infinite_kernels(architecture_of(student), images, dtype=torch.float64)
+    found = finite_kernel(student, images, 4, seed=1, tangent_features=ALL)
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0)
+
+
+def test_few_directions_are_unbiased():
+    student = Student(kernels=2, kernel_size=3, pooled_size=2, hidden=())
+    images = make_images(4)
+    exact = optical_exact = None
+    total = torch.zeros(4, 4, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(2)
+    optical_exact = draw_optical(student, (1, 9, 9), generator, tangent_features=ALL)
+    _, slopes = optical_features(optical_exact, images)
+    exact = slopes @ slopes.T / slopes.shape[1]
+    for seed in range(400):
+        drawn = draw_optical(
+            student, (1, 9, 9), torch.Generator().manual_seed(seed), tangent_features=16
+        )
+        some = type(drawn)(drawn.block, optical_exact.kernels, drawn.directions, maximum=False)
+        _, slopes = optical_features(some, images)
+        assert slopes.shape == (4, 16)
+        total += slopes @ slopes.T / slopes.shape[1] / 400
+    torch.testing.assert_close(total, exact, rtol=0.1, atol=0)
+
+
+def test_more_kernels_promise_more_and_the_same_seed_the_same(digits):
+    settings = Settings(lambdas=(1e-4, 1e-2), curve_sizes=(100,), train_resamples=2)
+    found = {
+        kernels: estimate_design(
+            Student(kernels=kernels, kernel_size=3, pooled_size=2, hidden=()),
+            *digits,
+            draws=3,
+            settings=settings,
+        )
+        for kernels in (1, 16)
+    }
+    assert found[16].accuracy > found[1].accuracy + 0.03
+    one = found[1]
+    assert [point.images for point in one.learning_curve] == [100, 180, 200]
+    assert one.learning_curve[-1].accuracy == pytest.approx(one.accuracy)
+    assert one.uncertainty > one.test_uncertainty > 0
+    assert "1 optical kernel, mean of 3 draws" in one.method
+    student = Student(kernels=1, kernel_size=3, pooled_size=2, hidden=())
+    again = estimate_design(student, *digits, draws=3, settings=settings)
+    assert (again.accuracy, again.uncertainty) == (one.accuracy, one.uncertainty)
+
+
+def test_no_draw_is_refused(digits):
+    with pytest.raises(SpecError, match="draws is 0"):
+        estimate_design(Student(kernels=1), *digits, draws=0)
