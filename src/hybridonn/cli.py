@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from hybridonn.cli_studies import app as studies
+from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import print_comparison, print_table, show_bars
 
 app = typer.Typer(
@@ -19,28 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(studies, name="study")
-
-SpecFile = Annotated[
-    Optional[Path],  # noqa: UP045  typer reads the annotation
-    typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
-]
-Out = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--out", help="The run folder [default: runs/NAME].", show_default=False),
-]
-Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
-]
-DataRoot = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        "--data-root",
-        envvar="HYBRIDONN_DATA",
-        help="Where data sets lie, or are downloaded to.",
-        show_default=False,
-    ),
-]
 
 
 @app.callback()
@@ -62,7 +41,7 @@ def run(
 
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / stated.name
-    _calm_threads()
+    calm_threads()
     from hybridonn.pipeline.run import run as run_pipeline
 
     with show_bars() as progress:
@@ -83,7 +62,7 @@ def estimate(
 
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / stated.name
-    _calm_threads()
+    calm_threads()
     from hybridonn.pipeline.run import estimate as estimate_design
 
     with show_bars() as progress:
@@ -110,7 +89,7 @@ def compare(
     stated = read_spec(spec, tuple(settings or ()))
     names = parse_methods(methods)
     folder = out or Path("runs") / f"{stated.name}-compare"
-    _calm_threads()
+    calm_threads()
     from hybridonn.studies.compare import compare as compare_methods
 
     with show_bars() as progress:
@@ -142,7 +121,7 @@ def tune(
     names = parse_methods(methods)
     values = parse_grid(grid or ["learning_rate=0.002,0.004,0.008", "epochs=20,40"])
     folder = out or Path("runs") / f"{stated.name}-tune"
-    _calm_threads()
+    calm_threads()
     from hybridonn.studies.tune import tune as tune_methods
 
     with show_bars() as progress:
@@ -202,10 +181,3 @@ def _give_up(sentence: str, status: int) -> None:
         traceback.print_exc()
     typer.echo(sentence, err=True)
     sys.exit(status)
-
-
-def _calm_threads() -> None:
-    # OpenMP threads that spin while they wait slow every neighbour on few cores:
-    # this must be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")

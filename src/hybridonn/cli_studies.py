@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
+from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import show_bars
 
 app = typer.Typer(help="Studies over many designs: tables and figures.", no_args_is_help=True)
-
-SpecFile = Annotated[
-    Optional[Path],  # noqa: UP045  typer reads the annotation
-    typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
-]
-Out = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--out", help="Folder of the study [default: runs/NAME-STUDY].", metavar="DIR"),
-]
-Settings = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
-]
-DataRoot = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(
-        "--data-root",
-        envvar="HYBRIDONN_DATA",
-        help="Where data sets lie, or are downloaded to.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -52,7 +30,7 @@ def ranking(
 
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / f"{stated.name}-ranking"
-    _calm_threads()
+    calm_threads()
     from hybridonn.studies.ranking import parse_kernels, rank
 
     kinds = parse_kernels(kernels)
@@ -70,7 +48,7 @@ def random_kernels(
     ] = "8,500,1000,infinite",
     train_images: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Training images [default: all].", show_default=False),
+        typer.Option(help="Training images [default: the spec's].", show_default=False),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of the draws.")] = 3,
     out: Out = None,
@@ -80,10 +58,10 @@ def random_kernels(
     """Fixed random kernels with one trained dense head: the paper's table 5."""
     from hybridonn.spec import read_spec
 
-    more = (f"data.train_images={'null' if train_images is None else train_images}",)
+    more = () if train_images is None else (f"data.train_images={train_images}",)
     stated = read_spec(spec, (*(settings or ()), *more))
     folder = out or Path("runs") / f"{stated.name}-random-kernels"
-    _calm_threads()
+    calm_threads()
     from hybridonn.studies.random_kernels import parse_counts
     from hybridonn.studies.random_kernels import random_kernels as draw_random_kernels
 
@@ -140,9 +118,3 @@ def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def _calm_threads() -> None:
-    # As in cli.py: this must be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")

@@ -35,8 +35,7 @@ def dataset(spec):
 
 def draw(spec, dataset, kernels, seed=0):
     student = spec.student.model_copy(update={"kernels": kernels})
-    generator = torch.Generator().manual_seed(seed)
-    return draw_optical(student, dataset.image_shape, generator, trained=False)
+    return draw_optical(student, dataset.image_shape, seed)
 
 
 def test_normal_equations_and_kernel_form_agree(spec, dataset, monkeypatch):

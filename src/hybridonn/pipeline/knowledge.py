@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
@@ -80,10 +81,21 @@ def _ask(
         answers["gram"] = ntk(teacher, to_scene(images).to(device)).detach()
     elif kernel:
         form = "sketch"
-        progress.say(f"the teacher's tangent features of {len(images):,} images: some minutes")
-        answers["sketch"] = tangent_features(teacher, to_scene(images).to(device), SKETCH_WIDTH)
+        answers["sketch"] = _sketch(teacher, images, progress)
     write_tensors(part / "knowledge.safetensors", {k: v.detach() for k, v in answers.items()})
     return {"images": len(images), "kernel": form}
+
+
+def _sketch(teacher: nn.Module, images: torch.Tensor, progress: Progress) -> torch.Tensor:
+    # Without oversampling the features of all batches come from one random map.
+    device = next(teacher.parameters()).device
+    rows = []
+    with progress.bar("teacher's tangents", len(images)) as advance:
+        for some in images.split(128):
+            scene = to_scene(some).to(device)
+            rows.append(tangent_features(teacher, scene, SKETCH_WIDTH, oversampling=1).detach())
+            advance(len(some))
+    return torch.cat(rows)
 
 
 def _is_fixed(spec: Spec) -> bool:

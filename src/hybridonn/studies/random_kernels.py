@@ -126,7 +126,7 @@ def fit_head(
     """Accuracy of one dense layer behind fixed kernels.
 
     Args:
-        optical: The kernels, without directions.
+        optical: The kernels.
         dataset: Images, split.
         memory_gb: Memory for kernels and solves, GB (10^9 bytes).
         progress: Shows how far it is.
@@ -184,7 +184,7 @@ def _grams(
     chunks = optical.kernels.split(each)
     with (progress or Silent()).bar(f"{len(optical.kernels)} kernels", len(chunks)) as advance:
         for kernels in chunks:
-            some = replace(optical, kernels=kernels, directions=optical.directions[: len(kernels)])
+            some = replace(optical, kernels=kernels)
             basis = _values(some, parts[0].take(torch.arange(columns)))
             for gram, part in zip(grams, parts, strict=True):
                 for start in range(0, len(part), BLOCK):
@@ -214,8 +214,7 @@ def _finish(
 
     def _draw(seed: int) -> dict[str, Any]:
         student = spec.student.model_copy(update={"kernels": int(name)})
-        generator = generator_of("random kernels", seed)
-        optical = draw_optical(student, dataset.image_shape, generator, trained=False)
+        optical = draw_optical(student, dataset.image_shape, seed)
         return fit_head(optical, dataset, spec.estimate.memory_gb, progress)
 
     return finish(folder / "draws" / f"{name}-{seed}", mark, work)

@@ -181,7 +181,7 @@ def _measure(
     students = [bench.train(design, seed) for seed in range(seeds)]
     student = design.student
     row: dict[str, Any] = {
-        "design": design.name,
+        "name": design.name,
         "kernels": student.kernels,
         "kernel_size": student.kernel_size,
         "pooled_size": student.pooled_size,

@@ -22,6 +22,7 @@ from hybridonn.tangent.layerwise import (
     sign_seeds,
     unit_seeds,
 )
+from hybridonn.tangent.pieces import Piece
 from hybridonn.tangent.plan import Plan, footprint, make_plan
 from hybridonn.tangent.rows import model_rows, require_independence
 from hybridonn.tangent.trace import methods_of, slow_message
@@ -29,6 +30,9 @@ from hybridonn.tangent.verification import failures
 
 Method = Literal["auto", "layers", "vector_products"]
 METHODS: tuple[Method, ...] = ("auto", "layers", "vector_products")
+
+# Samples whose gradients are compared with autograd's before a rule is trusted.
+_VERIFIED = 8
 
 
 def ntk(
@@ -154,6 +158,8 @@ class _View:
     x: Tensor
     outputs: Tensor
     seen: Observation
+    known: list[Layer]
+    parameters: dict[str, nn.Parameter]
 
 
 @dataclass(frozen=True)
@@ -173,18 +179,16 @@ class _Work:
         with seen.watching():
             outputs = self.model(x)
         check_outputs(outputs, self.model, len(x))
-        return _View(x, outputs, seen)
+        return _View(x, outputs, seen, fitting(seen.selected(), len(x)), seen.parameters())
 
-    def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], dict[str, nn.Parameter]]:
+    def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], set[str]]:
         """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
-        known = fitting(view.seen.selected(), len(view.x))
+        known = view.known
         signs = torch.Generator(view.outputs.device).manual_seed(0)
         seeds = sign_seeds(view.outputs.shape[1:], 1, view.outputs, signs)
-        parts = pieces_of(known, view.outputs, seeds, keep=self.plan.keep)
-        parameters = view.seen.parameters()
-        wrong, reached = failures(parts, view.outputs, seeds, parameters)
-        good = [layer for layer in known if layer.name not in wrong]
-        return good, wrong, {n: p for n, p in parameters.items() if n in reached}
+        parts = pieces_of(known, view.outputs, seeds)
+        wrong, reached = failures(parts, view.outputs, seeds, view.parameters)
+        return [layer for layer in known if layer.name not in wrong], wrong, reached
 
     def kernel(self, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
         """The kernel of all samples, block by block.
@@ -192,20 +196,22 @@ class _Work:
         Raises:
             TangentError: the outputs do not depend on the wanted parameters.
         """
+        good, wrong, reached = self.verified(self.look(x1[: min(_VERIFIED, self.plan.samples)]))
         first = self.look(x1[: self.plan.samples])
-        good, wrong, reached = self.verified(first)
+        reached |= _reached(first, [name for name in first.parameters if name not in reached])
         if not reached:
             raise TangentError(
                 f"the outputs of {type(self.model).__name__} do not depend on the trainable "
                 f"parameters of layers={self.layers!r}; choose other layers"
             )
         names = {layer.name for layer in good} if method != "vector_products" else set()
-        covered = covered_names([layer for layer in good if layer.name in names])
-        rest = {name: p for name, p in reached.items() if name not in covered}
+        known = [layer for layer in first.known if layer.name in names]
+        covered = covered_names(known)
+        rest = {name: p for name, p in first.parameters.items() if name in reached - covered}
         self._report(rest, wrong, method)
         if rest:
             require_independence(self.model, first.x, first.outputs)
-        return self._grid(first, x1, x2, names, rest)
+        return self._grid(first, x1, x2, {layer.name for layer in known}, rest)
 
     def _report(
         self, rest: Mapping[str, nn.Parameter], wrong: Mapping[str, str], method: Method
@@ -287,11 +293,20 @@ class _Work:
         assert kernel is not None
         return kernel
 
-    def _pieces(self, view: _View, part: slice, names: set[str]) -> list:
-        """The pieces of the named layers."""
-        layers = [layer for layer in view.seen.selected() if layer.name in names]
+    def _pieces(self, view: _View, part: slice, names: set[str]) -> list[Piece]:
+        """The pieces of the named layers.
+
+        Raises:
+            TangentError: one of them was not executed as for the other samples.
+        """
+        layers = [layer for layer in view.known if layer.name in names]
+        if {layer.name for layer in layers} != names:
+            raise TangentError(
+                f"layers {', '.join(sorted(names - {layer.name for layer in layers}))} were not "
+                "executed in the same way for all samples; give method='vector_products'"
+            )
         found = pieces_of(
-            fitting(layers, len(view.x)),
+            layers,
             view.outputs,
             self.seeds.part(part),
             create_graph=self.create_graph,
@@ -334,6 +349,19 @@ class _Work:
         if self.per_output:
             return torch.einsum("icp,jdp->ijcd", a, b)
         return a.flatten(1) @ b.flatten(1).T
+
+
+def _reached(view: _View, names: list[str]) -> set[str]:
+    """Those of some parameters that the outputs depend on."""
+    if not names:
+        return set()
+    found = torch.autograd.grad(
+        view.outputs.sum(),
+        [view.parameters[name] for name in names],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
 
 
 def _mirror(block: Tensor) -> Tensor:

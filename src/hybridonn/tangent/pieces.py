@@ -93,7 +93,7 @@ class Product:
         one = slice(0, 1)
         with torch.no_grad():
             _, C, B, o, T = self.lefts(one).shape
-            k = self.right(self.calls[0].inputs[one]).shape[2]
+        k = self._right(self.calls[0], one).shape[2]  # with its graph: it may be kept
         return Size(self.calls[0].gradients.shape[0], C, B, o, k, T)
 
     def total(self, weights: Tensor) -> dict[str, Tensor]:

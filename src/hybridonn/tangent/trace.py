@@ -24,6 +24,7 @@ from hybridonn.tangent.layerwise import (
     unit_seeds,
 )
 from hybridonn.tangent.pieces import Call, Product
+from hybridonn.tangent.plan import CACHE_BYTES
 from hybridonn.tangent.rows import graph_rows
 from hybridonn.tangent.verification import failures
 
@@ -73,8 +74,7 @@ class Trace:
         require_inference_statistics(self._seen.model)
         seeds = _seeds(outputs, probes, generator)
         known = fitting(layers, len(outputs))
-        parts = pieces_of(known, outputs, seeds, create_graph=True)
-        kernel = kernel_of([piece for part in parts for piece in part.pieces], None)
+        kernel = _sum_over(known, outputs, seeds)
         rest = self._uncovered(known, outputs)
         if rest:
             rows = graph_rows(outputs, list(rest.values()), seeds).flatten(1)
@@ -179,6 +179,19 @@ def _seeds(outputs: Tensor, probes: int | None, generator: torch.Generator | Non
     if probes < 1:
         raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
     return sign_seeds(shape, probes, outputs, generator)
+
+
+def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Tensor) -> Tensor | None:
+    """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
+    numbers = sum(execution.shape.numel() for layer in layers for execution in layer.executions)
+    large = numbers * outputs.element_size() * len(seeds) > CACHE_BYTES and not outputs.is_cuda
+    total = None
+    for part in seeds.split(1 if large else len(seeds)):
+        found = pieces_of(layers, outputs, part, create_graph=True, keep=True)
+        kernel = kernel_of([piece for each in found for piece in each.pieces], None)
+        if kernel is not None:
+            total = kernel if total is None else total + kernel
+    return total
 
 
 def _identity(layers: list[Layer], outputs: Tensor, seen: Observation) -> Tensor | None:
