@@ -48,7 +48,7 @@ def random_kernels(
     ] = "8,500,1000,infinite",
     train_images: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Training images [default: the spec's].", show_default=False),
+        typer.Option(help="Training images; by default the spec's.", show_default=False),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of the draws.")] = 3,
     out: Out = None,

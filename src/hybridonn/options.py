@@ -14,7 +14,7 @@ SpecFile = Annotated[
 ]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--out", help="The run folder [default: runs/NAME].", show_default=False),
+    typer.Option("--out", help="The run folder; by default runs/NAME.", show_default=False),
 ]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -63,7 +63,7 @@ def test_rows_in_any_order_give_the_same_figure():
 
 def test_the_caption_says_what_differs_and_what_is_left_out():
     text = describe_estimate(make_estimate(), 0.94, 5000, 10_000)
-    assert "94.00% with 5,000 training images, 1.44 points below it" in text
+    assert "94.00 % with 5,000 training images, 1.44 points below it" in text
     assert "different training and test images" in text
     assert "the number of optical kernels and the widths of the hidden layers do not count" in text
     assert "leaves out" in text

@@ -91,6 +91,14 @@ def test_batch_norm_in_training_mode_names_it_and_eval(call):
     assert call(model.eval(), X).isfinite().all()
 
 
+@pytest.mark.parametrize("call", [ntk, tangent_features, lambda m, x: sketch(m, x, 2)])
+def test_dropout_in_training_mode_names_it_and_eval(call):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(), nn.Linear(3, 2))
+    with pytest.raises(TangentError, match=r"dropout '1' is in training mode.*\.eval\(\)"):
+        call(model, X)
+    assert call(model.eval(), X).isfinite().all()
+
+
 def test_batch_norm_of_batch_statistics_is_refused_in_inference_too():
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval()
     with pytest.raises(TangentError, match="has no running statistics"):

@@ -136,3 +136,15 @@ def rows(model, x):
         each = torch.autograd.grad(output, list(model.parameters()), retain_graph=True)
         found.append(torch.cat([gradient.flatten() for gradient in each]))
     return found
+
+
+def test_the_slow_way_keeps_to_the_budget_or_says_what_it_needs():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 300), nn.Tanh(), nn.Linear(300, 6)).double()
+    x = torch.randn(4, 5, dtype=torch.float64)
+    exact = ntk(model, x)
+    for memory_gb in (2e-3, 5e-4, 3e-4):  # all at once, some samples, single outputs
+        slow = ntk(model, x, method="vector_products", memory_gb=memory_gb)
+        assert close(slow, exact)
+    with pytest.raises(TangentError, match="multiply memory_gb by"):
+        ntk(model, x, method="vector_products", memory_gb=1e-4)

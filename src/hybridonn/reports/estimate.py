@@ -93,6 +93,7 @@ def draw_learning_curve(
         teacher: Accuracy of the teacher.
     """
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -107,17 +108,26 @@ def draw_learning_curve(
         if level is not None:
             label = f"{name} {'as trained' if name == 'student' else ''}".strip()
             axes.axhline(
-                100 * level, color=MODELS[name], ls=dashes, lw=1.6, label=f"{label}, {level:.2%}"
+                100 * level,
+                color=MODELS[name],
+                ls=dashes,
+                lw=1.6,
+                label=f"{label}, {100 * level:.2f} %",
             )
     if student is not None and student_images is not None:
         look = {"color": MODELS["student"], "markersize": 9, "markeredgecolor": "white"}
         axes.plot(student_images, 100 * student, "D", **look)
     _finish(axes, [*images, *([student_images] if student_images else [])])
-    text = f"{estimate.accuracy:.2%} ± {half:.2f}"
+    # The curve rises to its last point: above and left of it there is room.
+    look = {"textcoords": "offset points", "ha": "right", "va": "center", "color": COLOUR}
     axes.annotate(
-        text, (images[-1], 100 * accuracy[-1]), (-8, -16), textcoords="offset points", ha="right",
-        color=COLOUR, fontweight="bold",
-    )  # fmt: skip
+        f"{100 * estimate.accuracy:.2f} ± {half:.2f} %",
+        (images[-1], 100 * accuracy[-1] + half),
+        (-9, 0),
+        fontweight="bold",
+        path_effects=[withStroke(linewidth=3, foreground="white")],
+        **look,
+    )
     return figure
 
 
@@ -181,7 +191,9 @@ def _compare(
     gap = 100 * (student - estimate.accuracy)
     side = "above" if gap > 0 else "below"
     on = "" if student_images is None else f" with {student_images:,} training images"
-    sentence = f"The trained student reaches {student:.2%}{on}, {abs(gap):.2f} points {side} it."
+    sentence = (
+        f"The trained student reaches {100 * student:.2f} %{on}, {abs(gap):.2f} points {side} it."
+    )
     unlike = [
         what
         for what, one, other in (

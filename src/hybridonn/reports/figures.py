@@ -73,8 +73,8 @@ def _estimate(run: Run) -> Picture:
     teacher = run.models["teacher"].predictions.accuracy if "teacher" in run.models else None
     return Picture(
         "estimate",
-        "What was promised before training",
-        f"Estimated accuracy against training images, {estimate.accuracy:.2%} in the end",
+        "Promised before training",
+        f"Estimated accuracy against training images, {100 * estimate.accuracy:.2f} % in the end",
         describe_estimate(estimate, student.accuracy, images, student.total),
         lambda: draw_learning_curve(
             estimate, student=student.accuracy, student_images=images, teacher=teacher

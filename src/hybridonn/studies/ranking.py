@@ -120,7 +120,7 @@ def parse_kernels(text: str) -> tuple[Kernels, ...]:
         SpecError: A kind is unknown or named twice.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    chosen = tuple(kind for kind in KERNELS if kind in names)
+    chosen: tuple[Kernels, ...] = tuple(kind for kind in KERNELS if kind in names)
     if not names or len(chosen) != len(names):
         raise SpecError(
             f"--kernels {text}: allowed is any of {', '.join(KERNELS)}, each once, with commas"

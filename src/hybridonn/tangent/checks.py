@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn.tangent.errors import TangentError
 
@@ -123,3 +125,40 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             f"the outputs of {kind} are detached from its parameters; call the "
             "model outside torch.no_grad(), and without .detach() or .data inside it"
         )
+
+
+def require_inference_statistics(model: nn.Module) -> None:
+    """Refuse batch norm that mixes the samples of a batch.
+
+    Args:
+        model: the model.
+
+    Raises:
+        TangentError: a batch norm uses the statistics of the batch.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
+            why = "is in training mode" if module.training else "has no running statistics"
+            raise TangentError(
+                f"batch norm '{name}' {why}: it couples the samples of a batch, which then have "
+                "no gradients of their own; call .eval() on the model (or on its batch norms) "
+                "before its forward pass"
+            )
+
+
+def require_inference(model: nn.Module) -> None:
+    """Refuse a model whose samples are coupled, or whose outputs are random.
+
+    Args:
+        model: the model.
+
+    Raises:
+        TangentError: a batch norm uses the statistics of the batch, or a dropout is active.
+    """
+    require_inference_statistics(model)
+    for name, module in model.named_modules():
+        if isinstance(module, _DropoutNd) and module.training and module.p > 0:
+            raise TangentError(
+                f"dropout '{name}' is in training mode: every forward pass is another network, "
+                "and a kernel of several is none; call .eval() on the model"
+            )

@@ -8,19 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.capture import Layer, Layers, Observation
-from hybridonn.tangent.checks import check_inputs, check_outputs
+from hybridonn.tangent.checks import check_inputs, check_outputs, require_inference
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
     covered_names,
     fitting,
     pieces_of,
-    require_inference_statistics,
-    unit_seeds,
 )
 from hybridonn.tangent.pieces import Vector
 from hybridonn.tangent.plan import footprint, make_plan
 from hybridonn.tangent.projection import Projection
 from hybridonn.tangent.rows import model_rows
+from hybridonn.tangent.seeds import sign_seeds, unit_seeds
 from hybridonn.tangent.trace import slow_message
 from hybridonn.tangent.verification import failures
 
@@ -64,7 +63,7 @@ def tangent_features(
             allowed.
     """
     check_inputs(model, x, None)
-    require_inference_statistics(model)
+    require_inference(model)
     if width < 1 or oversampling < 1:
         raise TangentError(
             f"width is {width} and oversampling {oversampling}; both must be at least 1"
@@ -101,7 +100,7 @@ class _Maker:
         if self.names is None:
             self.names = self._verified(known, outputs, seen)
         known = [layer for layer in known if layer.name in self.names]
-        seeds = unit_seeds(outputs.shape[1:], 0, outputs.shape[1:].numel(), outputs)
+        seeds = unit_seeds(outputs.shape[1:], slice(0, outputs.shape[1:].numel()), outputs)
         total = torch.zeros(len(x), self.width, dtype=seeds.dtype, device=seeds.device)
         parts = pieces_of(known, outputs, seeds)
         with torch.no_grad():
@@ -123,7 +122,8 @@ class _Maker:
 
     def _verified(self, known: list[Layer], outputs: Tensor, seen: Observation) -> set[str]:
         """The layers that autograd confirms; what lies beyond them goes sample by sample."""
-        seeds = unit_seeds(outputs.shape[1:], 0, 1, outputs)
+        signs = torch.Generator(outputs.device).manual_seed(0)
+        seeds = sign_seeds(outputs.shape[1:], 1, outputs, signs)
         parameters = seen.parameters()
         wrong, reached = failures(pieces_of(known, outputs, seeds), outputs, seeds, parameters)
         good = [layer for layer in known if layer.name not in wrong]
@@ -139,5 +139,9 @@ def _basis(maker: _Maker, x: Tensor, width: int, batch: int) -> Tensor:
     count = min(len(x), 4 * width)
     part = x[torch.linspace(0, len(x) - 1, count).long()]
     found = torch.cat([maker.features(part[at : at + batch]) for at in range(0, count, batch)])
-    basis = torch.linalg.svd(found, full_matrices=False).Vh[:width].T
-    return torch.nn.functional.pad(basis, (0, width - basis.shape[1]))
+    found = found.double()
+    values, vectors = torch.linalg.eigh(found @ found.T)  # the smaller side: 4 width samples
+    values, vectors = values[-width:], vectors[:, -width:]
+    present = values > count * torch.finfo(x.dtype).eps * values[-1]
+    basis = found.T @ (vectors[:, present] / values[present].sqrt())
+    return torch.nn.functional.pad(basis, (0, width - basis.shape[1])).to(x.dtype)

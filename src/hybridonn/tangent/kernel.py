@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,20 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.capture import Layer, Layers, Observation
-from hybridonn.tangent.checks import check_inputs, check_options, check_outputs
+from hybridonn.tangent.checks import (
+    check_inputs,
+    check_options,
+    check_outputs,
+    require_inference,
+)
 from hybridonn.tangent.contraction import chunks, kernel_of
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
     covered_names,
     fitting,
     pieces_of,
-    require_inference_statistics,
-    sign_seeds,
-    unit_seeds,
 )
 from hybridonn.tangent.pieces import Piece
 from hybridonn.tangent.plan import Plan, footprint, make_plan
 from hybridonn.tangent.rows import model_rows, require_independence
+from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.trace import methods_of, slow_message
 from hybridonn.tangent.verification import failures
 
@@ -81,15 +84,15 @@ def ntk(
     """
     check_inputs(model, x1, x2)
     check_options(outputs, method, probes, memory_gb, METHODS)
-    require_inference_statistics(model)
+    require_inference(model)
     with torch.enable_grad():
         need = footprint(model, x1)
-        seeds = _seeds(need.outputs, probes, generator, x1)
-        wide = len(seeds) ** 2 if outputs == "full" else 1
+        seeds = seeds_of(need.outputs, probes, generator, _floating(x1))
+        wide = seeds.count**2 if outputs == "full" else 1
         result = len(x1) * len(x1 if x2 is None else x2) * wide * max(x1.element_size(), 4)
         n2 = None if x2 is None else len(x2)
         cached = outputs == "contracted" and x1.device.type == "cpu"
-        plan = make_plan(need, len(x1), n2, len(seeds), memory_gb, result, cached=cached)
+        plan = make_plan(need, len(x1), n2, seeds.count, memory_gb, result, cached=cached)
         work = _Work(model, layers, seeds, outputs == "full", plan, create_graph)
         return work.kernel(x1, x2, method)
 
@@ -110,10 +113,10 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
         TangentError: as for `ntk`.
     """
     check_inputs(model, x, None)
-    require_inference_statistics(model)
+    require_inference(model)
     with torch.enable_grad():
         need = footprint(model, x)
-        seeds = _seeds(need.outputs, 1, torch.Generator().manual_seed(0), x)
+        seeds = seeds_of(need.outputs, None, None, _floating(x))
         plan = Plan(len(x), 1, float("inf"))
         work = _Work(model, layers, seeds, False, plan, False)
         view = work.look(x)
@@ -123,32 +126,6 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     loose = [n for n in rest if n not in covered and n.rpartition(".")[0] not in lines]
     lines.update(dict.fromkeys(loose, "vector products: used outside a known layer"))
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
-
-
-@dataclass(frozen=True)
-class _Seeds:
-    """The combinations of outputs that are summed over, made when they are needed."""
-
-    count: int
-    make: Callable[[slice], Tensor]
-
-    def __len__(self) -> int:
-        return self.count
-
-    def part(self, part: slice) -> Tensor:
-        """Some combinations (C, ...)."""
-        return self.make(part)
-
-
-def _seeds(
-    shape: torch.Size, probes: int | None, generator: torch.Generator | None, like: Tensor
-) -> _Seeds:
-    """All outputs one by one, or random signs."""
-    like = like if like.is_floating_point() else torch.zeros(1, device=like.device)
-    if probes is None:
-        return _Seeds(shape.numel(), lambda part: unit_seeds(shape, part.start, part.stop, like))
-    signs = sign_seeds(shape, probes, like, generator)
-    return _Seeds(probes, lambda part: signs[part])
 
 
 @dataclass(frozen=True)
@@ -168,7 +145,7 @@ class _Work:
 
     model: nn.Module
     layers: Layers
-    seeds: _Seeds
+    seeds: Seeds
     per_output: bool
     plan: Plan
     create_graph: bool
@@ -257,7 +234,7 @@ class _Work:
         self, a: _View, b: _View | None, names: set[str], rest: Mapping[str, nn.Parameter]
     ) -> Tensor:
         """The kernel of two blocks of samples."""
-        parts = list(chunks(len(self.seeds), self.plan.outputs))
+        parts = list(chunks(self.seeds.count, self.plan.outputs))
         if not self.per_output:
             total = self._portion(a, b, parts[0], parts[0], names, rest)
             for part in parts[1:]:
@@ -322,10 +299,27 @@ class _Work:
         two: slice,
         rest: Mapping[str, nn.Parameter],
     ) -> Tensor:
-        """The part of the parameters that no rule accounts for, some samples at a time."""
+        """The part of the parameters that no rule accounts for, some samples at a time.
+
+        Raises:
+            TangentError: the gradients of one sample do not fit the budget.
+        """
         count = sum(parameter.numel() for parameter in rest.values())
-        row = (one.stop - one.start) * count * max(a.outputs.element_size(), 4)
-        size = max(int(self.plan.contraction / 3 / row), 1)
+        row = count * max(a.outputs.element_size(), 4)
+        room = self.plan.contraction / 3
+        width = one.stop - one.start
+        if not self.per_output and room < width * row and width > 1:
+            parts = [
+                slice(one.start + p.start, one.start + p.stop) for p in chunks(width, room // row)
+            ]
+            return sum((self._slow(a, b, p, p, rest) for p in parts), a.outputs.new_zeros(()))
+        if room < width * row:
+            raise TangentError(
+                f"the budget leaves {room / 1e9:.3g} GB for the gradients of one sample, but "
+                f"without a rule they need {width * row / 1e9:.3g} GB; multiply memory_gb by "
+                f"{1.2 * width * row / room:.3g}"
+            )
+        size = int(room / (width * row))
         blocks = []
         for start in range(0, len(a.x), size):
             mine = self._rows(a.x[start : start + size], one, rest)
@@ -362,6 +356,11 @@ def _reached(view: _View, names: list[str]) -> set[str]:
         allow_unused=True,
     )
     return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
+
+
+def _floating(x: Tensor) -> Tensor:
+    """A tensor of the outputs' type and device."""
+    return x if x.is_floating_point() else torch.zeros(1, device=x.device)
 
 
 def _mirror(block: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hybridonn.tangent.backward import output_gradients
 from hybridonn.tangent.capture import Execution, Layer, full_name
@@ -97,38 +96,3 @@ def fitting(layers: Sequence[Layer], samples: int) -> list[Layer]:
 def covered_names(layers: Sequence[Layer]) -> set[str]:
     """The full names of the parameters that layers' rules account for."""
     return {full_name(layer.name, name) for layer in layers for name in layer.covered}
-
-
-def require_inference_statistics(model: nn.Module) -> None:
-    """Refuse batch norm that mixes the samples of a batch.
-
-    Raises:
-        TangentError: a batch norm uses the statistics of the batch.
-    """
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
-            why = "is in training mode" if module.training else "has no running statistics"
-            raise TangentError(
-                f"batch norm '{name}' {why}: it couples the samples of a batch, which then have "
-                "no gradients of their own; call .eval() on the model (or on its batch norms) "
-                "before its forward pass"
-            )
-
-
-def unit_seeds(shape: torch.Size, start: int, stop: int, like: Tensor) -> Tensor:
-    """One-hot combinations (stop - start, ...) of outputs of a shape (without samples)."""
-    count = shape.numel()
-    seeds = torch.zeros(stop - start, count, dtype=like.dtype, device=like.device)
-    seeds[torch.arange(stop - start), torch.arange(start, stop)] = 1
-    return seeds.view(-1, *shape)
-
-
-def sign_seeds(
-    shape: torch.Size, probes: int, like: Tensor, generator: torch.Generator | None
-) -> Tensor:
-    """Random signs (probes, ...) / sqrt(probes): in expectation ``sum_k r_k r_k^T = I``."""
-    device = like.device if generator is None else generator.device
-    bits = torch.randint(0, 2, (probes, *shape), generator=generator, device=device)
-    return ((2 * bits - 1).to(like) / probes**0.5).contiguous()

@@ -8,9 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.checks import check_inputs
+from hybridonn.tangent.checks import check_inputs, require_inference
 from hybridonn.tangent.errors import TangentError
-from hybridonn.tangent.layerwise import require_inference_statistics
 
 
 def trace_estimate(
@@ -76,7 +75,7 @@ def sketch(
         TangentError: the inputs are not usable, or an option is not allowed.
     """
     check_inputs(model, x, None)
-    require_inference_statistics(model)
+    require_inference(model)
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     if not parameters:
         raise TangentError(

@@ -11,21 +11,19 @@ from torch import Tensor, nn
 
 from hybridonn.tangent.backward import is_output
 from hybridonn.tangent.capture import Layer, Layers, Observation
-from hybridonn.tangent.checks import check_outputs
-from hybridonn.tangent.contraction import identity_kernel, kernel_of
+from hybridonn.tangent.checks import check_outputs, require_inference_statistics
+from hybridonn.tangent.contraction import chunks, identity_kernel, kernel_of
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
     covered_names,
     fitting,
     inputs_of,
     pieces_of,
-    require_inference_statistics,
-    sign_seeds,
-    unit_seeds,
 )
 from hybridonn.tangent.pieces import Call, Product
 from hybridonn.tangent.plan import CACHE_BYTES
 from hybridonn.tangent.rows import graph_rows
+from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.verification import failures
 
 
@@ -72,12 +70,13 @@ class Trace:
         if short is not None:
             return short
         require_inference_statistics(self._seen.model)
-        seeds = _seeds(outputs, probes, generator)
+        seeds = seeds_of(outputs.shape[1:], probes, generator, outputs)
         known = fitting(layers, len(outputs))
         kernel = _sum_over(known, outputs, seeds)
         rest = self._uncovered(known, outputs)
         if rest:
-            rows = graph_rows(outputs, list(rest.values()), seeds).flatten(1)
+            whole = seeds.part(slice(0, seeds.count))
+            rows = graph_rows(outputs, list(rest.values()), whole).flatten(1)
             kernel = rows @ rows.T if kernel is None else kernel + rows @ rows.T
         if kernel is None:
             raise TangentError(
@@ -97,7 +96,8 @@ class Trace:
         """
         check_outputs(outputs, self._seen.model)
         known = fitting(self._seen.selected(), len(outputs))
-        seeds = _seeds(outputs, 1, torch.Generator(outputs.device).manual_seed(0))
+        signs = torch.Generator(outputs.device).manual_seed(0)
+        seeds = sign_seeds(outputs.shape[1:], 1, outputs, signs)
         parts = pieces_of(known, outputs, seeds)
         wrong, _ = failures(parts, outputs, seeds, self._seen.parameters())
         if wrong:
@@ -167,27 +167,13 @@ def slow_message(names: list[str]) -> str:
     )
 
 
-def _seeds(outputs: Tensor, probes: int | None, generator: torch.Generator | None) -> Tensor:
-    """The combinations of outputs that a contracted kernel sums over.
-
-    Raises:
-        TangentError: the number of probes is not positive.
-    """
-    shape = outputs.shape[1:]
-    if probes is None:
-        return unit_seeds(shape, 0, shape.numel(), outputs)
-    if probes < 1:
-        raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
-    return sign_seeds(shape, probes, outputs, generator)
-
-
-def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Tensor) -> Tensor | None:
+def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | None:
     """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
     numbers = sum(execution.shape.numel() for layer in layers for execution in layer.executions)
-    large = numbers * outputs.element_size() * len(seeds) > CACHE_BYTES and not outputs.is_cuda
+    large = numbers * outputs.element_size() * seeds.count > CACHE_BYTES and not outputs.is_cuda
     total = None
-    for part in seeds.split(1 if large else len(seeds)):
-        found = pieces_of(layers, outputs, part, create_graph=True, keep=True)
+    for part in chunks(seeds.count, 1 if large else seeds.count):
+        found = pieces_of(layers, outputs, seeds.part(part), create_graph=True, keep=True)
         kernel = kernel_of([piece for each in found for piece in each.pieces], None)
         if kernel is not None:
             total = kernel if total is None else total + kernel
