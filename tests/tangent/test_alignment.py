@@ -25,7 +25,9 @@ def test_centring_centres_the_features():
 def test_cka_is_linear_cka_of_the_features():
     a, b = features(seed=1), features(p=3, seed=2)
     a, b = a - a.mean(0), b - b.mean(0)
-    expected = (a.T @ b).norm() ** 2 / ((a.T @ a).norm() * (b.T @ b).norm())  # Kornblith, eq. 4
+    expected = (a.T @ b).norm() ** 2 / (
+        (a.T @ a).norm() * (b.T @ b).norm()
+    )  # Kornblith et al. 2019
     assert torch.allclose(centred_alignment(gram(a), gram(b)), expected)
 
 

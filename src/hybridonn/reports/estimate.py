@@ -119,12 +119,13 @@ def draw_learning_curve(
         axes.plot(student_images, 100 * student, "D", **look)
     _finish(axes, [*images, *([student_images] if student_images else [])])
     # The curve rises to its last point: above and left of it there is room.
-    look = {"textcoords": "offset points", "ha": "right", "va": "center", "color": COLOUR}
+    look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
     axes.annotate(
         f"{100 * estimate.accuracy:.2f} ± {half:.2f} %",
         (images[-1], 100 * accuracy[-1] + half),
         (-9, 0),
         fontweight="bold",
+        color=COLOUR,
         path_effects=[withStroke(linewidth=3, foreground="white")],
         **look,
     )

@@ -58,7 +58,7 @@ def draw_random_kernels(table: dict[str, Any]) -> Figure:
         look = {"ms": 7, "color": PALETTE[6], "linestyle": "--"}
         axes.plot(places, paper, "D", label="Xiang et al. 2025, table 5", **look)
     for place, mean in zip(places, means, strict=True):
-        look = {"textcoords": "offset points", "ha": "center", "va": "bottom", "color": INK}
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": INK}
         axes.annotate(f"{100 * mean:.2f}", (place, 100 * mean), (0, 9), **look)
     axes.set_xticks(places, ["∞" if c["kernels"] == "infinite" else c["kernels"] for c in columns])
     axes.set_xlabel("random kernels")

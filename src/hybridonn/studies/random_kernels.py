@@ -158,7 +158,9 @@ def fit_head(
 def _score(
     system: System, kernels: list[Tensor], parts: tuple[ImageSet, ImageSet, ImageSet]
 ) -> dict[str, Any]:
-    lambda_ = choose_lambda(system, kernels[1], parts[1].labels, LAMBDAS, lambda steps=1: None)
+    lambda_ = choose_lambda(
+        system, kernels[1], parts[1].labels, LAMBDAS, lambda steps=1, note="": None
+    )
     ridge = solve_system(system, lambda_)
     validation, test = (
         float((predict(ridge, kernel).argmax(1) == part.labels).double().mean())

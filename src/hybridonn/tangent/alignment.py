@@ -16,7 +16,7 @@ def centre(kernel: Tensor) -> Tensor:
 
     Returns:
         The doubly centred kernel (n, n); its rows and columns sum to zero.
-        Cortes, Mohri, Rostamizadeh, JMLR 13 (2012), eq. 1.
+        Cortes, Mohri, Rostamizadeh, JMLR 13 (2012).
     """
     return (
         kernel
@@ -29,8 +29,8 @@ def centre(kernel: Tensor) -> Tensor:
 def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     """Centred kernel alignment (CKA), 1 for kernels equal up to scale and shift of features.
 
-    ``<HKH, HLH>_F / (||HKH||_F ||HLH||_F)``: Cortes et al., JMLR 13 (2012), definition 4;
-    Kornblith et al., ICML 2019, eq. 4. It lies in [0, 1] for positive semidefinite kernels
+    ``<HKH, HLH>_F / (||HKH||_F ||HLH||_F)``: Cortes et al., JMLR 13 (2012);
+    Kornblith et al., ICML 2019. It lies in [0, 1] for positive semidefinite kernels
     and does not change when a kernel is scaled or its features are rotated or shifted.
 
     Args:
@@ -52,7 +52,7 @@ def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
 def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     """Kernel alignment without centring, ``<K, L>_F / (||K||_F ||L||_F)``.
 
-    Cristianini et al., NeurIPS 2001, definition 1.
+    Cristianini et al., NeurIPS 2001.
 
     Args:
         kernel: kernel (n, n).

@@ -21,7 +21,7 @@ def trace_estimate(
 ) -> Tensor:
     """One-draw estimate of the kernel's trace, ``||f(theta) - f(theta + eps v)||_F^2 / eps^2``.
 
-    ``v ~ N(0, I)``; NTK-SAP, Wang et al., ICLR 2023, eq. 7, which the NTKD paper uses with
+    ``v ~ N(0, I)``; NTK-SAP, Wang et al., ICLR 2023, which the NTKD paper uses with
     ``eps = 0.01``. In the limit ``eps -> 0`` it is unbiased with variance
     ``2 ||Theta||_F^2`` (Theta with all outputs); a finite eps adds a bias of order eps^2.
 
