@@ -107,7 +107,7 @@ class Training(Section):
 class Estimate(Section):
     """The accuracy that kernel regression promises before anything is trained."""
 
-    # design: the optical layer has the design's own number of kernels, in several draws;
+    # design: the design's own number of optical kernels, the best of several draws;
     # infinite: it has infinitely many. What is behind it is infinitely wide in both.
     kernels: Literal["design", "infinite"] = "design"
     draws: Count = 3  # of kernels: design

@@ -129,7 +129,7 @@ def test_more_kernels_promise_more_and_the_same_seed_the_same(digits):
     assert [point.images for point in one.learning_curve] == [100, 180, 200]
     assert one.learning_curve[-1].accuracy == pytest.approx(one.accuracy)
     assert one.uncertainty > one.test_uncertainty > 0
-    assert "1 optical kernel, mean of 3 draws" in one.method
+    assert "1 optical kernel, best of 3 draws" in one.method
     student = Student(kernels=1, kernel_size=3, pooled_size=2, hidden=())
     again = estimate_design(student, *digits, draws=3, settings=settings)
     assert (again.accuracy, again.uncertainty) == (one.accuracy, one.uncertainty)

@@ -22,12 +22,10 @@ def test_centring_centres_the_features():
     assert torch.allclose(centre(gram(phi)), gram(phi - phi.mean(0)))
 
 
-def test_cka_is_linear_cka_of_the_features():
+def test_cka_is_linear_cka_of_the_features():  # Kornblith et al., ICML 2019
     a, b = features(seed=1), features(p=3, seed=2)
     a, b = a - a.mean(0), b - b.mean(0)
-    expected = (a.T @ b).norm() ** 2 / (
-        (a.T @ a).norm() * (b.T @ b).norm()
-    )  # Kornblith et al. 2019
+    expected = (a.T @ b).norm() ** 2 / ((a.T @ a).norm() * (b.T @ b).norm())
     assert torch.allclose(centred_alignment(gram(a), gram(b)), expected)
 
 

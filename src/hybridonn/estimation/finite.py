@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import stdev
 from time import perf_counter
 
 import torch
@@ -36,8 +36,8 @@ from hybridonn import spec
 from hybridonn.errors import SpecError
 from hybridonn.estimation.architecture import architecture_of
 from hybridonn.estimation.design_kernel import columns_within
-from hybridonn.estimation.estimate import CurvePoint, Estimate, Settings, estimate_from_kernel
-from hybridonn.estimation.resampling import bootstrap_error
+from hybridonn.estimation.estimate import Estimate, Settings, estimate_from_kernel
+from hybridonn.estimation.ridge import build_system, one_hot, predict, solve_system
 from hybridonn.networks.seeding import generator_of
 from hybridonn.progress import Progress, Silent
 from hybridonn.tangent.infinite.block import Block, block_of
@@ -64,11 +64,12 @@ def estimate_design(
 ) -> Estimate:
     """Estimate the accuracy of a design with its own number of optical kernels.
 
-    A regression for each draw of the kernels; accuracies and learning curves are means
-    over the draws. The first draw chooses lambda and the others take it over, since
-    choosing costs most of a regression. ``predictions`` are those of the draw with the
-    median accuracy. The uncertainty holds the resampled test images, the resampled
-    training images (of the first draw) and the standard error of the mean over the draws.
+    A regression for each draw of the kernels. The draw with the least squared error on
+    the held-out part of the training images counts: training leaves a poor draw behind
+    (a kernel that is dark everywhere, say), a regression cannot. The first draw chooses
+    lambda and the others take it over, since choosing costs most of a regression. The
+    uncertainty holds the resampled test and training images and the standard deviation
+    of the accuracy over the draws.
 
     Args:
         student: The design; either kind of pooling.
@@ -97,7 +98,7 @@ def estimate_design(
     columns = columns_within(len(images), settings.memory_gb, settings.landmarks, count)
     outputs = int(labels.max()) + 1
     derivatives = count_derivatives(student, images.shape[1], outputs)
-    found = []
+    found: list[tuple[float, Estimate]] = []
     with (progress or Silent()).bar("regression with the design's kernels", draws) as advance:
         for draw in range(draws):
             kernel = finite_kernel(
@@ -108,34 +109,33 @@ def estimate_design(
                 seed=settings.seed,
                 draw=draw,
             )
-            found.append(estimate_from_kernel(kernel, labels, count, settings=settings))
-            settings = replace(settings, lambdas=(found[0].lambda_,), train_resamples=0)
+            one = estimate_from_kernel(kernel, labels, count, settings=settings)
+            held = max(1, round(settings.validation_fraction * count))
+            found.append((_held_out_error(kernel, labels[:count], held, one.lambda_), one))
+            settings = replace(settings, lambdas=(one.lambda_,))
             advance()
-    return _average(found, test_labels, student, settings.seed, perf_counter() - started)
+    return _choose(found, student, perf_counter() - started)
 
 
-def _average(
-    found: list[Estimate], truth: Tensor, student: spec.Student, seed: int, seconds: float
-) -> Estimate:
-    accuracies = [one.accuracy for one in found]
-    median = sorted(found, key=lambda one: one.accuracy)[len(found) // 2]
-    right = torch.stack([one.predictions == truth.cpu() for one in found]).double().mean(0)
-    test = bootstrap_error(right, seed=seed)
-    chance = stdev(accuracies) / math.sqrt(len(found)) if len(found) > 1 else 0.0
-    curves = zip(*(one.learning_curve for one in found), strict=True)
+def _held_out_error(kernel: Tensor, labels: Tensor, held: int, lambda_: float) -> float:
+    """Mean squared error on the last training images of a fit to the others."""
+    targets = one_hot(labels, int(labels.max()) + 1)
+    fit = len(labels) - held
+    ridge = solve_system(build_system(kernel[:fit], targets[:fit]), lambda_)
+    scores = predict(ridge, kernel[fit : len(labels)])
+    return float((scores - targets[fit:]).square().mean())
+
+
+def _choose(found: list[tuple[float, Estimate]], student: spec.Student, seconds: float) -> Estimate:
+    best = min(found, key=lambda pair: pair[0])[1]
+    accuracies = [one.accuracy for _, one in found]
+    chance = stdev(accuracies) if len(found) > 1 else 0.0
     kernels = f"{student.kernels} optical kernel{'s' * (student.kernels > 1)}"
     return replace(
-        median,
-        accuracy=fmean(accuracies),
-        uncertainty=math.hypot(test, found[0].train_uncertainty or 0.0, chance),
+        best,
+        uncertainty=math.hypot(best.uncertainty, chance),
         seconds=seconds,
-        learning_curve=tuple(
-            CurvePoint(points[0].images, fmean(p.accuracy for p in points), points[0].lambda_)
-            for points in curves
-        ),
-        method=f"NTK with {kernels}, mean of {len(found)} draws; {median.method}",
-        test_uncertainty=test,
-        train_uncertainty=found[0].train_uncertainty,
+        method=f"NTK with {kernels}, best of {len(found)} draws; {best.method}",
     )
 
 

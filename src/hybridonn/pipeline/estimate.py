@@ -26,7 +26,7 @@ def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progres
         SpecError: The design has no analytic kernel, or the memory does not hold it.
     """
     mark = fingerprint(
-        stage="estimate",
+        stage="estimate, best draw",  # another rule is another stage: kept results stay apart
         data=dataset.checksum,
         task=spec.task,
         student=spec.student.model_dump(mode="json"),

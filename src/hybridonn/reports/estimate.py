@@ -173,8 +173,8 @@ def describe_estimate(
         "All layers are taken as infinitely wide, so that the number of optical kernels and the "
         "widths of the hidden layers do not count."
         if estimate.infinite
-        else "The optical layer has the design's own number of kernels, drawn at random; the "
-        "layers behind it are taken as infinitely wide.",
+        else "The optical layer has the design's own number of kernels, the best of several random "
+        "draws; the layers behind it are taken as infinitely wide.",
     ]
     if student is not None:
         said.append(_compare(estimate, student, student_images, tested))
