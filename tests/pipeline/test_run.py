@@ -139,6 +139,7 @@ def test_a_second_command_on_the_same_folder_waits_for_nobody(home):
         (["no-spec.yaml"], "cannot read the spec no-spec.yaml"),
         (["--set", "training.learning_rate=1e30"], "not finite at step"),
         (["--set", "data.train_images=5"], "5"),
+        (["--set", "student.pooled_size=9"], "student.pooled_size is 9"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_earlier_results(finished, home, words, sentence):

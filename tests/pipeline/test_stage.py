@@ -85,6 +85,17 @@ def test_a_damaged_stage_is_done_again(tmp_path):
     assert not finish(tmp_path / "s", "a", write("one")).reused
 
 
+@pytest.mark.parametrize("harm", [lambda p: p.unlink(), lambda p: p.write_text("o")])
+def test_a_stage_that_lost_a_file_is_done_again_and_the_shared_copy_is_sound(tmp_path, harm):
+    finish(tmp_path / "s", "a", write("one"), shared="kind")
+    harm(tmp_path / "s" / "artefact")
+    again = finish(tmp_path / "s", "a", never, shared="kind")
+    assert again.reused
+    assert (tmp_path / "s" / "artefact").read_text() == "one"
+    harm(tmp_path / "s" / "artefact")
+    assert not finish(tmp_path / "s", "a", write("one")).reused
+
+
 def test_the_fingerprint_changes_with_each_part():
     prints = {fingerprint(), fingerprint(a=1), fingerprint(a=2), fingerprint(b=1)}
     assert len(prints) == 4

@@ -27,8 +27,8 @@ def build_student(
     Raises:
         SpecError: The design does not fit the images.
     """
-    channels, height, width = image_shape
-    _check_fit(student, height, width)
+    channels = image_shape[0]
+    check_fit(student, image_shape)
     with seeded("student", seed):
         frontend = IdealConvolution(student.kernels, student.kernel_size, channels, student.stride)
         backend = DenseBackend(
@@ -37,7 +37,13 @@ def build_student(
     return HybridNetwork(frontend, backend)
 
 
-def _check_fit(student: spec.Student, height: int, width: int) -> None:
+def check_fit(student: spec.Student, image_shape: tuple[int, int, int]) -> None:
+    """Refuse a design that does not fit the images.
+
+    Raises:
+        SpecError: The pooled size or the kernel is too large for them.
+    """
+    _, height, width = image_shape
     smaller = min(height, width)
     rows, columns = (-(-side // student.stride) for side in (height, width))
     if student.pooled_size > min(rows, columns):

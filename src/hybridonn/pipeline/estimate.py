@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
 from hybridonn.estimation.finite import estimate_design
 from hybridonn.files import write_arrays, write_table
+from hybridonn.networks.students import check_fit
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
@@ -25,6 +27,7 @@ def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progres
     Raises:
         SpecError: The design has no analytic kernel, or the memory does not hold it.
     """
+    check_fit(spec.student, dataset.image_shape)
     mark = fingerprint(
         stage="estimate, best draw",  # another rule is another stage: kept results stay apart
         data=dataset.checksum,
@@ -40,7 +43,8 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
     classes = len(dataset.classes)
     train = thin(dataset.student_train, classes, settings.train_images, seed)
     test = thin(dataset.test, classes, settings.test_images, seed)
-    found = _regress(spec, train, test, part, progress)
+    found = _regress(spec, train, test, part / "tiles", progress)
+    rmtree(part / "tiles", ignore_errors=True)  # they were for going on after an interruption
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, "accuracy": p.accuracy} for p in found.learning_curve],
@@ -60,7 +64,7 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
 
 
 def _regress(
-    spec: Spec, train: ImageSet, test: ImageSet, part: Path, progress: Progress
+    spec: Spec, train: ImageSet, test: ImageSet, tiles: Path, progress: Progress
 ) -> Estimate:
     images = (*_scenes(train), *_scenes(test))
     settings = Settings(memory_gb=spec.estimate.memory_gb, seed=spec.data.split_seed)
@@ -70,7 +74,7 @@ def _regress(
             spec.student, *images, draws=draws, settings=settings, progress=progress
         )
     layers = architecture_of(spec.student, max_pooling="average")
-    return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=part)
+    return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=tiles)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

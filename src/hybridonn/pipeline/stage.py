@@ -74,7 +74,7 @@ def finish(folder: Path, mark: str, work: Work, shared: str | None = None) -> Fi
     try:
         if store and _mark_of(store) == mark:
             shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(store, part, copy_function=_link)
+            shutil.copytree(store, part)
             _move(part, folder)
             return _finished(folder, reused=True)
         _begin(part, mark)
@@ -105,6 +105,7 @@ def _do(part: Path, mark: str, work: Work) -> None:
         "seconds": round(perf_counter() - started, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "results": results,
+        "files": _sizes(part),
     }
     write_json(part / "stage.json", finished)
 
@@ -122,10 +123,17 @@ def _begin(part: Path, mark: str) -> None:
 
 
 def _mark_of(folder: Path) -> str | None:
+    # A stage that has lost a file, or a part of one, is not complete: it is done again.
     try:
-        return read_json(folder / "stage.json")["fingerprint"]
+        stage = read_json(folder / "stage.json")
+        return stage["fingerprint"] if stage["files"] == _sizes(folder) else None
     except (ArtefactError, KeyError, TypeError):
         return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "stage.json")
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(files)}
 
 
 def _finished(folder: Path, reused: bool) -> Finished:
@@ -147,16 +155,8 @@ def _share(folder: Path, store: Path) -> None:
     part = store.with_name(f".{store.name}.{os.getpid()}.part")
     with suppress(OSError):
         part.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, part, copy_function=_link)
-        if not store.exists():
+        shutil.copytree(folder, part)
+        if _mark_of(store) is None:
+            shutil.rmtree(store, ignore_errors=True)
             part.rename(store)
     shutil.rmtree(part, ignore_errors=True)
-
-
-def _link(source: str, target: str) -> str:
-    # Artefacts are replaced, never changed in place, so both names can share one file.
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target

@@ -1,0 +1,44 @@
+"""Stage ``estimate``: what it leaves, and what it refuses."""
+
+import pytest
+
+from hybridonn.data import load_dataset
+from hybridonn.errors import SpecError
+from hybridonn.pipeline.estimate import estimate_stage
+from hybridonn.progress import Silent
+from hybridonn.spec import read_spec
+
+SMALL = ("data.train_images=200", "estimate.test_images=100", "estimate.draws=1")
+
+
+@pytest.fixture
+def estimated(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+
+    def estimated(*settings):
+        spec = read_spec(None, (*SMALL, *settings))
+        folder = tmp_path / "run" / "estimate"
+        return estimate_stage(spec, load_dataset(spec.data), folder, Silent())
+
+    return estimated
+
+
+@pytest.mark.parametrize("kernels", ["design", "infinite"])
+def test_it_leaves_numbers_and_nothing_else(estimated, kernels):
+    stage = estimated(f"estimate.kernels={kernels}")
+    found = sorted(path.name for path in stage.folder.iterdir())
+    assert found == ["learning_curve.csv", "predictions.npz", "stage.json"]
+    assert 0.85 < stage.results["accuracy"] < 1
+    assert 0 < stage.results["uncertainty"] < 0.1
+    assert (stage.results["train_images"], stage.results["test_images"]) == (200, 100)
+    assert stage.results["kernels"] == kernels
+
+
+def test_maximum_pooling_at_infinite_width_is_said_to_be_replaced(estimated):
+    stage = estimated("estimate.kernels=infinite", "student.pooling=max")
+    assert "average in place of maximum" in stage.results["method"]
+
+
+def test_a_design_that_does_not_fit_is_refused_in_the_specs_words(estimated):
+    with pytest.raises(SpecError, match=r"student\.pooled_size is 9"):
+        estimated("student.pooled_size=9")
