@@ -7,7 +7,7 @@ import pytest
 from hybridonn.errors import SpecError
 from hybridonn.spec import METHODS, Spec, default_tree, dump_spec, read_spec, validate
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_default_is_the_example():

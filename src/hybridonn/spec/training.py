@@ -1,0 +1,81 @@
+"""How networks are trained: the training itself, the teacher, the distillation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hybridonn.spec.section import Count, NotNegative, Positive, Section, Seed
+
+Method = Literal["none", "kd", "ntkd"]
+METHODS: tuple[Method, ...] = ("none", "kd", "ntkd")
+
+
+class Augmentation(Section):
+    """Random changes of the training images, in pixels and degrees."""
+
+    shift_pixels: NotNegative = 0.0
+    rotation_degrees: NotNegative = 0.0
+    scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Training(Section):
+    """How a network is trained: AdamW on a one-cycle schedule."""
+
+    epochs: Count = 20
+    batch_size: Count = 128
+    learning_rate: Positive = 4e-3
+    weight_decay: NotNegative = 1e-2
+    patience: Count | None = None  # epochs without a better validation metric; None: all epochs
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    augmentation: Augmentation = Augmentation()
+
+
+class Teacher(Section):
+    """The digital network whose knowledge is distilled."""
+
+    name: str = "lenet"  # built in, or `package.module:callable`
+    arguments: dict[str, Any] = Field(default={})
+    seed: Seed = 0  # its own, so that students of any seed learn from one teacher
+    training: Training = Training(epochs=12, learning_rate=3e-3)
+
+
+class Tangent(Section):
+    """How the tangent kernels of student and teacher are matched."""
+
+    layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"
+    discrepancy: Literal["cka", "mse", "cosine"] = "cka"
+    schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
+    probes: Count | None = None  # random sign probes in place of all outputs; None: exact
+
+
+class Distillation(Section):
+    """The objective: task + KD + NTK matching, each with its weight."""
+
+    method: Method = "ntkd"
+    task_weight: NotNegative = 1.0
+    kd_weight: NotNegative = 1.0
+    ntk_weight: NotNegative = 3.0
+    temperature: Positive = 4.0
+    tangent: Tangent = Tangent()
+
+
+class Tuned(Section):
+    """What one method changes of training and distillation, tuned for it alone."""
+
+    epochs: Count | None = None
+    learning_rate: Positive | None = None
+    weight_decay: NotNegative | None = None
+    temperature: Positive | None = None
+    kd_weight: NotNegative | None = None
+    ntk_weight: NotNegative | None = None
+
+
+class Tuning(Section):
+    """The tuned training of each method."""
+
+    none: Tuned = Tuned()
+    kd: Tuned = Tuned()
+    ntkd: Tuned = Tuned()

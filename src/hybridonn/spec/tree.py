@@ -1,0 +1,123 @@
+"""The whole spec, and how it is read and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from hybridonn.errors import SpecError
+from hybridonn.spec.data import Data
+from hybridonn.spec.estimate import Estimate
+from hybridonn.spec.explain import explain
+from hybridonn.spec.optics import Optics
+from hybridonn.spec.section import Section, Seed
+from hybridonn.spec.student import Student
+from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
+
+
+class Spec(Section):
+    """All that the user states of one run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "digits"
+    seed: Seed = 0
+    task: Literal["classification"] = "classification"
+    data: Data = Data()
+    optics: Optics = Optics()
+    student: Student = Student()
+    estimate: Estimate = Estimate()
+    teacher: Teacher = Teacher()
+    distillation: Distillation = Distillation()
+    training: Training = Training()
+    tuned: Tuning = Tuning()
+
+    def for_method(self, method: Method) -> Spec:
+        """The same design trained by another method, with what was tuned for that method."""
+        tuned = getattr(self.tuned, method).model_dump(exclude_none=True)
+        training = {key: tuned[key] for key in tuned if key in Training.model_fields}
+        distillation = {key: tuned[key] for key in tuned if key in Distillation.model_fields}
+        return self.model_copy(
+            update={
+                "distillation": self.distillation.model_copy(
+                    update={"method": method} | distillation
+                ),
+                "training": self.training.model_copy(update=training),
+            }
+        )
+
+    def with_seed(self, seed: int) -> Spec:
+        """The same design from another seed of weights and data order."""
+        return self.model_copy(update={"seed": seed})
+
+
+def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
+    """Read a spec file and lay ``key.path=value`` settings over it.
+
+    Args:
+        path: A YAML file; without one, the default spec (the embedded digits).
+        settings: Settings as ``key.path=value``, the value in YAML.
+
+    Raises:
+        SpecError: The file cannot be read, or a key or value is not allowed.
+    """
+    tree = _read_yaml(path) if path else default_tree()
+    for setting in settings:
+        _lay_over(tree, setting)
+    where = str(path) if path else "the default spec"
+    return validate(tree, where)
+
+
+def validate(tree: dict[str, Any], where: str) -> Spec:
+    """Turn a plain tree into a :class:`Spec`.
+
+    Raises:
+        SpecError: A key or a value is not allowed; every one of them is named.
+    """
+    try:
+        return Spec.model_validate(tree)
+    except ValidationError as error:
+        raise SpecError(explain(error, Spec, where)) from None
+
+
+def default_tree() -> dict[str, Any]:
+    """The tree of the default spec: the digits that come with the package."""
+    from importlib.resources import files
+
+    return yaml.safe_load((files("hybridonn") / "digits.yaml").read_text("utf-8"))
+
+
+def dump_spec(spec: Spec) -> str:
+    """The spec as YAML, every default spelled out."""
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read the spec {path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise SpecError(
+            f"{path} holds {type(tree).__name__}; a spec is a mapping of keys to values"
+        )
+    return tree
+
+
+def _lay_over(tree: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise SpecError(f"--set {setting}: found no key and value; write --set key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = tree.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise SpecError(f"--set {setting}: {parent} is a value, it holds no keys")
+        tree = child
+    try:
+        tree[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SpecError(f"--set {setting}: the value is not valid YAML") from None
