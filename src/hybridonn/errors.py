@@ -23,3 +23,11 @@ class TrainingError(HybridonnError):
 
 class ArtefactError(HybridonnError):
     """A file of a run folder cannot be read or written."""
+
+
+class OpticsError(HybridonnError):
+    """Optics that cannot be made, or that the simulation cannot sample rightly."""
+
+
+class SamplingError(OpticsError):
+    """A grid on which a law of wave optics would give a wrong picture."""
