@@ -11,6 +11,7 @@ A product's kernel ``sum_c <M_ic, M_jc>`` has two forms:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from itertools import pairwise
 
 import torch
@@ -83,35 +84,32 @@ def _gram(
     first, second = sizes
     samples = first.n if b is None else first.n + second.n
     row = samples * max(first.C, second.C) * first.B * (first.k + 1) * _itemsize(a)
-    kernel = None
+    terms = []
     for part in chunks(first.o, budget / 3 / row):
         mine = _gradients(a, first, part, budget / 3)
         other = mine if b is None else _gradients(b, second, part, budget / 3)
-        term = _inner(mine, other, per_output)
-        kernel = term if kernel is None else kernel + term
-    assert kernel is not None
-    return kernel
+        terms += [_inner(x, y, per_output) for x, y in zip(mine, other, strict=True)]
+    return reduce(torch.add, terms)
 
 
-def _gradients(product: Product, size: Size, part: slice, budget: float) -> Tensor:
-    """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, C, p), bias included."""
+def _gradients(product: Product, size: Size, part: slice, budget: float) -> list[Tensor]:
+    """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, C, p), and those of a bias."""
     rows = part.stop - part.start
     sample = size.B * size.T * (size.k + 2 * size.C * rows) * _itemsize(product)
     blocks = [_block(product, block, part) for block in chunks(size.n, budget / sample)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    return blocks[0] if len(blocks) == 1 else [torch.cat(b) for b in zip(*blocks, strict=True)]
 
 
-def _block(product: Product, rows: slice, part: slice) -> Tensor:
-    """The gradients (n, C, p) of some samples."""
+def _block(product: Product, rows: slice, part: slice) -> list[Tensor]:
+    """The gradients (n, C, p) of some samples, of the weight and of a bias."""
     left, right = product.lefts(rows, part), product.rights(rows)
     n, C, B, o, T = left.shape
     left = left.transpose(1, 2).reshape(n, B, C * o, T)
     weight = (left @ right.transpose(-1, -2)).view(n, B, C, o, -1)
-    weight = weight.transpose(1, 2).reshape(n, C, -1)
-    if product.bias is None:
-        return weight
-    bias = left.sum(-1).view(n, B, C, o).transpose(1, 2).reshape(n, C, -1)
-    return torch.cat([weight, bias], -1)
+    found = [weight.transpose(1, 2).reshape(n, C, -1)]
+    if product.sums_left:
+        found.append(left.sum(-1).view(n, B, C, o).transpose(1, 2).reshape(n, C, -1))
+    return found
 
 
 def _pairs(
@@ -127,7 +125,7 @@ def _pairs(
     for rows in chunks(first.n, budget / 2 / row):
         whole = b is None and rows == slice(0, first.n)
         mine = (left, right) if whole else (a.lefts(rows), a.rights(rows))
-        blocks.append(_pair_block(mine, (left, right), per_output, a.bias is not None))
+        blocks.append(_pair_block(mine, (left, right), per_output, a.sums_left))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
@@ -177,7 +175,7 @@ def identity_kernel(product: Product, other: Product | None = None) -> Tensor:
     mine = product.rights().flatten(1)
     theirs = mine if other is None else other.rights().flatten(1)
     kernel = o * (mine @ theirs.T)
-    return kernel + B * o * T if product.bias is not None else kernel
+    return kernel + B * o * T if product.sums_left else kernel
 
 
 def chunks(total: int, size: float) -> Iterator[slice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -22,12 +23,14 @@ from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
     covered_names,
     fitting,
+    joined,
     pieces_of,
 )
 from hybridonn.tangent.pieces import Piece
 from hybridonn.tangent.plan import Plan, footprint, make_plan
 from hybridonn.tangent.rows import model_rows, require_independence
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
+from hybridonn.tangent.tails import Tail, find_tails
 from hybridonn.tangent.trace import methods_of, slow_message
 from hybridonn.tangent.verification import failures
 
@@ -128,6 +131,9 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
 
+_Pieces = tuple[list[Piece], list[Piece]]
+
+
 @dataclass(frozen=True)
 class _View:
     """A forward pass of some samples."""
@@ -137,6 +143,7 @@ class _View:
     seen: Observation
     known: list[Layer]
     parameters: dict[str, nn.Parameter]
+    tails: Mapping[int, Tail]
 
 
 @dataclass(frozen=True)
@@ -156,14 +163,17 @@ class _Work:
         with seen.watching():
             outputs = self.model(x)
         check_outputs(outputs, self.model, len(x))
-        return _View(x, outputs, seen, fitting(seen.selected(), len(x)), seen.parameters())
+        known = fitting(seen.selected(), len(x))
+        count, room = self.seeds.count, self.plan.room
+        tails = {} if self.per_output else find_tails(known, outputs, count, room)
+        return _View(x, outputs, seen, known, seen.parameters(), tails)
 
     def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], set[str]]:
         """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
         known = view.known
         signs = torch.Generator(view.outputs.device).manual_seed(0)
         seeds = sign_seeds(view.outputs.shape[1:], 1, view.outputs, signs)
-        parts = pieces_of(known, view.outputs, seeds)
+        parts = pieces_of(known, view.outputs, seeds, tails=view.tails)
         wrong, reached = failures(parts, view.outputs, seeds, view.parameters)
         return [layer for layer in known if layer.name not in wrong], wrong, reached
 
@@ -235,16 +245,18 @@ class _Work:
     ) -> Tensor:
         """The kernel of two blocks of samples."""
         parts = list(chunks(self.seeds.count, self.plan.outputs))
-        if not self.per_output:
-            total = self._portion(a, b, parts[0], parts[0], names, rest)
-            for part in parts[1:]:
-                total = total + self._portion(a, b, part, part, names, rest)
-            return total
-        rows = [
-            torch.cat([self._portion(a, b, one, two, names, rest) for two in parts], 3)
-            for one in parts
-        ]
-        return torch.cat(rows, 2)
+        if self.per_output:
+            rows: list[Tensor] = []
+            for one in parts:
+                found = [self._portion(a, b, one, two, names, rest, []) for two in parts]
+                rows.append(torch.cat([block for block in found if block is not None], 3))
+            return torch.cat(rows, 2)
+        pooled: list[_Pieces] = []
+        terms = [self._portion(a, b, part, part, names, rest, pooled) for part in parts]
+        mine = joined([mine for mine, _ in pooled])
+        theirs = None if b is None else joined([theirs for _, theirs in pooled])
+        terms.append(self._contract(mine, theirs))
+        return reduce(torch.add, [term for term in terms if term is not None])
 
     def _portion(
         self,
@@ -254,24 +266,31 @@ class _Work:
         two: slice,
         names: set[str],
         rest: Mapping[str, nn.Parameter],
-    ) -> Tensor:
-        """The kernel of two blocks of samples and two portions of outputs."""
+        pooled: list[_Pieces],
+    ) -> Tensor | None:
+        """The kernel of two blocks of samples and two portions of outputs.
+
+        Pieces that belong to pooled positions are small: they are added to ``pooled``, so that
+        all outputs can be contracted at once.
+        """
         same = b is None and one == two
         partner = a if b is None else b
-        mine = self._pieces(a, one, names)
-        theirs = None if same else self._pieces(partner, two, names)
-        with torch.set_grad_enabled(self.create_graph):
-            kernel = kernel_of(
-                mine, theirs, per_output=self.per_output, budget=self.plan.contraction
-            )
+        mine, pooled_mine = self._pieces(a, one, names)
+        theirs, pooled_theirs = (None, []) if same else self._pieces(partner, two, names)
+        pooled.append((pooled_mine, pooled_theirs))
+        kernel = self._contract(mine, theirs)
         if rest:
             slow = self._slow(a, None if same else partner, one, two, rest)
             kernel = slow if kernel is None else kernel + slow
-        assert kernel is not None
         return kernel
 
-    def _pieces(self, view: _View, part: slice, names: set[str]) -> list[Piece]:
-        """The pieces of the named layers.
+    def _contract(self, mine: list[Piece], theirs: list[Piece] | None) -> Tensor | None:
+        """The kernel of some pieces; None where there are none."""
+        with torch.set_grad_enabled(self.create_graph):
+            return kernel_of(mine, theirs, per_output=self.per_output, budget=self.plan.contraction)
+
+    def _pieces(self, view: _View, part: slice, names: set[str]) -> _Pieces:
+        """The pieces of the named layers, those at their own positions and the pooled ones.
 
         Raises:
             TangentError: one of them was not executed as for the other samples.
@@ -288,8 +307,10 @@ class _Work:
             self.seeds.part(part),
             create_graph=self.create_graph,
             keep=self.plan.keep and not self.create_graph,
+            tails=view.tails,
         )
-        return [piece for each in found for piece in each.pieces]
+        plain = [piece for each in found if not each.pooled for piece in each.pieces]
+        return plain, [piece for each in found if each.pooled for piece in each.pieces]
 
     def _slow(
         self,

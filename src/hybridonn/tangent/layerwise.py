@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from hybridonn.tangent.backward import output_gradients
 from hybridonn.tangent.capture import Execution, Layer, full_name
 from hybridonn.tangent.errors import TangentError
-from hybridonn.tangent.pieces import Call, Piece
+from hybridonn.tangent.pieces import Call, Piece, Product, Vector, full
+from hybridonn.tangent.tails import Tail
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,15 @@ class LayerPieces:
     Attributes:
         layer: the layer.
         pieces: its pieces; empty where no output depends on it.
+        pooled: whether they belong to positions behind the layer's pooling.
     """
 
     layer: Layer
     pieces: list[Piece]
+    pooled: bool = False
+
+
+_NO_TAILS: Mapping[int, Tail] = MappingProxyType({})
 
 
 def pieces_of(
@@ -33,6 +41,7 @@ def pieces_of(
     *,
     create_graph: bool = False,
     keep: bool = False,
+    tails: Mapping[int, Tail] = _NO_TAILS,
 ) -> list[LayerPieces]:
     """The pieces of some layers, with one backward pass for all of them.
 
@@ -42,25 +51,70 @@ def pieces_of(
         seeds: combinations (C, ...) of the outputs.
         create_graph: let the pieces be differentiated.
         keep: keep what does not depend on the seeds for the next backward pass.
+        tails: of executions whose pooled output is looked at instead, by their order.
 
     Returns:
         The pieces of each layer.
     """
-    targets = [execution.edge for layer in layers for execution in layer.executions]
-    if not targets:
+    executions = [execution for layer in layers for execution in layer.executions]
+    if not executions:
         return []
+    targets = [tails[e.order].edge if e.order in tails else e.edge for e in executions]
     found = iter(output_gradients(outputs, targets, seeds, create_graph=create_graph))
     result = []
     for layer in layers:
-        calls = []
-        for execution in layer.executions:
-            gradients = next(found)
-            if gradients is not None:
-                inputs = inputs_of(layer, execution, create_graph)
-                calls.append(Call(inputs, gradients, execution.memo if keep else None))
-        assert layer.rule is not None
-        pieces = layer.rule.pieces(layer.module, calls) if calls else []
-        result.append(LayerPieces(layer, pieces))
+        gradients = [next(found) for _ in layer.executions]
+        tail = tails.get(layer.executions[0].order)
+        if tail is None:
+            result.append(_plain(layer, gradients, create_graph, keep))
+        else:
+            result.append(_pooled(layer, tail, gradients[0], create_graph, keep))
+    return result
+
+
+def _plain(
+    layer: Layer, gradients: Sequence[Tensor | None], create_graph: bool, keep: bool
+) -> LayerPieces:
+    """The pieces of a layer from the gradients of its own outputs."""
+    calls = [
+        Call(inputs_of(layer, execution, create_graph), gradient, execution.memo if keep else None)
+        for execution, gradient in zip(layer.executions, gradients, strict=True)
+        if gradient is not None
+    ]
+    assert layer.rule is not None
+    return LayerPieces(layer, layer.rule.pieces(layer.module, calls) if calls else [])
+
+
+def _pooled(
+    layer: Layer, tail: Tail, gradient: Tensor | None, create_graph: bool, keep: bool
+) -> LayerPieces:
+    """The pieces of a layer from the gradients of its pooled output."""
+    if gradient is None:
+        return LayerPieces(layer, [], pooled=True)
+    (execution,) = layer.executions
+    memo = execution.memo if keep else {}
+    rule = layer.rule
+    assert rule is not None
+    if "pooled" not in memo:
+        inputs = inputs_of(layer, execution, create_graph)
+        width = rule.row_width(layer.module)
+        memo["pooled"] = tail.carry(lambda p: full(rule.rows(layer.module, inputs[p])), width)
+    found = rule.pooled_pieces(layer.module, memo["pooled"], full(gradient))
+    return LayerPieces(layer, found, pooled=True)
+
+
+def joined(portions: Sequence[Sequence[Piece]]) -> list[Piece]:
+    """The same pieces of several portions of outputs as pieces of all those outputs."""
+    result: list[Piece] = []
+    for pieces in zip(*portions, strict=True):
+        first = pieces[0]
+        if isinstance(first, Vector):
+            values = torch.cat([p.values for p in pieces if isinstance(p, Vector)], 1)
+            result.append(replace(first, values=values))
+        else:
+            parts = [p.calls[0].gradients for p in pieces if isinstance(p, Product)]
+            call = replace(first.calls[0], gradients=torch.cat(parts, 1))
+            result.append(replace(first, calls=(call,)))
     return result
 
 

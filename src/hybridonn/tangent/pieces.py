@@ -53,6 +53,8 @@ class Product:
         weight: the name of the weight.
         bias: the name of a bias whose gradient is ``sum_t L_ict``, or None.
         restore: maps (B, o, k) to the weight's shape.
+        own_row: whether the last row of the right factor is that of the bias, which then is
+            not ``sum_t L_ict``.
         direct: whether ``left`` only renames axes, so that each output of the layer is one
             row of one block at one position.
     """
@@ -64,6 +66,12 @@ class Product:
     bias: str | None
     restore: Callable[[Tensor], Tensor]
     direct: bool = True
+    own_row: bool = False
+
+    @property
+    def sums_left(self) -> bool:
+        """Whether the sums of the left factors are gradients of a bias."""
+        return self.bias is not None and not self.own_row
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -104,10 +112,14 @@ class Product:
         )
         one = replace(self, calls=calls)
         left = one.lefts()[:, 0]
-        found = {self.weight: self.restore(torch.einsum("ibot,ibkt->bok", left, one.rights()))}
-        if self.bias is not None:
-            found[self.bias] = left.sum((0, -1)).flatten()
-        return found
+        matrix = torch.einsum("ibot,ibkt->bok", left, one.rights())
+        if self.bias is None:
+            return {self.weight: self.restore(matrix)}
+        if self.own_row:
+            shift, matrix = matrix[..., -1], matrix[..., :-1]
+        else:
+            shift = left.sum((0, -1))
+        return {self.weight: self.restore(matrix), self.bias: shift.flatten()}
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,14 @@ class Plan:
         outputs: outputs (or probes) of a backward pass.
         contraction: bytes for the contraction's temporaries.
         keep: whether the convolutions' patches may be kept between backward passes.
+        room: how many outputs' gradients would fit; what is pooled may take their place.
     """
 
     samples: int
     outputs: int
     contraction: float
     keep: bool = False
+    room: int = 1
 
 
 def footprint(model: nn.Module, x: Tensor) -> Footprint:
@@ -125,12 +127,13 @@ def make_plan(
     samples = n1 if n2 is None else n1 + n2
     outputs = (room / samples - need.graph) // max(need.gradients, 1)
     if outputs >= 1:
+        fit = int(min(outputs, seeds))
         if cached:
             outputs = min(outputs, max(CACHE_BYTES // (samples * need.gradients + 1), 1))
         kept = samples * need.patches
         keep = kept <= (memory - room) / 2
         left = memory - room - (kept if keep else 0)
-        return Plan(max(n1, n2 or 0), int(min(outputs, seeds)), left, keep)
+        return Plan(max(n1, n2 or 0), int(min(outputs, seeds)), left, keep, fit // 2)
     count = room // (2 * (need.graph + need.gradients))
     if count < 1:
         least = 2 * (need.graph + need.gradients) / _GRAPH_SHARE + 2 * result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,14 @@ from hybridonn.tangent.layerwise import (
     covered_names,
     fitting,
     inputs_of,
+    joined,
     pieces_of,
 )
 from hybridonn.tangent.pieces import Call, Product
 from hybridonn.tangent.plan import CACHE_BYTES
 from hybridonn.tangent.rows import graph_rows
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
+from hybridonn.tangent.tails import find_tails
 from hybridonn.tangent.verification import failures
 
 
@@ -169,15 +172,21 @@ def slow_message(names: list[str]) -> str:
 
 def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | None:
     """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
-    numbers = sum(execution.shape.numel() for layer in layers for execution in layer.executions)
+    tails = find_tails(layers, outputs, seeds.count)
+    # torch loops over the outputs where convolutions and poolings are to be passed.
+    looped = [e for layer in layers for e in layer.executions if e.order not in tails]
+    numbers = sum(e.shape.numel() for e in looped if len(e.shape) > 2)
     large = numbers * outputs.element_size() * seeds.count > CACHE_BYTES and not outputs.is_cuda
-    total = None
+    terms, pooled = [], []
     for part in chunks(seeds.count, 1 if large else seeds.count):
-        found = pieces_of(layers, outputs, seeds.part(part), create_graph=True, keep=True)
-        kernel = kernel_of([piece for each in found for piece in each.pieces], None)
-        if kernel is not None:
-            total = kernel if total is None else total + kernel
-    return total
+        found = pieces_of(
+            layers, outputs, seeds.part(part), create_graph=True, keep=True, tails=tails
+        )
+        terms.append(kernel_of([p for each in found if not each.pooled for p in each.pieces], None))
+        pooled.append([p for each in found if each.pooled for p in each.pieces])
+    terms.append(kernel_of(joined(pooled), None))
+    known = [term for term in terms if term is not None]
+    return reduce(torch.add, known) if known else None
 
 
 def _identity(layers: list[Layer], outputs: Tensor, seen: Observation) -> Tensor | None:

@@ -40,6 +40,30 @@ class Rule:
         """
         raise NotImplementedError
 
+    def row_width(self, layer: nn.Module) -> int:
+        """Numbers of `rows` a position; 0 where the rule does not follow a layer's pooling."""
+        return 0
+
+    def rows(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        """What an output gradient at each position is multiplied with, (n, B, T, k).
+
+        ``B`` divides the output's channels into blocks that share their rows.
+        """
+        raise NotImplementedError
+
+    def pooled_pieces(self, layer: nn.Module, factors: Tensor, gradients: Tensor) -> list[Piece]:
+        """The pieces of a layer whose output is pooled channel by channel.
+
+        Args:
+            layer: the layer.
+            factors: its rows behind mask and pooling, (n, O, k, P).
+            gradients: d output_c / d pooled output, (n, C, O, ...).
+
+        Returns:
+            Pieces whose parameters are together ``covers(layer)``.
+        """
+        raise NotImplementedError
+
 
 @singledispatch
 def rule_of(layer: nn.Module) -> Rule | None:

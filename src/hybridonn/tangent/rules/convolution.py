@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from hybridonn.tangent.pieces import Call, Piece, Product, Vector
 from hybridonn.tangent.rules.base import Rule, trainable
 from hybridonn.tangent.rules.dense import sum_calls
-from hybridonn.tangent.rules.patches import pad, patches
+from hybridonn.tangent.rules.patches import pad, patch_rows, patches
 
 
 class ConvolutionRule(Rule):
@@ -39,6 +40,46 @@ class ConvolutionRule(Rule):
         right = partial(_right, layer=layer)
         shape = layer.weight.shape
         return [Product(tuple(calls), left, right, "weight", bias, lambda m: m.reshape(shape))]
+
+    def row_width(self, layer: nn.Module) -> int:
+        """The taps of a patch, and one for the bias; two dimensions only."""
+        layer = cast(_ConvNd, layer)
+        if len(layer.kernel_size) != 2 or "weight" not in self.covers(layer):
+            return 0
+        return layer.weight[0].numel() + ("bias" in self.covers(layer))
+
+    def rows(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        """The patch of each position (n, groups, T, c/groups x taps), then a one for the bias."""
+        layer = cast(_ConvNd, layer)
+        padded = pad(inputs, _margins(layer), layer.padding_mode)
+        found = patch_rows(padded, layer.kernel_size, layer.stride, layer.dilation, layer.groups)
+        return F.pad(found, (0, 1), value=1.0) if "bias" in self.covers(layer) else found
+
+    def pooled_pieces(self, layer: nn.Module, factors: Tensor, gradients: Tensor) -> list[Piece]:
+        """One product for weight and bias, each channel a block."""
+        shape = cast(_ConvNd, layer).weight.shape
+        call = Call(factors, gradients.flatten(3))
+        return [
+            Product(
+                (call,),
+                _by_channel,
+                _as_is,
+                "weight",
+                "bias" if "bias" in self.covers(layer) else None,
+                lambda matrix: matrix.reshape(shape),
+                own_row=True,
+            )
+        ]
+
+
+def _by_channel(gradients: Tensor) -> Tensor:
+    """Pooled gradients (n, C, O, P) to (n, C, O, 1, P)."""
+    return gradients.unsqueeze(3)
+
+
+def _as_is(factors: Tensor) -> Tensor:
+    """Right factors that are ready."""
+    return factors
 
 
 def _left(gradients: Tensor, groups: int) -> Tensor:

@@ -44,6 +44,28 @@ def patches(
     return F.unfold(inputs, tuple(size), dilation=tuple(dilation), stride=tuple(stride))
 
 
+def patch_rows(
+    inputs: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], groups: int
+) -> Tensor:
+    """All patches of padded inputs of two dimensions, a row a position.
+
+    Args:
+        inputs: padded inputs (n, c, H, W).
+        size: the kernel's size per axis.
+        stride: its steps per axis.
+        dilation: the distance of its taps per axis.
+        groups: channels are divided into as many blocks.
+
+    Returns:
+        Patches (n, groups, T, c/groups x taps).
+    """
+    for axis, (k, s, d) in enumerate(zip(size, stride, dilation, strict=True)):
+        inputs = inputs.unfold(2 + axis, d * (k - 1) + 1, s)[..., ::d]
+    n, c, H, W = inputs.shape[:4]
+    blocks = inputs.view(n, groups, c // groups, H, W, *size)
+    return blocks.permute(0, 1, 3, 4, 2, 5, 6).reshape(n, groups, H * W, -1)
+
+
 def _strided(
     inputs: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Tensor:

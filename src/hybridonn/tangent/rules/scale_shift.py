@@ -58,6 +58,26 @@ class ScaleShiftRule(Rule):
             found.append(Vector(self.shift, sum_calls([self._shift(layer, c) for c in calls])))
         return found
 
+    def row_width(self, layer: nn.Module) -> int:
+        """One number for each parameter of a channel."""
+        return 0 if self.trailing else len(self.covers(layer))
+
+    def rows(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        """What the scale multiplies, then a one for the shift, (n, B, T, k)."""
+        names = self.covers(layer)
+        if self.scale not in names:  # all channels share the ones
+            return inputs.new_ones(len(inputs), 1, inputs[0, 0].numel(), 1)
+        columns = [self.normalised(layer, inputs).flatten(2)]
+        if self.shift in names:
+            columns.append(torch.ones_like(columns[0]))
+        return torch.stack(columns, -1)
+
+    def pooled_pieces(self, layer: nn.Module, factors: Tensor, gradients: Tensor) -> list[Piece]:
+        """A vector for each parameter."""
+        values = torch.einsum("icop,iokp->kico", gradients.flatten(3), factors)
+        names = [name for name in (self.scale, self.shift) if name in self.covers(layer)]
+        return [Vector(name, value) for name, value in zip(names, values, strict=True)]
+
     def _scale(self, layer: nn.Module, call: Call) -> Tensor:
         """``sum_t g_t a_hat_t``, (n, C, p)."""
         values = self._split(layer, self.normalised(layer, call.inputs), call.inputs, 0)
