@@ -16,7 +16,9 @@ app = typer.Typer(help="Studies over many designs: tables and figures.", no_args
 @app.command()
 def ranking(
     spec: SpecFile = None,
-    designs: Annotated[int, typer.Option(help="How many designs, spread out.")] = 24,
+    designs: Annotated[
+        int, typer.Option(help="How many designs, spread out; --set seed=N: other ones.")
+    ] = 24,
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of each training.")] = 1,
     kernels: Annotated[
         str, typer.Option(help="Estimates to compare: design, infinite or both, with a comma.")

@@ -73,7 +73,8 @@ def rank(
     spec, from each seed. Interrupted and called again, it goes on where it was.
 
     Args:
-        spec: Data, training, estimate, and what the designs have in common.
+        spec: Data, training, estimate, and what the designs have in common; its seed gives
+            the list of designs, 0 the one that the estimate's form was chosen on.
         designs: How many, see :func:`hybridonn.studies.designs.spread_designs`.
         seeds: Seeds 0 to ``seeds - 1`` of each design's training; the mean counts.
         kernels: Which estimates: "design", "infinite" or both.
@@ -94,7 +95,7 @@ def rank(
     with open_folder(folder):
         write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
-        chosen = spread_designs(spec.student, dataset.image_shape, designs)
+        chosen = spread_designs(spec.student, dataset.image_shape, designs, spec.seed)
         few = thin(dataset.validation, len(dataset.classes), VALIDATION, spec.data.split_seed)
         bench = Bench(spec, replace(dataset, validation=few), folder, progress)
         rows: list[dict[str, Any]] = []
@@ -107,6 +108,7 @@ def rank(
             "name": spec.name,
             "train_images": len(dataset.student_train),
             "seeds": seeds,
+            "designs_seed": spec.seed,
         }
         write_json(folder / "ranking.json", ranking)
         write_ranking(folder)
