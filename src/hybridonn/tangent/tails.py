@@ -59,7 +59,7 @@ class Tail:
         size = max(int(_CACHE_NUMBERS // (taken * width)), 1)
         parts = [slice(at, min(at + size, n)) for at in range(0, n, size)]
         found = [self._carry(rows(part), part) for part in parts]
-        return torch.cat(found).transpose(-1, -2)
+        return (found[0] if len(found) == 1 else torch.cat(found)).transpose(-1, -2)
 
     def _carry(self, rows: Tensor, part: slice) -> Tensor:
         """The pooled rows (n, O, P, k) of some samples."""
@@ -74,7 +74,10 @@ def _take(rows: Tensor, index: Tensor, mask: Tensor | None) -> Tensor:
     """The rows of the maxima, (n, O, P, k); none where the ReLU is shut."""
     n, channels, P = index.shape
     found = _gather(rows, index.view(n, rows.shape[1], -1)).view(n, channels, P, -1)
-    return found if mask is None else found * mask.gather(2, index)[..., None]
+    if mask is None:
+        return found
+    open_ = mask.gather(2, index)[..., None].to(found)
+    return found * open_ if found.requires_grad else found.mul_(open_)
 
 
 def _averaged(
