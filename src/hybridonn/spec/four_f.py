@@ -1,0 +1,23 @@
+"""The coherent 4f system that a user can build."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hybridonn.spec.section import Count, Positive, Section
+
+
+class FourF(Section):
+    """Two lenses of one focal length and a mask between them.
+
+    The mask's pixel is that of a common spatial light modulator (8 um), the scene's is twelve
+    of them. With 100 mm lenses the band of the scene is then ``wavelength * focal length /
+    (mask pitch * scene pitch)`` = 69 mask pixels wide at 532 nm and 58.6 at 450 nm: 57 fit into
+    every colour, and copies of the picture fall outside of images of up to 58 pixels.
+    """
+
+    focal_length_mm: Positive = 100.0
+    mask_pixels: Count = 57
+    mask_pitch_um: Positive = 8.0
+    scene_pixel_um: Positive = 96.0
+    mask: Literal["complex", "phase"] = "complex"
