@@ -1,0 +1,329 @@
+"""Stage ``metasurface``: from trained kernels to pillars, and what the network makes of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridonn import spec as specs
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.knowledge import Knowledge
+from hybridonn.distillation.objective import Objective
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.distillation.training import Lesson, choose_device, predict, train
+from hybridonn.errors import OpticsError
+from hybridonn.files import read_arrays, read_tensors, write_arrays, write_table, write_tensors
+from hybridonn.networks.frontends import IdealConvolution
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend, TrainableMetasurface
+from hybridonn.networks.seeding import seed_of
+from hybridonn.networks.students import build_student
+from hybridonn.optics.chip_optics import Optics, measure_optics
+from hybridonn.optics.crosstalk import count_reach, leak_light, measure_crosstalk
+from hybridonn.optics.inverse_design import NM, design
+from hybridonn.optics.targets import (
+    crop_centre,
+    kernel_errors,
+    restore_gains,
+    whole_kernel_errors,
+)
+from hybridonn.pipeline.chip import (
+    Chip,
+    count_at_once,
+    load_library,
+    plan_chip,
+    put_in,
+    settings_of,
+)
+from hybridonn.pipeline.knowledge import load_knowledge
+from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.progress import Advance, Progress
+
+KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
+SHOWN = 4  # kernels whose point spread functions are kept in every detail for the report
+
+
+def make_metasurface(
+    spec: specs.Spec,
+    dataset: Dataset,
+    teacher: Finished,
+    knowledge: Finished,
+    student: Finished,
+    folder: Path,
+    progress: Progress,
+) -> Finished:
+    """Design the metasurface of a trained student and see what it costs in accuracy.
+
+    Interrupted, it goes on with the kernel at which it was, to the same result.
+
+    Args:
+        spec: With ``optics.metasurface``, ``optics.wavelengths_nm`` and ``optics.sensor``.
+        dataset: Images; its test part is classified.
+        teacher: The finished stage ``teacher``, for the strategy end-to-end.
+        knowledge: The finished stage ``knowledge``, for the strategy end-to-end.
+        student: The finished stage ``student``.
+        folder: Where the artefacts belong.
+        progress: Shows how far it is.
+
+    Returns:
+        The stage; ``widths.npz``, ``psf.npz`` and ``sub_optics.csv`` are its artefacts.
+
+    Raises:
+        OpticsError: The optics cannot be made or simulated.
+        SpecError: The kernels do not fit on the metasurface.
+    """
+    mark = fingerprint(
+        stage="metasurface",
+        data=dataset.checksum,
+        optics=spec.optics.model_dump(mode="json"),
+        library=_hash_library(spec),
+        student=student.fingerprint,
+        training=spec.training.model_dump(mode="json")
+        if spec.optics.strategy == "end-to-end"
+        else None,
+    )
+
+    def work(part: Path) -> dict[str, Any]:
+        network = load_student(spec, dataset, student)
+        chip = plan_chip(spec, network.frontend.signed_kernels(), dataset.image_shape)
+        widths_m = _design_all(spec, chip, part, progress)
+        optics = _measure_all(chip, widths_m, dataset.image_shape)
+        gains = restore_gains(crop_centre(optics.psfs, chip.kernel_size), chip.targets)
+        results = _describe(chip, optics, dataset.image_shape, part)
+        answers = _classify(network, spec, chip, optics, gains, dataset)
+        metric = TASKS[spec.task]().metric
+        results |= answers | {f"ideal_{metric}": student.results[metric]}
+        if spec.optics.strategy == "end-to-end":
+            knows = load_knowledge(spec, dataset, teacher, knowledge)
+            widths_m = train_optics(network, widths_m, spec, dataset, chip, knows, part, progress)
+            optics = _measure_all(chip, widths_m, dataset.image_shape)
+            first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}
+            results |= first | _describe(chip, optics, dataset.image_shape, part)
+            results |= _classify(network, spec, chip, optics, gains, dataset)
+            write_tensors(part / "backend.safetensors", network.backend.state_dict())
+        _write(part, spec, chip, widths_m, optics, gains)
+        return results | {"strategy": spec.optics.strategy}
+
+    return finish(folder, mark, work)
+
+
+def _classify(
+    network: HybridNetwork,
+    spec: specs.Spec,
+    chip: Chip,
+    optics: Optics,
+    gains: Tensor,
+    dataset: Dataset,
+) -> dict[str, float]:
+    """The metric by itself, with the neighbours' light, and with the camera of the spec."""
+    task = TASKS[spec.task]()
+    leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, chip.window)
+
+    def measure(psfs: Tensor, camera: bool) -> float:
+        put_in(network, spec, chip, psfs, gains, camera)
+        logits = predict(network, dataset.test.images)
+        return task.measure(logits, dataset.test.labels)[task.metric]
+
+    return {
+        f"crosstalk_{task.metric}": measure(optics.psfs + leaked, camera=False),
+        f"camera_{task.metric}": measure(optics.psfs, camera=True),
+        # Last: end-to-end training goes on from the optics without camera.
+        task.metric: measure(optics.psfs, camera=False),
+    }
+
+
+def train_optics(
+    network: HybridNetwork,
+    widths_m: Tensor,
+    spec: specs.Spec,
+    dataset: Dataset,
+    chip: Chip,
+    answers: Knowledge,
+    part: Path,
+    progress: Progress,
+) -> Tensor:
+    """Train widths and backend together through the wave optics, from a kernels-first start.
+
+    The backend of ``network`` is trained in place; the camera takes no part, since noise
+    has no gradient.
+
+    Returns:
+        Widths that can be made, (K, 2, cells, cells).
+    """
+    settings, shop = settings_of(spec), chip.workshop
+    simulated = network.frontend
+    assert isinstance(simulated, MetasurfaceFrontend)
+    network.frontend = TrainableMetasurface(
+        widths_m,
+        shop.metasurface,
+        shop.library,
+        shop.limits,
+        chip.window,
+        simulated.kernel_size,
+        simulated.stride,
+        simulated.gains,
+    )
+    # Decay would pull every pillar to the narrowest.
+    training = spec.training.model_copy(
+        update={
+            "epochs": settings.end_to_end_epochs,
+            "learning_rate": settings.end_to_end_learning_rate,
+            "weight_decay": 0.0,
+        }
+    )
+    lesson = Lesson(
+        Objective(TASKS[spec.task](), spec.distillation, answers),
+        dataset.student_train,
+        dataset.validation,
+        training,
+        spec.seed,
+        "end to end",
+    )
+    history = train(network, lesson, part / "checkpoint.safetensors", progress)
+    write_table(part / "history.csv", history)
+    (part / "checkpoint.safetensors").unlink()
+    return network.frontend.widths_m().cpu()
+
+
+def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
+    """The trained student, in inference mode.
+
+    Raises:
+        OpticsError: Its optics are not one layer of kernels.
+    """
+    network = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
+    if not isinstance(network.frontend, IdealConvolution):
+        raise OpticsError(
+            "student.branches asks for kernels at several resolutions; a metasurface is designed "
+            "for students with one optical layer: leave optics.metasurface out of this spec"
+        )
+    network.load_state_dict(read_tensors(student.folder / "weights.safetensors")[0])
+    return network.eval()
+
+
+def _design_all(spec: specs.Spec, chip: Chip, part: Path, progress: Progress) -> Tensor:
+    settings, kernels = settings_of(spec), len(chip.targets.parts)
+    device = choose_device(spec.training.device)
+    at_once = count_at_once(chip, settings.memory_gb)
+    recipe = chip.workshop.recipe
+    rounds = recipe.steps + (recipe.start_rounds if recipe.start == "target" else 0)
+    done: list[Tensor] = []
+    with progress.bar("metasurface", kernels * rounds) as advance:
+        for first in range(0, kernels, at_once):
+            some = range(first, min(first + at_once, kernels))
+            paths = [part / "designed" / f"{kernel:04d}.npz" for kernel in some]
+            if all(path.exists() for path in paths):
+                advance(len(some) * rounds, "kept")
+            else:
+                seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
+                own = chip.targets.take(slice(some.start, some.stop))
+                watch = partial(_tell, advance, len(some))
+                found = design(own, chip.workshop, seeds, device, watch)
+                for path, widths in zip(paths, _to_nm(found), strict=True):
+                    write_arrays(path, widths=widths)
+            done += [
+                torch.from_numpy(read_arrays(path)["widths"].astype(np.float32)) for path in paths
+            ]
+    return torch.stack(done) * NM
+
+
+def _tell(advance: Advance, kernels: int, error: float) -> None:
+    advance(kernels, f"kernel error {error:.3f}")
+
+
+def _measure_all(chip: Chip, widths_m: Tensor, image_shape: tuple[int, int, int]) -> Optics:
+    metasurface, library = chip.workshop.metasurface, chip.workshop.library
+    reach = count_reach(metasurface, chip.layout, max(image_shape[1:]))
+    return measure_optics(widths_m, chip.targets, metasurface, library, chip.window, reach)
+
+
+def _describe(
+    chip: Chip, optics: Optics, image_shape: tuple[int, int, int], part: Path
+) -> dict[str, Any]:
+    targets = chip.targets
+    block = crop_centre(optics.psfs, targets.parts.shape[-1])
+    errors, by_colour = whole_kernel_errors(block, targets), kernel_errors(block, targets)
+    efficiency = block.sum((-1, -2))
+    crosstalk = _measure_crosstalk(chip, optics, image_shape)
+    authors = optics.residuals.nan_to_num(0).square().mean(-1).sqrt()
+    rows = [
+        {
+            "kernel": kernel,
+            "part": "positive" if sign == 0 else "negative",
+            "kernel_error": float(errors[kernel]),
+            "efficiency": float(efficiency[kernel, sign].mean()),
+            "authors_loss": float(authors[kernel, sign]),
+            "crosstalk": float(crosstalk[kernel, sign]),
+        }
+        for kernel in range(len(errors))
+        for sign in range(2)
+    ]
+    write_table(part / "sub_optics.csv", rows)
+    return {
+        "kernel_error": float(errors.mean()),
+        "kernel_error_worst": float(errors.max()),
+        "kernel_error_by_colour": by_colour.nanmean(0).tolist(),
+        "psf_residual": optics.residuals.clamp_min(0).sqrt().flatten(0, 1).nanmean(0).tolist(),
+        "authors_loss": float(authors.mean()),
+        "efficiency": float(efficiency.mean()),
+        "efficiency_by_colour": efficiency.mean((0, 1)).tolist(),
+        "crosstalk": float(crosstalk.mean()),
+        "crosstalk_worst": float(crosstalk.max()),
+        "cells": chip.workshop.metasurface.cells,
+        "sub_optics": 2 * len(errors),
+        "window_pixels": chip.window,
+    }
+
+
+def _measure_crosstalk(chip: Chip, optics: Optics, image_shape: tuple[int, int, int]) -> Tensor:
+    side = min(chip.window, max(image_shape[1:]) // 2 * 2 + 1)
+    leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, side)
+    return measure_crosstalk(crop_centre(optics.psfs, side), leaked)
+
+
+def _write(
+    part: Path,
+    spec: specs.Spec,
+    chip: Chip,
+    widths_m: Tensor,
+    optics: Optics,
+    gains: Tensor,
+) -> None:
+    import shutil
+
+    targets, side = chip.targets, chip.workshop.metasurface.pixel_cells
+    margin = (optics.fine.shape[-1] // side - targets.parts.shape[-1]) // 2
+    framed = torch.nn.functional.pad(targets.parts[:SHOWN], 4 * (margin,))
+    fine_target = framed.repeat_interleave(side, -1).repeat_interleave(side, -2)
+    write_arrays(
+        part / "widths.npz",
+        widths=_to_nm(widths_m),
+        cell_pillars=settings_of(spec).cell_pillars,
+        period_m=chip.workshop.library.period_m,
+    )
+    write_arrays(
+        part / "psf.npz",
+        psf=optics.psfs.numpy(),
+        target=targets.parts.numpy(),
+        gains=gains.numpy(),
+        fine_psf=optics.fine[:SHOWN].numpy(),
+        fine_target=fine_target.numpy(),
+    )
+    shutil.rmtree(part / "designed")
+
+
+def _to_nm(widths_m: Tensor) -> np.ndarray:
+    return (widths_m / NM).round().cpu().numpy().astype(np.uint16)
+
+
+def _hash_library(spec: specs.Spec) -> str:
+    # Another file under the same name is another library.
+    library = load_library(spec)
+    return str((library.widths_m.tolist(), library.transmission.tolist(), library.period_m))

@@ -1,0 +1,21 @@
+"""The camera behind the metasurface."""
+
+from __future__ import annotations
+
+from hybridonn.spec.section import Count, NotNegative, Positive, Section
+
+
+class Sensor(Section):
+    """The camera; the defaults are one with the 5.86 um pixels of the paper's system.
+
+    Sony IMX174 in the EMVA 1288 reports of its cameras: 32,500 electrons at saturation and
+    7 electrons of read noise.
+    """
+
+    pixel_um: Positive = 5.86
+    full_well_electrons: Positive = 32_500.0
+    read_noise_electrons: NotNegative = 7.0
+    bit_depth: Count | None = 8  # None: not rounded
+    exposure: Positive = 1.0  # of the brightest light there can be, over full well
+    bayer: bool = False
+    noise: bool = True

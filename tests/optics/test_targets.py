@@ -1,0 +1,80 @@
+"""Signed kernels, their two parts, and the gain that gives them back."""
+
+import pytest
+import torch
+
+from hybridonn.errors import OpticsError
+from hybridonn.optics.targets import (
+    crop_centre,
+    kernel_errors,
+    restore_gains,
+    split_kernels,
+    whole_kernel_errors,
+)
+
+
+def kernels():
+    return torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)).double()
+
+
+def test_the_parts_are_the_kernel_turned():
+    wanted = kernels()
+    targets = split_kernels(wanted)
+    assert targets.parts.min() == 0
+    assert torch.equal(targets.parts.amax((1, 3, 4)), torch.ones(4, 3).double())
+    signed = (targets.parts[:, 0] - targets.parts[:, 1]) * targets.scale[..., None, None]
+    torch.testing.assert_close(signed.flip(-1, -2), wanted)
+
+
+def test_perfect_light_at_any_brightness_has_no_error():
+    targets = split_kernels(kernels())
+    brightness = torch.rand(4, 1, 3, 1, 1).double() + 0.1
+    psfs = targets.parts * brightness
+    torch.testing.assert_close(
+        restore_gains(psfs, targets), targets.scale / brightness[:, 0, :, 0, 0]
+    )
+    assert kernel_errors(psfs, targets).max() < 1e-12
+    assert whole_kernel_errors(psfs, targets).max() < 1e-12
+
+
+def test_the_error_is_that_of_the_best_gain():
+    targets = split_kernels(kernels())
+    psfs = torch.rand(4, 2, 3, 5, 5).double()
+    gain = restore_gains(psfs, targets)
+    signed, got = (parts[:, 0] - parts[:, 1] for parts in (targets.parts, psfs))
+    signed = signed * targets.scale[..., None, None]
+
+    def error(gain):
+        missed = gain[..., None, None] * got - signed
+        return missed.flatten(2).norm(dim=2) / signed.flatten(2).norm(dim=2)
+
+    torch.testing.assert_close(kernel_errors(psfs, targets), error(gain))
+    for change in (0.9, 1.1):
+        assert (error(gain) <= error(gain * change) + 1e-12).all()
+
+
+def test_a_colour_without_kernel_has_neither_error_nor_gain():
+    some = kernels()
+    some[1, 2] = 0
+    targets = split_kernels(some)
+    psfs = torch.rand(4, 2, 3, 5, 5).double()
+    assert targets.scale[1, 2] == 0
+    assert restore_gains(psfs, targets)[1, 2] == 0
+    assert torch.isnan(kernel_errors(psfs, targets)).sum() == 1
+    assert torch.isfinite(whole_kernel_errors(psfs, targets)).all()
+
+
+def test_what_is_no_kernel_is_refused():
+    some = kernels()
+    some[2] = 0
+    with pytest.raises(OpticsError, match=r"1 of 4 kernels are zero everywhere \(kernel 2\)"):
+        split_kernels(some)
+    some[2, 0, 0, 0] = torch.nan
+    with pytest.raises(OpticsError, match="not finite"):
+        split_kernels(some)
+
+
+def test_the_centre_stays_the_centre():
+    picture = torch.zeros(9, 9)
+    picture[4, 4] = 1
+    assert crop_centre(picture, 5)[2, 2] == 1
