@@ -5,11 +5,16 @@ refused with the key, what was found, what is allowed and the nearest known key
 (see :mod:`hybridonn.spec.explain`).
 """
 
+from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
+from hybridonn.spec.fabrication import Fabrication
+from hybridonn.spec.four_f import FourF
+from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section
-from hybridonn.spec.student import Student
+from hybridonn.spec.sensor import Sensor
+from hybridonn.spec.student import Branch, Student
 from hybridonn.spec.training import (
     METHODS,
     Augmentation,
@@ -26,12 +31,18 @@ from hybridonn.spec.tree import Spec, default_tree, dump_spec, read_spec, valida
 __all__ = [
     "METHODS",
     "Augmentation",
+    "Branch",
+    "Compensation",
     "Data",
     "Distillation",
     "Estimate",
+    "Fabrication",
+    "FourF",
+    "Metasurface",
     "Method",
     "Optics",
     "Section",
+    "Sensor",
     "Spec",
     "Student",
     "Tangent",

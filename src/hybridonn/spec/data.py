@@ -3,30 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hybridonn.spec.section import Count, Fraction, Section, Seed
+
+# Sets of the user's own, which always need a folder; those that come with the package or have
+# one place in the data root, which take none; all others may name one.
+FOLDER_SETS = ("image_folder", "mask_folder", "idx")
+FIXED_SETS = ("digits", "mnist")
+MASK_SETS = ("mask_folder", "carvana", "dsb2018", "coco_stuff10k")
+
+
+def _to_pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+Size = Annotated[tuple[Count, Count], BeforeValidator(_to_pair)]  # (height, width), or one for both
 
 
 class Data(Section):
     """The images: a named set, or a folder in a standard layout."""
 
-    name: Literal["digits", "mnist", "idx"] = "digits"
-    folder: Path | None = None  # of name: idx
+    name: Literal[
+        "cifar10",
+        "cifar100",
+        "imagenet100",
+        "image_folder",
+        "carvana",
+        "dsb2018",
+        "coco_stuff10k",
+        "mask_folder",
+        "digits",
+        "mnist",
+        "idx",
+    ] = "digits"
+    folder: Path | None = None  # of idx, image_folder and mask_folder; of others: where they lie
     variant: str | None = None  # which of a folder's sets, where it holds several (EMNIST)
     transpose: bool = False  # EMNIST stores its images transposed
+    colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all pictures alike
+    size_pixels: Size | None = None  # of a square, or [height, width]; None: as stored
+    resize: Literal["crop", "stretch", "pad"] = "crop"  # where the shape differs
+    mask_classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)] | None = None
+    skip_bad: bool = False  # leave damaged files out, and count them
     train_images: Count | None = None  # images that the student sees; None: all
     validation_fraction: Fraction = 0.1  # of the images that are not for testing
     test_fraction: Fraction = 0.2  # where the set has no test part of its own
     split_seed: Seed = 0
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether each pixel has a class, not each image."""
+        return self.name in MASK_SETS
+
     @model_validator(mode="after")
-    def _folder_goes_with_idx(self) -> Data:
-        if (self.name == "idx") != (self.folder is not None):
+    def _folder_goes_with_its_names(self) -> Data:
+        needs, takes = self.name in FOLDER_SETS, self.name not in FIXED_SETS
+        if (needs and self.folder is None) or (not takes and self.folder is not None):
             raise ValueError(
-                f"folder is {self.folder} with name: {self.name}; "
-                "name: idx needs a folder, and no other name takes one"
+                f"folder is {self.folder} with name: {self.name}; name: {', '.join(FOLDER_SETS)} "
+                f"needs a folder, and name: {' or '.join(FIXED_SETS)} takes none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mask_classes_go_with_masks(self) -> Data:
+        if self.mask_classes and self.name != "mask_folder":
+            raise ValueError(
+                f"mask_classes is given with name: {self.name}; only name: mask_folder takes it: "
+                "the names of the values 0, 1, 2 ... of its masks"
             )
         return self

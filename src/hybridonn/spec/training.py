@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,11 +14,17 @@ METHODS: tuple[Method, ...] = ("none", "kd", "ntkd")
 
 
 class Augmentation(Section):
-    """Random changes of the training images, in pixels and degrees."""
+    """Random changes of the training images, in pixels, degrees and parts of one."""
 
     shift_pixels: NotNegative = 0.0
     rotation_degrees: NotNegative = 0.0
     scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip: bool = False  # left and right, every other picture
+    crop_pixels: Annotated[int, Field(ge=0)] = 0  # shift by up to so many whole pixels: cheap
+    crop_edge: Literal["dark", "reflect"] = "dark"  # what comes in at the edges of a crop
+    brightness: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    saturation: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Training(Section):
@@ -30,7 +37,11 @@ class Training(Section):
     patience: Count | None = None  # epochs without a better validation metric; None: all epochs
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # Szegedy et al. 2016, section 7
     augmentation: Augmentation = Augmentation()
+    # So many fixed changes of each image, one an epoch in turn, for which the teacher's answers
+    # are stored and serve every student; None: new changes at each step, and a live teacher.
+    views: Count | None = None
 
 
 class Teacher(Section):
@@ -38,6 +49,7 @@ class Teacher(Section):
 
     name: str = "lenet"  # built in, or `package.module:callable`
     arguments: dict[str, Any] = Field(default={})
+    weights: Path | None = None  # safetensors: loaded as they are, in place of any training
     seed: Seed = 0  # its own, so that students of any seed learn from one teacher
     training: Training = Training(epochs=12, learning_rate=3e-3)
 
@@ -45,10 +57,14 @@ class Teacher(Section):
 class Tangent(Section):
     """How the tangent kernels of student and teacher are matched."""
 
-    layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"
+    layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"  # of the student
+    # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
+    teacher_layers: Literal["last", "first", "all"] | tuple[str, ...] = "all"
     discrepancy: Literal["cka", "mse", "cosine"] = "cka"
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
-    probes: Count | None = None  # random sign probes in place of all outputs; None: exact
+    # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
+    # answers pixel by pixel.
+    probes: Count | None = None
 
 
 class Distillation(Section):
@@ -60,6 +76,7 @@ class Distillation(Section):
     ntk_weight: NotNegative = 3.0
     temperature: Positive = 4.0
     tangent: Tangent = Tangent()
+    baseline: bool = False  # also train the student without transfer, and compare the teacher
 
 
 class Tuned(Section):

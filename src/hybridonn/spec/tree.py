@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from hybridonn.errors import SpecError
+from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.explain import explain
+from hybridonn.spec.fabrication import Fabrication
+from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
@@ -23,7 +26,7 @@ class Spec(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "digits"
     seed: Seed = 0
-    task: Literal["classification"] = "classification"
+    task: Literal["classification", "segmentation"] = "classification"
     data: Data = Data()
     optics: Optics = Optics()
     student: Student = Student()
@@ -32,6 +35,24 @@ class Spec(Section):
     distillation: Distillation = Distillation()
     training: Training = Training()
     tuned: Tuning = Tuning()
+    fabrication: Fabrication | None = None  # None: no chip is simulated
+    compensation: Compensation | None = None  # None: nothing is compensated
+
+    @model_validator(mode="after")
+    def _student_answers_the_task(self) -> Spec:
+        if self.student.task != self.task:
+            raise ValueError(
+                f"task is {self.task}, but student.backend: {self.student.backend} answers "
+                f"{self.student.task}; classification takes dense, segmentation takes pyramid, "
+                "coarse_fine or upsampling"
+            )
+        if self.data.has_masks != (self.task == "segmentation"):
+            found = "a mask an image" if self.data.has_masks else "a class an image"
+            raise ValueError(
+                f"task is {self.task}, but data.name: {self.data.name} gives {found}; "
+                "classification takes classes, segmentation takes masks"
+            )
+        return self
 
     def for_method(self, method: Method) -> Spec:
         """The same design trained by another method, with what was tuned for that method."""
@@ -50,6 +71,13 @@ class Spec(Section):
     def with_seed(self, seed: int) -> Spec:
         """The same design from another seed of weights and data order."""
         return self.model_copy(update={"seed": seed})
+
+    def with_metasurface(self) -> Spec:
+        """The same design with a metasurface: the stated one, or the authors' chip."""
+        if self.optics.metasurface is not None:
+            return self
+        optics = self.optics.model_copy(update={"metasurface": Metasurface()})
+        return self.model_copy(update={"optics": optics})
 
 
 def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:

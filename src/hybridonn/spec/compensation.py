@@ -1,0 +1,33 @@
+"""How accuracy is won back on a chip that differs from its design."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hybridonn.spec.section import Positive, Section, Seed
+from hybridonn.spec.training import Distillation, Method, Training, Tuning
+
+Share = Annotated[float, Field(gt=0, le=1)]
+HeldOut = Annotated[float, Field(ge=0, lt=1)]
+TangentTeacher = Literal["teacher", "student", "both"]
+
+
+class Compensation(Section):
+    """Optics frozen as measured: calibration in closed form, then fine-tuning of the backend."""
+
+    fraction: Share = 0.1  # of the student's training images that are captured behind the chip
+    # Compared on the same captures; the network of distillation.method is kept.
+    methods: tuple[Method, ...] = ("none", "kd", "ntkd")
+    # none: start from the backend as designed; gains: of the sub-optics and offsets;
+    # layers: then also every layer's weights. All in closed form, without labels.
+    calibration: Literal["none", "gains", "layers"] = "layers"
+    ridge: Positive = 0.01  # of the layers, relative to the mean squared feature
+    labelled: bool = True  # False: KD and NTKD learn from the teacher alone
+    tangent_teacher: TangentTeacher = "teacher"  # student: the one with the optics as designed
+    held_out_fraction: HeldOut = 0.0  # of the captures, to choose the epoch; 0: all are learnt
+    seed: Seed = 0  # of the choice of images and of the data order
+    distillation: Distillation = Distillation(ntk_weight=30.0)
+    training: Training = Training(epochs=10, learning_rate=1e-3)
+    tuned: Tuning = Tuning()

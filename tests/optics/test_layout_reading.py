@@ -1,0 +1,136 @@
+"""A layout file that another program changed must never pass for the design."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hybridonn.errors import ArtefactError
+from hybridonn.optics.chip_design import NM, make_design
+from hybridonn.optics.layout import lay_out
+from hybridonn.optics.layout_file import write_layout
+from hybridonn.optics.layout_reading import compare_design, read_layout
+from hybridonn.spec import Optics
+
+gdstk = pytest.importorskip("gdstk")
+
+PERIOD = 293
+
+
+def make_chip(kernels=2, rows=7, columns=9, cell_pillars=2, period_nm: float = PERIOD, seed=0):
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(63, 238, (kernels, 2, rows, columns))
+    widths[widths < 65] = 0
+    widths[:, :, 2, 3:5] = 0
+    widths[0, 0, 0, 0], widths[0, 0, -1, -1] = 65, 236  # no mirror, no turn looks alike
+    site = max(rows, columns) * cell_pillars * period_nm * 1e-6
+    side = 4 * (site + 0.001)
+    optics = Optics(
+        metasurface_width_mm=side, metasurface_height_mm=side, kernel_site_mm=site, gap_mm=0.001
+    )
+    return make_design(lay_out(optics, kernels), widths, period_nm * NM, cell_pillars)
+
+
+def rewrite(path, edit):
+    """Change a layout file as another program would, checksum and all."""
+    library = gdstk.read_oas(path)
+    edit({cell.name: cell for cell in library.cells}, library)
+    library.write_oas(path, validation="crc32")
+
+
+def move_pillar(cells, _):
+    cells["W236"].polygons[0].translate(0.002, 0)
+
+
+def stretch_pillar(cells, _):
+    cells["W236"].polygons[0].scale(1.01, 1)
+
+
+def drop_reference(cells, _):
+    cells["K000_NEGATIVE"].remove(cells["K000_NEGATIVE"].references[0])
+
+
+def double_reference(cells, _):
+    cells["K001_POSITIVE"].add(cells["K001_POSITIVE"].references[0].copy())
+
+
+def shift_reference(cells, _):
+    reference = cells["K001_POSITIVE"].references[0]
+    reference.origin = (reference.origin[0] + 0.001, reference.origin[1])
+
+
+def move_out(cells, _):
+    reference = cells["K001_POSITIVE"].references[0]
+    reference.origin = (reference.origin[0] - 100 * 0.586, reference.origin[1])
+
+
+def shift_sub_optic(cells, _):
+    reference = cells["CHIP_hybridonn"].references[3]
+    reference.origin = (reference.origin[0], reference.origin[1] + 0.001)
+
+
+def turn_sub_optic(cells, _):
+    cells["CHIP_hybridonn"].references[3].rotation = np.pi
+
+
+def enlarge_sub_optic(cells, _):
+    cells["CHIP_hybridonn"].references[3].magnification = 1.001
+
+
+def mirror_pillars(cells, _):
+    cells["K001_POSITIVE"].references[0].x_reflection = True
+
+
+def other_layer(cells, _):
+    for polygon in cells["W236"].polygons:
+        polygon.layer = 9
+
+
+def add_cell(_, library):
+    library.add(gdstk.Cell("CONTEXT").add(gdstk.rectangle((0, 0), (1, 1))))
+
+
+def drop_outline(cells, _):
+    chip = cells["CHIP_hybridonn"]
+    chip.remove(*(shape for shape in chip.polygons if shape.layer == 5))
+
+
+EDITS = (
+    move_pillar,
+    stretch_pillar,
+    drop_reference,
+    double_reference,
+    shift_reference,
+    move_out,
+    shift_sub_optic,
+    turn_sub_optic,
+    enlarge_sub_optic,
+    mirror_pillars,
+    other_layer,
+    add_cell,
+    drop_outline,
+)
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_a_file_that_differs_from_the_design_is_found(tmp_path, edit):
+    design = make_chip()
+    path = tmp_path / "chip.oas"
+    write_layout(path, design)
+    rewrite(path, lambda cells, library: None)
+    compare_design(read_layout(path, PERIOD * NM), design, path)
+    rewrite(path, edit)
+    with pytest.raises(ArtefactError, match=r"chip\.oas cannot be used"):
+        compare_design(read_layout(path, PERIOD * NM), design, path)
+
+
+def test_the_first_difference_is_located(tmp_path):
+    design = make_chip()
+    path = tmp_path / "chip.oas"
+    write_layout(path, design)
+    other = design.widths.copy()
+    other[1, 1, 4, 2:4] = 99
+    with pytest.raises(ArtefactError, match="2 cells differ") as caught:
+        compare_design(read_layout(path, PERIOD * NM), replace(design, widths=other), path)
+    assert "kernel 1, negative part, row 4, column 2" in str(caught.value)
+    assert "for 99 nm" in str(caught.value)

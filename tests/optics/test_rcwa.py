@@ -1,0 +1,254 @@
+import cmath
+from math import pi, sqrt
+
+import numpy as np
+import pytest
+
+from hybridonn.errors import OpticsError
+from hybridonn.optics.materials import packaged_file, read_material
+from hybridonn.optics.pillars import NM, default_library
+from hybridonn.optics.rcwa import (
+    PillarCell,
+    choose_solver,
+    compute_convergence,
+    compute_library,
+    compute_point,
+)
+from hybridonn.optics.symmetric_modes import transmit_symmetric
+
+NITRIDE = read_material(packaged_file("Si3N4/Beliaev.yml"))
+QUARTZ = read_material(packaged_file("SiO2/Malitson.yml"))
+CELL = PillarCell(293 * NM, 750 * NM, NITRIDE, QUARTZ)
+
+
+def solve_film(n, substrate, height, wavelength):
+    """Airy's formula: field through a film from a substrate into air, and back."""
+    into, out = (substrate - n) / (substrate + n), (n - 1) / (n + 1)
+    turn = cmath.exp(2j * pi * n * height / wavelength)
+    between = 1 + into * out * turn**2
+    t = 4 * substrate * n / ((substrate + n) * (n + 1)) * turn / between
+    return t, (into + out * turn**2) / between
+
+
+def couple_dense(eps_x, eps_y, eps_z, Kx, Ky):
+    """Maxwell's equations with E_z and H_z eliminated, as in any textbook."""
+    one, inverse = np.eye(len(Kx)), np.linalg.inv(eps_z)
+    P = [
+        [Kx @ inverse @ Ky, one - Kx @ inverse @ Kx],
+        [Ky @ inverse @ Ky - one, -Ky @ inverse @ Kx],
+    ]
+    Q = [[-Kx @ Ky, Kx @ Kx - eps_y], [eps_x - Ky @ Ky, Ky @ Kx]]
+    return np.block(P), np.block(Q)
+
+
+def solve_modes(P, Q):
+    square, W = np.linalg.eig(P @ Q)
+    kz = np.sqrt(square + 0j)
+    kz = np.where(kz.real + kz.imag < 0, -kz, kz)
+    return W, Q @ W / kz, kz
+
+
+def solve_dense(width, period, height, wavelength, n, substrate, harmonics):
+    """Plane waves in x and y, no symmetry, Li's rules; matched by the reflection of the top."""
+    m = np.arange(-harmonics, harmonics + 1)
+    one, whole = np.eye(len(m)), np.eye(len(m) ** 2)
+    inside = width / period * np.sinc(width / period * (m[:, None] - m[None]))
+    across = np.linalg.inv(one + (1 / n**2 - 1) * inside)
+    eps_x = np.kron(one, one - inside) + np.kron(across, inside)
+    eps_y = np.kron(one - inside, one) + np.kron(inside, across)
+    eps_z = whole + (n**2 - 1) * np.kron(inside, inside)
+    K = wavelength / period * np.diag(m)
+    Kx, Ky = np.kron(K, one), np.kron(one, K)
+
+    def admit(index):
+        W, V, _ = solve_modes(*couple_dense(*(index**2 * whole,) * 3, Kx, Ky))
+        return V @ np.linalg.inv(W)
+
+    W, V, kz = solve_modes(*couple_dense(eps_x, eps_y, eps_z, Kx, Ky))
+    below, above = admit(substrate), admit(1.0)
+    X = np.exp(2j * pi * height / wavelength * kz)
+    back = np.linalg.solve(above @ W + V, V - above @ W) * X
+    E, H = W + W * X @ back, V - V * X @ back
+    incident = np.zeros(2 * len(whole))
+    middle = len(whole) // 2
+    incident[middle] = 1
+    c = np.linalg.solve(below @ E + H, 2 * below @ incident)
+    return (W @ (X * c + back @ c))[middle], (E @ c - incident)[middle]
+
+
+@pytest.mark.parametrize("n", [2.05, 1.9 + 0.03j])
+def test_a_cell_filled_to_its_edge_is_a_film(n):
+    found = transmit_symmetric(293, 293, 750, 532, n, 1.46, 3)
+    assert found == pytest.approx(solve_film(n, 1.46, 750, 532), abs=1e-11)
+
+
+def test_an_empty_cell_is_the_bare_surface():
+    found = transmit_symmetric(0, 293, 750, 532, 2.05, 1.46, 2)
+    fresnel = 2 * 1.46 / 2.46 * cmath.exp(2j * pi * 750 / 532)
+    assert found == pytest.approx((fresnel, 0.46 / 2.46), abs=1e-11)
+
+
+@pytest.mark.parametrize("width", [65, 150, 237])
+@pytest.mark.parametrize("n", [2.05, 1.9 + 0.03j])
+def test_symmetry_changes_nothing(width, n):
+    arguments = (width, 293, 750, 450, n, 1.46, 3)
+    assert transmit_symmetric(*arguments) == pytest.approx(solve_dense(*arguments), abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [90, 225])
+@pytest.mark.parametrize("wavelength", [450, 635])
+def test_no_power_is_lost_or_won(width, wavelength):
+    t, r = transmit_symmetric(width, 293, 750, wavelength, 2.05, 1.46, 6)
+    assert abs(t) ** 2 / 1.46 + abs(r) ** 2 == pytest.approx(1, abs=1e-11)
+
+
+def test_absorption_and_diffraction_take_power_from_the_zero_order():
+    t, r = transmit_symmetric(150, 293, 750, 532, 2 + 0.02j, 1.46, 4)
+    assert 0.5 < abs(t) ** 2 / 1.46 + abs(r) ** 2 < 0.97
+    t, r = transmit_symmetric(300, 700, 750, 532, 2.0, 1.46, 4)  # orders of 700 nm propagate
+    assert abs(t) ** 2 / 1.46 + abs(r) ** 2 < 0.99
+
+
+def test_an_independent_solver_agrees_and_the_difference_falls():
+    pytest.importorskip("meent")
+    gaps = []
+    for harmonics in (3, 5, 7):
+        ours, theirs = (
+            compute_point(CELL, 150 * NM, 532 * NM, harmonics, choose_solver(name)).transmission
+            for name in ("symmetric", "meent")
+        )
+        gaps.append(abs(ours - theirs))
+    assert gaps[0] < 6e-3
+    assert gaps[2] < 1.5e-3
+    assert gaps[2] < gaps[1] < gaps[0]
+
+
+def test_an_independent_solver_agrees_where_the_material_absorbs():
+    pytest.importorskip("meent")
+    arguments = (120, 293, 300, 450, 3.0 + 0.2j, 1.46, 6)
+    ours = transmit_symmetric(*arguments)
+    assert choose_solver("meent")(*arguments) == pytest.approx(ours, abs=5e-3)
+
+
+def test_the_convention_of_amplitude_and_phase():
+    points = [compute_point(CELL, w * NM, 635 * NM, 5, transmit_symmetric) for w in (0, 100, 150)]
+    n = QUARTZ.index(635 * NM).real
+    assert points[0].transmission == pytest.approx(sqrt(1 - ((n - 1) / (n + 1)) ** 2), abs=1e-10)
+    phases = [cmath.phase(point.transmission) for point in points]
+    assert 0 < phases[1] < phases[2]  # a wider pillar has more phase
+
+
+def test_light_from_the_other_side_is_transmitted_alike():
+    """Reciprocity, by a solver that is not ours: what the library says of both sides."""
+    meent = pytest.importorskip("meent")
+    side, middle = np.array(150.0), np.array(146.5)
+
+    def solve(top, bottom):
+        cell = [[1.0 + 0j, [["rectangle", middle, middle, side, side, 2.05]]]]
+        solver = meent.call_mee(
+            backend=0, n_top=top, n_bot=bottom, theta=0.0, phi=0.0, pol=0.0, fto=(4, 4),
+            wavelength=532.0, period=[293.0, 293.0], thickness=[750.0], ucell=cell,
+            type_complex=np.complex128,
+        )  # fmt: skip
+        return solver.conv_solve().res.T_s[4, 4]
+
+    up, down = solve(1.46, 1.0) / sqrt(1.46), solve(1.0, 1.46) * sqrt(1.46)
+    assert up == pytest.approx(down, abs=1e-10)
+
+
+def test_the_packaged_library_is_what_the_command_computes():
+    library = default_library()
+    for colour, width in ((0, 65), (1, 150), (2, 190)):
+        wavelength = library.wavelengths_m[colour].item()
+        position = int((library.widths_m - width * NM).abs().argmin())
+        point = compute_point(CELL, width * NM, wavelength, 14, transmit_symmetric)
+        kept = complex(library.transmission[colour, position])
+        assert point.transmission == pytest.approx(kept, abs=2e-6)
+
+
+def test_a_library_by_the_independent_solver(tmp_path):
+    pytest.importorskip("meent")
+    arguments = (CELL, [0, 100 * NM, 200 * NM], [635 * NM], 4, tmp_path / "points")
+    ours, theirs = (compute_library(*arguments, solver=name) for name in ("symmetric", "meent"))
+    assert "solver meent, 9 x 9 harmonics" in theirs.source
+    difference = (ours.transmission - theirs.transmission).abs()
+    assert 0 < difference.max() < 0.01
+
+
+class StopError(Exception):
+    pass
+
+
+def test_an_interrupted_library_goes_on_where_it_was(tmp_path, monkeypatch):
+    calls, stops = [], [4]
+
+    def counted(*arguments):
+        calls.append(arguments)
+        if len(calls) in stops:
+            stops.clear()
+            raise StopError
+        return transmit_symmetric(*arguments)
+
+    monkeypatch.setattr("hybridonn.optics.rcwa.transmit_symmetric", counted)
+    journal, widths = tmp_path / "points", [0, 100 * NM, 150 * NM, 200 * NM]
+    arguments = (CELL, widths, [635 * NM, 450 * NM], 3, journal)
+    with pytest.raises(StopError):
+        compute_library(*arguments)
+    with journal.open("a") as file:
+        file.write('{"2.0000')  # the line that was being written when the power failed
+    resumed = compute_library(*arguments)
+    assert len(calls) == 4 + 5
+    fresh = compute_library(*arguments[:-1], tmp_path / "other")
+    assert (resumed.transmission == fresh.transmission).all()
+    calls.clear()
+    compute_library(*arguments)
+    assert not calls
+    other = PillarCell(CELL.period_m, 700 * NM, NITRIDE, QUARTZ)
+    compute_library(other, *arguments[1:])  # another height: nothing of the journal holds
+    assert len(calls) == 8
+
+
+def test_convergence_is_told_against_the_highest(tmp_path):
+    rows = compute_convergence(
+        CELL, [150 * NM, 180 * NM], [532 * NM], [6, 2, 4], tmp_path / "points"
+    )
+    assert [row["harmonics"] for row in rows] == [2, 4, 6] * 2
+    changes = [abs(row["phase_change_rad"]) for row in rows[:3]]
+    assert changes[0] > changes[1] > changes[2] == 0
+    assert rows[0]["width_nm"] == 150
+    assert max(abs(row["lost_power"]) for row in rows) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("widths_nm", "wavelengths_nm", "harmonics", "sentence"),
+    [
+        ([65, 250], [532], 3, "250 nm wide every 293 nm leave gaps of 43 nm; at least 50 nm"),
+        ([65, 300], [532], 3, "300 nm wide touch at a period of 293 nm"),
+        ([65, 65, 80], [532], 3, "65 nm twice"),
+        ([-5, 65, 80], [532], 3, "the width -5 nm"),
+        ([float("nan"), 65, 80], [532], 3, "the width nan nm"),
+        ([65, 80], [2000], 3, "Si3N4/Beliaev gives nk from 211.4 to 1688.16 nm, not at 2000 nm"),
+        ([65, 80], [532], 0, "0 harmonics"),
+        ([65], [532], 3, "two pillars"),
+    ],
+)
+def test_what_cannot_be_made_is_one_sentence(
+    tmp_path, widths_nm, wavelengths_nm, harmonics, sentence
+):
+    widths, wavelengths = ([n * NM for n in lengths] for lengths in (widths_nm, wavelengths_nm))
+    with pytest.raises(OpticsError, match=sentence):
+        compute_library(CELL, widths, wavelengths, harmonics, tmp_path / "points")
+    assert not (tmp_path / "points").exists()
+
+
+def test_unknown_and_missing_solvers(monkeypatch):
+    with pytest.raises(OpticsError, match="choose symmetric or meent"):
+        choose_solver("grcwa")
+    monkeypatch.setitem(__import__("sys").modules, "hybridonn.optics.meent_modes", None)
+    with pytest.raises(OpticsError, match=r"pip install 'hybridonn\[rcwa\]'"):
+        choose_solver("meent")
+
+
+def test_a_grazing_order_is_an_error():
+    with pytest.raises(OpticsError, match="grazes"):
+        transmit_symmetric(150, 532, 750, 532, 2.0, 1.46, 3)
