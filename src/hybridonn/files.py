@@ -13,6 +13,11 @@ from typing import Any
 from hybridonn.errors import ArtefactError
 
 
+def cache_folder() -> Path:
+    """Where what several runs can use is kept: HYBRIDONN_CACHE, or ~/.cache/hybridonn."""
+    return Path(os.environ.get("HYBRIDONN_CACHE") or Path.home() / ".cache" / "hybridonn")
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under its final name only once it is complete.
 

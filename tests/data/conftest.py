@@ -1,11 +1,13 @@
-"""Tiny IDX files, written independently of the code that reads them."""
+"""Tiny IDX files and pictures, written independently of the code that reads them."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
@@ -51,3 +53,69 @@ def idx():
         write_set = staticmethod(write_set)
 
     return Writers
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> Path:
+    """A store of decoded pictures for each test alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(folder))
+    return folder
+
+
+def save_picture(path: Path, seed: int = 0, size=(6, 8), mode: str = "RGB") -> np.ndarray:
+    """Write a picture of random values; return what is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = size if mode == "L" else (*size, 3)
+    values = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+    Image.fromarray(values).save(path)
+    return values
+
+
+def save_mask(path: Path, seed: int = 0, size=(6, 8), high: int = 255) -> np.ndarray:
+    """Write a mask of 0 and another value; return where it is that value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 2, size).astype(np.uint8)
+    Image.fromarray(values * np.uint8(high)).save(path)
+    return values
+
+
+@pytest.fixture
+def pictures():
+    """The writers of pictures, as a namespace."""
+
+    class Writers:
+        save = staticmethod(save_picture)
+        save_mask = staticmethod(save_mask)
+
+        @staticmethod
+        def classes(folder: Path, names=("a", "b"), count: int = 5, **keys) -> None:
+            for number, name in enumerate(names):
+                for k in range(count):
+                    save_picture(folder / name / f"{k}.png", seed=100 * number + k, **keys)
+
+        @staticmethod
+        def masks(folder: Path, count: int = 8, **keys) -> None:
+            for k in range(count):
+                save_picture(folder / "images" / f"p{k}.png", seed=k, **keys)
+                save_mask(folder / "masks" / f"p{k}.png", seed=k, **keys)
+
+    return Writers
+
+
+@pytest.fixture(scope="session")
+def real_cifar10_root() -> Path:
+    """A data root that holds CIFAR-10 in binary batches; without one, the test is skipped."""
+    named = os.environ.get("HYBRIDONN_DATA")
+    if named and (Path(named) / "cifar-10-batches-bin" / "test_batch.bin").is_file():
+        return Path(named)
+    pytest.skip("needs cifar-10-batches-bin/ in the data root that HYBRIDONN_DATA names")
+
+
+@pytest.fixture(scope="session")
+def real_dsb2018_root() -> Path:
+    """A data root that holds DSB2018 as images/ and masks/; without one, the test is skipped."""
+    named = os.environ.get("HYBRIDONN_DATA")
+    if named and (Path(named) / "dsb2018" / "images").is_dir():
+        return Path(named)
+    pytest.skip("needs dsb2018/images in the data root that HYBRIDONN_DATA names")

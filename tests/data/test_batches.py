@@ -3,7 +3,9 @@ import math
 import pytest
 import torch
 
-from hybridonn.data.batches import Affine, augment, draw, to_scene, warp
+from hybridonn.data.affine import Affine, draw_affine, warp
+from hybridonn.data.batches import augment, augment_pair, load_batch, to_scene
+from hybridonn.data.dataset import ImageSet
 from hybridonn.spec import Augmentation
 
 
@@ -107,7 +109,7 @@ def test_rotation_scale_and_shift_in_pixels(degrees, shape):
 
 def test_draws_are_uniform_within_the_settings():
     settings = Augmentation(shift_pixels=2.0, rotation_degrees=15.0, scale_fraction=0.1)
-    drawn = draw(20000, settings, torch.Generator().manual_seed(0))
+    drawn = draw_affine(20000, settings, torch.Generator().manual_seed(0))
     limit = math.radians(15)
     for values, low, high in [
         (drawn.right, -2, 2),
@@ -145,7 +147,79 @@ def test_one_setting_leaves_the_others_alone():
     scene = torch.rand(8, 1, 12, 12)
     generator = torch.Generator().manual_seed(1)
     settings = Augmentation(shift_pixels=1.0)
-    drawn = draw(8, settings, torch.Generator().manual_seed(1))
+    drawn = draw_affine(8, settings, torch.Generator().manual_seed(1))
     assert (drawn.angle_radians == 0).all()
     assert (drawn.scale == 1).all()
     torch.testing.assert_close(augment(scene, settings, generator), warp(scene, drawn))
+
+
+EVERYTHING = Augmentation(
+    shift_pixels=1.5,
+    rotation_degrees=20.0,
+    scale_fraction=0.2,
+    flip=True,
+    crop_pixels=2,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+)
+
+
+def test_a_mask_moves_as_its_picture_does():
+    # A picture of two values far apart: where it is bright after the change, its mask is 1.
+    masks = torch.zeros(40, 30, 24, dtype=torch.uint8)
+    masks[:, 8:20, 5:16] = 1
+    scene = masks[:, None].float().expand(-1, 3, -1, -1)
+    settings = Augmentation(
+        shift_pixels=3.0, rotation_degrees=30.0, scale_fraction=0.2, flip=True, crop_pixels=3
+    )
+    moved, labels = augment_pair(scene, masks, settings, torch.Generator().manual_seed(1))
+    assert labels.dtype == torch.uint8
+    assert labels.shape == masks.shape
+    inside, outside = moved[:, 0] > 0.99, moved[:, 0] < 0.01
+    assert (labels[inside] == 1).all()
+    assert (labels[outside] == 0).all()
+    assert inside.sum() > 2000
+    assert not torch.equal(labels, masks)
+    # A mask keeps its values: nothing is interpolated.
+    many = torch.randint(0, 256, (40, 30, 24), dtype=torch.uint8)
+    kept = augment_pair(scene, many, settings, torch.Generator().manual_seed(1))[1]
+    for before, after in zip(many, kept, strict=True):
+        assert set(after.unique().tolist()) <= set(before.unique().tolist()) | {0}
+
+
+def test_classes_stay_as_they_are():
+    scene, labels = torch.rand(6, 3, 10, 10), torch.arange(6)
+    moved, same = augment_pair(scene, labels, EVERYTHING, torch.Generator().manual_seed(0))
+    assert same is labels
+    assert torch.equal(moved, augment(scene, EVERYTHING, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("with_masks", [False, True])
+@pytest.mark.parametrize("settings", [Augmentation(), EVERYTHING])
+def test_a_batch_is_the_augmented_scene_of_its_images(settings, with_masks):
+    images = torch.randint(0, 256, (20, 3, 12, 9), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (20, 12, 9) if with_masks else (20,))
+    labels = labels.to(torch.uint8) if with_masks else labels
+    indices = torch.tensor([7, 3, 11, 3])
+    scene, found = load_batch(
+        ImageSet(images, labels), indices, settings, torch.Generator().manual_seed(4)
+    )
+    expected = augment_pair(
+        to_scene(images[indices]), labels[indices], settings, torch.Generator().manual_seed(4)
+    )
+    torch.testing.assert_close(scene, expected[0])
+    assert torch.equal(found, expected[1])
+
+
+def test_a_set_on_a_device_gives_the_same_batches():
+    images = torch.randint(0, 256, (20, 3, 12, 9), dtype=torch.uint8)
+    part = ImageSet(images, torch.arange(20))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    moved = part.to(device)
+    indices = torch.tensor([7, 3, 11, 3])
+    here = load_batch(part, indices, EVERYTHING, torch.Generator().manual_seed(4))
+    there = load_batch(moved, indices.to(device), EVERYTHING, torch.Generator().manual_seed(4))
+    assert there[0].device.type == device.type
+    torch.testing.assert_close(there[0].cpu(), here[0], atol=1e-5, rtol=0)
+    assert torch.equal(there[1].cpu(), here[1])

@@ -1,8 +1,17 @@
 """Data sets by name or by folder."""
 
-from hybridonn.data.batches import augment, to_scene
+from hybridonn.data.batches import augment, augment_pair, load_batch, to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.download import data_root
 from hybridonn.data.load import load_dataset
 
-__all__ = ["Dataset", "ImageSet", "augment", "data_root", "load_dataset", "to_scene"]
+__all__ = [
+    "Dataset",
+    "ImageSet",
+    "augment",
+    "augment_pair",
+    "data_root",
+    "load_batch",
+    "load_dataset",
+    "to_scene",
+]

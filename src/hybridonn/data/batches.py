@@ -1,32 +1,15 @@
-"""From stored images to scenes, and random changes of scenes for training."""
+"""From stored images to scenes, and random changes of both for training."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from hybridonn.data.affine import draw_affine, warp
+from hybridonn.data.colour import recolour
+from hybridonn.data.crop import crop
+from hybridonn.data.dataset import ImageSet
 from hybridonn.spec import Augmentation
-
-
-@dataclass(frozen=True)
-class Affine:
-    """How the content of each picture is changed, about the picture's centre.
-
-    Attributes:
-        right: Shift in pixels, (B,).
-        down: Shift in pixels, (B,), after rotation and scaling.
-        angle_radians: Rotation, anticlockwise as one sees it, (B,).
-        scale: Magnification, (B,).
-    """
-
-    right: Tensor
-    down: Tensor
-    angle_radians: Tensor
-    scale: Tensor
 
 
 def to_scene(images: Tensor) -> Tensor:
@@ -37,63 +20,77 @@ def to_scene(images: Tensor) -> Tensor:
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images are {images.dtype}; stored images are torch.uint8")
-    return images.to(torch.float32) / 255
+    return images.to(torch.float32).div_(255)
+
+
+def load_batch(
+    part: ImageSet, indices: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Some images of a set as a scene with their labels, changed at random for training.
+
+    The same as :func:`augment_pair` of the images as a scene, but crops and flips
+    move the stored bytes, a quarter of the memory.
+
+    Args:
+        part: Where the images come from.
+        indices: Which ones, (B,), int64.
+        settings: How far they are changed.
+        generator: Where the random numbers come from.
+
+    Returns:
+        The scene, (B, C, H, W) in [0, 1], and the labels, (B,), or masks, (B, H, W).
+    """
+    some = part.take(indices)
+    images, labels = crop(some.images, some.labels, settings, generator)
+    return _augment_cropped(to_scene(images), labels, settings, generator)
 
 
 def augment(scene: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Shift, rotate and scale each picture at random; darkness comes in at the edges.
-
-    Shift, angle and relative scale are uniform in plus or minus the settings.
-    Settings of zero return the scene itself and draw nothing.
+    """Change each picture of a scene at random, as :func:`augment_pair` does.
 
     Args:
         scene: (B, C, H, W).
-        settings: How far, in pixels and degrees.
+        settings: How far.
         generator: Where the random numbers come from.
 
     Returns:
         The changed scene, (B, C, H, W), on the same device.
     """
-    if settings == Augmentation():
-        return scene
-    return warp(scene, draw(len(scene), settings, generator))
+    return augment_pair(scene, torch.zeros(len(scene)), settings, generator)[0]
 
 
-def draw(count: int, settings: Augmentation, generator: torch.Generator) -> Affine:
-    """Draw ``count`` random changes, on the generator's device."""
-    uniform = torch.rand(4, count, generator=generator, device=generator.device)
-    right, down, turn, growth = 2 * uniform - 1
-    return Affine(
-        right=right * settings.shift_pixels,
-        down=down * settings.shift_pixels,
-        angle_radians=turn * math.radians(settings.rotation_degrees),
-        scale=1 + growth * settings.scale_fraction,
-    )
+def augment_pair(
+    scene: Tensor, labels: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change each picture at random, and its mask along with it.
 
-
-def warp(scene: Tensor, change: Affine) -> Tensor:
-    """Change pictures by interpolating bilinearly; beyond their edges it is dark.
-
-    The content at q from the centre (right, down) goes to ``p = s R(angle) q + t``,
-    so the picture at p is read at ``q = R(-angle) (p - t) / s``.
+    In this order: crop and flip; shift, rotation and scale; colour. A mask is
+    moved as its picture is, and never interpolated; what comes in at its edges
+    is class 0, except for a reflected crop. Shift, angle, relative scale and the
+    factors of colour are uniform in plus or minus the settings. A setting of
+    zero changes nothing and draws nothing.
 
     Args:
         scene: (B, C, H, W).
-        change: One change for each picture.
+        labels: Classes, (B,), which stay as they are, or masks, (B, H, W).
+        settings: How far.
+        generator: Where the random numbers come from.
+
+    Returns:
+        The changed scene and labels, on the same devices.
     """
-    height, width = scene.shape[-2:]
-    right, down, angle, scale = (
-        part.to(scene) for part in (change.right, change.down, change.angle_radians, change.scale)
-    )
-    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    # With rows counted downwards, anticlockwise is x' = c x + s y, y' = -s x + c y.
-    x_offset = -(cos * right - sin * down)
-    y_offset = -(sin * right + cos * down)
-    # grid_sample measures from -1 to 1 over the whole width and height:
-    # a pixel is 2 / W of that across and 2 / H down.
-    rows = (
-        torch.stack([cos, -sin * height / width, x_offset * 2 / width], dim=1),
-        torch.stack([sin * width / height, cos, y_offset * 2 / height], dim=1),
-    )
-    grid = F.affine_grid(torch.stack(rows, dim=1), list(scene.shape), align_corners=False)
-    return F.grid_sample(scene, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    scene, labels = crop(scene, labels, settings, generator)
+    return _augment_cropped(scene, labels, settings, generator)
+
+
+def _augment_cropped(
+    scene: Tensor, labels: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if settings.shift_pixels or settings.rotation_degrees or settings.scale_fraction:
+        change = draw_affine(len(scene), settings, generator)
+        scene = warp(scene, change)
+        if labels.ndim == 3:
+            # float32 holds every class of a uint8 mask exactly.
+            moved = warp(labels.unsqueeze(1).to(torch.float32), change, "nearest")
+            labels = moved.squeeze(1).to(labels.dtype)
+    return recolour(scene, settings, generator), labels

@@ -1,22 +1,24 @@
-"""Images with their labels, split for training, validation and test."""
+"""Images with their labels or masks, split for training, validation and test."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images and their classes, held in memory.
+    """Images with their classes, in memory or in a memory-mapped file.
 
     Attributes:
         images: Grey values or colours, (N, C, H, W), uint8.
-        labels: Class of each image, (N,), int64.
+        labels: Class of each image, (N,), int64, or of each of its pixels, a
+            mask, (N, H, W), uint8.
     """
 
     images: Tensor
@@ -26,8 +28,16 @@ class ImageSet:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> ImageSet:
-        """The images at these positions, in this order."""
-        return ImageSet(self.images[indices], self.labels[indices])
+        """The images at these positions, in this order, in memory."""
+        return ImageSet(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+
+    def to(self, device: torch.device) -> ImageSet:
+        """The same images and labels on a device: there, they are augmented at its speed."""
+        return ImageSet(self.images.to(device), self.labels.to(device))
+
+    def slice(self, start: int, stop: int) -> ImageSet:
+        """The images from ``start`` to before ``stop``: the same memory, nothing is copied."""
+        return ImageSet(self.images[start:stop], self.labels[start:stop])
 
 
 @dataclass(frozen=True)
@@ -40,12 +50,36 @@ class UnsplitSet:
         images: What is split into training and validation (and test, where
             there is no ``test``).
         test: The source's own test part; None: it has none.
+        validation: The source's own validation part; None: it has none.
+        skipped: What was left out, a sentence a file.
+        stored: How many pictures were stored as what, by size and depth in words;
+            empty: all were stored as they are here.
     """
 
     name: str
     classes: tuple[str, ...]
     images: ImageSet
     test: ImageSet | None
+    validation: ImageSet | None = None
+    skipped: tuple[str, ...] = ()
+    stored: Mapping[str, int] = field(default_factory=dict)
+
+    def parts(self) -> dict[str, ImageSet]:
+        """The parts that there are, by name."""
+        parts = {"images": self.images, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def change(
+        self,
+        images: Callable[[Tensor], Tensor],
+        labels: Callable[[Tensor], Tensor] = lambda labels: labels,
+    ) -> UnsplitSet:
+        """The same set with the images of all its parts changed, and their labels."""
+        parts = {
+            name: ImageSet(images(part.images), labels(part.labels))
+            for name, part in self.parts().items()
+        }
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
@@ -54,13 +88,14 @@ class Dataset:
 
     Attributes:
         name: What the reports call it.
-        classes: Names of the classes; label k is the k-th.
+        classes: Names of the classes; label k, of an image or of a pixel, is the k-th.
         train: What the teacher is trained on.
         student_train: What the student is trained on: ``train`` or a part of it
             with every class in the same proportion.
         validation: For early stopping and tuning; never trained on.
         test: For the numbers that are reported.
         checksum: SHA-256 of images, labels and split, hexadecimal.
+        skipped: What was left out with ``data.skip_bad``, a sentence a file.
     """
 
     name: str
@@ -70,6 +105,7 @@ class Dataset:
     validation: ImageSet
     test: ImageSet
     checksum: str
+    skipped: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -99,5 +135,6 @@ def hash_parts(classes: tuple[str, ...], parts: Mapping[str, ImageSet]) -> str:
         # The shapes go in so that no two lists of parts run together to the same bytes.
         digest.update(f"|{name}|{tuple(part.images.shape)}|".encode())
         digest.update(part.images.contiguous().numpy().data)
-        digest.update(part.labels.contiguous().numpy().astype("<i8", copy=False).data)
+        labels = part.labels.contiguous().numpy()
+        digest.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()

@@ -51,6 +51,8 @@ def fetch(source: Source, root: Path, progress: Progress) -> tuple[Path, ...]:
 
 def _find(folder: Path, file: RemoteFile) -> Path | None:
     for name, expected in ((file.name, file.md5), (file.plain_name, file.content_md5)):
+        if expected is None:
+            continue
         path = folder / name
         try:
             _verify(path, expected)
@@ -67,7 +69,7 @@ def _verify(path: Path, expected: str) -> None:
     if found != expected:
         raise DataError(
             f"{path} is damaged or another file: its MD5 is {found}, expected {expected}; "
-            "delete it and run again, or read a set of your own with data.name: idx"
+            "delete it and run again, or read a set of your own by data.folder"
         )
 
 

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridonn.data.cifar import read_cifar
+from hybridonn.data.dataset import Dataset, UnsplitSet
 from hybridonn.data.digits import read_digits
-from hybridonn.data.download import data_root, fetch
+from hybridonn.data.download import ROOT_VARIABLE, data_root, fetch
+from hybridonn.data.gather import gather
 from hybridonn.data.idx_folder import IdxFiles, read_idx_files, read_idx_folder
+from hybridonn.data.image_folder import list_image_folder, list_imagenet100
+from hybridonn.data.listing import Listing
+from hybridonn.data.mask_folder import (
+    list_carvana,
+    list_coco_stuff10k,
+    list_dsb2018,
+    list_mask_folder,
+)
+from hybridonn.data.pictures import Target, resize
 from hybridonn.data.sources import NAMED_SOURCES, Source
 from hybridonn.data.splits import split_set
-from hybridonn.errors import SpecError
+from hybridonn.errors import DataError, SpecError
 from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Data
 
 _SILENT = Silent()
+
+# The sets that are listed file by file, and by what names they may lie in the data root.
+LISTERS: Mapping[str, Callable[[Path], Listing]] = MappingProxyType(
+    {
+        "image_folder": list_image_folder,
+        "imagenet100": list_imagenet100,
+        "carvana": list_carvana,
+        "dsb2018": list_dsb2018,
+        "coco_stuff10k": list_coco_stuff10k,
+    }
+)
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "dsb2018": ("data-science-bowl-2018",),
+        "coco_stuff10k": ("cocostuff-10k-v1.1",),
+        "carvana": ("carvana-image-masking-challenge",),
+    }
+)
 
 
 def load_dataset(
@@ -30,37 +63,108 @@ def load_dataset(
     Args:
         data: The set and how to split it.
         root: The folder of the named sets; see :func:`hybridonn.data.data_root`.
-        progress: Shows downloads.
+        progress: Shows downloads, and pictures as they are decoded.
         sources: The sets that can be downloaded, by name.
 
     Raises:
         SpecError: ``variant`` is given for a set that has none.
         DataError: The set is missing, damaged, or too small for its split.
     """
+    return split_set(load_unsplit(data, root, progress, sources), data)
+
+
+def load_unsplit(
+    data: Data,
+    root: Path | None = None,
+    progress: Progress = _SILENT,
+    sources: Mapping[str, Source] = NAMED_SOURCES,
+) -> UnsplitSet:
+    """Read and verify the data set that a spec names, as its source divides it.
+
+    Arguments and errors are those of :func:`load_dataset`.
+
+    Raises:
+        SpecError: ``variant`` is given for a set that has none.
+        DataError: The set is missing or damaged.
+    """
     if data.variant is not None and data.name != "idx":
         raise SpecError(
             f"data.variant is {data.variant} with data.name: {data.name}; "
             "only name: idx takes a variant"
         )
-    unsplit = _read(data, root, progress, sources)
-    return split_set(_transpose(unsplit) if data.transpose else unsplit, data)
+    listing = list_set(data, root)
+    if listing is not None:
+        unsplit = gather(listing, data, progress)
+    else:
+        unsplit = _refit(_read(data, data_root(root), progress, sources), data)
+    return _transpose(unsplit) if data.transpose else unsplit
 
 
-def _read(
-    data: Data, root: Path | None, progress: Progress, sources: Mapping[str, Source]
-) -> UnsplitSet:
+def list_set(data: Data, root: Path | None = None) -> Listing | None:
+    """What a set of picture files holds; None: it is not one of picture files.
+
+    Raises:
+        DataError: The set's folder is missing or cannot be read.
+    """
+    if data.name == "mask_folder" and data.folder is not None:
+        return list_mask_folder(data.folder.expanduser(), data.mask_classes)
+    if data.name not in LISTERS:
+        return None
+    return LISTERS[data.name](_find_folder(data, data_root(root)))
+
+
+def _find_folder(data: Data, root: Path) -> Path:
+    if data.folder is not None:
+        return data.folder.expanduser()
+    names = (data.name, *OTHER_NAMES.get(data.name, ()))
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise DataError(
+        f"{data.name} is not in {root}: looked for {' and '.join(names)}; it cannot be downloaded "
+        f"without an account or a form, so get it, and name its folder by data.folder, or the "
+        f"folder that holds it by --data-root or {ROOT_VARIABLE}"
+    )
+
+
+def _read(data: Data, root: Path, progress: Progress, sources: Mapping[str, Source]) -> UnsplitSet:
     if data.name == "digits":
         return read_digits()
-    if data.folder is not None:
-        return read_idx_folder(data.folder.expanduser(), data.variant)
-    paths = fetch(sources[data.name], data_root(root), progress)
-    return read_idx_files(IdxFiles(*paths), data.name)
+    folder = data.folder.expanduser() if data.folder else None
+    if data.name in ("cifar10", "cifar100"):
+        return read_cifar(data.name, folder, root, sources[data.name], progress)
+    if folder is not None:
+        return read_idx_folder(folder, data.variant)
+    return read_idx_files(IdxFiles(*fetch(sources[data.name], root, progress)), data.name)
+
+
+def _refit(unsplit: UnsplitSet, data: Data) -> UnsplitSet:
+    """Bring a set that came as arrays to the size and colour that the spec asks for."""
+    channels, *stored = unsplit.images.images.shape[1:]
+    height, width = data.size_pixels or stored
+    grey = channels == 1 if data.colour == "auto" else data.colour == "grey"
+    target = Target(height, width, grey, data.resize)
+    if [target.channels, height, width] == [channels, *stored]:
+        return unsplit
+    return unsplit.change(lambda images: _refit_images(images, target))
+
+
+def _refit_images(images: Tensor, target: Target) -> Tensor:
+    from PIL import Image
+
+    fitted = np.empty((len(images), target.channels, target.height, target.width), np.uint8)
+    for row, image in zip(fitted, images.permute(0, 2, 3, 1).numpy(), strict=True):
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        array = np.asarray(
+            resize(picture.convert("L" if target.grey else "RGB"), target, smooth=True)
+        )
+        row[:] = array if target.grey else array.transpose(2, 0, 1)
+    return torch.from_numpy(fitted)
 
 
 def _transpose(unsplit: UnsplitSet) -> UnsplitSet:
-    test = unsplit.test and _transpose_images(unsplit.test)
-    return replace(unsplit, images=_transpose_images(unsplit.images), test=test)
-
-
-def _transpose_images(part: ImageSet) -> ImageSet:
-    return ImageSet(part.images.transpose(2, 3).contiguous(), part.labels)
+    """Rows and columns exchanged, in masks too."""
+    return unsplit.change(
+        lambda images: images.transpose(2, 3).contiguous(),
+        lambda labels: labels.transpose(1, 2).contiguous() if labels.ndim == 3 else labels,
+    )

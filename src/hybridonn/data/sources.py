@@ -9,19 +9,20 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A gzipped file of a named set.
+    """A gzipped file or archive of a named set.
 
     Attributes:
         name: Its name on the mirrors and on disk.
         size: Bytes, for the progress bar.
         md5: Of the file as it is downloaded, hexadecimal.
-        content_md5: Of what it holds, for a copy that is no longer gzipped.
+        content_md5: Of what it holds, for a copy that is no longer gzipped; None: no
+            such copy is looked for.
     """
 
     name: str
     size: int
     md5: str
-    content_md5: str
+    content_md5: str | None = None
 
     @property
     def plain_name(self) -> str:
@@ -31,17 +32,18 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A named set of four IDX files.
+    """The files of a named set.
 
     Attributes:
         name: As in ``data.name``, and its folder in the data root.
         mirrors: Addresses to which a file's name is added, tried in turn.
-        files: Training images and labels, test images and labels.
+        files: Four IDX files (training images and labels, test images and labels),
+            or one archive.
     """
 
     name: str
     mirrors: tuple[str, ...]
-    files: tuple[RemoteFile, RemoteFile, RemoteFile, RemoteFile]
+    files: tuple[RemoteFile, ...]
 
 
 MNIST = Source(
@@ -75,4 +77,19 @@ MNIST = Source(
     ),
 )
 
-NAMED_SOURCES: Mapping[str, Source] = MappingProxyType({"mnist": MNIST})
+# MD5 as stated on the author's page, A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html.
+CIFAR_MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
+CIFAR10 = Source(
+    name="cifar10",
+    mirrors=CIFAR_MIRRORS,
+    files=(RemoteFile("cifar-10-binary.tar.gz", 170052171, "c32a1d4ab5d03f1284b67883e8d87530"),),
+)
+CIFAR100 = Source(
+    name="cifar100",
+    mirrors=CIFAR_MIRRORS,
+    files=(RemoteFile("cifar-100-binary.tar.gz", 168513733, "03b5dce01913d631647c71ecec9e9cb8"),),
+)
+
+NAMED_SOURCES: Mapping[str, Source] = MappingProxyType(
+    {source.name: source for source in (MNIST, CIFAR10, CIFAR100)}
+)

@@ -4,6 +4,9 @@ Every image gets a random key; in each class the images are ordered by their
 keys. The first of a class are for testing, the next for validation, the rest
 for training, and the first of these are the student's. So the parts are
 disjoint, and a student's smaller set lies within its larger one.
+
+Images with masks have no class; they are sorted by their foreground's share
+of the pixels into four equal groups, and these are split as classes are.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ from torch import Tensor
 from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet, hash_parts
 from hybridonn.errors import DataError
 from hybridonn.spec import Data
+
+SHARE_GROUPS = 4
+_SMALLEST_GROUP = 10  # of a set too small for four groups, fewer are made
 
 
 @dataclass(frozen=True)
@@ -43,28 +49,56 @@ def split_set(unsplit: UnsplitSet, settings: Data) -> Dataset:
         DataError: See :func:`split_labels`.
     """
     images = unsplit.images
+    labels, names = stratify(images.labels, unsplit.classes)
+    with_test, with_validation = unsplit.test is None, unsplit.validation is None
     split = split_labels(
-        images.labels.numpy(), unsplit.classes, settings, with_test=unsplit.test is None
+        labels, names, settings, with_test=with_test, with_validation=with_validation
     )
-    train = images.take(_positions(split.train))
+    train = images if len(split.train) == len(images) else images.take(_positions(split.train))
     # The student's images are the very same memory where they are all of them.
     whole = len(split.student_train) == len(split.train)
     parts: dict[str, ImageSet] = {
         "train": train,
         "student_train": train if whole else images.take(_positions(split.student_train)),
-        "validation": images.take(_positions(split.validation)),
+        "validation": unsplit.validation or images.take(_positions(split.validation)),
         "test": unsplit.test or images.take(_positions(split.test)),
     }
     return Dataset(
         name=unsplit.name,
         classes=unsplit.classes,
         checksum=hash_parts(unsplit.classes, parts),
+        skipped=unsplit.skipped,
         **parts,
     )
 
 
+def stratify(labels: Tensor, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The group that each image is split in, (N,), and the names of the groups.
+
+    Args:
+        labels: Classes, (N,), which are the groups, or masks, (N, H, W), which are
+            ranked by their number of pixels of any class but the first; of equal
+            ones, in their order.
+        classes: Names of the classes.
+    """
+    if labels.ndim == 1:
+        return labels.numpy(), classes
+    count = len(labels)
+    foreground = torch.stack([mask.count_nonzero() for mask in labels]).numpy()
+    groups = max(1, min(SHARE_GROUPS, count // _SMALLEST_GROUP))
+    ranks = np.empty(count, dtype=np.int64)
+    ranks[np.argsort(foreground, kind="stable")] = np.arange(count)
+    names = tuple(f"{number + 1} of {groups} by foreground" for number in range(groups))
+    return ranks * groups // count, names
+
+
 def split_labels(
-    labels: np.ndarray, classes: tuple[str, ...], settings: Data, *, with_test: bool
+    labels: np.ndarray,
+    classes: tuple[str, ...],
+    settings: Data,
+    *,
+    with_test: bool,
+    with_validation: bool = True,
 ) -> Split:
     """Split images by their labels, every class in the same proportion.
 
@@ -81,15 +115,18 @@ def split_labels(
         classes: Names of the classes.
         settings: Fractions, number of the student's images, and the seed.
         with_test: Split off a test part as well.
+        with_validation: Split off a validation part.
 
     Raises:
         DataError: A class has too few images for one in each part, or
             ``train_images`` is more than there are or less than one a class.
     """
     orders = shuffle_classes(labels, len(classes), settings.split_seed)
-    _check_counts(orders, classes, parts=3 if with_test else 2)
-    test, orders = _split_off(orders, settings.test_fraction if with_test else 0.0, others=2)
-    validation, orders = _split_off(orders, settings.validation_fraction, others=1)
+    _check_counts(orders, classes, with_test=with_test, with_validation=with_validation)
+    test_fraction = settings.test_fraction if with_test else 0.0
+    validation_fraction = settings.validation_fraction if with_validation else 0.0
+    test, orders = _split_off(orders, test_fraction, others=1 + with_validation)
+    validation, orders = _split_off(orders, validation_fraction, others=1)
     student = _pick(orders, settings.train_images)
     return Split(_join(orders), _join(student), _join(validation), _join(test))
 
@@ -98,7 +135,7 @@ def thin(part: ImageSet, classes: int, number: int | None, seed: int) -> ImageSe
     """A part of a set with every class in the same proportion, or all of a smaller set.
 
     Args:
-        part: Images of every class.
+        part: Images of every class, or with masks.
         classes: Number of classes.
         number: Images to keep; None: all.
         seed: Of the choice; a smaller choice lies within a larger one, up to rounding.
@@ -108,9 +145,11 @@ def thin(part: ImageSet, classes: int, number: int | None, seed: int) -> ImageSe
     """
     if number is None or number >= len(part):
         return part
-    if number < classes:
-        raise DataError(f"{number} images are too few for {classes} classes; take one a class")
-    orders = shuffle_classes(part.labels.numpy(), classes, seed)
+    labels, names = stratify(part.labels, tuple(map(str, range(classes))))
+    if number < len(names):
+        groups = "classes" if part.labels.ndim == 1 else "groups by foreground"
+        raise DataError(f"{number} images are too few for {len(names)} {groups}; take one of each")
+    orders = shuffle_classes(labels, len(names), seed)
     return part.take(_positions(_join(_pick(orders, number))))
 
 
@@ -148,15 +187,18 @@ def apportion(counts: np.ndarray, total: int) -> np.ndarray:
     return shares
 
 
-def _check_counts(orders: list[np.ndarray], classes: tuple[str, ...], parts: int) -> None:
+def _check_counts(
+    orders: list[np.ndarray], classes: tuple[str, ...], *, with_test: bool, with_validation: bool
+) -> None:
+    names = ["training", *["validation"] * with_validation, *["test"] * with_test]
+    parts = len(names)
     for name, order in zip(classes, orders, strict=True):
         if len(order) == 0:
             raise DataError(f"class {name} is empty: none of the images belongs to it")
         if len(order) < parts:
-            names = "training, validation and test" if parts == 3 else "training and validation"
             raise DataError(
                 f"class {name} has {len(order)} of the images to split; it needs at least {parts}, "
-                f"one each for {names}"
+                f"one each for {' and '.join(names)}"
             )
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from hybridonn import __version__
 from hybridonn.errors import ArtefactError
-from hybridonn.files import read_json, write_json
+from hybridonn.files import cache_folder, read_json, write_json
 
 Work = Callable[[Path], dict[str, Any]]
 
@@ -89,11 +89,6 @@ def finish(folder: Path, mark: str, work: Work, shared: str | None = None) -> Fi
     if store:
         _share(folder, store)
     return _finished(folder, reused=False)
-
-
-def cache_folder() -> Path:
-    """Where what several runs can use is kept: HYBRIDONN_CACHE, or ~/.cache/hybridonn."""
-    return Path(os.environ.get("HYBRIDONN_CACHE") or Path.home() / ".cache" / "hybridonn")
 
 
 def _do(part: Path, mark: str, work: Work) -> None:

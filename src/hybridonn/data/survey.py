@@ -1,0 +1,165 @@
+"""What a data set holds, and what is wrong with it, before anything is trained on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hybridonn.data.dataset import ImageSet, UnsplitSet
+from hybridonn.data.load import load_unsplit
+from hybridonn.data.pictures import Shape
+from hybridonn.data.splits import split_set
+from hybridonn.errors import DataError
+from hybridonn.progress import Progress
+from hybridonn.spec import Data
+
+_CHUNK = 1000  # images at a time: bounded memory for any set
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a data set holds.
+
+    Attributes:
+        name: What the reports call it.
+        classes: Names of the classes.
+        image_shape: (C, H, W) of every image, as networks see it.
+        counts: Images in each part.
+        balance: For each class, its share of each part's images, or of its pixels.
+        stored: How many pictures were stored as what, by size and depth.
+        mean: Of each channel over all training images, of radiance in [0, 1].
+        standard_deviation: Likewise.
+        faults: What is wrong with which file.
+        remarks: What is suspicious, but not wrong.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    counts: Mapping[str, int]
+    balance: Mapping[str, Mapping[str, float]]
+    stored: Mapping[str, int]
+    mean: tuple[float, ...]
+    standard_deviation: tuple[float, ...]
+    faults: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a tree of plain values."""
+        return asdict(self)
+
+
+def survey_data(data: Data, root: Path | None, progress: Progress) -> tuple[Survey, ImageSet]:
+    """Look through the data set that a spec names, whatever is wrong with its files.
+
+    Args:
+        data: The set and how to split it.
+        root: The folder of the named sets.
+        progress: Shows how far it is.
+
+    Returns:
+        What was found, and the images that training would see.
+
+    Raises:
+        DataError: The set cannot be found, or nothing of it can be read.
+    """
+    unsplit = load_unsplit(data.model_copy(update={"skip_bad": True}), root, progress)
+    remarks: list[str] = []
+    parts = _split(unsplit, data, remarks)
+    mean, deviation = measure_channels(parts["train"])
+    channels, height, width = unsplit.images.images.shape[1:]
+    count = sum(len(part) for part in parts.values())
+    as_they_are = {str(Shape(height, width, channels == 1)): count}
+    survey = Survey(
+        name=unsplit.name,
+        classes=unsplit.classes,
+        image_shape=(channels, height, width),
+        counts={name: len(part) for name, part in parts.items()},
+        balance=weigh_classes(parts, unsplit.classes),
+        stored=unsplit.stored or as_they_are,
+        mean=mean,
+        standard_deviation=deviation,
+        faults=unsplit.skipped,
+        remarks=(*remarks, *find_oddities(parts)),
+    )
+    return survey, parts["train"]
+
+
+def measure_channels(part: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of radiance in [0, 1], exactly."""
+    channels = part.images.shape[1]
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for chunk in part.images.split(_CHUNK):
+        for channel in range(channels):
+            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256).numpy()
+    values = np.arange(256) / 255
+    shares = counts / counts.sum(1, keepdims=True)
+    mean = shares @ values
+    variance = shares @ values**2 - mean**2
+    return tuple(mean.tolist()), tuple(np.sqrt(variance.clip(0)).tolist())
+
+
+def weigh_classes(
+    parts: Mapping[str, ImageSet], classes: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Each class's share of each part: of its images, or of its pixels where it has masks."""
+    shares = {}
+    for name, part in parts.items():
+        counts = sum(
+            torch.bincount(chunk.flatten(), minlength=len(classes))
+            for chunk in part.labels.split(_CHUNK)
+        )
+        shares[name] = torch.as_tensor(counts).double() / part.labels.numel()
+    return {
+        label: {name: float(share[number]) for name, share in shares.items()}
+        for number, label in enumerate(classes)
+    }
+
+
+def find_oddities(parts: Mapping[str, ImageSet]) -> list[str]:
+    """What is suspicious: pictures of one value, masks of one class, the same picture twice."""
+    remarks = []
+    for name, part in parts.items():
+        blank = sum(_count_uniform(chunk) for chunk in part.images.split(_CHUNK))
+        if blank:
+            remarks.append(f"{blank} of the {len(part)} {name} images have one value everywhere")
+        if part.labels.ndim == 3:
+            empty = sum(_count_uniform(chunk) for chunk in part.labels.split(_CHUNK))
+            if empty:
+                remarks.append(f"{empty} of the {len(part)} {name} masks hold a single class")
+    digests = {name: _digest_images(part) for name, part in parts.items()}
+    for name in ("validation", "test"):
+        seen = set(digests["train"])
+        twice = sum(digest in seen for digest in digests.get(name, ()))
+        if twice:
+            remarks.append(
+                f"{twice} of the {len(parts[name])} {name} images are among the training images "
+                "too: their score says nothing of new images"
+            )
+    return remarks
+
+
+def _split(unsplit: UnsplitSet, data: Data, remarks: list[str]) -> dict[str, ImageSet]:
+    try:
+        split = split_set(unsplit, data)
+    except DataError as error:
+        remarks.append(f"it cannot be split: {error}")
+        return {"train": unsplit.images}
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {name: part for name, part in parts.items() if len(part)}
+
+
+def _count_uniform(values: torch.Tensor) -> int:
+    flat = values.flatten(1)
+    return int((flat == flat[:, :1]).all(1).sum())
+
+
+def _digest_images(part: ImageSet) -> list[bytes]:
+    images = part.images.numpy()
+    return [hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images]

@@ -1,0 +1,90 @@
+"""The examples whose pictures cannot be shipped, on a few pictures in the same layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hybridonn.data import load_batch, load_dataset
+from hybridonn.networks.seeding import generator_of
+from hybridonn.pipeline.run import run
+from hybridonn.spec import read_spec
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_image_folder(tmp_path, pictures):
+    pictures.classes(tmp_path / "mine", ("cats", "dogs", "owls"), count=8, size=(40, 50))
+    pictures.save(tmp_path / "mine" / "dogs" / "grey.png", size=(33, 32), mode="L")
+    settings = (f"data.folder={tmp_path / 'mine'}",)
+    spec = read_spec(EXAMPLES / "image_folder.yaml", settings)
+    dataset = load_dataset(spec.data)
+    assert dataset.image_shape == (3, 32, 32)
+    assert dataset.classes == ("cats", "dogs", "owls")
+    assert len(dataset.test) == 5
+
+
+def test_carvana(tmp_path, pictures):
+    for number in range(10):
+        stem = f"0cdf5b5d0ce1_{number:02d}"
+        pictures.save(tmp_path / "carvana" / "train" / f"{stem}.jpg", number, size=(1280, 1918))
+        mask = np.zeros((1280, 1918), dtype=np.uint8)
+        mask[300:900, 400:1500] = 255
+        path = tmp_path / "carvana" / "train_masks" / f"{stem}_mask.gif"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(path)
+    spec = read_spec(EXAMPLES / "carvana.yaml")
+    dataset = load_dataset(spec.data, tmp_path)
+    assert dataset.image_shape == (3, 128, 192)
+    assert len(dataset.test) == 2
+    share = 600 * 1100 / (1280 * 1918)
+    assert float(dataset.train.labels.double().mean()) == pytest.approx(share, rel=0.01)
+    generator = generator_of("order", 0, 0)
+    changes = spec.teacher.training.augmentation
+    scene, masks = load_batch(dataset.train, torch.arange(4), changes, generator)
+    assert scene.shape == (4, 3, 128, 192)
+    assert masks.shape == (4, 128, 192)
+
+
+def test_the_whole_job_of_image_folder(tmp_path, pictures):
+    pictures.classes(tmp_path / "mine", ("cats", "dogs"), count=12, size=(20, 20))
+    settings = (
+        f"data.folder={tmp_path / 'mine'}",
+        "data.size_pixels=16",
+        "teacher.arguments={width: 4}",
+        "teacher.training.epochs=1",
+        "training.epochs=1",
+        "estimate.draws=1",
+    )
+    spec = read_spec(EXAMPLES / "image_folder.yaml", settings)
+    results = run(spec, tmp_path / "run")
+    assert results["student"]["parameters"]["optical"] == 16 * 3 * 49
+    assert 0 <= results["student"]["accuracy"] <= 1
+    assert "cats" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_whole_job_of_carvana(tmp_path, pictures):
+    for number in range(24):
+        stem = f"0cdf5b5d0ce1_{number:02d}"
+        pictures.save(tmp_path / "carvana" / "train" / f"{stem}.jpg", number, size=(32, 48))
+        mask = np.zeros((32, 48), dtype=np.uint8)
+        mask[8:24, 4 + number : 20 + number] = 255
+        path = tmp_path / "carvana" / "train_masks" / f"{stem}_mask.gif"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(path)
+    settings = (
+        "data.size_pixels=[16, 24]",
+        "teacher.arguments={width: 4, depth: 2}",
+        "teacher.training.epochs=1",
+        "training.epochs=1",
+        "training.augmentation.crop_pixels=2",
+        "teacher.training.augmentation.crop_pixels=2",
+        "estimate.draws=1",
+    )
+    results = run(read_spec(EXAMPLES / "carvana.yaml", settings), tmp_path / "run", tmp_path)
+    assert results["student"]["parameters"]["optical"] == 56 * 3 * 9
+    assert 0 <= results["student"]["miou"] <= 1
+    assert 0 <= results["estimate"]["miou"] <= 1
+    assert "car" in (tmp_path / "run" / "report.html").read_text()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from hybridonn.data.store import create_array, find_stored, store
+from hybridonn.errors import DataError
+
+
+def fill(part):
+    np.save(part / "images.npy", np.arange(12, dtype=np.uint8).reshape(3, 4))
+    return {"kept": [0, 2]}
+
+
+def test_what_is_stored_is_found_again(cache):
+    assert find_stored("key") is None
+    for stored in (store("key", fill), find_stored("key")):
+        assert stored is not None
+        np.testing.assert_array_equal(stored.arrays["images"], np.arange(12).reshape(3, 4))
+        assert isinstance(stored.arrays["images"], np.memmap)
+        assert stored.notes == {"kept": [0, 2]}
+    assert find_stored("other") is None
+
+
+def test_work_that_fails_leaves_nothing(cache):
+    def fail(part):
+        fill(part)
+        raise DataError("x is damaged")
+
+    with pytest.raises(DataError, match="x is damaged"):
+        store("key", fail)
+    assert list((cache / "pictures").iterdir()) == []
+    store("key", fill)
+    with pytest.raises(DataError, match="x is damaged"):
+        store("key", fail)
+    assert find_stored("key") is not None
+
+
+def test_a_full_disk_says_so(cache):
+    def fail(part):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"No space left on device; free some space, or name"):
+        store("key", fail)
+
+
+def test_two_processes_may_store_the_same(cache):
+    def other_was_faster(part):
+        store_folder = part.parent / "key"
+        store_folder.mkdir()
+        (store_folder / "record.json").write_text("{}")
+        return fill(part)
+
+    assert store("key", other_was_faster).notes == {"kept": [0, 2]}
+
+
+def test_an_array_takes_its_place_at_once(tmp_path):
+    array = create_array(tmp_path / "x.npy", (3, 100, 200))
+    assert array.shape == (3, 100, 200)
+    assert (tmp_path / "x.npy").stat().st_blocks * 512 >= 60000
+    array[1] = 7
+    array.flush()
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), array)
+
+
+def test_a_disk_that_fills_up(cache):
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+
+    def make(part):
+        create_array(part / "images.npy", (3, 100, 200))
+        return {}
+
+    try:
+        with pytest.raises(DataError, match=r"too large; free some space, or name"):
+            store("key", make)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handled)
+    assert list((cache / "pictures").iterdir()) == []
