@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from hybridonn import spec
-from hybridonn.distillation.knowledge import LiveKnowledge, StoredKnowledge
+from hybridonn.distillation.knowledge import LiveKnowledge, StoredKnowledge, teacher_features
 from hybridonn.distillation.objective import Batch, Objective, weigh
-from hybridonn.distillation.tasks import Classification
+from hybridonn.distillation.tasks import Classification, Segmentation
 from hybridonn.networks.students import build_student
 from hybridonn.networks.teachers import build_teacher
 from hybridonn.tangent import centred_alignment, ntk, tangent_features
@@ -135,3 +135,56 @@ def test_a_sketch_stands_for_the_kernel(teacher, scene):
 def test_a_table_alone_has_no_kernel(scene):
     with pytest.raises(ValueError, match="not stored"):
         StoredKnowledge(torch.zeros(20, 4)).kernel(torch.arange(3), scene)
+
+
+def test_the_tangent_is_taken_in_inference_mode_and_the_loss_in_training_mode(teacher, scene):
+    design = DESIGN.model_copy(update={"normalisation": "batch", "dropout": 0.2})
+    student = build_student(design, (1, 8, 8), 4, seed=0)
+    for _ in range(3):
+        student(scene)  # running statistics unlike the batch's
+    gram = ntk(teacher, scene).detach()
+    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    objective = Objective(Classification(), spec.Distillation(task_weight=0, kd_weight=0), stored)
+    expected = 1 - centred_alignment(ntk(student.eval(), scene, layers="last"), gram)
+    terms = objective(student.train(), batch(scene, torch.arange(20)))
+    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert all(module.training for module in student.modules())
+
+
+def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
+    design = spec.Student(
+        name="extreme_meta", branches=[{"kernels": 2}, {"kernels": 2, "binning": 2}], hidden=(3, 4)
+    )
+    # The kernels of random pictures are almost constant: centring them costs digits.
+    student = build_student(design, (3, 16, 16), 2, seed=0).eval().double()
+    teacher = (
+        build_teacher("u-net", {"width": 4, "depth": 2}, (3, 16, 16), 2, 0, per_pixel=True)
+        .eval()
+        .double()
+    )
+    scene = torch.rand(6, 3, 16, 16).double()
+    masks = torch.randint(0, 2, (6, 16, 16), dtype=torch.uint8)
+    gram = ntk(teacher, scene, probes=8).detach()
+    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    terms = Objective(Segmentation(), spec.Distillation(), stored)(
+        student, Batch(scene, masks, torch.arange(6))
+    )
+    expected = 1 - centred_alignment(ntk(student, scene, layers="last"), gram)
+    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-6)
+    terms["loss"].backward()
+    assert all(p.grad is not None for p in student.parameters())
+
+
+def test_a_sketch_of_signs_stands_for_the_kernel_over_all_pixels():
+    teacher = build_teacher("u-net", {"width": 2, "depth": 1}, (1, 4, 4), 2, 0, per_pixel=True)
+    scene = torch.rand(8, 1, 4, 4)
+    exact = ntk(teacher.eval(), scene).detach()
+    features = teacher_features(teacher, scene, 4096, "all", 2048)
+    torch.testing.assert_close(
+        features @ features.T, exact, rtol=0.15, atol=0.1 * float(exact.mean())
+    )
+
+
+def test_a_live_teacher_answers_for_its_last_layer(teacher, scene):
+    found = LiveKnowledge(teacher, layers="last").kernel(torch.arange(20), scene)
+    torch.testing.assert_close(found, ntk(teacher, scene, layers="last"), rtol=1e-4, atol=1e-3)

@@ -69,10 +69,17 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("epoch", [0, 1, 4])
 @pytest.mark.parametrize(
-    "augmentation", [{}, {"shift_pixels": 1.0, "rotation_degrees": 5.0}], ids=["plain", "augmented"]
+    "changes",
+    [
+        {},
+        {"augmentation": {"shift_pixels": 1.0, "rotation_degrees": 5.0}},
+        {"augmentation": {"flip": True, "crop_pixels": 1}, "views": 2},
+        {"precision": "bfloat16"},
+    ],
+    ids=["plain", "augmented", "views", "bfloat16"],
 )
-def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, augmentation):
-    plan = lesson(images, augmentation=augmentation)
+def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, changes):
+    plan = lesson(images, **changes)
     whole, killed, resumed = network(), network(), network()
     history = train(whole, plan, tmp_path / "whole.safetensors")
 
@@ -186,3 +193,12 @@ def test_cuda_where_there_is_none_is_an_error():
 def test_it_learns_on_cuda_in_mixed_precision(images, tmp_path):
     history = train(network(), lesson(images, epochs=15), tmp_path / "c.safetensors")
     assert history[-1]["validation_accuracy"] > 0.9
+
+
+def test_a_batch_of_a_view_says_which_view_it_is_of(images):
+    plan = lesson(images, augmentation={"flip": True}, views=2, batch_size=60)
+    seen = [next(draw_batches(plan, epoch, torch.device("cpu"))) for epoch in range(3)]
+    assert [int(batch.indices.min()) for batch in seen] == [0, 60, 0]
+    assert [int(batch.indices.max()) for batch in seen] == [59, 119, 59]
+    first, third = (batch.scene[batch.indices.argsort()] for batch in (seen[0], seen[2]))
+    assert torch.equal(first, third)

@@ -8,14 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent import ntk
+from hybridonn.networks.seeding import generator_of
+from hybridonn.tangent import ntk, record, tangent_features
 
 
 class Knowledge(Protocol):
     """The teacher's answers on a batch."""
 
     def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
-        """The teacher's logits, (B, classes)."""
+        """The teacher's logits, (B, classes) or (B, classes, H, W)."""
         ...
 
     def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ class StoredKnowledge:
     """Answers on a fixed training set, computed once and reused by every student.
 
     Attributes:
-        table: The teacher's logits on all training images, (N, classes).
+        table: The teacher's logits on all training images, (N, classes, ...).
         gram: Its tangent kernel on all training images, (N, N), or None.
         sketch: Or tangent features whose products estimate it, (N, width), or None.
     """
@@ -38,8 +39,8 @@ class StoredKnowledge:
     sketch: Tensor | None = None
 
     def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
-        """Look the logits up."""
-        return self.table[indices]
+        """Look the logits up; stored in half precision, they come back in single."""
+        return self.table[indices].float()
 
     def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
         """Look the kernel up, or multiply the sketches.
@@ -62,16 +63,86 @@ class LiveKnowledge:
     Attributes:
         teacher: In inference mode, on the device of the scenes.
         probes: Random sign probes for its tangent kernel; None: all outputs.
+        layers: Of the teacher, whose tangent kernel is asked for.
     """
 
     teacher: nn.Module
     probes: int | None = None
+    layers: str | tuple[str, ...] = "all"
 
     @torch.no_grad()
     def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
         """Ask the teacher."""
-        return self.teacher(scene)
+        return self.teacher(scene).float()
 
     def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
         """Compute its tangent kernel on this batch."""
-        return ntk(self.teacher, scene, probes=self.probes).detach()
+        return teacher_kernel(self.teacher, scene, self.layers, self.probes)
+
+
+def teacher_kernel(
+    teacher: nn.Module,
+    scene: Tensor,
+    layers: str | tuple[str, ...],
+    probes: int | None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The tangent kernel of a teacher's layers on some images, (B, B), detached.
+
+    Its last layer alone takes one forward pass and one product where the
+    teacher's output is that layer's.
+    """
+    exact = torch.autocast(scene.device.type, enabled=False)
+    if layers == "all":
+        with exact:
+            return ntk(teacher, scene, probes=probes, generator=generator).detach()
+    with torch.enable_grad():
+        with record(teacher, layers) as trace:
+            logits = teacher(scene)
+        with exact:
+            return trace.kernel(logits, probes=probes, generator=generator).detach()
+
+
+class Contracted(nn.Module):
+    """A network whose outputs are summed with fixed random signs: (B, signs) in place of all.
+
+    ``E[sum_k r_k r_k^T] = 1`` makes the tangent kernel of the sums an unbiased
+    estimate of the kernel contracted over all outputs; the signs are the same
+    in every batch, so that features of one batch fit those of another.
+
+    Args:
+        network: From scenes to (B, ...).
+        signs: How many combinations.
+    """
+
+    def __init__(self, network: nn.Module, signs: int) -> None:
+        super().__init__()
+        self.network = network
+        self.signs = signs
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Sum: (B, C, H, W) to (B, signs)."""
+        outputs = self.network(scene).flatten(1)
+        shape = outputs.shape[1], self.signs
+        bits = torch.randint(0, 2, shape, generator=generator_of("signs", *shape))
+        return outputs @ ((2 * bits - 1) / self.signs**0.5).to(outputs)
+
+
+def teacher_features(
+    teacher: nn.Module,
+    scene: Tensor,
+    width: int,
+    layers: str | tuple[str, ...],
+    probes: int | None,
+) -> Tensor:
+    """Numbers of each image whose products estimate the teacher's tangent kernel, (B, width).
+
+    One random map for all batches: features of different batches fit together.
+    """
+    if probes is not None:
+        teacher = Contracted(teacher, probes)
+        if not isinstance(layers, str):
+            layers = tuple(f"network.{name}" for name in layers)
+    # Without oversampling the features of all batches come from one random map.
+    found = tangent_features(teacher, scene, width, oversampling=1, layers=layers)
+    return found.detach()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn import spec
 from hybridonn.distillation.knowledge import Knowledge
@@ -19,7 +23,7 @@ class Batch:
 
     Attributes:
         scene: (B, C, H, W), radiance in [0, 1].
-        labels: (B,) int64.
+        labels: (B,) int64, or masks (B, H, W) uint8.
         indices: Positions of the images in the training set, (B,).
         progress: How much of the training is behind this batch, from 0 to 1.
     """
@@ -54,13 +58,10 @@ class Objective:
         weights = self.weights_at(batch.progress)
         terms: dict[str, Tensor] = {}
         if weights.ntk and self.knowledge:
-            with record(network, self.tangent.layers) as trace:
-                logits = network(batch.scene)
-            student = trace.kernel(logits, probes=self.tangent.probes)
-            teacher = self.knowledge.kernel(batch.indices, batch.scene)
-            terms["ntk"] = DISCREPANCIES[self.tangent.discrepancy](student, teacher)
+            logits, terms["ntk"] = self._match(network, batch, self.knowledge)
         else:
             logits = network(batch.scene)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
         if weights.task:
             terms["task"] = self.task.loss(logits, batch.labels)
         if weights.kd and self.knowledge:
@@ -69,11 +70,47 @@ class Objective:
         total = sum(getattr(weights, name) * term for name, term in terms.items())
         return {"loss": total} | terms  # type: ignore[dict-item]
 
+    def _match(
+        self, network: nn.Module, batch: Batch, knowledge: Knowledge
+    ) -> tuple[Tensor, Tensor]:
+        """The logits of the training step, and how far the two tangent kernels are apart."""
+        with inference_mode(network) as coupled, record(network, self.tangent.layers) as trace:
+            watched = network(batch.scene)
+        logits = network(batch.scene) if coupled else watched
+        teacher = knowledge.kernel(batch.indices, batch.scene)
+        # A kernel of half precision has no digits left once it is centred.
+        with torch.autocast(batch.scene.device.type, enabled=False):
+            signs = self.task.contraction(self.tangent.probes)
+            student = trace.kernel(watched, probes=signs)
+            return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)
+
     def weights_at(self, progress: float) -> Weights:
         """The weights when this share of the training is done: the NTK's follows its schedule."""
         return replace(
             self.weights, ntk=self.weights.ntk * SCHEDULES[self.tangent.schedule](progress)
         )
+
+
+@contextmanager
+def inference_mode(network: nn.Module) -> Iterator[bool]:
+    """Within this context, batch norm does not couple samples and dropout is off.
+
+    Yields:
+        Whether that makes a difference: whether the network has such layers in training
+        mode. Without any, the forward pass is the one of training.
+    """
+    coupled = any(
+        module.training and isinstance(module, _BatchNorm | _DropoutNd)
+        for module in network.modules()
+    )
+    modes = {module: module.training for module in network.modules()} if coupled else {}
+    try:
+        if coupled:
+            network.eval()
+        yield coupled
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 @dataclass(frozen=True)

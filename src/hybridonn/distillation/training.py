@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.data.batches import augment, to_scene
+from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.objective import Batch, Objective
+from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.errors import TrainingError
 from hybridonn.networks.seeding import generator_of, seeded
 from hybridonn.progress import Progress, Silent
@@ -131,7 +132,7 @@ def _step(
 ) -> dict[str, float]:
     for group in optimizer.param_groups:
         group["lr"] = rate
-    with mixed_precision(lesson.settings.precision, batch.scene.device):
+    with mixed_precision(lesson.settings.precision, batch.scene.device, network):
         terms = lesson.objective(network, batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(values["loss"]):
@@ -151,21 +152,28 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
     """The batches of an epoch: an order that depends on seed and epoch alone.
 
     The last batch is left out when it is smaller than half of the others, so
-    that no step is taken on a handful of images.
+    that no step is taken on a handful of images. With views, image i of view v
+    has the index ``v N + i``.
     """
-    size = lesson.settings.batch_size
+    settings, part, first = lesson.settings, lesson.train, 0
+    changes = settings.augmentation
+    views = count_views(settings)
+    if views and is_augmented(settings):
+        view = epoch % views
+        part, first = make_view(part, changes, view), view * len(part)
+        changes = spec.Augmentation()
     generator = generator_of("order", lesson.seed, epoch)
-    order = torch.randperm(len(lesson.train), generator=generator)
-    changes = lesson.settings.augmentation
+    order = torch.randperm(len(part), generator=generator)
     steps = _steps_an_epoch(lesson)
+    size = settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
-        scene = augment(to_scene(lesson.train.images[indices]), changes, generator)
+        scene, labels = load_batch(part, indices, changes, generator)
         yield Batch(
             scene.to(device, memory_format=torch.channels_last),
-            lesson.train.labels[indices].to(device),
-            indices.to(device),
-            (epoch + k / steps) / lesson.settings.epochs,
+            labels.to(device),
+            (first + indices).to(device),
+            (epoch + k / steps) / settings.epochs,
         )
 
 
@@ -180,13 +188,13 @@ def validate(network: nn.Module, lesson: Lesson) -> dict[str, float]:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
+def predict(network: nn.Module, images: Tensor, batch_size: int | None = None) -> Tensor:
     """Logits of images, in inference mode, on the device of the network.
 
     Args:
         network: From (B, C, H, W) to logits.
         images: (N, C, H, W) uint8.
-        batch_size: Images at a time.
+        batch_size: Images at a time; None: up to 1000, and a million pixels.
 
     Returns:
         (N, ...) float32 on the CPU.
@@ -196,10 +204,15 @@ def predict(network: nn.Module, images: Tensor, batch_size: int = 1000) -> Tenso
     network.eval()
     parts = [
         network(to_scene(part).to(device, memory_format=torch.channels_last)).float().cpu()
-        for part in images.split(batch_size)
+        for part in images.split(batch_size or fitting_batch(images))
     ]
     network.train(was_training)
     return torch.cat(parts)
+
+
+def fitting_batch(images: Tensor) -> int:
+    """How many images to ask of a network at a time: up to 1000, and a million pixels."""
+    return max(1, min(1000, 2**20 // images[0, 0].numel()))
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
@@ -228,10 +241,28 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 where it is asked for, or where it pays: on CUDA."""
-    wanted = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+# From here on a network spends its time in convolutions that bfloat16 makes 2 to 3 times faster;
+# a LeNet of two convolutions gains nothing.
+DEEP = 4
+
+
+def mixed_precision(
+    precision: str, device: torch.device, network: nn.Module
+) -> AbstractContextManager[Any]:
+    """bfloat16 where it is asked for, or where it pays.
+
+    It pays on CUDA, and for deep networks on a processor that has units for it.
+    """
+    convolutions = sum(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in network.modules())
+    pays = device.type == "cuda" or (convolutions >= DEEP and has_bfloat16_units())
+    wanted = precision == "bfloat16" or (precision == "auto" and pays)
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def has_bfloat16_units() -> bool:
+    """Whether the processor multiplies bfloat16 matrices itself (AMX or AVX-512 BF16)."""
+    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # since torch 2.4 and 2.6
+    return any(getattr(torch.cpu, name, lambda: False)() for name in supported)
 
 
 def _steps_an_epoch(lesson: Lesson) -> int:

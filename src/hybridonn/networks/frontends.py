@@ -7,13 +7,18 @@ Contract: ``Frontend(scene) -> features``, scene (B, C, H, W) as radiance in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class Frontend(nn.Module):
-    """What every optical frontend offers, ideal, simulated or measured."""
+    """What every optical frontend offers, ideal, simulated or measured.
+
+    One of several branches (:class:`ParallelFrontend`) gives a tuple of features.
+    """
 
     kernels: int
 
@@ -57,6 +62,48 @@ class IdealConvolution(Frontend):
     def forward(self, scene: Tensor) -> Tensor:
         """Convolve: (B, C, H, W) to (B, K, H', W')."""
         return self.convolution(scene)
+
+
+class ParallelFrontend(Frontend):
+    """Several frontends side by side that look at the same scene, each at its own resolution.
+
+    A branch with binning b sums b x b pixels of its sensor into one and has a
+    point spread function that is b times as large: taking the picture with
+    kernel w and binning is to convolve the mean of b x b pixels of the scene
+    with w, which is how it is computed here. So a branch is a frontend of its
+    own, ideal, simulated or measured, and knows nothing of binning.
+
+    Args:
+        branches: The frontends.
+        binnings: Pixels of the scene, along one side, in a pixel of each branch.
+    """
+
+    def __init__(self, branches: Sequence[Frontend], binnings: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.binnings = tuple(binnings)
+        self.kernels = sum(branch.kernels for branch in branches)
+
+    def signed_kernels(self) -> Tensor:
+        """All branches' kernels, (K, C, k, k); smaller ones lie in the middle of zeros.
+
+        One number is one pixel of its own branch's sensor, ``binning`` pixels of the scene.
+        """
+        found = [branch.signed_kernels() for branch in self.branches]  # pyright: ignore[reportCallIssue]
+        side = max(kernels.shape[-1] for kernels in found)
+        return torch.cat([F.pad(k, 4 * [(side - k.shape[-1]) // 2]) for k in found])
+
+    def forward(self, scene: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
+        pairs = zip(self.branches, self.binnings, strict=True)
+        return tuple(
+            branch(F.avg_pool2d(scene, size) if size > 1 else scene) for branch, size in pairs
+        )
+
+
+def as_branches(features: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a frontend gave, one picture stack a branch, whether it has one branch or several."""
+    return features if isinstance(features, tuple) else (features,)
 
 
 def split_signs(kernels: Tensor) -> tuple[Tensor, Tensor]:

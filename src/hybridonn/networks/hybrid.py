@@ -8,7 +8,7 @@ from hybridonn.networks.frontends import Frontend
 
 
 class HybridNetwork(nn.Module):
-    """Frontend + backend: scene (B, C, H, W) to logits (B, classes)."""
+    """Frontend + backend: scene (B, C, H, W) to logits, (B, classes) or (B, classes, H, W)."""
 
     def __init__(self, frontend: Frontend, backend: nn.Module) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class HybridNetwork(nn.Module):
         self.backend = backend
 
     def forward(self, scene: Tensor) -> Tensor:
-        """Take the picture and classify it."""
+        """Take the picture and answer."""
         return self.backend(self.frontend(scene))
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hybridonn.errors import SpecError
+from hybridonn.errors import ArtefactError, SpecError
+from hybridonn.files import read_tensors
+from hybridonn.networks.alexnet import AlexNet
+from hybridonn.networks.resnet import AirbenchNet, resnet18, resnet50
 from hybridonn.networks.seeding import seeded
+from hybridonn.networks.unet import UNet, residual_unet
 
 
 class LeNet(nn.Sequential):
@@ -47,7 +53,17 @@ class LeNet(nn.Sequential):
         )
 
 
-BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"lenet": LeNet}
+BUILT_IN: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        "lenet": LeNet,
+        "alexnet": AlexNet,
+        "airbench": AirbenchNet,
+        "resnet18": resnet18,
+        "resnet50": resnet50,
+        "u-net": UNet,
+        "resu-net": residual_unet,
+    }
+)
 
 
 def build_teacher(
@@ -56,6 +72,8 @@ def build_teacher(
     image_shape: tuple[int, int, int],
     classes: int,
     seed: int,
+    *,
+    per_pixel: bool = False,
 ) -> nn.Module:
     """Build a teacher; the same seed gives the same weights.
 
@@ -66,9 +84,10 @@ def build_teacher(
         image_shape: (C, H, W) of a scene.
         classes: Number of classes.
         seed: Of the weights.
+        per_pixel: Whether the task wants an answer for each pixel.
 
     Returns:
-        A network from (B, C, H, W) to (B, classes).
+        A network from (B, C, H, W) to (B, classes), or (B, classes, H, W).
 
     Raises:
         SpecError: There is no such teacher, its arguments do not fit, or its
@@ -83,8 +102,46 @@ def build_teacher(
             teacher = make(**keywords)
     except (TypeError, ValueError, RuntimeError) as error:
         raise SpecError(f"teacher {name} cannot be built with {keywords}: {error}") from None
-    _check_output(teacher, name, image_shape, classes)
+    answer = (classes, *image_shape[1:]) if per_pixel else (classes,)
+    _check_output(teacher, name, image_shape, answer)
     return teacher
+
+
+def load_weights(teacher: nn.Module, path: Path) -> None:
+    """Load weights from a safetensors file into a teacher, every name and shape checked.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or its names or shapes are not
+            the teacher's.
+    """
+    found, _ = read_tensors(path)
+    wanted = teacher.state_dict()
+    # A counter that only batch norm in training reads; files of other libraries leave it out.
+    idle = {name for name in wanted if name.endswith("num_batches_tracked")} - set(found)
+    faults = [
+        *_name("it lacks", sorted(set(wanted) - set(found) - idle)),
+        *_name("it has in excess", sorted(set(found) - set(wanted))),
+        *_name(
+            "of another shape are",
+            [
+                f"{name} {tuple(found[name].shape)} in place of {tuple(wanted[name].shape)}"
+                for name in wanted
+                if name in found and found[name].shape != wanted[name].shape
+            ],
+        ),
+    ]
+    if faults:
+        raise ArtefactError(
+            f"teacher.weights {path} does not fit the teacher: {'; '.join(faults)}. "
+            "Check teacher.name and teacher.arguments, or leave teacher.weights out to train it"
+        )
+    teacher.load_state_dict({**{name: wanted[name] for name in idle}, **found})
+
+
+def _name(what: str, names: Iterable[str], shown: int = 3) -> list[str]:
+    names = list(names)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return [f"{what} {', '.join(names[:shown])}{more}"] if names else []
 
 
 def _find(name: str) -> Callable[..., nn.Module]:
@@ -102,7 +159,7 @@ def _find(name: str) -> Callable[..., nn.Module]:
 
 
 def _check_output(
-    teacher: nn.Module, name: str, image_shape: tuple[int, int, int], classes: int
+    teacher: nn.Module, name: str, image_shape: tuple[int, int, int], answer: tuple[int, ...]
 ) -> None:
     if not isinstance(teacher, nn.Module):
         raise SpecError(f"teacher {name} is a {type(teacher).__name__}; it must be an nn.Module")
@@ -116,8 +173,9 @@ def _check_output(
         ) from None
     teacher.train(training)
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if found != (2, classes):
+    if found != (2, *answer):
+        each = "pixel and class" if len(answer) > 1 else "image and class"
         raise SpecError(
-            f"teacher {name} gives {found} for 2 images; allowed is (2, {classes}), "
-            "a logit for each image and class"
+            f"teacher {name} gives {found} for 2 images; allowed is {(2, *answer)}, "
+            f"a logit for each {each}"
         )

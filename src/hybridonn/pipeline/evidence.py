@@ -11,16 +11,10 @@ from torch import Tensor, nn
 
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.distillation.tasks import Task
 from hybridonn.files import write_arrays, write_table, write_tensors
 from hybridonn.networks.features import penultimate
 
 EMBEDDED = 1000  # test images in a t-SNE picture: enough to see clusters, seconds to compute
-
-
-def score(task: Task, logits: Tensor, test: ImageSet) -> float:
-    """The metric of logits on the test images."""
-    return float(task.score(logits, test.labels).mean())
 
 
 def keep_evidence(
@@ -30,8 +24,13 @@ def keep_evidence(
     logits: Tensor,
     test: ImageSet,
 ) -> None:
-    """Write weights, history, test predictions and t-SNE; remove the checkpoint they came from."""
+    """Write weights, history, test predictions and t-SNE; remove the checkpoint they came from.
+
+    Where there is an answer a pixel, there is no t-SNE: an image has no one class to colour it.
+    """
     keep_outcome(folder, network, history, logits, test)
+    if test.labels.ndim > 1:
+        return
     some = test.take(torch.arange(min(EMBEDDED, len(test))))
     write_arrays(
         folder / "embedding.npz", positions=embed(network, some.images), labels=some.labels.numpy()
@@ -45,10 +44,18 @@ def keep_outcome(
     logits: Tensor,
     test: ImageSet,
 ) -> None:
-    """Write weights, history and test predictions; remove the checkpoint they came from."""
+    """Write weights, history and test predictions; remove the checkpoint they came from.
+
+    Of an answer a pixel the class is kept, ``predicted`` (N, H, W) uint8, in place of
+    ``logits`` (N, classes).
+    """
     write_tensors(folder / "weights.safetensors", network.state_dict())
     write_table(folder / "history.csv", history)
-    write_arrays(folder / "predictions.npz", labels=test.labels.numpy(), logits=logits.numpy())
+    if logits.ndim > 2:
+        answers = {"predicted": logits.argmax(1).to(torch.uint8).numpy()}
+    else:
+        answers = {"logits": logits.numpy()}
+    write_arrays(folder / "predictions.npz", labels=test.labels.numpy(), **answers)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 

@@ -15,14 +15,15 @@ from hybridonn.distillation.objective import Objective, weigh
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.files import write_arrays
+from hybridonn.networks.frontends import as_branches
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.students import build_student
-from hybridonn.pipeline.evidence import keep_evidence, keep_outcome, score
-from hybridonn.pipeline.knowledge import ALIGNED, load_aligned, load_knowledge
+from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
+from hybridonn.pipeline.knowledge import load_aligned, load_knowledge, watched_kernel
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
-from hybridonn.tangent import centred_alignment, ntk
+from hybridonn.tangent import centred_alignment
 
 SHOWN = 6  # test images whose pictures behind the optics are kept for the report
 
@@ -57,6 +58,7 @@ def distil(
         task=spec.task,
         seed=spec.seed,
         student=spec.student.model_dump(mode="json"),
+        optics=_trained_optics(spec),
         distillation=spec.distillation.model_dump(mode="json"),
         training=spec.training.model_dump(mode="json"),
         teacher=teacher.fingerprint,
@@ -71,6 +73,14 @@ def distil(
     return finish(folder, mark, work)
 
 
+def _trained_optics(spec: Spec) -> dict[str, Any] | None:
+    """What training sees of the optics: nothing where they are ideal."""
+    if spec.optics.frontend == "ideal":
+        return None
+    seen = {"four_f", "frontend", "wavelengths_nm"}
+    return spec.optics.model_dump(mode="json", include=seen)
+
+
 def _train(
     spec: Spec,
     dataset: Dataset,
@@ -80,8 +90,10 @@ def _train(
     progress: Progress,
     illustrated: bool,
 ) -> dict[str, Any]:
-    student = build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed)
-    task = TASKS[spec.task]()
+    student = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
+    task = TASKS[spec.task](spec.training.label_smoothing)
     lesson = Lesson(
         Objective(task, spec.distillation, knowledge),
         dataset.student_train,
@@ -89,7 +101,7 @@ def _train(
         spec.training,
         spec.seed,
         f"student ({spec.distillation.method}, seed {spec.seed})",
-        lambda network: {"alignment": _align(network, dataset, aligned)},
+        lambda network: {"alignment": _align(network, spec, dataset, aligned)},
     )
     history = train(student, lesson, part / "checkpoint.safetensors", progress)
     logits = predict(student, dataset.test.images)
@@ -102,7 +114,7 @@ def _train(
     return {
         "method": spec.distillation.method,
         "seed": spec.seed,
-        task.metric: score(task, logits, dataset.test),
+        **task.measure(logits, dataset.test.labels),
         f"validation_{task.metric}": best[f"validation_{task.metric}"],
         "alignment": best["alignment"],
         "epochs": len(history),
@@ -116,21 +128,32 @@ def _train(
     }
 
 
-def _align(student: nn.Module, dataset: Dataset, aligned: torch.Tensor) -> float:
-    device = next(student.parameters()).device
-    scene = to_scene(dataset.validation.images[:ALIGNED]).to(device)
-    return float(centred_alignment(ntk(student, scene).detach(), aligned.to(device)))
+def _align(student: nn.Module, spec: Spec, dataset: Dataset, aligned: torch.Tensor) -> float:
+    kernel = watched_kernel(student, spec, dataset)
+    return float(centred_alignment(kernel, aligned.to(kernel.device)))
 
 
 @torch.no_grad()
 def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
     some = dataset.test.take(torch.arange(min(SHOWN, len(dataset.test))))
     scene = to_scene(some.images)
-    features = student.frontend(scene.to(next(student.parameters()).device)).float().cpu()
+    pictures = student.frontend(scene.to(next(student.parameters()).device))
     write_arrays(part / "kernels.npz", kernels=student.frontend.signed_kernels().cpu().numpy())
     write_arrays(
         part / "examples.npz",
         scene=scene.numpy(),
-        features=features.contiguous().numpy(),
+        features=_join_pictures(as_branches(pictures)).contiguous().numpy(),
         labels=some.labels.numpy(),
     )
+
+
+def _join_pictures(branches: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """All kernels' pictures, (B, K, H', W'), coarser ones with each pixel repeated."""
+    height, width = branches[0].shape[-2:]
+    same = [
+        one.repeat_interleave(height // one.shape[-2], -2).repeat_interleave(
+            width // one.shape[-1], -1
+        )
+        for one in branches
+    ]
+    return torch.cat(same, 1).float().cpu()

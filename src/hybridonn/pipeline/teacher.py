@@ -12,11 +12,12 @@ from torch import nn
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.distillation.training import Lesson, predict, train
+from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
+from hybridonn.errors import ArtefactError
 from hybridonn.files import read_tensors
 from hybridonn.networks.hybrid import count_parameters
-from hybridonn.networks.teachers import BUILT_IN, build_teacher
-from hybridonn.pipeline.evidence import keep_evidence, score
+from hybridonn.networks.teachers import BUILT_IN, build_teacher, load_weights
+from hybridonn.pipeline.evidence import keep_evidence
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
@@ -25,7 +26,10 @@ from hybridonn.spec import Spec
 def teach(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
     """Train the teacher on all training images, or take the one that was trained before.
 
+    With ``teacher.weights`` nothing is trained: they are loaded and measured.
+
     Raises:
+        ArtefactError: Its weights cannot be read or are another network's.
         SpecError: The teacher cannot be built or does not fit the data.
         TrainingError: Its loss is not finite.
     """
@@ -35,6 +39,7 @@ def teach(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Fin
         task=spec.task,
         teacher=spec.teacher.model_dump(mode="json"),
         code=_hash_code(spec.teacher.name),
+        weights=_hash_weights(spec.teacher.weights),
     )
     return finish(folder, mark, lambda part: _train(spec, dataset, part, progress), "teachers")
 
@@ -55,13 +60,18 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
 def _build(spec: Spec, dataset: Dataset) -> nn.Module:
     teacher = spec.teacher
     return build_teacher(
-        teacher.name, teacher.arguments, dataset.image_shape, len(dataset.classes), teacher.seed
+        teacher.name,
+        teacher.arguments,
+        dataset.image_shape,
+        len(dataset.classes),
+        teacher.seed,
+        per_pixel=dataset.train.labels.ndim > 1,
     )
 
 
 def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
     teacher = _build(spec, dataset)
-    task = TASKS[spec.task]()
+    task = TASKS[spec.task](spec.teacher.training.label_smoothing)
     lesson = Lesson(
         Objective(task),
         dataset.train,
@@ -70,16 +80,37 @@ def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict
         spec.teacher.seed,
         "teacher",
     )
-    history = train(teacher, lesson, part / "checkpoint.safetensors", progress)
+    if spec.teacher.weights:
+        history = _load(teacher, spec.teacher.weights, lesson)
+    else:
+        history = train(teacher, lesson, part / "checkpoint.safetensors", progress)
     logits = predict(teacher, dataset.test.images)
     keep_evidence(part, teacher, history, logits, dataset.test)
     return {
         "name": spec.teacher.name,
-        task.metric: score(task, logits, dataset.test),
+        **task.measure(logits, dataset.test.labels),
         "parameters": count_parameters(teacher),
-        "epochs": len(history),
+        "epochs": history[-1]["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),
     }
+
+
+def _load(teacher: nn.Module, weights: Path, lesson: Lesson) -> list[dict[str, Any]]:
+    load_weights(teacher, weights.expanduser())
+    teacher.to(choose_device(lesson.settings.device)).eval()
+    return [{"epoch": 0, **validate(teacher, lesson), "seconds": 0.0}]
+
+
+def _hash_weights(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtefactError(
+            f"cannot read teacher.weights {path}: {error.strerror or error}; "
+            "name a safetensors file, or leave teacher.weights out to train the teacher"
+        ) from None
 
 
 def _hash_code(name: str) -> str:
