@@ -1,0 +1,110 @@
+"""The commands of a chip that came back: ``tolerance``, ``compensate``, ``perturbation``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
+from hybridonn.screen import print_table, show_bars
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
+
+
+def tolerance(
+    run: Run,
+    chips: Annotated[int, typer.Option(help="Simulated chips 0 to N - 1.")] = 5,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Accuracy of a good chip, 0 to 1.")] = 0.95,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Make many simulated chips of a design: accuracy before and after, yield, culprits."""
+    from hybridonn.pipeline.folder import read_run_spec
+
+    more = [] if preset is None else [f"fabrication={{preset: {preset}}}"]
+    stated = read_run_spec(run, (*more, *(settings or ())))
+    calm_threads()
+    from hybridonn.studies.tolerance import tolerate
+
+    folder = out or run.with_name(f"{run.name}-tolerance")
+    with show_bars() as progress:
+        found = tolerate(stated, run, chips, threshold, folder, data_root, progress)
+    print_table(f"{stated.name}: {chips} chips", _percent(found["summary"]))
+    typer.echo(folder / "tolerance.png")
+
+
+def compensate(
+    run: Run,
+    captures: Annotated[Path, typer.Option(help="A capture set, from `captures import`.")],
+    fraction: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Of the captures that may be learnt from; by default the spec's."),
+    ] = None,
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="none, kd or ntkd; by default the spec's."),
+    ] = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend."""
+    from hybridonn.pipeline.folder import read_run_spec
+
+    # A run without the section has null there, over which no key can be laid.
+    more = ["compensation={}"] if read_run_spec(run).compensation is None else []
+    more += list(settings or ())
+    more += [] if fraction is None else [f"compensation.fraction={fraction}"]
+    more += [] if method is None else [f"compensation.distillation.method={method}"]
+    stated = read_run_spec(run, tuple(more))
+    calm_threads()
+    from hybridonn.pipeline.measured import compensate_captures
+
+    with show_bars() as progress:
+        results = compensate_captures(stated, run, captures, data_root, progress)
+    print_table(stated.name, {"compensated": results})
+    typer.echo(run / "compensated")
+
+
+def perturbation(
+    kernels: Annotated[str, typer.Option(help="Numbers of kernels, with commas.")] = (
+        "4,8,16,32,64,128"
+    ),
+    errors: Annotated[
+        str, typer.Option(help="Kernel noise over a kernel's root mean square, with commas.")
+    ] = "0.05,0.1,0.2,0.4",
+    spec: SpecFile = None,
+    draws: Annotated[int, typer.Option(help="Draws of kernels and errors.")] = 5,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """How far errors of kernels move the tangent kernel, by number of kernels and size."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-perturbation"
+    calm_threads()
+    from hybridonn.studies.perturbation import parse_numbers, perturb
+
+    counts = [int(value) for value in parse_numbers(kernels)]
+    with show_bars() as progress:
+        found = perturb(stated, counts, parse_numbers(errors), draws, folder, data_root, progress)
+    for line in found["sentences"]:
+        typer.echo(line)
+    typer.echo(folder / "perturbation.png")
+
+
+def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        treatment: {
+            key: f"{100 * value:.2f} %" for key, value in numbers.items() if value is not None
+        }
+        for treatment, numbers in summary.items()
+    }

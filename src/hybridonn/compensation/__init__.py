@@ -1,0 +1,1 @@
+"""Measured captures, calibration, and accuracy won back on the chip that was made."""

@@ -1,0 +1,141 @@
+"""How well measurement and simulation agree: order of images, pairing, gains, correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridonn.optics.psf import fast_length
+
+MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
+CLEARLY = 0.1  # by how much another image must fit better to be called another one
+PAIRED = 16  # images by which sub-optics are paired
+NAMED_BONUS = 1.0  # another name must leave less than 1/e of the unexplained power
+AT_A_TIME = 256  # images compared with one another
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Measured against simulated pictures of each sub-optic.
+
+    Attributes:
+        gains: What measured pictures are multiplied by to be the simulated ones, (M,); 0 where a
+            sub-optic does not follow the simulation at all.
+        offsets: What is added to them before, (M,): minus the background.
+        correlations: (M,), from -1 to 1.
+    """
+
+    gains: np.ndarray
+    offsets: np.ndarray
+    correlations: np.ndarray
+
+
+def compare(measured: np.ndarray, simulated: np.ndarray) -> Agreement:
+    """Fit ``measured = slope simulated + background`` for each sub-optic, over all images.
+
+    The noise is in the measured pictures, so they are fitted by the simulated ones: the other way
+    round the gain would be too small by the noise's share of their power.
+
+    Args:
+        measured: (N, M, H, W).
+        simulated: (N, M, H, W).
+    """
+    x, y = (np.moveaxis(a, 1, 0).reshape(a.shape[1], -1) for a in (simulated, measured))
+    x0, y0 = x.mean(1, dtype=np.float64), y.mean(1, dtype=np.float64)
+    n = x.shape[1]
+    xx, yy, xy = (
+        np.einsum("mp,mp->m", a, b, dtype=np.float64) / n - a0 * b0
+        for a, b, a0, b0 in ((x, x, x0, x0), (y, y, y0, y0), (x, y, x0, y0))
+    )
+    slope = np.where(xx > 0, xy / np.where(xx > 0, xx, 1), 0)
+    spread = np.sqrt(np.maximum(xx * yy, 0))
+    correlation = np.where(spread > 0, xy / np.where(spread > 0, spread, 1), 0)
+    gains = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1), 0)
+    return Agreement(gains, slope * x0 - y0, correlation)
+
+
+def pair_sub_optics(measured: np.ndarray, simulated: np.ndarray) -> np.ndarray:
+    """Which measured sub-optic shows what: the most likely assignment.
+
+    Under white noise the likelihood of a pair, with its best gain, offset and shift, falls with
+    the power that is left over: the assignment maximises the sum of ``-log(1 - r^2)``, r the
+    correlation. Sub-optics see the same image and look alike, so they keep the names that they
+    were given unless others leave clearly less.
+
+    Args:
+        measured: (N, M, H, W).
+        simulated: (N, M, H, W).
+
+    Returns:
+        (M,) int: ``measured[:, result]`` is in the order of ``simulated``.
+    """
+    from scipy.ndimage import zoom
+    from scipy.optimize import linear_sum_assignment
+
+    seen, wanted = (
+        np.swapaxes(np.asarray(zoom(stack[:PAIRED], (1, 1, 2, 2), order=1)), 0, 1)
+        for stack in (measured, simulated)
+    )
+    steps = 2 * MOST_SHIFT_PIXELS  # half pixels
+    correlations = shifted_correlations(_centred(wanted), _centred(seen), steps)
+    scores = -np.log(1 - np.clip(correlations, 0, 1 - 1e-6) ** 2)
+    named = np.arange(len(scores))
+    scores[named, named] += NAMED_BONUS
+    return linear_sum_assignment(-scores)[1]
+
+
+def find_disorder(measured: np.ndarray, simulated: np.ndarray) -> list[tuple[int, int]]:
+    """Pictures that look like another image than they should.
+
+    Args:
+        measured: (N, H, W), best the sum over all sub-optics, which no pairing changes.
+        simulated: (N, H, W).
+
+    Returns:
+        (position, position of the image that it looks like) of each such picture.
+    """
+    found = []
+    for start in range(0, len(measured), AT_A_TIME):
+        block = slice(start, start + AT_A_TIME)
+        seen, wanted = (_contrasts(stack[block])[:, None] for stack in (measured, simulated))
+        scores = shifted_correlations(seen, wanted, MOST_SHIFT_PIXELS)
+        best, own = scores.argmax(1), scores.diagonal()
+        wrong = np.flatnonzero(scores.max(1) > own + CLEARLY)
+        found += [(start + int(i), start + int(best[i])) for i in wrong]
+    return found
+
+
+def shifted_correlations(left: np.ndarray, right: np.ndarray, most: int) -> np.ndarray:
+    """The highest correlation of each pair of stacks over small shifts, (A, B).
+
+    Args:
+        left: (A, S, H, W), stacks of S pictures.
+        right: (B, S, H, W).
+        most: Pixels of shift along an axis.
+    """
+    shape = tuple(fast_length(n + most) for n in left.shape[2:])
+    a, b = (np.fft.rfft2(_unit(stack), shape).astype(np.complex64) for stack in (left, right))
+    near = np.array([*range(most + 1), *range(-most, 0)])
+    scores = np.empty((len(a), len(b)))
+    for row, one in enumerate(a):
+        product = np.einsum("shw,bshw->bhw", one, b.conj())
+        correlation = np.fft.irfft2(product, shape)[:, near[:, None], near]
+        scores[row] = correlation.max((1, 2))
+    return scores
+
+
+def _contrasts(pictures: np.ndarray) -> np.ndarray:
+    """Pictures of equal brightness without what all of them share, (N, H, W)."""
+    light = pictures - pictures.min((1, 2), keepdims=True)
+    light = light / np.maximum(light.sum((1, 2), keepdims=True), 1e-30)
+    return light - light.mean(0) if len(light) > 2 else light - light.mean((1, 2), keepdims=True)
+
+
+def _centred(stack: np.ndarray) -> np.ndarray:
+    return stack - stack.mean((1, 2, 3), keepdims=True)
+
+
+def _unit(stack: np.ndarray) -> np.ndarray:
+    norm = np.sqrt((stack**2).sum((1, 2, 3), keepdims=True))
+    return stack / np.maximum(norm, 1e-30)

@@ -1,0 +1,83 @@
+"""Fine-tunes a backend behind frozen optics, by the one training loop."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn import spec
+from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.knowledge import Knowledge
+from hybridonn.distillation.objective import Objective
+from hybridonn.distillation.tasks import Task
+from hybridonn.distillation.training import Lesson, train
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.measured_frontend import StoredCaptures, write_tickets
+from hybridonn.progress import Progress
+
+
+@dataclass(frozen=True)
+class Captures:
+    """Signed features of the training captures, and what goes with them.
+
+    Attributes:
+        features: (N, K, H', W').
+        kernels: What the optics realise, (K, C, k, k).
+        labels: (N,) or (N, H, W): the truth, or what the teacher says.
+        held_out: The last so many captures choose the epoch.
+    """
+
+    features: Tensor
+    kernels: Tensor
+    labels: Tensor
+    held_out: int
+
+
+def fine_tune(
+    backend: nn.Module,
+    captures: Captures,
+    knowledge: Knowledge,
+    settings: spec.Training,
+    distillation: spec.Distillation,
+    task: Task,
+    seed: int,
+    checkpoint: Path,
+    progress: Progress,
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train a copy of a backend on captures, the optics frozen.
+
+    Args:
+        backend: Where the training starts; it is left as it is.
+        captures: What was seen behind the optics.
+        knowledge: The teacher's answers, by the position of a capture.
+        settings: Epochs, learning rate and the like.
+        distillation: The objective.
+        task: What the network is for.
+        seed: Of the data order.
+        checkpoint: The file that holds the state after each epoch.
+        progress: Shows how far it is.
+
+    Returns:
+        The backend, in inference mode, and the history.
+    """
+    network = HybridNetwork(
+        StoredCaptures(captures.features, captures.kernels), deepcopy(backend).requires_grad_()
+    )
+    tickets = ImageSet(write_tickets(len(captures.features)), captures.labels)
+    learnt = len(tickets) - captures.held_out
+    held_out = torch.arange(learnt if captures.held_out else 0, len(tickets))
+    lesson = Lesson(
+        Objective(task, distillation, knowledge),
+        tickets.take(torch.arange(learnt)),
+        tickets.take(held_out),
+        settings,
+        seed,
+        f"compensation ({distillation.method})",
+    )
+    history = train(network, lesson, checkpoint, progress)
+    return network.backend.cpu().eval(), history

@@ -1,0 +1,234 @@
+"""Where captures come from: a folder with a manifest, or arrays; both give light by image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hybridonn.compensation.corrections import Corrections, read_corrections, saturated_share
+from hybridonn.compensation.manifest import DARK, FLAT, POINT, Frame, Manifest, refuse
+from hybridonn.compensation.pictures import read_picture
+from hybridonn.errors import DataError
+from hybridonn.files import read_arrays
+
+
+class Source(Protocol):
+    """What an import reads from."""
+
+    where: Path
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The images of the data set that were captured."""
+        ...
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether one picture holds all sub-optics."""
+        ...
+
+    def read(self, image_id: str) -> np.ndarray:
+        """Light behind the chip for one image, (1, H, W) of a mosaic, else (2 K, H, W)."""
+        ...
+
+    def exposure_s(self, image_id: str) -> float:
+        """How long the image was exposed."""
+        ...
+
+
+class FrameSource:
+    """Camera frames in a folder with a manifest.
+
+    Args:
+        manifest: What lies there.
+        bit_depth: Bits that the camera really has; None: those of the file.
+
+    Raises:
+        DataError: A dark or flat picture cannot be used.
+    """
+
+    def __init__(self, manifest: Manifest, bit_depth: int | None = None) -> None:
+        self.where = manifest.path
+        self.manifest = manifest
+        self.bit_depth = bit_depth
+        self.corrections: Corrections = read_corrections(manifest, bit_depth)
+        self._frames: dict[str, list[Frame]] = {}
+        for frame in manifest.frames:
+            self._frames.setdefault(frame.image_id, []).append(frame)
+        for frames in self._frames.values():
+            frames.sort(key=lambda frame: (frame.sub_optic or 0, frame.channel or 0))
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The images of the data set that were captured, in the order of the manifest."""
+        return self.manifest.image_ids
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether one picture holds all sub-optics."""
+        return self.manifest.is_mosaic
+
+    def exposure_s(self, image_id: str) -> float:
+        """How long the image was exposed: the longest of its frames."""
+        return max(frame.exposure_s for frame in self._frames[image_id])
+
+    def read(self, image_id: str) -> np.ndarray:
+        """Light behind the chip, colours summed, (1, H, W) or (2 K, H, W)."""
+        light: dict[int | None, np.ndarray] = {}
+        for frame in self._frames[image_id]:
+            one = _sum_colours(self.read_light(frame))
+            light[frame.sub_optic] = light.get(frame.sub_optic, 0) + one
+        return np.stack(list(light.values()))
+
+    def points(self) -> list[Frame]:
+        """The frames of a point."""
+        return self._frames.get(POINT, [])
+
+    def read_light(self, frame: Frame) -> np.ndarray:
+        """One frame, corrected, (H, W) or (H, W, 3)."""
+        return self.corrections.apply(read_picture(frame.path), frame.exposure_s)
+
+    def find_saturated(self) -> dict[str, str]:
+        """Read every frame and check it.
+
+        Returns:
+            Image id by the name of each saturated frame.
+
+        Raises:
+            DataError: Frames differ in size or bit depth, from one another or from the dark
+                and flat pictures, or are damaged.
+        """
+        kinds: dict[str, tuple[tuple[int, ...], str]] = {}
+        saturated: dict[str, str] = {}
+        damaged: list[str] = []
+        bad = self.corrections.bad
+        for frame in (f for frames in self._frames.values() for f in frames):
+            try:
+                raw = read_picture(frame.path)
+            except DataError as error:
+                damaged.append(str(error))
+                continue
+            kinds[frame.path.name] = (raw.shape, raw.dtype.name)
+            fits = bad is None or bad.shape == raw.shape[:2]
+            shown = frame.image_id not in (DARK, FLAT)
+            if shown and saturated_share(raw, bad if fits else None, self.bit_depth):
+                saturated[frame.path.name] = frame.image_id
+        refuse(damaged, "frames cannot be read", "take them again", self.where)
+        _check_kinds(kinds, self.where)
+        return saturated
+
+
+class ArraySource:
+    """Feature maps as arrays in an npz: ``image_ids``, ``positive``, ``negative``.
+
+    ``exposure_s`` (N,), ``dark`` and ``flat`` (H, W) or (K, 2, H, W) may be there too.
+
+    Args:
+        path: The npz.
+        kernels: Signed kernels of the student.
+        shape: Of its feature maps.
+
+    Raises:
+        DataError: An array is missing or of a wrong shape or kind, or an image is doubled.
+    """
+
+    is_mosaic = False
+
+    def __init__(self, path: Path, kernels: int, shape: tuple[int, int]) -> None:
+        self.where = path
+        arrays = read_arrays(path)
+        names = ("image_ids", "positive", "negative")
+        if missing := [name for name in names if name not in arrays]:
+            raise DataError(
+                f"{path} lacks the array {', '.join(missing)}; it needs image_ids (N,) and "
+                "positive and negative (N, kernels, height, width)"
+            )
+        ids = [str(one) for one in arrays["image_ids"]]
+        wanted = (len(ids), kernels, *shape)
+        for name in names[1:]:
+            _check_array(arrays[name], name, wanted, path)
+        doubled = [f"{key} ({n} times)" for key, n in Counter(ids).items() if n > 1]
+        refuse(doubled, "images are there more than once", "keep one capture of each", path)
+        self.image_ids = ids
+        self._positions = {image_id: number for number, image_id in enumerate(ids)}
+        self._arrays = arrays
+        self._exposures = _read_exposures(arrays, len(ids), path)
+        self._dark, self._flat = (_read_field(arrays, name, wanted, path) for name in KINDS)
+
+    def exposure_s(self, image_id: str) -> float:
+        """How long the image was exposed; 1 where the arrays do not say."""
+        return float(self._exposures[self._positions[image_id]])
+
+    def read(self, image_id: str) -> np.ndarray:
+        """Light behind the chip, (2 K, H, W): plus and minus of kernel 0, of kernel 1 ..."""
+        number = self._positions[image_id]
+        pair = [self._arrays[name][number] for name in ("positive", "negative")]
+        light = np.stack(pair, 1).astype(np.float64)
+        light = (light - self._dark) / self._flat / self.exposure_s(image_id)
+        return light.reshape(-1, *light.shape[2:])
+
+
+KINDS = ("dark", "flat")
+
+
+def _check_array(array: np.ndarray, name: str, wanted: tuple[int, ...], path: Path) -> None:
+    if array.shape != wanted:
+        raise DataError(
+            f"{path}: {name} has the shape {array.shape}; the image ids and the student of the run "
+            f"need {wanted} (images, kernels, height, width): were the captures made for another "
+            "run?"
+        )
+    if array.dtype.kind not in "uif" or not np.isfinite(array).all():
+        raise DataError(f"{path}: {name} holds {array.dtype} or values that are not finite numbers")
+
+
+def _read_exposures(arrays: dict[str, Any], number: int, path: Path) -> np.ndarray:
+    exposures = arrays.get("exposure_s", np.ones(number))
+    if exposures.shape != (number,) or not np.all(exposures > 0):
+        raise DataError(f"{path}: exposure_s must be {number} times in seconds, all above 0")
+    return exposures
+
+
+def _read_field(
+    arrays: dict[str, Any], name: str, wanted: tuple[int, ...], path: Path
+) -> np.ndarray | float:
+    if name not in arrays:
+        return 0.0 if name == "dark" else 1.0
+    field = arrays[name].astype(np.float64)
+    if field.shape not in (wanted[2:], (wanted[1], 2, *wanted[2:])):
+        raise DataError(
+            f"{path}: {name} has the shape {field.shape}; allowed are {wanted[2:]} and "
+            f"{(wanted[1], 2, *wanted[2:])}"
+        )
+    if name == "dark":
+        return field
+    dark = arrays.get("dark", 0.0)
+    light = field - dark
+    if not np.all(light > 0):
+        raise DataError(f"{path}: {int((light <= 0).sum())} values of flat are not above dark")
+    return light / light.mean()
+
+
+def _check_kinds(kinds: dict[str, tuple[tuple[int, ...], str]], where: Path) -> None:
+    counts = Counter(kinds.values())
+    if len(counts) < 2:
+        return
+    usual = counts.most_common(1)[0][0]
+    others = [
+        f"{name} {shape} {depth}"
+        for name, (shape, depth) in kinds.items()
+        if (shape, depth) != usual
+    ]
+    refuse(
+        others,
+        f"frames are of another size or bit depth than the usual {usual[0]} {usual[1]}",
+        "take all with one setting, dark and flat ones too",
+        where,
+    )
+
+
+def _sum_colours(light: np.ndarray) -> np.ndarray:
+    return light.sum(2) if light.ndim == 3 else light

@@ -1,0 +1,193 @@
+"""Captures of the chip of a run: what to take, and taking it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hybridonn.compensation.captures import refuse_taken, write_captures
+from hybridonn.compensation.importing import Design, Imported, import_captures, with_psfs
+from hybridonn.compensation.manifest import read_manifest
+from hybridonn.compensation.placement import Camera
+from hybridonn.compensation.psf_import import import_psfs, psfs_from_array, psfs_from_frames
+from hybridonn.compensation.sources import ArraySource, FrameSource, Source
+from hybridonn.compensation.template import write_template
+from hybridonn.data import load_dataset
+from hybridonn.errors import ArtefactError, DataError, SpecError
+from hybridonn.files import read_json, read_tensors, write_arrays, write_table
+from hybridonn.networks.students import build_student
+from hybridonn.optics.layout import Layout
+from hybridonn.progress import Progress, Silent
+from hybridonn.spec import read_spec
+
+MANIFEST = "manifest.csv"
+_SILENT = Silent()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What an import is given.
+
+    Attributes:
+        frames: A folder with a manifest, or an npz of feature maps; None: only ``psfs``.
+        psfs: A .npy or .npz of point spread functions; None: those of the frames.
+        camera: The camera's pixels.
+        bit_depth: Bits that the camera really has; None: those of its files.
+        skip_bad: Leave saturated images out and mend point spread functions.
+    """
+
+    frames: Path | None
+    psfs: Path | None = None
+    camera: Camera = field(default_factory=Camera)
+    bit_depth: int | None = None
+    skip_bad: bool = False
+
+
+def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design:
+    """What captures need to know of a run whose student is trained.
+
+    Raises:
+        ArtefactError: The folder is no run, or its student is not trained.
+        SpecError: The student has several frontends, whose pictures differ in size.
+    """
+    if not (run / "spec.yaml").is_file():
+        raise ArtefactError(f"{run} is no run folder: it holds no spec.yaml; name a finished run")
+    spec = read_spec(run / "spec.yaml")
+    if spec.student.branches:
+        raise SpecError(
+            f"the student of {run} has {len(spec.student.branches)} frontends side by side "
+            "(student.branches); captures are imported for students with one"
+        )
+    finished = read_json(run / "student" / "stage.json")
+    dataset = load_dataset(spec.data, data_root, progress)
+    student = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
+    tensors, _ = read_tensors(run / "student" / "weights.safetensors")
+    try:
+        student.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ArtefactError(
+            f"the student of {run} does not fit its spec.yaml ({str(error).splitlines()[0]}); "
+            "run the spec again"
+        ) from None
+    return Design(
+        kernels=student.frontend.signed_kernels().detach(),
+        stride=spec.student.stride,
+        layout=Layout.from_dict(read_json(run / "layout" / "layout.json")),
+        dataset=dataset,
+        fingerprint=finished["fingerprint"],
+    )
+
+
+def make_template(
+    run: Path,
+    folder: Path,
+    *,
+    fraction: float,
+    test_images: int,
+    exposure_s: float,
+    apart: bool,
+    suffix: str = "tif",
+    data_root: Path | None = None,
+    progress: Progress = _SILENT,
+) -> dict[str, Any]:
+    """Write what to display in front of the chip of a run; see :func:`write_template`."""
+    design = read_design(run, data_root, progress)
+    return write_template(
+        design,
+        folder,
+        fraction=fraction,
+        test_images=test_images,
+        exposure_s=exposure_s,
+        apart=apart,
+        suffix=suffix,
+    )
+
+
+def take_in(
+    run: Path,
+    taken: Taken,
+    folder: Path,
+    data_root: Path | None = None,
+    progress: Progress = _SILENT,
+) -> dict[str, Any]:
+    """Import captures into a new folder, which is complete or not there.
+
+    Args:
+        run: The run whose chip was measured.
+        taken: What was measured.
+        folder: Where the capture set belongs; new or empty.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+
+    Returns:
+        The notes of the capture set, as in ``captures.json``.
+
+    Raises:
+        DataError: The captures cannot be used, or nothing is given.
+        ArtefactError: The run is not finished, or the folder cannot be written.
+    """
+    refuse_taken(folder)
+    design = read_design(run, data_root, progress)
+    imported = _import(taken, design, progress)
+    write_captures(imported.captures, folder, lambda part: _illustrate(imported, design, part))
+    return imported.captures.notes
+
+
+def _import(taken: Taken, design: Design, progress: Progress) -> Imported:
+    if taken.frames is None:
+        if taken.psfs is None:
+            raise DataError(
+                "nothing is given to import: name a folder with a manifest, an npz of feature "
+                "maps, or point spread functions with --psfs"
+            )
+        return import_psfs(taken.psfs, design, mend=taken.skip_bad)
+    source = _open_source(taken.frames, design, taken.bit_depth)
+    imported = import_captures(
+        source, design, taken.camera, skip_bad=taken.skip_bad, progress=progress
+    )
+    psfs = None
+    if taken.psfs is not None:
+        psfs = psfs_from_array(taken.psfs, design, mend=taken.skip_bad)
+    elif isinstance(source, FrameSource):
+        psfs = psfs_from_frames(source, imported.geometry, design, mend=taken.skip_bad)
+    return imported if psfs is None else with_psfs(imported, psfs)
+
+
+def _open_source(path: Path, design: Design, bit_depth: int | None) -> Source:
+    kernels = len(design.kernels)
+    if path.is_dir():
+        _check_template(path, design)
+        return FrameSource(read_manifest(path / MANIFEST, kernels), bit_depth)
+    if path.suffix != ".npz":
+        raise DataError(f"{path} is neither a folder with {MANIFEST} nor an npz of feature maps")
+    return ArraySource(path, kernels, design.shape)
+
+
+def _check_template(folder: Path, design: Design) -> None:
+    path = folder / "template.json"
+    if path.is_file() and read_json(path).get("dataset") != design.dataset.checksum:
+        raise DataError(
+            f"{folder} was made for another data set or split than that of the run, so its image "
+            "ids name other images; name the run that the template was made for"
+        )
+
+
+def _illustrate(imported: Imported, design: Design, part: Path) -> None:
+    from hybridonn.compensation.psf_import import expect_psfs
+    from hybridonn.reports.captures import draw_psfs, draw_registration
+    from hybridonn.reports.save import save_figure
+
+    notes, psfs = imported.captures.notes, imported.captures.psfs
+    write_table(part / "sub_optics.csv", notes["sub_optics"])
+    pictures = {"simulated": imported.simulated, "measured": imported.measured}
+    write_arrays(part / "pictures.npz", **pictures)
+    save_figure(
+        draw_registration(**pictures, sub_optics=notes["sub_optics"]), part / "registration"
+    )
+    if psfs is not None:
+        designed = expect_psfs(design, psfs.shape[-1]).reshape(psfs.shape)
+        write_arrays(part / "designed_psfs.npz", psfs=designed)
+        save_figure(draw_psfs(designed, psfs), part / "psfs")

@@ -1,0 +1,123 @@
+"""Compensation of a run's student on captures that a camera took behind the real chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.captures import CaptureSet, look_up, read_captures
+from hybridonn.data import load_dataset
+from hybridonn.data.dataset import Dataset
+from hybridonn.errors import DataError
+from hybridonn.files import read_json
+from hybridonn.pipeline.compensated import choose_captures, stated_compensation, win_back
+from hybridonn.pipeline.folder import add_results, open_folder
+from hybridonn.pipeline.metasurface import load_student
+from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.progress import Progress
+from hybridonn.spec import Compensation, Spec
+
+# Parts of the data set whose captures may be learnt from, and that which only judges.
+PARTS = (("student_train", "validation"), ("test",))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run holds."""
+
+    dataset: Dataset
+    teacher: Finished
+    student: Finished
+    metasurface: Finished | None
+
+
+def open_trained(spec: Spec, run: Path, data_root: Path | None, progress: Progress) -> Trained:
+    """The stages of a run that are needed behind a chip.
+
+    Raises:
+        ArtefactError: The run has no finished student.
+    """
+    dataset = load_dataset(spec.data, data_root, progress)
+    designed = (run / "metasurface" / "stage.json").is_file()
+    return Trained(
+        dataset,
+        _read_stage(run / "teacher"),
+        _read_stage(run / "student"),
+        _read_stage(run / "metasurface") if designed else None,
+    )
+
+
+def compensate_captures(
+    spec: Spec, run: Path, folder: Path, data_root: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Calibrate and fine-tune a run's backend on imported captures; test captures only judge.
+
+    Args:
+        spec: Of the run, with ``compensation``; its fraction is of the captures that may be
+            learnt from.
+        run: The run folder; the stage ``compensated`` is written into it.
+        folder: A capture set, from ``hybridonn captures import``.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+
+    Returns:
+        The numbers of the stage.
+
+    Raises:
+        DataError: The captures do not fit the run, or none is left to learn from or to judge by.
+    """
+    settings = spec.compensation or Compensation()
+    spec = spec.model_copy(update={"compensation": settings})
+    stated_compensation(spec)
+    captures = read_captures(folder)
+    with open_folder(run):
+        trained = open_trained(spec, run, data_root, progress)
+        student = load_student(spec, trained.dataset, trained.student)
+        _check(captures, student.frontend.kernels, folder)
+        mark = fingerprint(
+            stage="compensated",
+            captures=[captures.image_ids.tolist(), float(captures.positive.sum())],
+            compensation=settings.model_dump(mode="json"),
+            teacher=trained.teacher.fingerprint,
+            student=trained.student.fingerprint,
+        )
+
+        def work(part: Path) -> dict[str, Any]:
+            learnt, test = (_as_captured(captures.of_part(*p), trained.dataset) for p in PARTS)
+            chosen = choose_captures(learnt.shown, len(trained.dataset.classes), settings)
+            teacher = load_teacher(spec, trained.dataset, trained.teacher.folder)
+            some = learnt.take(chosen)
+            return win_back(spec, settings, student, teacher, some, test, part, progress)
+
+        results = finish(run / "compensated", mark, work).results
+        add_results(run, {"compensated": results})
+    return results
+
+
+def _as_captured(captures: CaptureSet, dataset: Dataset) -> Captured:
+    positive, negative = (torch.from_numpy(a) for a in (captures.positive, captures.negative))
+    return Captured(positive.float(), negative.float(), look_up(captures.image_ids, dataset))
+
+
+def _check(captures: CaptureSet, kernels: int, folder: Path) -> None:
+    if captures.kernels != kernels:
+        raise DataError(
+            f"{folder} holds pictures of {captures.kernels} kernels, but the student has "
+            f"{kernels}; import captures of the chip of this run"
+        )
+    for parts, what in zip(PARTS, ("to learn from", "to judge by"), strict=True):
+        if not len(captures.of_part(*parts)):
+            raise DataError(
+                f"{folder} holds no capture {what}: none of the {len(captures)} is of "
+                f"{' or '.join(parts)}; display some of them, see `hybridonn captures template`"
+            )
+
+
+def _read_stage(folder: Path) -> Finished:
+    stage = read_json(folder / "stage.json")
+    return Finished(folder, stage["fingerprint"], stage["results"], stage["seconds"], True)

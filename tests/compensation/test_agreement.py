@@ -1,0 +1,60 @@
+"""Pairing, order and gains of pictures that look alike."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import shift
+
+from hybridonn.compensation.agreement import compare, find_disorder, pair_sub_optics
+from hybridonn.compensation.captures import name_image
+
+
+def pictures(made, count=16):
+    ids = [name_image("student_train", n) for n in range(count)]
+    return made.design.expect(ids).astype(float)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sub_optics_that_are_shifted_keep_their_names(bench, seed):
+    simulated = pictures(bench())
+    rng = np.random.default_rng(seed)
+    measured = np.stack(
+        [shift(simulated[:, n], (0, *rng.uniform(-2, 2, 2))) for n in range(6)], axis=1
+    )
+    measured *= rng.uniform(0.5, 2, (1, 6, 1, 1))
+    measured += 0.05 * measured.std() * rng.normal(size=measured.shape)
+    assert pair_sub_optics(measured, simulated).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("order", [[1, 0, 3, 2, 5, 4], [5, 4, 3, 2, 1, 0], [1, 2, 3, 4, 5, 0]])
+def test_other_orders_are_found(bench, order):
+    simulated = pictures(bench())
+    rng = np.random.default_rng(0)
+    measured = np.empty_like(simulated)
+    measured[:, order] = simulated + 0.05 * simulated.std() * rng.normal(size=simulated.shape)
+    assert pair_sub_optics(measured, simulated).tolist() == order
+
+
+def test_the_gain_is_not_made_small_by_noise():
+    rng = np.random.default_rng(0)
+    simulated = rng.random((20, 2, 16, 16))
+    noise = simulated.std() * rng.normal(size=simulated.shape)  # 0 dB
+    found = compare(simulated * 4 + 3 + 4 * noise, simulated)
+    np.testing.assert_allclose(found.gains, 0.25, rtol=0.05)
+    np.testing.assert_allclose(found.offsets, -3, atol=0.15)
+    np.testing.assert_allclose(found.correlations, np.sqrt(0.5), atol=0.02)
+
+
+def test_a_dark_sub_optic_has_no_gain():
+    simulated = np.random.default_rng(0).random((4, 2, 8, 8))
+    measured = simulated * [[[[1.0]], [[0.0]]]]
+    found = compare(measured, simulated)
+    assert found.gains.tolist() == pytest.approx([1, 0])
+    assert found.correlations.tolist() == pytest.approx([1, 0])
+
+
+def test_disorder_names_what_a_picture_looks_like(bench):
+    simulated = pictures(bench()).sum(1)
+    measured = shift(simulated, (0, 2, -1))
+    assert find_disorder(measured, simulated) == []
+    measured[[2, 9]] = measured[[9, 2]]
+    assert find_disorder(measured, simulated) == [(2, 9), (9, 2)]

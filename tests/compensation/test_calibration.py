@@ -1,0 +1,95 @@
+"""Closed forms against known answers."""
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn.compensation.calibration import calibrate, fit_gains, fit_layer
+from hybridonn.compensation.captured import Captured
+from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.backends import DenseBackend
+from hybridonn.networks.hybrid import count_parameters
+
+
+def captured(positive, negative):
+    count = len(positive)
+    shown = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.zeros(count).long())
+    return Captured(positive, negative, shown)
+
+
+def draw(count=200):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, count, 4, 8, 8, generator=generator)
+
+
+def test_gains_and_offsets_are_found_to_one_percent_at_20_db():
+    positive, negative = draw()
+    gains = torch.tensor([[1.3, 0.8], [0.7, 1.1], [1.0, 1.0], [2.0, 0.5]])
+    offsets = torch.tensor([0.1, -0.2, 0.0, 0.3])
+    made = captured(positive, negative)
+    simulated = made.subtract(gains) + offsets[:, None, None]
+    simulated += 0.1 * simulated.std() * torch.randn(simulated.shape)
+    found, shifted = fit_gains(made, simulated)
+    assert torch.allclose(found, gains, rtol=0.01)
+    assert torch.allclose(shifted, offsets, atol=0.01)
+
+
+def test_a_dark_picture_gets_no_gain():
+    positive, negative = draw(20)
+    positive[:, 1] = 0
+    found, _ = fit_gains(captured(positive, negative), -negative)
+    assert found[1, 0] == 0
+    assert found[1, 1] == pytest.approx(1, abs=1e-3)
+    assert torch.isfinite(found).all()
+
+
+def test_a_layer_is_the_ridge_regression_of_numpy():
+    layer = nn.Linear(6, 3)
+    x, y = torch.randn(50, 6), torch.randn(50, 3)
+    rows = torch.cat([x, torch.ones(50, 1)], 1).double()
+    before = torch.cat([layer.weight, layer.bias[:, None]], 1).double().detach()
+    level = 0.1 * (rows.T @ rows).diagonal().mean()
+    # The same minimum as an ordinary least squares with more rows.
+    more = torch.cat([rows, level.sqrt() * torch.eye(7).double()])
+    wanted = torch.linalg.lstsq(more, torch.cat([y.double(), level.sqrt() * before.T])).solution.T
+    with torch.no_grad():
+        fit_layer(layer, [(x[:20], y[:20]), (x[20:], y[20:])], 0.1)
+    assert torch.allclose(layer.weight.double(), wanted[:, :-1], atol=1e-5)
+    assert torch.allclose(layer.bias.double(), wanted[:, -1], atol=1e-5)
+
+
+def test_a_convolution_is_found_again():
+    true, layer = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    x = torch.randn(8, 2, 9, 9)
+    with torch.no_grad():
+        fit_layer(layer, [(x, true(x))], 1e-9)
+    assert torch.allclose(layer.weight, true.weight, atol=1e-4)
+    assert torch.allclose(layer.bias, true.bias, atol=1e-4)
+
+
+@pytest.mark.parametrize("more", [{}, {"normalisation": "batch", "two_sided": True}])
+def test_calibration_brings_the_answers_back_and_costs_nothing(more):
+    torch.manual_seed(0)
+    backend = DenseBackend(4, 4, (12,), 5, **more).eval()
+    positive, negative = draw(2000)
+    simulated = positive - negative
+    mixing = torch.eye(4) + 0.2 * torch.randn(4, 4)
+    made = captured(
+        *(1.2 * torch.einsum("kj,njhw->nkhw", mixing.abs(), part) for part in (positive, negative))
+    )
+    wanted = backend(simulated)
+    before = (backend(made.subtract(torch.ones(4, 2))) - wanted).norm() / wanted.norm()
+    found = calibrate(backend, made, simulated, "layers", 1e-4)
+    after = (found.backend(made.subtract(found.gains)) - wanted).norm() / wanted.norm()
+    assert after < 0.5 * before
+    assert count_parameters(found.backend) == count_parameters(backend)
+    assert [m.extra_repr() for m in found.backend] == [m.extra_repr() for m in backend]
+
+
+def test_none_changes_nothing():
+    backend = DenseBackend(4, 4, (12,), 5).eval()
+    positive, negative = draw(20)
+    found = calibrate(backend, captured(positive, negative), positive - negative, "none", 1.0)
+    assert torch.equal(found.gains, torch.ones(4, 2))
+    for mine, theirs in zip(found.backend.parameters(), backend.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

@@ -1,0 +1,62 @@
+"""Files of a camera, written by other libraries and by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from tifffile import imwrite
+
+from hybridonn.compensation.pictures import full_scale, read_picture
+from hybridonn.errors import DataError
+
+GREY = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.tiff", "a.png", "a.npy"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_pictures_keep_every_bit(tmp_path, name, dtype):
+    values = (GREY // 256).astype(np.uint8) if dtype == np.uint8 else GREY
+    writers = {"png": lambda p, v: Image.fromarray(v).save(p), "npy": np.save}
+    writers.get(name[2:], imwrite)(tmp_path / name, values)
+    read = read_picture(tmp_path / name)
+    np.testing.assert_array_equal(read, values)
+    assert read.dtype == dtype
+
+
+def test_colour_pictures_are_read(tmp_path):
+    values = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), values)
+
+
+def test_a_colour_png_of_16_bits_is_refused_not_cut(tmp_path):
+    # Signature, length, IHDR, 4 x 3 pixels, 16 bits, colour type 2.
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\4\0\0\0\3\x10\2\0\0\0"
+    (tmp_path / "a.png").write_bytes(header + bytes(20))
+    with pytest.raises(DataError, match="cut to 8; save it as TIFF"):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "found"),
+    [
+        ("a.png", lambda p: p.write_bytes(b"no"), "damaged"),
+        ("a.tif", lambda p: p.write_bytes(b"no"), "damaged"),
+        ("a.npy", lambda p: p.write_bytes(b"no"), "damaged"),
+        ("a.jpg", lambda p: p.write_bytes(b"no"), "no picture that can be read"),
+        ("a.npy", lambda p: np.save(p, np.ones((2, 3, 4))), "has the shape"),
+        ("a.npy", lambda p: np.save(p, np.ones((2, 3), int)), "allowed are unsigned"),
+        ("a.npy", lambda p: np.save(p, np.full((2, 3), np.nan)), "6 pixels that are not finite"),
+        ("a.png", lambda p: Image.new("RGBA", (4, 3)).save(p), "mode RGBA"),
+        ("a.png", lambda p: None, "is not there"),
+    ],
+)
+def test_bad_pictures_are_refused(tmp_path, name, write, found):
+    write(tmp_path / name)
+    with pytest.raises(DataError, match=found):
+        read_picture(tmp_path / name)
+
+
+def test_full_scale_is_that_of_the_camera():
+    assert full_scale(GREY, None) == 65535
+    assert full_scale(GREY, 12) == 4095
+    assert full_scale(GREY.astype(float), None) == np.inf

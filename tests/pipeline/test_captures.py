@@ -1,0 +1,145 @@
+"""From the run of a student to the captures of its chip, by the real commands."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from hybridonn.cli_captures import app
+from hybridonn.compensation.captures import read_captures
+from hybridonn.compensation.placement import Camera
+from hybridonn.compensation.psf_import import expect_psfs
+from hybridonn.errors import ArtefactError, DataError, SpecError
+from hybridonn.files import write_json, write_tensors
+from hybridonn.networks.students import build_student
+from hybridonn.optics.layout import lay_out
+from hybridonn.pipeline.captures import Taken, read_design, take_in
+from hybridonn.progress import Silent
+from hybridonn.spec import dump_spec, read_spec
+
+SETTINGS = ("student.kernels=2", "student.kernel_size=3", "student.pooled_size=4")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder with a student as it was drawn; what captures read of it and no more."""
+    folder = tmp_path_factory.mktemp("run")
+    spec = read_spec(None, SETTINGS)
+    (folder / "spec.yaml").write_text(dump_spec(spec))
+    write_json(folder / "layout" / "layout.json", lay_out(spec.optics, 2).to_dict())
+    student = build_student(spec.student, (1, 8, 8), 10, 0)
+    write_tensors(folder / "student" / "weights.safetensors", student.state_dict())
+    write_json(folder / "student" / "stage.json", {"fingerprint": "f"})
+    return folder
+
+
+def invoke(*arguments):
+    done = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def capture(folder, run):
+    """Play the camera: 16-bit PNG frames, three camera pixels a feature pixel, a black level."""
+    design = read_design(run, None, Silent())
+    with (folder / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        light = np.zeros((8, 8))
+        if row["image_id"] == "flat":
+            light += 1
+        elif row["image_id"] != "dark":
+            number = 2 * int(row["kernel"]) + (row["sign"] == "minus")
+            light = design.expect([row["image_id"]])[0, number] * (1 + 0.1 * number)
+        border = float(row["image_id"] == "flat")
+        raw = np.pad(np.kron(light, np.ones((3, 3))), 6, constant_values=border) * 5000 + 700
+        Image.fromarray(raw.astype(np.uint16)).save(folder / row["frame"])
+    return rows
+
+
+def test_a_template_is_captured_and_imported(run, tmp_path):
+    folder, out = tmp_path / "t", tmp_path / "c"
+    said = invoke("template", run, "--out", folder, "--fraction", 0.02, "--test-images", 10,
+                  "--apart", "--suffix", "png")  # fmt: skip
+    assert "10 test images" in said
+    shown = sorted(path.stem for path in (folder / "display").iterdir())
+    assert "point" in shown
+    rows = capture(folder, run)
+    assert {row["image_id"] for row in rows} == {*shown, "dark", "flat"}
+    said = invoke("import", run, folder, "--out", out, "--pixels-per-feature", 3)
+    assert "0.99" in said or "1.000" in said
+    captures = read_captures(out)
+    assert len(captures) == len(shown) - 1
+    assert captures.quality.min() > 0.98
+    expected = 1 / (1 + 0.1 * np.arange(4))
+    found = captures.gains.ravel()
+    np.testing.assert_allclose(found / found[0], expected / expected[0], rtol=0.02)
+    assert captures.psfs.shape == (2, 2, 1, 7, 7)
+    names = {path.name for path in out.iterdir()}
+    assert {"registration.png", "psfs.svg", "sub_optics.csv", "captures.json"} <= names
+    assert not [name for name in names if name.startswith(".")]
+
+
+def test_point_spread_functions_alone_are_imported(run, tmp_path):
+    design = read_design(run, None, Silent())
+    psfs = expect_psfs(design, 7).reshape(2, 2, 1, 7, 7) * 30
+    np.save(tmp_path / "p.npy", psfs)
+    said = invoke("import", run, "--psfs", tmp_path / "p.npy", "--out", tmp_path / "c")
+    assert "point spread functions only" in said
+    captures = read_captures(tmp_path / "c")
+    assert len(captures) == 0
+    np.testing.assert_allclose(captures.psfs, psfs / 30, atol=1e-5)
+    np.testing.assert_allclose(captures.quality, 1, atol=1e-6)
+
+
+def test_nothing_to_import_is_said(run, tmp_path):
+    with pytest.raises(DataError, match="nothing is given"):
+        take_in(run, Taken(None), tmp_path / "c")
+
+
+def test_an_import_that_fails_leaves_no_trace(run, tmp_path):
+    np.savez(tmp_path / "a.npz", image_ids=["test-00000"], positive=np.ones((1, 2, 8, 8)),
+             negative=np.ones((1, 2, 8, 8)))  # fmt: skip
+    with pytest.raises(DataError, match="fewer than the 10 classes"):
+        take_in(run, Taken(tmp_path / "a.npz"), tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_template_of_another_data_set_is_refused(run, tmp_path):
+    invoke("template", run, "--out", tmp_path / "t", "--fraction", 0.01, "--test-images", 0)
+    path = tmp_path / "t" / "template.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "other"}))
+    with pytest.raises(DataError, match="another data set or split"):
+        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ArtefactError, match="no run folder"):
+        read_design(tmp_path, None, Silent())
+
+
+def test_a_student_that_is_not_trained_is_named(run, tmp_path):
+    (tmp_path / "spec.yaml").write_text((run / "spec.yaml").read_text())
+    with pytest.raises(ArtefactError, match=r"student.stage\.json is missing"):
+        read_design(tmp_path, None, Silent())
+
+
+def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
+    import shutil
+
+    shutil.copytree(run, tmp_path / "r")
+    text = (run / "spec.yaml").read_text().replace("kernels: 2", "kernels: 3")
+    (tmp_path / "r" / "spec.yaml").write_text(text)
+    with pytest.raises(ArtefactError, match="does not fit its spec"):
+        read_design(tmp_path / "r", None, Silent())
+
+
+def test_several_frontends_are_refused(run, tmp_path):
+    (tmp_path / "spec.yaml").write_text(
+        "task: segmentation\ndata: {name: dsb2018}\nstudent: {name: polychromatic_segmentation}\n"
+    )
+    with pytest.raises(SpecError, match="3 frontends"):
+        read_design(tmp_path, None, Silent())

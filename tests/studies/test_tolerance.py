@@ -1,0 +1,169 @@
+"""A chip of the digits' student, from fabrication to compensation, by the real stages."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
+from hybridonn.errors import DataError, OpticsError, SpecError
+from hybridonn.files import read_arrays
+from hybridonn.pipeline.as_built import build_as_built, make_chip
+from hybridonn.pipeline.compensated import choose_captures, compensate
+from hybridonn.pipeline.measured import compensate_captures, open_trained
+from hybridonn.pipeline.run import run
+from hybridonn.progress import Silent
+from hybridonn.spec import Compensation, Fabrication, read_spec
+from hybridonn.studies.tolerance import summarise, tolerate
+
+QUICK = (
+    "teacher.training.epochs=4",
+    "training.epochs=8",
+    "distillation.method=kd",
+    "estimate.train_images=100",
+    "estimate.draws=1",
+)
+ERRORS = {"kernel_noise_fraction": 0.4, "shift_pixels": 0.4, "brightness_fraction": 0.3}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    home = tmp_path_factory.mktemp("chip")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
+        spec = read_spec(None, QUICK)
+        run(spec, home / "run")
+    update = {
+        "fabrication": Fabrication(**ERRORS, camera=True),
+        "compensation": Compensation(fraction=0.2),
+    }
+    spec = spec.model_copy(update=update)
+    return spec, home / "run", open_trained(spec, home / "run", None, Silent())
+
+
+@pytest.fixture(scope="module")
+def compensated(finished, tmp_path_factory):
+    spec, _, trained = finished
+    folder = tmp_path_factory.mktemp("compensated") / "compensated"
+    parts = (trained.dataset, trained.teacher, trained.student, None)
+    return compensate(spec, *parts, folder, Silent())
+
+
+def test_a_chip_is_worse_and_says_how_much(finished, tmp_path):
+    spec, _, trained = finished
+    parts = (trained.dataset, trained.student, None)
+    stage = build_as_built(spec, *parts, tmp_path / "as_built", Silent())
+    found = stage.results
+    assert found["accuracy"] < trained.student.results["accuracy"]
+    assert found["drop"] == pytest.approx(found["ideal_accuracy"] - found["accuracy"])
+    psfs = read_arrays(tmp_path / "as_built" / "psf.npz")["psf"]
+    assert psfs.min() >= 0
+    again = build_as_built(spec, *parts, tmp_path / "as_built", Silent())
+    assert again.reused
+    with pytest.raises(OpticsError, match="fabrication is not set"):
+        build_as_built(spec.model_copy(update={"fabrication": None}), *parts, tmp_path, Silent())
+
+
+def test_compensation_wins_back_with_as_many_parameters(compensated):
+    found = compensated.results
+    assert found["calibrated_accuracy"] > found["uncompensated_accuracy"] + 0.1
+    assert found["accuracy"] > found["uncompensated_accuracy"] + 0.1
+    assert found["parameters"] == found["parameters_before"]
+    assert found["method"] == "ntkd"
+    assert {"none_accuracy", "kd_accuracy", "ntkd_accuracy"} <= set(found)
+    names = {path.name for path in compensated.folder.iterdir()}
+    assert {"backend.safetensors", "gains.npz", "methods.csv", "predictions.npz"} <= names
+    assert not [name for name in names if "checkpoint" in name]
+
+
+def test_captures_are_of_training_images_and_of_every_class(finished):
+    spec, _, trained = finished
+    images = trained.dataset.student_train
+    chosen = choose_captures(images, 10, spec.compensation)
+    assert len(chosen) == round(0.2 * len(images)) == len(set(chosen.tolist()))
+    assert len(images.labels[chosen].unique()) == 10
+
+
+@pytest.mark.parametrize("source", ["student", "both"])
+def test_without_labels_and_with_the_student_as_tangent_teacher(finished, source, tmp_path):
+    spec, _, trained = finished
+    settings = {"fraction": 0.1, "labelled": False, "methods": ["kd"], "tangent_teacher": source}
+    settings = Compensation.model_validate(settings | {"training": {"epochs": 2}})
+    own = spec.model_copy(update={"compensation": settings})
+    # Were the labels used, wrong ones would show.
+    false = torch.zeros_like(trained.dataset.student_train.labels)
+    images = replace(trained.dataset.student_train, labels=false)
+    spoilt = replace(trained.dataset, student_train=images)
+    settings_all = settings.model_copy(update={"fraction": 1.0})
+    own = own.model_copy(update={"compensation": settings_all})
+    parts = (spoilt, trained.teacher, trained.student, None)
+    found = compensate(own, *parts, tmp_path / "c", Silent()).results
+    assert found["accuracy"] > 0.6
+    bad = settings.model_copy(update={"methods": ("none", "kd")})
+    with pytest.raises(SpecError, match="method none learns from labels"):
+        compensate(own.model_copy(update={"compensation": bad}), *parts, tmp_path / "d", Silent())
+
+
+def write_set(spec, trained, folder, parts, count=300, kernels=None):
+    chip = make_chip(spec, trained.dataset, trained.student, None, spec.fabrication)
+    taken, names = [], []
+    for part in parts:
+        images = getattr(trained.dataset, part)
+        images = images.take(torch.arange(min(count, len(images))))
+        taken.append(chip.capture(images, part))
+        names += [name_image(part, k) for k in range(len(images))]
+    positive, negative = (
+        torch.cat([getattr(one, sign) for one in taken]).numpy()[:, :kernels]
+        for sign in ("positive", "negative")
+    )
+    ones = np.ones((positive.shape[1], 2), np.float32)
+    exposure = np.ones(len(names), np.float32)
+    write_captures(CaptureSet(np.array(names), positive, negative, exposure, ones, ones), folder)
+
+
+def test_captures_of_a_camera_are_compensated(finished, tmp_path):
+    spec, folder, trained = finished
+    write_set(spec, trained, tmp_path / "set", ("student_train", "test"))
+    found = compensate_captures(spec, folder, tmp_path / "set", None, Silent())
+    assert found["captures"] == 60
+    assert found["accuracy"] > found["uncompensated_accuracy"]
+    results = json.loads((folder / "results.json").read_text())
+    assert results["compensated"]["accuracy"] == found["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "kernels", "sentence"),
+    [
+        (("test",), None, "no capture to learn from"),
+        (("student_train",), None, "no capture to judge by"),
+        (("student_train", "test"), 5, "pictures of 5 kernels, but the student has 8"),
+    ],
+)
+def test_captures_that_do_not_fit(finished, tmp_path, parts, kernels, sentence):
+    spec, folder, trained = finished
+    write_set(spec, trained, tmp_path / "set", parts, 30, kernels)
+    with pytest.raises(DataError, match=sentence):
+        compensate_captures(spec, folder, tmp_path / "set", None, Silent())
+
+
+def test_many_chips_and_one_error_at_a_time(finished, tmp_path):
+    spec, folder, _ = finished
+    quick = Compensation.model_validate(
+        {"methods": [], "training": {"epochs": 1}, "distillation": {"method": "kd"}}
+    )
+    spec = spec.model_copy(update={"compensation": quick})
+    found = tolerate(spec, folder, 2, 0.9, tmp_path / "many", None, Silent())
+    assert [row["chip"] for row in found["chips"]] == [0, 1]
+    assert {row["error"] for row in found["alone"]} == set(ERRORS)
+    assert (tmp_path / "many" / "tolerance.png").stat().st_size > 10_000
+    with pytest.raises(SpecError, match="--chips 0"):
+        tolerate(spec, folder, 0, 0.9, tmp_path / "none", None, Silent())
+
+
+def test_yield_counts_good_chips():
+    rows = [{"chip": k, "kd": value} for k, value in enumerate((0.9, 0.95, 0.99))]
+    found = summarise(rows, 0.95)["kd"]
+    assert found["yield"] == pytest.approx(2 / 3)
+    assert found["mean"] == pytest.approx(0.9466667)
