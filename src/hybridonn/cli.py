@@ -9,6 +9,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from hybridonn.cli_captures import app as captures
+from hybridonn.cli_data import app as data
+from hybridonn.cli_optics import app as optics
 from hybridonn.cli_studies import app as studies
 from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import print_comparison, print_table, show_bars
@@ -19,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data, name="data")
+app.add_typer(optics, name="optics")
+app.add_typer(captures, name="captures")
 app.add_typer(studies, name="study")
 
 
@@ -128,6 +134,42 @@ def tune(
         best = tune_methods(stated, names, values, seeds, folder, data_root, progress)
     typer.echo(best.rstrip())
     typer.echo(folder / "tuning.csv")
+
+
+@app.command()
+def design(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Design the metasurface of a finished run: pillars whose PSFs are the trained kernels."""
+    from hybridonn.pipeline.folder import read_run_spec
+
+    stated = read_run_spec(folder, tuple(settings or ()))
+    calm_threads()
+    from hybridonn.pipeline.run import run as run_pipeline
+
+    with show_bars() as progress:
+        results = run_pipeline(stated.with_metasurface(), folder, data_root, progress)
+    print_table(stated.name, results)
+    typer.echo(folder / "metasurface" / "sub_optics.csv")
+
+
+@app.command("export-layout")
+def export_layout(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with a metasurface.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File to write, .oas or .gds; by default layout.oas in the run."),
+    ] = None,
+) -> None:
+    """Write the metasurface as a layout file for the fab, read it back and compare."""
+    from hybridonn.pipeline.layout_file import export_layout as export
+
+    with show_bars() as progress:
+        summary = export(folder, out, progress)
+    print_table("layout file", summary.to_dict())
+    typer.echo(summary.path)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybridonn.errors import ArtefactError
 from hybridonn.files import read_json, write_json
+from hybridonn.spec import Spec, read_spec
 
 MARKS = ("spec.yaml", "record.json", "results.json", ".lock")
 
@@ -44,6 +45,21 @@ def open_folder(folder: Path) -> Iterator[Path]:
                 "another folder with --out"
             ) from None
         yield folder
+
+
+def read_run_spec(folder: Path, settings: tuple[str, ...] = ()) -> Spec:
+    """The spec that a run was made from, with ``key.path=value`` settings laid over it.
+
+    Raises:
+        ArtefactError: The folder is no run.
+        SpecError: A setting is not allowed.
+    """
+    path = folder / "spec.yaml"
+    if not path.is_file():
+        raise ArtefactError(
+            f"{folder} is no run folder: it holds no spec.yaml; name a finished run"
+        )
+    return read_spec(path, settings)
 
 
 def add_results(folder: Path, results: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "student_train": len(dataset.student_train),
         "validation": len(dataset.validation),
         "test": len(dataset.test),
+        "skipped": list(dataset.skipped),
         "checksum": dataset.checksum,
     }
 

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn.data import load_dataset
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.tasks import TASKS
 from hybridonn.files import write_json, write_text
 from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.estimate import estimate_stage
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.knowledge import gather_knowledge
+from hybridonn.pipeline.metasurface import make_metasurface
+from hybridonn.pipeline.overlays import keep_overlays
 from hybridonn.pipeline.record import describe_run
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.student import distil
@@ -24,7 +28,7 @@ from hybridonn.spec import Spec, dump_spec
 def run(
     spec: Spec, folder: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Run all stages: layout, estimate, teacher, student, report.
+    """Run all stages that the spec asks for, from layout to report.
 
     Interrupted and called again, it goes on where it was; with a changed spec
     it redoes only the stages that the change touches.
@@ -44,25 +48,56 @@ def run(
     progress = progress or Silent()
     started = _now()
     with open_folder(folder):
-        layout = lay_out_stage(spec, folder / "layout")
         dataset = load_dataset(spec.data, data_root, progress)
-        estimated = estimate_stage(spec, dataset, folder / "estimate", progress)
-        teacher = teach(spec, dataset, folder / "teacher", progress)
-        knowledge = gather_knowledge(spec, dataset, teacher, folder / "knowledge", progress)
-        student = distil(spec, dataset, teacher, knowledge, folder / "student", progress)
-        stages = {
-            "layout": layout,
-            "estimate": estimated,
-            "teacher": teacher,
-            "knowledge": knowledge,
-            "student": student,
-        }
+        stages = _run_stages(spec, dataset, folder, progress)
         _say_reused(stages, progress)
         write_text(folder / "spec.yaml", dump_spec(spec))
-        write_json(folder / "record.json", describe_run(spec, dataset, stages, started, _now()))
-        results = add_results(folder, {name: stage.results for name, stage in stages.items()})
+        record = describe_run(spec, dataset, stages, started, _now())
+        write_json(folder / "record.json", record)
+        results = {name: stage.results for name, stage in stages.items()}
+        results = add_results(folder, results | _judge_teacher(spec, stages))
+        if spec.task == "segmentation":
+            keep_overlays(spec, dataset, stages["student"], folder / "overlays")
         write_report(folder)
     return results
+
+
+def _distil(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> dict[str, Finished]:
+    """Teacher, its knowledge, the student, and its twin without transfer where it is asked for."""
+    teacher = teach(spec, dataset, folder / "teacher", progress)
+    knowledge = gather_knowledge(spec, dataset, teacher, folder / "knowledge", progress)
+    student = distil(spec, dataset, teacher, knowledge, folder / "student", progress)
+    stages = {"teacher": teacher, "knowledge": knowledge, "student": student}
+    if spec.distillation.baseline and spec.distillation.method != "none":
+        alone = spec.for_method("none")
+        place = folder / "untaught"
+        stages["untaught"] = distil(alone, dataset, teacher, knowledge, place, progress, False)
+    return stages
+
+
+def _judge_teacher(spec: Spec, stages: dict[str, Finished]) -> dict[str, Any]:
+    """How far the teacher is above the student that learnt without it; below zero it is bad."""
+    if "untaught" not in stages:
+        return {}
+    metric = TASKS[spec.task].metric
+    untaught = stages["untaught"].results
+    margin = stages["teacher"].results[metric] - untaught[metric]
+    return {"untaught": untaught | {"teacher_margin": margin}}
+
+
+def _run_stages(
+    spec: Spec, dataset: Dataset, folder: Path, progress: Progress
+) -> dict[str, Finished]:
+    """The stages in order, each reading what those before it wrote."""
+    stages = {"layout": lay_out_stage(spec, folder / "layout")}
+    stages["estimate"] = estimate_stage(spec, dataset, folder / "estimate", progress)
+    stages |= _distil(spec, dataset, folder, progress)
+    if spec.optics.metasurface is not None:
+        teacher, knowledge, student = (stages[n] for n in ("teacher", "knowledge", "student"))
+        stages["metasurface"] = make_metasurface(
+            spec, dataset, teacher, knowledge, student, folder / "metasurface", progress
+        )
+    return stages
 
 
 def estimate(
