@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from hybridonn.cli_captures import app as captures
+from hybridonn.cli_chip import compensate, perturbation, tolerance
 from hybridonn.cli_data import app as data
 from hybridonn.cli_optics import app as optics
 from hybridonn.cli_studies import app as studies
@@ -26,6 +27,9 @@ app.add_typer(data, name="data")
 app.add_typer(optics, name="optics")
 app.add_typer(captures, name="captures")
 app.add_typer(studies, name="study")
+app.command()(tolerance)
+app.command()(compensate)
+studies.command()(perturbation)
 
 
 @app.callback()
@@ -162,13 +166,20 @@ def export_layout(
         Optional[Path],  # noqa: UP045
         typer.Option(help="File to write, .oas or .gds; by default layout.oas in the run."),
     ] = None,
+    tone: Annotated[
+        str, typer.Option(help="pillars draws what stays, cleared what goes.")
+    ] = "pillars",
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="The chip as seen from behind.")
+    ] = False,
+    memory_gb: Annotated[float, typer.Option(help="Refuse a file that takes more.")] = 4.0,
 ) -> None:
     """Write the metasurface as a layout file for the fab, read it back and compare."""
     from hybridonn.pipeline.layout_file import export_layout as export
 
     with show_bars() as progress:
-        summary = export(folder, out, progress)
-    print_table("layout file", summary.to_dict())
+        summary = export(folder, out, progress, tone, mirrored, memory_gb)
+    print_table(folder.name, summary.to_dict())
     typer.echo(summary.path)
 
 

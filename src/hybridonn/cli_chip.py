@@ -57,7 +57,6 @@ def compensate(
     """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend."""
     from hybridonn.pipeline.folder import read_run_spec
 
-    # A run without the section has null there, over which no key can be laid.
     more = ["compensation={}"] if read_run_spec(run).compensation is None else []
     more += list(settings or ())
     more += [] if fraction is None else [f"compensation.fraction={fraction}"]

@@ -4,7 +4,7 @@ import pytest
 
 from hybridonn.data import load_dataset
 from hybridonn.errors import SpecError
-from hybridonn.pipeline.estimate import estimate_stage
+from hybridonn.pipeline.estimate import estimate_stage, refuse_masks
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
 
@@ -42,3 +42,15 @@ def test_maximum_pooling_at_infinite_width_is_said_to_be_replaced(estimated):
 def test_a_design_that_does_not_fit_is_refused_in_the_specs_words(estimated):
     with pytest.raises(SpecError, match=r"student\.pooled_size is 9"):
         estimated("student.pooled_size=9")
+
+
+def test_infinitely_many_kernels_are_refused_for_masks():
+    settings = (
+        "task=segmentation",
+        "data.name=dsb2018",
+        "student.backend=upsampling",
+        "estimate.kernels=infinite",
+    )
+    spec = read_spec(None, settings)
+    with pytest.raises(SpecError, match=r"task: segmentation takes estimate\.kernels: design"):
+        refuse_masks(spec)

@@ -16,6 +16,7 @@ QUICK = (
     "teacher.training.epochs=2",
     "training.epochs=2",
     "training.views=2",
+    "estimate.draws=1",
 )
 
 

@@ -96,3 +96,10 @@ def test_a_method_brings_what_was_tuned_for_it_and_nothing_else():
 def test_the_tree_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         Spec().seed = 3
+
+
+def test_a_setting_fills_a_section_that_is_null():
+    spec = read_spec(None, ("optics.metasurface=null", "optics.metasurface.steps=3"))
+    assert spec.optics.metasurface is not None
+    assert spec.optics.metasurface.steps == 3
+    assert spec.with_metasurface() is spec

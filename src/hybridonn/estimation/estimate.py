@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Accuracy with the first ``images`` training images, lambda chosen anew for them."""
+    """Accuracy, or mIoU, with the first ``images`` training images, lambda chosen anew for them."""
 
     images: int
     accuracy: float
@@ -73,7 +73,7 @@ class Estimate:
     """The accuracy that kernel regression reaches.
 
     Attributes:
-        accuracy: On the test images, between 0 and 1.
+        accuracy: On the test images, between 0 and 1; of masks their mIoU.
         uncertainty: Standard error: test and, where resampled, training images.
         seconds: Kernel, regression and resampling together.
         lambda_: The chosen penalty, in units of the kernel's mean diagonal.
@@ -81,7 +81,7 @@ class Estimate:
         method: Kernel and regression, in words.
         test_uncertainty: Standard error from resampling the test images.
         train_uncertainty: The same from the training images; None: not resampled.
-        predictions: Predicted class of each test image, (N,) int64.
+        predictions: Predicted class of each test image, (N,) int64, or of its pixels, (N, H, W).
     """
 
     accuracy: float
@@ -257,8 +257,7 @@ def choose_lambda(
 
     Not the best accuracy: that of some hundred images is too coarse to tell the penalties
     apart and picks one at random. Where the squared error is least the accuracy was within
-    0.1 point of its best (MNIST, 500 and 2,000 images). A lambda at which the kernel is
-    singular cannot be chosen.
+    0.1 point of its best (MNIST, 500 and 2,000 images).
 
     Args:
         system: The regression on the fitted images.
@@ -271,6 +270,21 @@ def choose_lambda(
         SingularKernelError: The kernel is singular at all of them.
     """
     targets = one_hot(labels, system.right.shape[1])
+    return least_error(system, kernel, targets, lambdas, advance)[1]
+
+
+def least_error(
+    system: System,
+    kernel: Tensor,
+    targets: Tensor,
+    lambdas: Sequence[float],
+    advance: Advance | None = None,
+) -> tuple[float, float]:
+    """The least mean squared error from targets (N, outputs), and the lambda that reaches it.
+
+    Raises:
+        SingularKernelError: The kernel is singular at all of them.
+    """
     scores: list[tuple[float, float]] = []
     singular: SingularKernelError | None = None
     for lambda_ in lambdas:
@@ -280,10 +294,11 @@ def choose_lambda(
             singular = error
         else:
             scores.append((float((scored - targets).square().mean()), lambda_))
-        advance()
-    if singular is not None and not scores:
-        raise singular
-    return min(scores)[1]
+        if advance is not None:
+            advance()
+    if singular is None or scores:
+        return min(scores)
+    raise singular
 
 
 def _curve_point(

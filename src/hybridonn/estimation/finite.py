@@ -274,15 +274,21 @@ def finite_kernel(
 
 
 def through_dense(
-    hidden: int, covariance: Tensor, variance: Tensor, tangent: Tensor | None
+    hidden: int,
+    covariance: Tensor,
+    variance: Tensor,
+    tangent: Tensor | None,
+    columns_variance: Tensor | None = None,
 ) -> Tensor:
     """NTK behind infinitely wide, trained dense layers with ReLUs between them.
 
     Args:
         hidden: Hidden layers.
         covariance: NNGP kernel behind ``Flatten``, (N, M); overwritten.
-        variance: Of every image with itself, (N,); the first M are the columns.
+        variance: Of every row with itself, (N,).
         tangent: NTK behind ``Flatten``, (N, M); None: nothing before it is trained.
+        columns_variance: Of every column with itself, (M,); None: the columns are the
+            first rows.
     """
     tail: tuple[Layer, ...] = ((Dense(), Relu()) * hidden) + (Dense(),)
     shape = Shape(1, 1, flat=True)
@@ -290,6 +296,8 @@ def through_dense(
     rows = variances_of(network, variance[None].clone())
     count = covariance.shape[1]
     columns = {name: one[:, :count] for name, one in rows.items()}
+    if columns_variance is not None:
+        columns = variances_of(network, columns_variance[None].clone())
     step = max(1, TAIL_VALUES // count)
     for start in range(0, len(covariance), step):
         part = slice(start, start + step)

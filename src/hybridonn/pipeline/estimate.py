@@ -12,8 +12,10 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
+from hybridonn.errors import SpecError
 from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
 from hybridonn.estimation.finite import estimate_design
+from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.files import write_arrays, write_table
 from hybridonn.networks.students import check_fit
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
@@ -22,11 +24,12 @@ from hybridonn.spec import Spec
 
 
 def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
-    """Estimate the accuracy by regression with the design's infinitely wide network.
+    """Estimate the accuracy, or the mIoU, by regression with the design's wide network.
 
     Raises:
         SpecError: The design has no analytic kernel, or the memory does not hold it.
     """
+    refuse_masks(spec)
     check_fit(spec.student, dataset.image_shape)
     mark = fingerprint(
         stage="estimate, best draw",  # another rule is another stage: kept results stay apart
@@ -38,21 +41,34 @@ def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progres
     return finish(folder, mark, lambda part: _estimate(spec, dataset, part, progress), "estimates")
 
 
+def refuse_masks(spec: Spec) -> None:
+    """Refuse infinitely many optical kernels for a task that has no such estimate.
+
+    Raises:
+        SpecError: The task is segmentation and ``estimate.kernels`` is infinite.
+    """
+    if spec.task == "segmentation" and spec.estimate.kernels == "infinite":
+        raise SpecError(
+            "estimate.kernels is infinite, which answers one class an image; task: segmentation "
+            "takes estimate.kernels: design"
+        )
+
+
 def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
-    settings, seed = spec.estimate, spec.data.split_seed
+    settings, seed, metric = spec.estimate, spec.data.split_seed, TASKS[spec.task].metric
     classes = len(dataset.classes)
     train = thin(dataset.student_train, classes, settings.train_images, seed)
     test = thin(dataset.test, classes, settings.test_images, seed)
-    found = _regress(spec, train, test, part / "tiles", progress)
+    found = _regress(spec, train, test, classes, part / "tiles", progress)
     rmtree(part / "tiles", ignore_errors=True)  # they were for going on after an interruption
     write_table(
         part / "learning_curve.csv",
-        [{"images": p.images, "accuracy": p.accuracy} for p in found.learning_curve],
+        [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
     )
     write_arrays(part / "predictions.npz", labels=test.labels.numpy(), predicted=found.predictions)
     replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
     return {
-        TASKS[spec.task].metric: found.accuracy,
+        metric: found.accuracy,
         "uncertainty": found.uncertainty,
         "seconds": round(found.seconds, 2),
         "train_images": len(train),
@@ -64,10 +80,21 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
 
 
 def _regress(
-    spec: Spec, train: ImageSet, test: ImageSet, tiles: Path, progress: Progress
+    spec: Spec, train: ImageSet, test: ImageSet, classes: int, tiles: Path, progress: Progress
 ) -> Estimate:
-    images = (*_scenes(train), *_scenes(test))
     settings = Settings(memory_gb=spec.estimate.memory_gb, seed=spec.data.split_seed)
+    if spec.task == "segmentation":
+        return estimate_masks(
+            spec.student,
+            Masked(*_scenes(train)),
+            Masked(*_scenes(test)),
+            classes,
+            TASKS[spec.task]().score,
+            draws=spec.estimate.draws,
+            settings=settings,
+            progress=progress,
+        )
+    images = (*_scenes(train), *_scenes(test))
     if spec.estimate.kernels == "design":
         draws = spec.estimate.draws
         return estimate_design(

@@ -11,6 +11,8 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.files import write_json, write_text
 from hybridonn.optics.layout import lay_out
+from hybridonn.pipeline.as_built import build_as_built
+from hybridonn.pipeline.compensated import compensate
 from hybridonn.pipeline.estimate import estimate_stage
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.knowledge import gather_knowledge
@@ -92,10 +94,19 @@ def _run_stages(
     stages = {"layout": lay_out_stage(spec, folder / "layout")}
     stages["estimate"] = estimate_stage(spec, dataset, folder / "estimate", progress)
     stages |= _distil(spec, dataset, folder, progress)
+    teacher, knowledge, student = (stages[name] for name in ("teacher", "knowledge", "student"))
+    metasurface = None
     if spec.optics.metasurface is not None:
-        teacher, knowledge, student = (stages[n] for n in ("teacher", "knowledge", "student"))
-        stages["metasurface"] = make_metasurface(
-            spec, dataset, teacher, knowledge, student, folder / "metasurface", progress
+        place = folder / "metasurface"
+        metasurface = make_metasurface(spec, dataset, teacher, knowledge, student, place, progress)
+        stages["metasurface"] = metasurface
+    if spec.fabrication is not None:
+        place = folder / "as_built"
+        stages["as_built"] = build_as_built(spec, dataset, student, metasurface, place, progress)
+    if spec.fabrication is not None and spec.compensation is not None:
+        place = folder / "compensated"
+        stages["compensated"] = compensate(
+            spec, dataset, teacher, student, metasurface, place, progress
         )
     return stages
 

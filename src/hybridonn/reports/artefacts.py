@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from hybridonn.errors import ArtefactError
 from hybridonn.optics.layout import Layout
 from hybridonn.reports.estimate import Estimated, read_estimate
+from hybridonn.reports.layout_file import LayoutDrawing, read_drawing
+from hybridonn.reports.masks import MaskPredictions, Overlays
+from hybridonn.reports.metasurface import SimulatedOptics, read_optics
 from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, read_text, refusal
+from hybridonn.reports.statistics import wilson_interval
 
 PIPELINE = "the run itself"
 
@@ -27,6 +33,7 @@ class Predictions:
 
     labels: np.ndarray
     logits: np.ndarray
+    metric = "accuracy"
 
     @property
     def correct(self) -> int:
@@ -42,6 +49,16 @@ class Predictions:
     def accuracy(self) -> float:
         """Share of the test images that the network names rightly."""
         return self.correct / self.total
+
+    @property
+    def value(self) -> float:
+        """The metric of the task: the accuracy."""
+        return self.accuracy
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy."""
+        return wilson_interval(self.correct, self.total)
 
 
 @dataclass(frozen=True)
@@ -59,11 +76,14 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Model:
-    """What the stage of one network, teacher or student, leaves behind."""
+    """What the stage of one network, teacher or student, leaves behind.
+
+    Of an answer a pixel there is no embedding.
+    """
 
     history: Table
-    predictions: Predictions
-    embedding: Embedding
+    predictions: Predictions | MaskPredictions
+    embedding: Embedding | None
 
 
 @dataclass(frozen=True)
@@ -73,12 +93,27 @@ class Examples:
     Attributes:
         scene: Images, (E, C, H, W), in [0, 1].
         features: Difference pictures, plus part less minus part, (E, K, H', W').
-        labels: True classes, (E,).
+        labels: True classes, (E,), or masks, (E, H, W).
     """
 
     scene: np.ndarray
     features: np.ndarray
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The kernels of one branch of the optics.
+
+    Attributes:
+        kernels: Which of all kernels.
+        size: Side of a kernel, in pixels of the branch's sensor.
+        binning: Scene pixels, along one side, in such a pixel.
+    """
+
+    kernels: slice
+    size: int
+    binning: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +131,9 @@ class Run:
         wavelengths_nm: Of the C bands, (C,); None: not stated.
         examples: What the sensor sees.
         estimate: What was promised before training; None: the run has no estimate.
+        optics: What the metasurface does; None: the run designs none.
+        layout_file: The file that was made of it; None: none was, or of another design.
+        overlays: Test images to be shown with their masks; None: answers are no masks.
     """
 
     folder: Path
@@ -108,6 +146,14 @@ class Run:
     wavelengths_nm: np.ndarray | None
     examples: Examples
     estimate: Estimated | None = None
+    optics: SimulatedOptics | None = None
+    layout_file: LayoutDrawing | None = None
+    overlays: Overlays | None = None
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """The kernels of each branch of the optics; one branch where the spec states none."""
+        return list_branches(self.spec, len(self.kernels), self.kernels.shape[-1])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,8 +164,8 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Read every artefact that a report shows.
 
-    A run whose results hold no ``teacher`` has no teacher, and one without ``estimate``
-    no estimate; all else must be there.
+    A run whose results hold no ``teacher`` has no teacher, one without ``estimate`` no
+    estimate and one without ``metasurface`` no metasurface; all else must be there.
 
     Raises:
         ArtefactError: A file is missing, damaged, or contradicts another one.
@@ -141,6 +187,7 @@ def read_run(folder: Path) -> Run:
     if len(kernels) != layout.kernels:
         found = f"it holds {len(kernels)} kernels, and layout.json places {layout.kernels}"
         raise ArtefactError(refusal(path, "the student stage", found))
+    simulated = results.get("metasurface")
     return Run(
         folder=folder,
         spec=read_text(folder / "spec.yaml", PIPELINE),
@@ -150,8 +197,38 @@ def read_run(folder: Path) -> Run:
         models=models,
         kernels=kernels,
         wavelengths_nm=wavelengths,
-        examples=_read_examples(folder / "student" / "examples.npz", kernels, len(classes)),
+        examples=_read_examples(
+            folder / "student" / "examples.npz",
+            kernels,
+            len(classes),
+            models["student"].predictions.labels.ndim,
+        ),
         estimate=read_estimate(folder, results["estimate"]) if "estimate" in results else None,
+        optics=read_optics(folder, simulated, kernels) if simulated else None,
+        layout_file=read_drawing(folder) if simulated else None,
+        overlays=_read_overlays(folder, models["student"].predictions),
+    )
+
+
+def list_branches(spec: str, kernels: int, size: int) -> tuple[Branch, ...]:
+    """The branches of a design.
+
+    Args:
+        spec: The text of spec.yaml.
+        kernels: Of all branches together.
+        size: Side of the largest kernel.
+    """
+    try:
+        tree = yaml.safe_load(spec)["student"]["branches"]
+        stated = [(int(b["kernels"]), int(b["kernel_size"]), int(b["binning"])) for b in tree]
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        stated = []  # a spec of one branch, or of a student of another kind
+    if sum(count for count, _, _ in stated) != kernels:
+        return (Branch(slice(0, kernels), size, 1),)
+    ends = accumulate((count for count, _, _ in stated), initial=0)
+    return tuple(
+        Branch(slice(*ends), side, binning)
+        for ends, (_, side, binning) in zip(pairwise(ends), stated, strict=True)
     )
 
 
@@ -173,21 +250,56 @@ def _read_model(folder: Path, name: str, classes: int, numbers: dict[str, Any]) 
     stage = f"the {name} stage"
     history = read_table(folder / name / "history.csv", stage, ("epoch",))
     path = folder / name / "predictions.npz"
+    if isinstance(numbers, dict) and "miou" in numbers:
+        masks = _read_masks(path, stage, classes)
+        _check_metric(masks, numbers, "miou", path, name)
+        return Model(history, masks, None)
     arrays = read_arrays(path, stage, {"labels": 1, "logits": 2})
     predictions = Predictions(arrays["labels"], arrays["logits"])
     if predictions.logits.shape != (predictions.total, classes):
         shape = f"logits {predictions.logits.shape} for {predictions.total} labels"
         raise ArtefactError(refusal(path, stage, f"{shape} and {classes} classes"))
     _check_labels(predictions.labels, classes, path, stage)
-    _check_accuracy(predictions, numbers, path, name)
-    path = folder / name / "embedding.npz"
+    _check_metric(predictions, numbers, "accuracy", path, name)
+    return Model(history, predictions, _read_embedding(folder / name, stage, classes))
+
+
+def _read_embedding(folder: Path, stage: str, classes: int) -> Embedding:
+    path = folder / "embedding.npz"
     arrays = read_arrays(path, stage, {"positions": 2, "labels": 1})
     embedding = Embedding(arrays["positions"], arrays["labels"])
     if embedding.positions.shape != (len(embedding.labels), 2):
         shape = f"positions {embedding.positions.shape} for {len(embedding.labels)} labels"
         raise ArtefactError(refusal(path, stage, shape))
     _check_labels(embedding.labels, classes, path, stage)
-    return Model(history, predictions, embedding)
+    return embedding
+
+
+def _read_masks(path: Path, stage: str, classes: int) -> MaskPredictions:
+    arrays = read_arrays(path, stage, {"labels": 3, "predicted": 3})
+    masks = MaskPredictions(arrays["labels"], arrays["predicted"], classes)
+    if masks.labels.shape != masks.predicted.shape:
+        shape = f"masks {masks.predicted.shape} for labels {masks.labels.shape}"
+        raise ArtefactError(refusal(path, stage, shape))
+    _check_labels(masks.labels, classes, path, stage)
+    _check_labels(masks.predicted, classes, path, stage)
+    return masks
+
+
+def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Overlays | None:
+    if not isinstance(student, MaskPredictions):
+        return None
+    stage, path = "the overlays stage", folder / "overlays" / "overlays.npz"
+    arrays = read_arrays(path, stage, {"scenes": 4, "positions": 1})
+    reasons = arrays.get("reasons", np.array([]))
+    scenes, positions = arrays["scenes"], arrays["positions"]
+    fit = scenes.shape[-2:] == student.labels.shape[1:] and positions.min() >= 0
+    if not (fit and positions.max() < student.total and len(positions) == len(scenes)):
+        found = f"pictures {scenes.shape} for masks {student.labels.shape}"
+        raise ArtefactError(refusal(path, stage, found))
+    if reasons.shape != positions.shape or reasons.dtype.kind != "U":
+        raise ArtefactError(refusal(path, stage, "it lacks a reason for each picture"))
+    return Overlays(scenes / 255, positions, tuple(map(str, reasons)))
 
 
 def _check_labels(labels: np.ndarray, classes: int, path: Path, stage: str) -> None:
@@ -198,23 +310,27 @@ def _check_labels(labels: np.ndarray, classes: int, path: Path, stage: str) -> N
         raise ArtefactError(refusal(path, stage, f"{found}; there are {classes} classes"))
 
 
-def _check_accuracy(
-    predictions: Predictions, numbers: dict[str, Any], path: Path, name: str
+def _check_metric(
+    predictions: Predictions | MaskPredictions,
+    numbers: dict[str, Any],
+    key: str,
+    path: Path,
+    name: str,
 ) -> None:
     # Predictions of another run beside these results would make a false report.
-    stated = numbers.get("accuracy") if isinstance(numbers, dict) else None
+    stated = numbers.get(key) if isinstance(numbers, dict) else None
     if not isinstance(stated, int | float):
         raise ArtefactError(
-            refusal(path.parents[1] / "results.json", PIPELINE, f"it lacks {name}.accuracy")
+            refusal(path.parents[1] / "results.json", PIPELINE, f"it lacks {name}.{key}")
         )
     # One image may sit on a tie that another precision breaks; 0.001 is for rounded results.
-    if abs(stated - predictions.accuracy) > 1e-3 + 1 / predictions.total:
+    if abs(stated - predictions.value) > 1e-3 + 1 / predictions.total:
         raise ArtefactError(
             refusal(
                 path,
                 f"the {name} stage",
-                f"its accuracy is {predictions.accuracy:.4f}, and results.json "
-                f"says {name}.accuracy {stated:.4f}",
+                f"its {key} is {predictions.value:.4f}, and results.json "
+                f"says {name}.{key} {stated:.4f}",
             )
         )
 
@@ -231,9 +347,9 @@ def _read_kernels(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     return kernels, wavelengths
 
 
-def _read_examples(path: Path, kernels: np.ndarray, classes: int) -> Examples:
+def _read_examples(path: Path, kernels: np.ndarray, classes: int, dimensions: int) -> Examples:
     stage = "the student stage"
-    arrays = read_arrays(path, stage, {"scene": 4, "features": 4, "labels": 1})
+    arrays = read_arrays(path, stage, {"scene": 4, "features": 4, "labels": dimensions})
     examples = Examples(arrays["scene"], arrays["features"], arrays["labels"])
     if not len(examples.scene) == len(examples.features) == len(examples.labels):
         counts = [len(examples.scene), len(examples.features), len(examples.labels)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.errors import ArtefactError
+from hybridonn.reports.curves import METRICS
 from hybridonn.reports.reading import read_json, refusal
 from hybridonn.reports.save import save_figure
 from hybridonn.reports.style import FAINT, INK, PALETTE, WIDTH_IN, styled
@@ -65,7 +66,8 @@ def draw_comparison(comparison: dict[str, Any]) -> Figure:
             count = f"{len(method['values'])} values for {len(seeds)} seeds"
             raise ArtefactError(f"the method {name} has {count}")
     figure = Figure(figsize=(WIDTH_IN, 4.4), layout="constrained")
-    metric = comparison.get("metric", "accuracy")
+    metric = str(comparison.get("metric", "accuracy"))
+    metric = METRICS.get(metric, metric)
     count = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
     design = str(comparison.get("design", "")).replace("$", r"\$")
     figure.suptitle(f"{design}: test {metric}, {count}", fontweight="bold", fontsize=11)

@@ -23,6 +23,8 @@ TERMS = {
     "validation_loss": ("validation", PALETTE[5], ":"),
 }
 
+METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
+
 
 @styled
 def draw_curves(histories: Mapping[str, Table]) -> Figure:
@@ -35,19 +37,22 @@ def draw_curves(histories: Mapping[str, Table]) -> Figure:
     from matplotlib.figure import Figure
 
     aligned = {name: table for name, table in histories.items() if _holds(table, "alignment")}
-    rated = {
-        name: table for name, table in histories.items() if _holds(table, "validation_accuracy")
-    }
-    panels = len(histories) + bool(rated) + bool(aligned)
+    metric = _metric_of(histories)
+    column = f"validation_{metric}"
+    rated = {name: table for name, table in histories.items() if _holds(table, column)}
+    trained = [name for name in sorted(histories) if _holds(histories[name], "loss")]
+    panels = len(trained) + bool(rated) + bool(aligned)
     columns = min(panels, 2)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH_IN, 3.3 * rows), layout="constrained")
     axes = iter(figure.subplots(rows, columns, squeeze=False).ravel())
     if rated:
-        _draw_rates(next(axes), rated, "validation_accuracy", "Validation accuracy", "%")
+        title = METRICS[metric]
+        _draw_rates(next(axes), rated, column, f"Validation {title}", f"{title} (%)")
     if aligned:
-        _draw_rates(next(axes), aligned, "alignment", "NTK alignment with the teacher", "")
-    for name in sorted(histories):  # the student first
+        label = "centred kernel alignment"
+        _draw_rates(next(axes), aligned, "alignment", "NTK alignment with the teacher", label)
+    for name in trained:  # the student first; of loaded weights there is no loss
         _draw_losses(next(axes), histories[name], name)
     for empty in axes:
         empty.set_axis_off()
@@ -73,20 +78,23 @@ def _draw_losses(axes: Axes, table: Table, name: str) -> None:
 
 
 def _draw_rates(
-    axes: Axes, histories: Mapping[str, Table], column: str, title: str, unit: str
+    axes: Axes, histories: Mapping[str, Table], column: str, title: str, label: str
 ) -> None:
-    scale = 100 if unit == "%" else 1
+    scale = 100 if label.endswith("(%)") else 1
     for name, table in histories.items():
         colour = MODELS.get(name, INK)
         values = scale * table[column]
         dashes = "--" if name == "teacher" else "-"
+        if len(values) == 1:  # of loaded weights, which no epoch changes
+            axes.axhline(values[0], color=colour, linestyle=dashes, label=f"{name}, as loaded")
+            continue
         axes.plot(table["epoch"], values, color=colour, linestyle=dashes, label=name)
         best = int(np.nanargmax(values))
         axes.plot(table["epoch"][best], values[best], "o", color=colour, markersize=6)
-    if unit == "%":
+    if scale == 100:
         _zoom(axes, [scale * table[column] for table in histories.values()])
     epochs = np.concatenate([table["epoch"] for table in histories.values()])
-    _finish(axes, epochs, title, f"accuracy ({unit})" if unit else "centred kernel alignment")
+    _finish(axes, epochs, title, label)
     if len(histories) > 1:
         axes.legend(loc="lower right")
 
@@ -95,7 +103,8 @@ def _zoom(axes: Axes, curves: list[np.ndarray]) -> None:
     """Leave out the first steep epochs: what matters happens in the upper part."""
     values = np.concatenate(curves)
     values = values[np.isfinite(values)]
-    steep = 20 if min(map(len, curves)) >= 10 else 0  # % of the epochs, where there are many
+    epochs = [len(curve) for curve in curves if len(curve) > 1]
+    steep = 20 if min(epochs, default=1) >= 10 else 0  # % of the epochs, where there are many
     low, high = np.percentile(values, steep), values.max()
     margin = max(0.08 * (high - low), 0.1)
     axes.set_ylim(low - margin, high + margin)
@@ -111,6 +120,14 @@ def _finish(axes: Axes, epochs: np.ndarray, title: str, label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True)
     axes.set_axisbelow(True)
+
+
+def _metric_of(histories: Mapping[str, Table]) -> str:
+    """The metric that the histories hold."""
+    for metric in METRICS:
+        if any(_holds(table, f"validation_{metric}") for table in histories.values()):
+            return metric
+    return next(iter(METRICS))
 
 
 def _holds(table: Table, column: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.errors import ArtefactError
+from hybridonn.reports.curves import METRICS
 from hybridonn.reports.reading import Table, read_table, refusal
 from hybridonn.reports.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
@@ -26,12 +27,13 @@ class Estimated:
     """What the stage ``estimate`` leaves behind.
 
     Attributes:
-        curve: ``images`` and ``accuracy``, a row for each number of training images.
-        accuracy: With all training images, in [0, 1].
+        curve: ``images`` and the metric, a row for each number of training images.
+        accuracy: With all training images, in [0, 1]; of masks the mIoU.
         uncertainty: Its standard error.
         train_images: How many the regression is fitted to.
         test_images: How many it is tested on.
         infinite: Whether the kernel knows nothing of the number of optical kernels.
+        metric: ``accuracy``, or ``miou`` of masks.
     """
 
     curve: Table
@@ -40,6 +42,12 @@ class Estimated:
     train_images: int
     test_images: int
     infinite: bool
+    metric: str = "accuracy"
+
+    @property
+    def label(self) -> str:
+        """What the metric is called."""
+        return METRICS[self.metric]
 
 
 def read_estimate(folder: Path, numbers: Any) -> Estimated:
@@ -52,28 +60,30 @@ def read_estimate(folder: Path, numbers: Any) -> Estimated:
     Raises:
         ArtefactError: A number or the curve is missing or damaged, or both disagree.
     """
-    keys = ("accuracy", "uncertainty", "train_images", "test_images")
+    masks = isinstance(numbers, dict) and "miou" in numbers
+    metric = "miou" if masks else "accuracy"
+    keys = (metric, "uncertainty", "train_images", "test_images")
     for key in keys:
         value = numbers.get(key) if isinstance(numbers, dict) else None
         if not isinstance(value, int | float):
             path = folder / "results.json"
             raise ArtefactError(refusal(path, "the run itself", f"it lacks estimate.{key}"))
     path = folder / "estimate" / "learning_curve.csv"
-    curve = read_table(path, STAGE, ("images", "accuracy"))
-    images, accuracy = curve["images"], curve["accuracy"]
-    if not (images > 0).all() or not ((accuracy >= 0) & (accuracy <= 1)).all():
+    curve = read_table(path, STAGE, ("images", metric))
+    images, values = curve["images"], curve[metric]
+    if not (images > 0).all() or not ((values >= 0) & (values <= 1)).all():
         raise ArtefactError(
-            refusal(path, STAGE, "images must be above 0 and accuracies between 0 and 1")
+            refusal(path, STAGE, f"images must be above 0 and {metric} between 0 and 1")
         )
-    last = accuracy[images.argmax()]
-    if abs(last - numbers["accuracy"]) > 1e-3:
+    last = values[images.argmax()]
+    if abs(last - numbers[metric]) > 1e-3:
         found = (
-            f"its last accuracy is {last:.4f}, and results.json says "
-            f"estimate.accuracy {numbers['accuracy']:.4f}"
+            f"its last {metric} is {last:.4f}, and results.json says "
+            f"estimate.{metric} {numbers[metric]:.4f}"
         )
         raise ArtefactError(refusal(path, STAGE, found))
     infinite = numbers.get("kernels", "infinite") == "infinite"
-    return Estimated(curve, *(numbers[key] for key in keys), infinite=infinite)
+    return Estimated(curve, *(numbers[key] for key in keys), infinite=infinite, metric=metric)
 
 
 @styled
@@ -84,13 +94,13 @@ def draw_learning_curve(
     student_images: int | None = None,
     teacher: float | None = None,
 ) -> Figure:
-    """Draw the estimated accuracy against the number of training images.
+    """Draw the estimated accuracy or mIoU against the number of training images.
 
     Args:
         estimate: The curve and its error bar, which stands at the last point.
-        student: Accuracy of the trained student, in [0, 1].
+        student: What the trained student reaches, in [0, 1].
         student_images: What it was trained on; None: its level is a line only.
-        teacher: Accuracy of the teacher.
+        teacher: What the teacher reaches.
     """
     from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
@@ -98,11 +108,11 @@ def draw_learning_curve(
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     axes = figure.subplots()
     order = estimate.curve["images"].argsort()
-    images, accuracy = (estimate.curve[name][order] for name in ("images", "accuracy"))
-    axes.plot(images, 100 * accuracy, "o-", color=COLOUR, markersize=5, label="estimate")
+    images, values = (estimate.curve[name][order] for name in ("images", estimate.metric))
+    axes.plot(images, 100 * values, "o-", color=COLOUR, markersize=5, label="estimate")
     half = 100 * Z_95 * estimate.uncertainty
     look = {"fmt": "none", "capsize": 5, "elinewidth": 1.8, "color": COLOUR}
-    axes.errorbar(images[-1], 100 * accuracy[-1], half, label="95 % interval", **look)
+    axes.errorbar(images[-1], 100 * values[-1], half, label="95 % interval", **look)
     levels = [("teacher", teacher, "--"), ("student", student, ":")]
     for name, level, dashes in levels:
         if level is not None:
@@ -117,12 +127,14 @@ def draw_learning_curve(
     if student is not None and student_images is not None:
         look = {"color": MODELS["student"], "markersize": 9, "markeredgecolor": "white"}
         axes.plot(student_images, 100 * student, "D", **look)
-    _finish(axes, [*images, *([student_images] if student_images else [])])
+    axes.set_ylabel(f"test {estimate.label} (%)")
+    clear = student is None or student > min(values)  # a lower level would cross the legend
+    _finish(axes, [*images, *([student_images] if student_images else [])], clear)
     # The curve rises to its last point: above and left of it there is room.
     look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
     axes.annotate(
         f"{100 * estimate.accuracy:.2f} ± {half:.2f} %",
-        (images[-1], 100 * accuracy[-1] + half),
+        (images[-1], 100 * values[-1] + half),
         (-9, 0),
         fontweight="bold",
         color=COLOUR,
@@ -132,7 +144,7 @@ def draw_learning_curve(
     return figure
 
 
-def _finish(axes: Axes, images: list[float]) -> None:
+def _finish(axes: Axes, images: list[float], clear: bool) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     axes.set_xscale("log")
@@ -147,11 +159,10 @@ def _finish(axes: Axes, images: list[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training images")
-    axes.set_ylabel("test accuracy (%)")
     axes.set_title("Promised before training, and reached by it")
     axes.grid(True)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right" if clear else "center left")
     axes.spines["bottom"].set_color(INK)
 
 
@@ -162,11 +173,34 @@ def describe_estimate(
 
     Args:
         estimate: What the stage found.
-        student: Accuracy of the trained student, in [0, 1].
+        student: What the trained student reaches, in [0, 1].
         student_images: What it was trained on.
         tested: On how many test images.
     """
-    said = [
+    said = _describe_masks(estimate) if estimate.metric == "miou" else _describe_classes(estimate)
+    if student is not None:
+        said.append(_compare(estimate, student, student_images, tested))
+    said.append(
+        "It leaves out what training finds beyond small changes of the initial weights, the "
+        "teacher, the augmentation and all errors of real optics: read it to compare designs "
+        "rather than as a bound."
+    )
+    return " ".join(said)
+
+
+def _describe_masks(estimate: Estimated) -> list[str]:
+    return [
+        "Kernel ridge regression of single pixels: each is told from what the design's electronics "
+        "see around it, its pictures behind randomly drawn optical kernels, the best of several "
+        "draws, with the neural tangent kernel (NTK) of infinitely wide layers on them. Fitted to "
+        f"pixels sampled from {estimate.train_images:,} training images and tested on "
+        f"{estimate.test_images:,} test images; the bar is its 95 % interval from resampling both. "
+        "Optical kernels that are trained are left out, too."
+    ]
+
+
+def _describe_classes(estimate: Estimated) -> list[str]:
+    return [
         "Kernel ridge regression with the neural tangent kernel (NTK) of the same layers before "
         f"any training, fitted to {estimate.train_images:,} training images and tested on "
         f"{estimate.test_images:,} test images; the bar is its 95 % interval from resampling both.",
@@ -176,14 +210,6 @@ def describe_estimate(
         else "The optical layer has the design's own number of kernels, the best of several random "
         "draws; the layers behind it are taken as infinitely wide.",
     ]
-    if student is not None:
-        said.append(_compare(estimate, student, student_images, tested))
-    said.append(
-        "It leaves out what training finds beyond small changes of the initial weights, the "
-        "teacher, the augmentation and all errors of real optics: read it to compare designs "
-        "rather than as a bound."
-    )
-    return " ".join(said)
 
 
 def _compare(

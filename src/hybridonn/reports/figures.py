@@ -6,14 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hybridonn.reports.artefacts import Run
+from hybridonn.reports.artefacts import Branch, Predictions, Run
 from hybridonn.reports.confusion import MOST_COUNTS, draw_confusion, shorten
 from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.embedding import draw_embedding
 from hybridonn.reports.estimate import describe_estimate, draw_learning_curve
 from hybridonn.reports.features import draw_features
+from hybridonn.reports.iou import draw_iou, list_shares
 from hybridonn.reports.kernels import draw_kernels
 from hybridonn.reports.layout import draw_layout
+from hybridonn.reports.layout_file import draw_layout_file
+from hybridonn.reports.masks import MaskPredictions
+from hybridonn.reports.metasurface import draw_optics, list_numbers
+from hybridonn.reports.overlays import draw_overlays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +34,7 @@ class Picture:
         alternative: What it shows, for a reader who cannot see it.
         caption: How to read it.
         draw: Makes it.
+        table: Numbers to stand below it, the header first.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Picture:
     alternative: str
     caption: str
     draw: Callable[[], Figure]
+    table: tuple[tuple[str, ...], ...] = ()
 
 
 def list_pictures(run: Run) -> list[Picture]:
@@ -44,12 +51,20 @@ def list_pictures(run: Run) -> list[Picture]:
     return [
         _layout(run),
         *promised,
-        _kernels(run),
-        _features(run),
+        *_kernels(run),
+        *([] if run.optics is None else [_optics(run)]),
+        *([] if run.layout_file is None else [_layout_file(run)]),
+        *_features(run),
         _curves(run),
-        _confusion(run),
-        _map(run),
+        *_answers(run),
     ]
+
+
+def _answers(run: Run) -> list[Picture]:
+    """What the networks answer: masks over images, or classes."""
+    if run.overlays is None:
+        return [_confusion(run), _map(run)]
+    return [_overlays(run), _iou(run)]
 
 
 def _layout(run: Run) -> Picture:
@@ -70,52 +85,138 @@ def _estimate(run: Run) -> Picture:
     assert run.estimate is not None  # list_pictures asks
     estimate, student = run.estimate, run.models["student"].predictions
     images = run.record["data"].get("student_train")
-    teacher = run.models["teacher"].predictions.accuracy if "teacher" in run.models else None
+    teacher = run.models["teacher"].predictions.value if "teacher" in run.models else None
     return Picture(
         "estimate",
         "Promised before training",
-        f"Estimated accuracy against training images, {100 * estimate.accuracy:.2f} % in the end",
-        describe_estimate(estimate, student.accuracy, images, student.total),
+        f"Estimated {estimate.label} against training images, {100 * estimate.accuracy:.2f} % in "
+        "the end",
+        describe_estimate(estimate, student.value, images, student.total),
         lambda: draw_learning_curve(
-            estimate, student=student.accuracy, student_images=images, teacher=teacher
+            estimate, student=student.value, student_images=images, teacher=teacher
         ),
     )
 
 
-def _kernels(run: Run) -> Picture:
-    count, bands, height, width = run.kernels.shape
+def _kernels(run: Run) -> list[Picture]:
+    """The kernels, a figure a branch."""
+    bands = run.kernels.shape[1]
     rows = "" if bands == 1 else f" Its {bands} rows are its {bands} wavelength bands."
-    return Picture(
-        "kernels",
-        "The learned kernels",
-        f"{count} kernels of {height} × {width} with their positive and negative parts",
+    caption = (
         "Each large square is a signed kernel as the student learned it; the two small squares are "
         "what light can do: the PSFs of its positive (+) and negative (−) part, to be subtracted "
         f"after the exposure.{rows} All share one scale, and white is zero, so that a pale kernel "
-        "is a weak one.",
-        lambda: draw_kernels(run.kernels, run.wavelengths_nm),
+        "is a weak one."
     )
+    found = []
+    for number, branch in enumerate(run.branches, 1):
+        margin = (run.kernels.shape[-1] - branch.size) // 2
+        inner = slice(margin, margin + branch.size)
+        kernels = run.kernels[branch.kernels, :, inner, inner]
+        mark, where = _place(run, number, branch)
+        found.append(
+            Picture(
+                f"kernels{mark}",
+                f"The learned kernels{where}",
+                f"{len(kernels)} kernels of {branch.size} × {branch.size} with their positive and "
+                "negative parts",
+                caption + _count(run, branch),
+                lambda kernels=kernels: draw_kernels(kernels, run.wavelengths_nm),
+            )
+        )
+    return found
 
 
-def _features(run: Run) -> Picture:
-    label = shorten(run.classes[int(run.examples.labels[0])])
+def _place(run: Run, number: int, branch: Branch) -> tuple[str, str]:
+    """Mark of the file and words of the heading of a branch; empty where there is only one."""
+    if len(run.branches) == 1:
+        return "", ""
+    size = "full resolution" if branch.binning == 1 else f"1/{branch.binning} of the resolution"
+    return f"-{number}", f" of branch {number}: {size}"
+
+
+def _count(run: Run, branch: Branch) -> str:
+    """What a caption says of kernels of one branch among several."""
+    if len(run.branches) == 1:
+        return ""
+    start, stop = branch.kernels.start, branch.kernels.stop
+    weight = (
+        ""
+        if branch.binning == 1
+        else f"; one weight is {branch.binning} × {branch.binning} pixels of the scene"
+    )
+    return f" Numbered within the branch; in the arrays they are {start} to {stop - 1}{weight}."
+
+
+def _optics(run: Run) -> Picture:
+    optics = run.optics
+    assert optics is not None  # list_pictures asks
     return Picture(
-        "features",
-        "What the camera sees",
-        f"One test image of class {label} and its difference picture for each kernel",
-        "Left, one test image. Right, for each kernel, the picture that the positive site throws "
-        "on the sensor less that of the negative site: all that the digital backend gets to see. "
-        "One scale for all; white is zero, red positive, blue negative.",
-        lambda: draw_features(run.examples.scene[0], run.examples.features[0], f"class {label}"),
+        "optics",
+        "What the metasurface does",
+        "Wanted and simulated point spread functions of some kernels",
+        "The point spread functions (PSFs) of the designed pillars beside their targets, upright: "
+        "a kernel turned by half a turn. “Wanted” and “camera” are light a pixel in units of the "
+        "kernel's weights, “light” is the picture before the camera's pixels add it up, each on "
+        "its own scale; dashes frame the kernel. On the right, positive less negative part within "
+        "that frame. Below, kernel error is the relative Euclidean distance of the two, root D "
+        "and the loss are those of Xiang et al., efficiency is the light within the frame over "
+        "the light that falls on the sub-optic, and cross-talk the light of neighbouring "
+        "sub-optics over a sub-optic's own, where the sensor reads it.",
+        lambda: draw_optics(optics),
+        tuple(list_numbers(optics)),
     )
+
+
+def _layout_file(run: Run) -> Picture:
+    drawing = run.layout_file
+    assert drawing is not None  # list_pictures asks
+    return Picture(
+        "layout-file",
+        "The layout file",
+        "The chip in the layout file and one of its corners, pillar by pillar",
+        "Drawn from the layout file as it was read back and found equal to the design. Left, the "
+        "metasurface with its four alignment marks and its label; red and blue are the apertures "
+        "of positive and negative parts. Right, the upper left corner of the first sub-optic, "
+        "from that corner; grey lines part the cells of the design.",
+        lambda: draw_layout_file(drawing),
+    )
+
+
+def _features(run: Run) -> list[Picture]:
+    """What the sensor sees of one test image, a figure a branch."""
+    examples, title = run.examples, "test image"
+    if examples.labels.ndim == 1:
+        title = f"class {shorten(run.classes[int(examples.labels[0])])}"
+    found = []
+    for number, branch in enumerate(run.branches, 1):
+        # Of a coarser branch each of its sensor's pixels is kept as often as it covers the scene's.
+        finest = min(one.binning for one in run.branches)
+        step = branch.binning // finest
+        pictures = examples.features[0, branch.kernels, ::step, ::step]
+        mark, where = _place(run, number, branch)
+        found.append(
+            Picture(
+                f"features{mark}",
+                f"What the camera sees{where.replace(' of branch', ' on branch')}",
+                f"One test image{'' if title == 'test image' else f' of {title}'} and its "
+                "difference picture for each kernel",
+                "Left, one test image. Right, for each kernel, the picture that the positive site "
+                "throws on the sensor less that of the negative site: all that the digital backend "
+                "gets to see. One scale for all; white is zero, red positive, blue negative.",
+                lambda pictures=pictures: draw_features(examples.scene[0], pictures, title),
+            )
+        )
+    return found
 
 
 def _curves(run: Run) -> Picture:
+    metric = "mIoU" if run.overlays is not None else "Accuracy"
     return Picture(
         "curves",
         "Training",
-        "Accuracy, alignment and loss terms by epoch",
-        "Epoch by epoch. Accuracy is measured on the validation images, which nothing is trained "
+        f"{metric}, alignment and loss terms by epoch",
+        f"Epoch by epoch. {metric} is measured on the validation images, which nothing is trained "
         "on; a dot marks the best epoch, and the first steep epochs may lie below the frame. "
         "NTK alignment, where it is recorded, is the centred kernel alignment of the student's "
         "neural tangent kernel with the teacher's: 1 means equal up to scale. The losses are shown "
@@ -123,6 +224,42 @@ def _curves(run: Run) -> Picture:
         "weight.",
         lambda: draw_curves({name: model.history for name, model in run.models.items()}),
     )
+
+
+def _overlays(run: Run) -> Picture:
+    overlays = run.overlays
+    assert overlays is not None  # list_pictures asks
+    return Picture(
+        "overlays",
+        "Masks over test images",
+        f"{len(overlays.scenes)} test images with the masks of truth and networks",
+        "Test images as they are, with the true mask and with what each network says. By the "
+        "student's mIoU these are the best, the median and the worst image, and others drawn at "
+        "random by the run's seed. Above each mask stands the mIoU of this image.",
+        lambda: draw_overlays(overlays, _masks(run), run.classes),
+    )
+
+
+def _iou(run: Run) -> Picture:
+    return Picture(
+        "iou",
+        "How well the masks cover",
+        "Intersection over union by class, and the distribution of the images' mIoU",
+        "Intersection over union (IoU): the pixels that truth and answer share, over those that "
+        "either has. The mIoU of an image is the mean over the classes in it, be it in truth or "
+        "answer; its mean over the test images is the mIoU of this report, over images and classes "
+        "as in Xiang et al. The table has it under “images”. Under “pixels”, intersections and "
+        "unions are added over the whole test set before they are divided (as in Cityscapes and "
+        "COCO-Stuff; miou_pixels in results.json), so that large objects weigh more. The mean of "
+        "the classes' values need not be the mIoU where a class is missing from some images.",
+        lambda: draw_iou(_masks(run), run.classes),
+        tuple(list_shares(_masks(run), run.classes)),
+    )
+
+
+def _masks(run: Run) -> dict[str, MaskPredictions]:
+    answers = {name: model.predictions for name, model in run.models.items()}
+    return {name: one for name, one in answers.items() if isinstance(one, MaskPredictions)}
 
 
 def _confusion(run: Run) -> Picture:
@@ -135,7 +272,12 @@ def _confusion(run: Run) -> Picture:
         "share of the true class, on a scale that is stretched at the low end so that single "
         "mistakes can be seen. A perfect network has nothing beside the diagonal.",
         lambda: draw_confusion(
-            {name: model.predictions for name, model in run.models.items()}, run.classes
+            {
+                name: model.predictions
+                for name, model in run.models.items()
+                if isinstance(model.predictions, Predictions)
+            },
+            run.classes,
         ),
     )
 
@@ -150,6 +292,7 @@ def _map(run: Run) -> Picture:
         "classes it tells apart. Distances between clusters, the axes and the turn of the map mean "
         "nothing, and the maps of two networks can be compared by their mixing only.",
         lambda: draw_embedding(
-            {name: model.embedding for name, model in run.models.items()}, run.classes
+            {name: one.embedding for name, one in run.models.items() if one.embedding is not None},
+            run.classes,
         ),
     )

@@ -71,6 +71,7 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
         title=run.folder.resolve().name,
         style=Markup((room / "report.css").read_text("utf-8")),
         verdict=describe_run(run),
+        masks=run.overlays is not None,
         tiles=list_tiles(run),
         figures=figures,
         results=tabulate(run.results),
@@ -84,15 +85,19 @@ def list_tiles(run: Run) -> list[tuple[str, str, str]]:
     """The key numbers: (what, value, note)."""
     student = run.models["student"].predictions
     tiles = [
-        ("student accuracy", percent(student.accuracy, student.total), f"95 %: {interval(student)}")
+        (
+            f"student {student.metric}",
+            percent(student.value, student.total),
+            f"95 %: {interval(student)}",
+        )
     ]
     if "teacher" in run.models:
         teacher = run.models["teacher"].predictions
-        reached = percent(teacher.accuracy, teacher.total)
-        tiles.append(("teacher accuracy", reached, f"95 %: {interval(teacher)}"))
-        if teacher.correct:
-            kept = percent(student.accuracy / teacher.accuracy, student.total)
-            tiles.append(("of the teacher kept", kept, "student / teacher accuracy"))
+        reached = percent(teacher.value, teacher.total)
+        tiles.append((f"teacher {teacher.metric}", reached, f"95 %: {interval(teacher)}"))
+        if teacher.value:
+            kept = percent(student.value / teacher.value, student.total)
+            tiles.append(("of the teacher kept", kept, f"student / teacher {student.metric}"))
     tiles += _list_hardware(run)
     seconds = [
         value for _, value in flatten(run.record["seconds"]) if isinstance(value, int | float)

@@ -1,8 +1,10 @@
-"""How sure a counted accuracy is."""
+"""How sure a measured accuracy or mIoU is."""
 
 from __future__ import annotations
 
 from math import sqrt
+
+import numpy as np
 
 Z_95 = 1.959963984540054  # the normal distribution holds 95 % within +-Z_95
 
@@ -24,3 +26,19 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     middle = share + z2n / 2
     half = Z_95 * sqrt(share * (1 - share) / total + z2n / (4 * total))
     return max(0.0, (middle - half) / (1 + z2n)), min(1.0, (middle + half) / (1 + z2n))
+
+
+def mean_interval(scores: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a mean of independent images: mean +- z s / sqrt(n), within [0, 1].
+
+    Args:
+        scores: One an image, (N,); of a single image the interval is all of [0, 1].
+
+    Returns:
+        (low, high).
+    """
+    if len(scores) < 2:
+        return 0.0, 1.0
+    middle = float(scores.mean())
+    half = Z_95 * float(scores.std(ddof=1)) / sqrt(len(scores))
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hybridonn.reports.artefacts import Predictions, Run
-from hybridonn.reports.statistics import wilson_interval
+from hybridonn.reports.masks import MaskPredictions
 
 METHODS = {
     "none": "on the task alone, without distillation",
@@ -21,9 +21,9 @@ def percent(share: float, total: int = MANY_IMAGES) -> str:
     return f"{100 * share:.{2 if total >= MANY_IMAGES else 1}f} %"
 
 
-def interval(predictions: Predictions) -> str:
-    """The 95 % interval of an accuracy, in per cent."""
-    low, high = wilson_interval(predictions.correct, predictions.total)
+def interval(predictions: Predictions | MaskPredictions) -> str:
+    """The 95 % interval of an accuracy or mIoU, in per cent."""
+    low, high = predictions.interval
     return f"{percent(low, predictions.total)[:-2]} to {percent(high, predictions.total)}"
 
 
@@ -83,12 +83,12 @@ def describe_run(run: Run) -> list[str]:
     method = str(look_up(run.results, "student.method"))
     sentences = [
         f"On the {student.total:,} test images of {run.record['data'].get('name', 'the data')}, "
-        f"the hybrid optical network reaches {percent(student.accuracy, student.total)} accuracy "
-        f"(95 % interval {interval(student)}). It was trained "
+        f"the hybrid optical network reaches {percent(student.value, student.total)} "
+        f"{student.metric} (95 % interval {interval(student)}). It was trained "
         f"{METHODS.get(method, f'by the method {method}')}, with {_describe_hardware(run)}."
     ]
     if "teacher" in run.models:
-        sentences += _compare_with_teacher(run)
+        sentences += _compare_with_teacher(run) + _judge_teacher(run)
     else:
         sentences.append("This run has no teacher to compare with.")
     return sentences
@@ -108,8 +108,8 @@ def _compare_with_teacher(run: Run) -> list[str]:
     student, teacher = run.models["student"].predictions, run.models["teacher"].predictions
     name = look_up(run.results, "teacher.name")
     who = f"teacher, {name}," if name else "teacher"
-    reached = f"{percent(teacher.accuracy, teacher.total)} ({interval(teacher)})"
-    gap = teacher.accuracy - student.accuracy
+    reached = f"{percent(teacher.value, teacher.total)} ({interval(teacher)})"
+    gap = teacher.value - student.value
     if gap <= 0:
         level = "exactly as good as" if gap == 0 else f"{points(-gap)} worse than"
         sentences = [
@@ -118,10 +118,10 @@ def _compare_with_teacher(run: Run) -> list[str]:
             "teacher, or compare with the task alone."
         ]
     else:
-        kept = percent(student.accuracy / teacher.accuracy, student.total)
+        kept = percent(student.value / teacher.value, student.total)
         sentences = [
-            f"Its {who} reaches {reached}: the student keeps {kept} of the teacher's accuracy "
-            f"and lies {points(gap)} below it."
+            f"Its {who} reaches {reached}: the student keeps {kept} of the teacher's "
+            f"{teacher.metric} and lies {points(gap)} below it."
         ]
     if _overlap(student, teacher):
         sentences.append(
@@ -131,7 +131,34 @@ def _compare_with_teacher(run: Run) -> list[str]:
     return sentences
 
 
-def _overlap(first: Predictions, second: Predictions) -> bool:
-    low, high = wilson_interval(first.correct, first.total)
-    other_low, other_high = wilson_interval(second.correct, second.total)
+def _judge_teacher(run: Run) -> list[str]:
+    """How far the teacher is above the student that learnt without it, where there is one."""
+    margin = look_up(run.results, "untaught.teacher_margin")
+    if margin is None:
+        return []
+    student = run.models["student"].predictions
+    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
+    alone = look_up(run.results, f"untaught.{key}")
+    points = f"{percent(abs(margin), student.total)[:-2]} points"
+    head = (
+        f"The same student trained on the task alone, without any teacher, reaches "
+        f"{percent(alone, student.total)}"
+    )
+    if margin < 0:
+        return [
+            f"{head}, and the teacher lies {points} below that: this teacher is bad for its "
+            "task. Train a better one before distilling from it."
+        ]
+    gain = student.value - alone
+    side = "more" if gain > 0 else "less"
+    with_it = f"{percent(abs(gain), student.total)[:-2]} points {side}"
+    return [
+        f"{head}; the teacher lies {points} above that, and the student that it taught reaches "
+        f"{with_it}."
+    ]
+
+
+def _overlap(first: Predictions | MaskPredictions, second: Predictions | MaskPredictions) -> bool:
+    low, high = first.interval
+    other_low, other_high = second.interval
     return low <= other_high and other_low <= high

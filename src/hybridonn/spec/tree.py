@@ -141,7 +141,9 @@ def _lay_over(tree: dict[str, Any], setting: str) -> None:
         raise SpecError(f"--set {setting}: found no key and value; write --set key.path=value")
     *parents, last = key.split(".")
     for parent in parents:
-        child = tree.setdefault(parent, {})
+        if tree.get(parent) is None:
+            tree[parent] = {}  # a section that is not there, or null: its defaults
+        child = tree[parent]
         if not isinstance(child, dict):
             raise SpecError(f"--set {setting}: {parent} is a value, it holds no keys")
         tree = child
