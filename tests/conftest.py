@@ -1,6 +1,8 @@
 """What the tests of all rooms share."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,21 @@ def real_data_root() -> Path:
             return root
     looked = " and ".join(str(root / "mnist") for root in places)
     pytest.skip(f"needs the real MNIST: looked in {looked}; set HYBRIDONN_DATA to its data root")
+
+
+@pytest.fixture(scope="session")
+def unpacked_data_root(tmp_path_factory) -> Path:
+    """A data root that holds CIFAR-10 and DSB2018 too; without one, the test is skipped."""
+    named = os.environ.get("HYBRIDONN_DATA")
+    wanted = ("cifar-10-batches-bin", "dsb2018/images")
+    if named and all((Path(named) / place).is_dir() for place in wanted):
+        return Path(named)
+    script = Path(__file__).resolve().parents[2] / "shared" / "data" / "unpack.py"
+    if not script.is_file():
+        pytest.skip(
+            f"needs the real CIFAR-10 and DSB2018: set HYBRIDONN_DATA to a data root that holds "
+            f"{' and '.join(wanted)}"
+        )
+    root = tmp_path_factory.mktemp("data")
+    subprocess.run([sys.executable, str(script), str(root)], check=True, capture_output=True)
+    return root

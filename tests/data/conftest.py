@@ -1,7 +1,6 @@
 """Tiny IDX files and pictures, written independently of the code that reads them."""
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
@@ -101,21 +100,3 @@ def pictures():
                 save_mask(folder / "masks" / f"p{k}.png", seed=k, **keys)
 
     return Writers
-
-
-@pytest.fixture(scope="session")
-def real_cifar10_root() -> Path:
-    """A data root that holds CIFAR-10 in binary batches; without one, the test is skipped."""
-    named = os.environ.get("HYBRIDONN_DATA")
-    if named and (Path(named) / "cifar-10-batches-bin" / "test_batch.bin").is_file():
-        return Path(named)
-    pytest.skip("needs cifar-10-batches-bin/ in the data root that HYBRIDONN_DATA names")
-
-
-@pytest.fixture(scope="session")
-def real_dsb2018_root() -> Path:
-    """A data root that holds DSB2018 as images/ and masks/; without one, the test is skipped."""
-    named = os.environ.get("HYBRIDONN_DATA")
-    if named and (Path(named) / "dsb2018" / "images").is_dir():
-        return Path(named)
-    pytest.skip("needs dsb2018/images in the data root that HYBRIDONN_DATA names")

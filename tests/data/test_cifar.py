@@ -151,8 +151,8 @@ def test_size_and_colour_as_the_spec_asks(tmp_path):
     assert colour.train.labels.equal(load_dataset(Data()).train.labels)
 
 
-def test_the_real_cifar10(real_cifar10_root):
-    dataset = load_dataset(Data(name="cifar10", train_images=5000), real_cifar10_root)
+def test_the_real_cifar10(unpacked_data_root):
+    dataset = load_dataset(Data(name="cifar10", train_images=5000), unpacked_data_root)
     parts = (dataset.train, dataset.student_train, dataset.validation, dataset.test)
     assert [len(part) for part in parts] == [45000, 5000, 5000, 10000]
     assert dataset.classes == CIFAR10_CLASSES

@@ -146,12 +146,12 @@ def test_coco_stuff10k(tmp_path, pictures):
         load_dataset(Data(name="coco_stuff10k"), tmp_path)
 
 
-def test_the_real_dsb2018(real_dsb2018_root):
+def test_the_real_dsb2018(unpacked_data_root):
     data = Data(name="dsb2018", size_pixels=32)
-    dataset = load_dataset(data, real_dsb2018_root)
+    dataset = load_dataset(data, unpacked_data_root)
     parts = (dataset.train, dataset.validation, dataset.test)
     assert sum(map(len, parts)) == 664
     assert len(dataset.test) == 133
     for part in parts:
         assert float(part.labels.double().mean()) == pytest.approx(0.139, abs=0.015)
-    assert load_dataset(data, real_dsb2018_root).checksum == dataset.checksum
+    assert load_dataset(data, unpacked_data_root).checksum == dataset.checksum

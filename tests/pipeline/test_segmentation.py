@@ -83,23 +83,18 @@ def test_a_teacher_with_weights_is_not_trained(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dsb2018", "dsb2018_extreme"])
-def test_the_dsb_examples_at_a_small_size(real_data_root, tmp_path, monkeypatch, name):
+def test_the_dsb_examples_at_a_small_size(unpacked_data_root, tmp_path, monkeypatch, name):
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
-    if not (real_data_root / "dsb2018" / "images").is_dir():
-        pytest.skip(f"needs the real DSB2018: looked in {real_data_root / 'dsb2018'}")
     small = ("data.size_pixels=32", "data.train_images=64", *QUICK, "training.views=1")
     spec = read_spec(ROOT / "examples" / f"{name}.yaml", small)
-    results = run(spec, tmp_path / "run", real_data_root)
+    results = run(spec, tmp_path / "run", unpacked_data_root)
     assert results["student"]["parameters"]["optical"] == 1512
     assert results["student"]["miou"] > 0.3
 
 
 @pytest.mark.slow
-def test_the_cifar_example_at_a_small_size(real_data_root, tmp_path, monkeypatch):
+def test_the_cifar_example_at_a_small_size(unpacked_data_root, tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
-    places = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10")
-    if not any((real_data_root / place).is_dir() for place in places):
-        pytest.skip(f"needs the real CIFAR-10: looked in {real_data_root}")
     small = (
         "data.train_images=500",
         "teacher.arguments={widths: [4, 4, 4]}",
@@ -112,7 +107,7 @@ def test_the_cifar_example_at_a_small_size(real_data_root, tmp_path, monkeypatch
         "estimate.draws=1",
     )
     results = run(
-        read_spec(ROOT / "examples" / "cifar10.yaml", small), tmp_path / "run", real_data_root
+        read_spec(ROOT / "examples" / "cifar10.yaml", small), tmp_path / "run", unpacked_data_root
     )
     assert results["student"]["parameters"]["optical"] == 2352
     assert results["student"]["accuracy"] > 0.1

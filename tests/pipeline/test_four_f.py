@@ -1,0 +1,33 @@
+"""The whole job with a 4f system in place of ideal optics."""
+
+import pytest
+
+from hybridonn.errors import SpecError
+from hybridonn.pipeline.run import run
+from hybridonn.spec import read_spec
+
+SHORT = (
+    "optics.frontend=four_f",
+    "student.kernels=3",
+    "data.train_images=150",
+    "estimate.train_images=60",
+    "estimate.test_images=30",
+    "estimate.draws=1",
+    "teacher.training.epochs=1",
+    "training.epochs=2",
+)
+
+
+@pytest.mark.filterwarnings("ignore:no rule accounts for")
+def test_a_4f_system_runs_from_the_same_command(tmp_path):
+    found = run(read_spec(None, SHORT), tmp_path / "run")
+    assert found["student"]["accuracy"] > 0.15  # ten classes, two epochs
+    # Two masks of 57 x 57 complex pixels and a gain for each kernel.
+    assert found["student"]["parameters"]["optical"] == 3 * (2 * 57 * 57 * 2 + 1)
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_wavelengths_must_be_one_a_channel(tmp_path):
+    spec = read_spec(None, (*SHORT, "optics.wavelengths_nm=[635,532]"))
+    with pytest.raises(SpecError, match="states 2 for images of 1 channels"):
+        run(spec, tmp_path / "run")
