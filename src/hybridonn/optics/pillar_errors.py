@@ -1,7 +1,7 @@
 """What fabrication does to the pillars of a metasurface, as functions of widths and of light.
 
 Widths are (..., H, W) in metres, a cell each, 0 where no pillar stands; transmissions are
-complex, (..., H, W). Magnitudes are those of :class:`hybridonn.spec.Fabrication`, in metres.
+complex, (..., H, W).
 """
 
 from __future__ import annotations
