@@ -15,24 +15,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
+from timing import minima
 
 from hybridonn.optics.propagation import Propagator
 
 SIDE, PITCH_M, GREEN_M = 512, 0.8e-6, 532e-9
 CELLS, CELL_M, KERNEL = 1600, 586e-9, 7
 COLOURS_M = (635e-9, 532e-9, 450e-9)
-
-
-def minima(repeats: int, *functions) -> list[float]:
-    """The shortest time of each function in seconds, called in turn."""
-    best = [float("inf")] * len(functions)
-    for turn in range(repeats + 1):
-        for index, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            if turn:  # the first turn warms up
-                best[index] = min(best[index], time.perf_counter() - start)
-    return best
 
 
 def draw(*shape: int) -> torch.Tensor:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from timing import minima
 from torch import nn
 
 from hybridonn.tangent import ScaleShiftRule, centred_alignment, ntk, record, register_rule
@@ -33,18 +34,6 @@ class ChannelBias(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, K, H, W) to (B, K, H, W)."""
         return x + self.bias[:, None, None]
-
-
-def minima(repeats: int, *functions) -> list[float]:
-    """The shortest time of each function in seconds, called in turn."""
-    best = [float("inf")] * len(functions)
-    for turn in range(repeats + 1):
-        for index, function in enumerate(functions):
-            start = time.perf_counter()
-            function()
-            if turn:  # the first turn warms up
-                best[index] = min(best[index], time.perf_counter() - start)
-    return best
 
 
 def convnet(pool: type[nn.Module] = nn.MaxPool2d) -> nn.Module:

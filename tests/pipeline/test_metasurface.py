@@ -167,3 +167,24 @@ def test_kernels_of_zero_are_refused(trained, tmp_path):
     student = replace(student, folder=tmp_path / "student", fingerprint="dark")
     with pytest.raises(OpticsError, match="3 of 3 kernels are zero everywhere"):
         make((dataset, teacher, knowledge, student), tmp_path / "metasurface")
+
+
+@pytest.mark.parametrize(
+    ("setting", "cause"),
+    [
+        ("optics.frontend=four_f", "optics.frontend is four_f"),
+        (
+            "student={branches: [{kernels: 2}, {kernels: 2, binning: 2}], backend: pyramid, "
+            "hidden: [2, 3]}",
+            "student.branches",
+        ),
+    ],
+)
+def test_optics_that_are_not_one_layer_of_kernels_are_refused_by_their_own_name(
+    trained, setting, cause
+):
+    dataset, *_, student = trained
+    more = ("task=segmentation", "data.name=dsb2018") if "pyramid" in setting else ()
+    spec = read_spec(None, (*SMALL, *more, setting))
+    with pytest.raises(OpticsError, match=cause):
+        stage_module.load_student(spec, dataset, student)

@@ -18,8 +18,8 @@ from hybridonn.errors import ArtefactError, DataError, SpecError
 from hybridonn.files import read_json, read_tensors, write_arrays, write_table
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import Layout
+from hybridonn.pipeline.folder import read_run_spec
 from hybridonn.progress import Progress, Silent
-from hybridonn.spec import read_spec
 
 MANIFEST = "manifest.csv"
 _SILENT = Silent()
@@ -51,9 +51,7 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
         ArtefactError: The folder is no run, or its student is not trained.
         SpecError: The student has several frontends, whose pictures differ in size.
     """
-    if not (run / "spec.yaml").is_file():
-        raise ArtefactError(f"{run} is no run folder: it holds no spec.yaml; name a finished run")
-    spec = read_spec(run / "spec.yaml")
+    spec = read_run_spec(run)
     if spec.student.branches:
         raise SpecError(
             f"the student of {run} has {len(spec.student.branches)} frontends side by side "

@@ -200,9 +200,14 @@ def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> Hybri
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
     if not isinstance(network.frontend, IdealConvolution):
+        found = (
+            "optics.frontend is four_f"
+            if spec.optics.frontend == "four_f"
+            else "student.branches asks for kernels at several resolutions"
+        )
         raise OpticsError(
-            "student.branches asks for kernels at several resolutions; a metasurface is designed "
-            "for students with one optical layer: leave optics.metasurface out of this spec"
+            f"{found}; a metasurface or a simulated chip is made for students with one layer of "
+            "ideal kernels: leave optics.metasurface and fabrication out of this spec"
         )
     network.load_state_dict(read_tensors(student.folder / "weights.safetensors")[0])
     return network.eval()
