@@ -127,7 +127,7 @@ def test_a_sketch_stands_for_the_kernel(teacher, scene):
     table = teacher(scene).detach()
     exact = ntk(teacher, scene).detach()
     sketch = tangent_features(teacher, scene, 4096)
-    stored = StoredKnowledge(table, sketch=sketch)
+    stored = StoredKnowledge(table, features=sketch)
     found = stored.kernel(torch.arange(20), scene)
     assert float(centred_alignment(found, exact)) > 0.99
 

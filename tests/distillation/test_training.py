@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import Classification
@@ -202,3 +203,40 @@ def test_a_batch_of_a_view_says_which_view_it_is_of(images):
     assert [int(batch.indices.max()) for batch in seen] == [59, 119, 59]
     first, third = (batch.scene[batch.indices.argsort()] for batch in (seen[0], seen[2]))
     assert torch.equal(first, third)
+
+
+class Complex(nn.Module):
+    """A network of one complex mask, as a user's own teacher may be."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = nn.Parameter(torch.ones(3, 6, 6, dtype=torch.complex64))
+
+    def forward(self, scene):
+        return torch.einsum("bchw,khw->bk", scene.to(self.mask.dtype), self.mask).abs()
+
+
+def test_complex_weights_are_trained_as_well(images, tmp_path):
+    masks = Complex()
+    history = train(masks, lesson(images, epochs=3), tmp_path / "c.safetensors")
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert masks.mask.is_complex() and bool((masks.mask != 1).all())
+
+
+def test_the_optimizer_is_adamw(images, tmp_path):
+    """One step against the equations of Loshchilov and Hutter 2019, algorithm 2."""
+    made = network().eval()  # no dropout in the reference
+    settings = {"epochs": 1, "batch_size": 60, "learning_rate": 0.01, "weight_decay": 0.1}
+    task = lesson(images, **settings)
+    student = nn.Sequential(made[0], made[2], made[3], made[5])  # nothing that is random
+    before = {name: value.detach().clone() for name, value in student.named_parameters()}
+    scene, labels = to_scene(task.train.images), task.train.labels
+    torch.nn.functional.cross_entropy(student(scene), labels).backward()
+    slopes = {name: value.grad.clone() for name, value in student.named_parameters()}
+    rate = one_cycle(0, 1, 0.01)
+    train(student, task, tmp_path / "c.safetensors")
+    for name, value in student.named_parameters():
+        # After one step both moments, freed of their bias, are the slope and its square.
+        step = slopes[name] / (slopes[name].abs() + 1e-8)
+        expected = before[name] * (1 - rate * 0.1) - rate * step
+        torch.testing.assert_close(value.detach(), expected, rtol=1e-4, atol=1e-6)

@@ -117,6 +117,14 @@ def test_widths_train_through_the_wave_optics():
     torch.testing.assert_close(frozen(scene), optics(scene))
 
 
+def test_all_that_it_computes_with_goes_where_it_goes():
+    optics = trainable(torch.full((1, 2, 24, 24), 100 * NM)).to("meta")
+    held = dict(optics.named_parameters()) | dict(optics.named_buffers())
+    assert set(held) == {"position", "gains", "values", "rises", "propagator.transfer"}
+    assert {tensor.device.type for tensor in held.values()} == {"meta"}
+    assert set(optics.state_dict()) == {"position", "gains"}
+
+
 @pytest.mark.parametrize("bad", [-1.0, torch.nan, 300 * NM])
 def test_widths_that_cannot_be_made_are_no_start(bad):
     widths = torch.full((1, 2, 24, 24), 100 * NM)

@@ -10,14 +10,14 @@ from hybridonn.optics.inverse_design import (
     AUTHORS,
     Recipe,
     Workshop,
-    cell_loss,
     design,
     limit_widths,
+    make_loss,
     measure_residuals,
-    pixel_loss,
-    set_brightness,
+    share_light,
 )
 from hybridonn.optics.metasurface import Metasurface, intensity, measure_psf, pixel_psf
+from hybridonn.optics.pictures import PictureLoss
 from hybridonn.optics.pillar_table import tabulate
 from hybridonn.optics.pillars import default_library, transmit
 from hybridonn.optics.targets import split_kernels, whole_kernel_errors
@@ -79,7 +79,7 @@ def test_a_kernel_is_designed_alike_alone_and_in_company():
 def test_one_colour_and_a_part_without_light():
     targets = split_kernels(torch.rand(1, 1, 3, 3) + 0.1)
     assert targets.parts[:, 1].sum() == 0
-    recipe = Recipe(steps=15, start_rounds=4, learning_rate=0.02, brightness=0.95)
+    recipe = Recipe(steps=15, start_rounds=4, learning_rate=0.02)
     shop = workshop(recipe, cells=128, wavelengths=RGB[1:2])
     widths = design(targets, shop, [0])
     assert errors(widths, targets, shop) < 0.15
@@ -91,20 +91,14 @@ def test_the_gradient_of_the_losses_is_right():
     targets = kernels()
     targets = replace(targets, parts=targets.parts.double(), scale=targets.scale.double())
     widths = 40 + 600 * torch.rand(1, 2, 12, 12).double().mul(600).round() / 600 + 0.4
-    there = shop.metasurface.propagator(3, torch.complex128)
     wide = shop.metasurface.propagator(5, torch.complex128)
-    aim = torch.full((1, 3), 0.02).double()
+    for recipe in (Recipe(), Recipe(loss="cells")):
+        loss = make_loss(targets, replace(shop, recipe=recipe), 5)
 
-    def pixels(steps):
-        psfs = measure_psf(table.transmit_steps(steps), shop.metasurface, there)
-        return pixel_loss(psfs, targets, aim)
+        def from_steps(steps, loss=loss):
+            return loss(intensity(wide(table.transmit_steps(steps))))
 
-    def cells(steps):
-        light = intensity(wide(table.transmit_steps(steps)))
-        return cell_loss(light, targets, shop.metasurface)
-
-    for loss in (pixels, cells):
-        assert torch.autograd.gradcheck(loss, (widths.requires_grad_(),), eps=1e-4, atol=1e-7)
+        assert torch.autograd.gradcheck(from_steps, (widths.requires_grad_(),), eps=1e-4, atol=1e-7)
 
 
 def test_residuals_are_the_authors():
@@ -122,10 +116,26 @@ def test_residuals_are_the_authors():
     torch.testing.assert_close(found, expected)
 
 
-def test_the_weaker_part_sets_the_brightness():
+def test_the_darker_part_sends_more_of_its_light_than_it_wants():
     targets = kernels()
-    psfs = targets.parts * torch.tensor([0.2, 0.1]).view(1, 2, 1, 1, 1)
-    torch.testing.assert_close(set_brightness(psfs, targets, 0.5), torch.full((1, 3), 0.05))
+    light = targets.parts.sum((-1, -2))
+    share = share_light(targets)
+    assert torch.equal(share.amax(1), torch.ones(1, 3))
+    ratio = light.amin(1) / light.amax(1)
+    torch.testing.assert_close(share.amin(1), ratio.sqrt())
+
+
+def test_light_around_the_block_is_balanced_where_scenes_see_it():
+    targets, scenes = kernels(), torch.rand(16, 3, 12, 12) * 0.2 + 0.6
+    shop = workshop(Recipe(steps=8, start_rounds=2), cells=200, pixel_cells=10, distance=6e-4)
+    window, found = 15, {}
+    judge = PictureLoss(targets, window, scenes)
+    there = shop.metasurface.propagator(window)
+    for name, some in (("blind", {}), ("seeing", {"window": window, "scenes": scenes})):
+        widths = design(targets, shop, [0], **some)
+        field = transmit(shop.library, widths).movedim(0, -3)
+        found[name] = float(judge(measure_psf(field, shop.metasurface, there)))
+    assert found["seeing"] < 0.5 * found["blind"]
 
 
 @pytest.mark.parametrize("width", [65, 120, 237])

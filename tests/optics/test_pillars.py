@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridonn.errors import ArtefactError, OpticsError
-from hybridonn.optics.pillars import NM, PillarLibrary, default_library, drop_resonances, transmit
+from hybridonn.optics.pillars import NM, PillarLibrary, default_library, transmit
 from hybridonn.optics.published_phase import FITS, phase_difference, published_phase, summarise
 
 WIDTHS_NM = [0, *range(65, 238, 4)]  # 45 widths
@@ -71,23 +71,6 @@ def test_every_other_width_foretells_those_between_away_from_resonances(library)
     assert error[1, left_out < 215 * NM].max() < 1e-3
     assert error[2, narrow].max() < 1e-3
     assert error[2].max() > 0.5  # what the resonances would cost if a coarser table were shipped
-
-
-def test_without_its_resonances_the_library_is_steady(library):
-    steady = drop_resonances(library)
-    left_nm = (steady.widths_m / NM).round().tolist()
-    assert left_nm[0] == 0
-    assert len(left_nm) > 120
-    assert not {158, 174, 218, 226, 156, 160} & set(left_nm)
-    assert steady.transmission[:, 1:].abs().min() >= 0.8
-    widths = torch.linspace(65, left_nm[-1], 3000, dtype=torch.float64) * NM
-    across = transmit(steady, widths).abs()
-    assert across.min() > 0.75
-    assert across.max() < 1.05
-    rms = [phase_difference(lib, 2).square().mean().sqrt() for lib in (library, steady)]
-    assert rms[1] < 0.7 * rms[0]
-    with pytest.raises(OpticsError, match="two pillars"):
-        drop_resonances(library, 1.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

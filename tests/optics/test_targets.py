@@ -5,6 +5,7 @@ import torch
 
 from hybridonn.errors import OpticsError
 from hybridonn.optics.targets import (
+    apply_gains,
     crop_centre,
     kernel_errors,
     restore_gains,
@@ -28,29 +29,35 @@ def test_the_parts_are_the_kernel_turned():
 
 def test_perfect_light_at_any_brightness_has_no_error():
     targets = split_kernels(kernels())
-    brightness = torch.rand(4, 1, 3, 1, 1).double() + 0.1
+    brightness = torch.rand(4, 2, 3, 1, 1).double() + 0.1
     psfs = targets.parts * brightness
     torch.testing.assert_close(
-        restore_gains(psfs, targets), targets.scale / brightness[:, 0, :, 0, 0]
+        restore_gains(psfs, targets), targets.scale[:, None] / brightness[..., 0, 0]
     )
     assert kernel_errors(psfs, targets).max() < 1e-12
     assert whole_kernel_errors(psfs, targets).max() < 1e-12
 
 
-def test_the_error_is_that_of_the_best_gain():
+def test_the_gains_are_those_of_non_negative_least_squares():
+    from scipy.optimize import nnls
+
     targets = split_kernels(kernels())
-    psfs = torch.rand(4, 2, 3, 5, 5).double()
-    gain = restore_gains(psfs, targets)
-    signed, got = (parts[:, 0] - parts[:, 1] for parts in (targets.parts, psfs))
-    signed = signed * targets.scale[..., None, None]
-
-    def error(gain):
-        missed = gain[..., None, None] * got - signed
-        return missed.flatten(2).norm(dim=2) / signed.flatten(2).norm(dim=2)
-
-    torch.testing.assert_close(kernel_errors(psfs, targets), error(gain))
-    for change in (0.9, 1.1):
-        assert (error(gain) <= error(gain * change) + 1e-12).all()
+    psfs = torch.rand(4, 2, 3, 5, 5, generator=torch.Generator().manual_seed(1)).double()
+    psfs[0, 0] = psfs[0, 1]  # parts of one form, whatever is wanted
+    psfs[1, :, 1] += 3 * targets.parts[1, :, 1].flip(0)  # parts in the wrong order
+    found = restore_gains(psfs, targets)
+    wanted = targets.kernels()
+    for k in range(4):
+        for c in range(3):
+            rows = torch.stack([psfs[k, 0, c].flatten(), -psfs[k, 1, c].flatten()], 1)
+            _, missed = nnls(rows.numpy(), wanted[k, c].flatten().numpy())
+            ours = (rows @ found[k, :, c] - wanted[k, c].flatten()).norm()
+            torch.testing.assert_close(float(ours), missed, rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        kernel_errors(psfs, targets, found)[2],
+        (apply_gains(psfs, found) - wanted)[2].flatten(1).norm(dim=1)
+        / wanted[2].flatten(1).norm(dim=1),
+    )
 
 
 def test_a_colour_without_kernel_has_neither_error_nor_gain():
@@ -59,7 +66,7 @@ def test_a_colour_without_kernel_has_neither_error_nor_gain():
     targets = split_kernels(some)
     psfs = torch.rand(4, 2, 3, 5, 5).double()
     assert targets.scale[1, 2] == 0
-    assert restore_gains(psfs, targets)[1, 2] == 0
+    assert (restore_gains(psfs, targets)[1, :, 2] == 0).all()
     assert torch.isnan(kernel_errors(psfs, targets)).sum() == 1
     assert torch.isfinite(whole_kernel_errors(psfs, targets)).all()
 

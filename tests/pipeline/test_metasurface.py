@@ -1,6 +1,7 @@
 """Stage ``metasurface`` on the real digits: numbers, artefacts, interruption, refusals."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hybridonn.data import load_dataset
 from hybridonn.errors import OpticsError, SpecError
 from hybridonn.files import read_arrays, read_tensors, write_tensors
+from hybridonn.networks.students import build_student
 from hybridonn.pipeline import metasurface as stage_module
 from hybridonn.pipeline.knowledge import gather_knowledge
 from hybridonn.pipeline.metasurface import make_metasurface
@@ -82,7 +84,8 @@ def test_it_leaves_widths_pictures_and_a_table(made):
     assert pictures["psf"].shape == (3, 2, 1, window, window)
     assert pictures["target"].shape == (3, 2, 1, 3, 3)
     assert pictures["fine_psf"].shape == pictures["fine_target"].shape == (3, 2, 1, 84, 84)
-    gained = (pictures["psf"][:, 0] - pictures["psf"][:, 1]) * pictures["gains"][..., None, None]
+    lit = pictures["psf"] * pictures["gains"][..., None, None]
+    gained = lit[:, 0] - lit[:, 1]
     middle = window // 2
     block = gained[..., middle - 1 : middle + 2, middle - 1 : middle + 2][..., ::-1, ::-1]
     assert block.shape == (3, 1, 3, 3)
@@ -100,7 +103,8 @@ def test_the_kernels_are_those_of_the_student(made, trained):
     pictures = read_arrays(made.folder / "psf.npz")
     kernels = read_tensors(trained[3].folder / "weights.safetensors")[0]
     wanted = next(value for name, value in kernels.items() if name.startswith("frontend"))
-    signed = (pictures["psf"][:, 0] - pictures["psf"][:, 1]) * pictures["gains"][..., None, None]
+    lit = pictures["psf"] * pictures["gains"][..., None, None]
+    signed = lit[:, 0] - lit[:, 1]
     middle = signed.shape[-1] // 2
     got = signed[..., middle - 1 : middle + 2, middle - 1 : middle + 2][..., ::-1, ::-1]
     errors = np.linalg.norm((got - wanted.numpy()).reshape(3, -1), axis=1)
@@ -162,29 +166,38 @@ def test_kernels_of_zero_are_refused(trained, tmp_path):
     tensors, notes = read_tensors(student.folder / "weights.safetensors")
     dark = {n: torch.zeros_like(v) if n.startswith("frontend") else v for n, v in tensors.items()}
     write_tensors(tmp_path / "student" / "weights.safetensors", dark, notes)
-    from dataclasses import replace
-
     student = replace(student, folder=tmp_path / "student", fingerprint="dark")
     with pytest.raises(OpticsError, match="3 of 3 kernels are zero everywhere"):
         make((dataset, teacher, knowledge, student), tmp_path / "metasurface")
 
 
 @pytest.mark.parametrize(
-    ("setting", "cause"),
+    ("settings", "cause"),
     [
-        ("optics.frontend=four_f", "optics.frontend is four_f"),
         (
-            "student={branches: [{kernels: 2}, {kernels: 2, binning: 2}], backend: pyramid, "
-            "hidden: [2, 3]}",
-            "student.branches",
+            (
+                "optics.frontend=four_f",
+                "optics.four_f={mask_pixels: 5, scene_pixel_um: 240}",
+                "student.kernels=3",
+                "student.kernel_size=3",
+            ),
+            "optics.frontend is four_f",
+        ),
+        (
+            (
+                "task=segmentation",
+                "data.name=dsb2018",
+                "student={branches: [{kernels: 2}, {kernels: 2, binning: 2}], backend: pyramid, "
+                "hidden: [2, 3]}",
+            ),
+            "the student has 2 branches",
         ),
     ],
 )
-def test_optics_that_are_not_one_layer_of_kernels_are_refused_by_their_own_name(
-    trained, setting, cause
-):
+def test_no_chip_is_simulated_of_other_optics(trained, tmp_path, settings, cause):
     dataset, *_, student = trained
-    more = ("task=segmentation", "data.name=dsb2018") if "pyramid" in setting else ()
-    spec = read_spec(None, (*SMALL, *more, setting))
+    spec = read_spec(None, settings)
+    network = build_student(spec.student, dataset.image_shape, 10, 0, spec.optics)
+    write_tensors(tmp_path / "weights.safetensors", network.state_dict(), {})
     with pytest.raises(OpticsError, match=cause):
-        stage_module.load_student(spec, dataset, student)
+        stage_module.load_student(spec, dataset, replace(student, folder=tmp_path))

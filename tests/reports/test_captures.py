@@ -17,14 +17,14 @@ def found(number):
     }
 
 
-@pytest.mark.parametrize("count", [2, 8, 10])
-def test_each_sub_optic_is_drawn_three_times_with_what_was_found(tmp_path, count):
+@pytest.mark.parametrize(("count", "columns"), [(2, 2), (8, 8), (10, 5)])
+def test_each_sub_optic_is_drawn_three_times_with_what_was_found(tmp_path, count, columns):
     simulated = np.random.default_rng(0).random((count, 12, 14))
     figure = draw_registration(simulated, 1.1 * simulated, [found(n) for n in range(count)])
     shown = [axes for axes in figure.axes if axes.images]
     assert len(shown) == 3 * count
     assert sum("r = 0.980" in axes.get_xlabel() for axes in shown) == count
-    difference = [axes.images[0].get_array() for axes in shown][2 * min(count, 8)]
+    difference = [axes.images[0].get_array() for axes in shown][2 * columns]
     np.testing.assert_allclose(difference, 0.1 * simulated[0], atol=1e-12)
     assert all(path.stat().st_size > 1000 for path in save_figure(figure, tmp_path / "r"))
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from hybridonn.reports.artefacts import Predictions
 from hybridonn.reports.confusion import count_confusions, draw_confusion, shorten
+from hybridonn.reports.predictions import Predictions
 from hybridonn.reports.save import render_figure
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from hybridonn.reports.artefacts import Embedding
 from hybridonn.reports.embedding import draw_embedding
+from hybridonn.reports.predictions import Embedding
 from hybridonn.reports.save import render_figure
 
 

@@ -37,7 +37,7 @@ def add_metasurface(folder, strategy="kernels-first", window=15):
     arrays = {
         "psf": pad(target, window) / 8,
         "target": target,
-        "gains": 8 * scale,
+        "gains": np.repeat(8 * scale[:, None], 2, axis=1),
         "fine_psf": fine / 8 / SIDE**2,
         "fine_target": fine,
     }
@@ -70,7 +70,7 @@ def panels(figure):
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
 
 
-@pytest.mark.parametrize(("bands", "rows"), [(1, 4), (3, 6)])
+@pytest.mark.parametrize(("bands", "rows"), [(1, 4), (3, 9)])
 def test_a_perfect_metasurface_looks_like_its_targets(make, tmp_path, bands, rows):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run", bands=bands))
     figure = draw_optics(read_optics(folder, numbers, kernels))
@@ -89,6 +89,45 @@ def test_a_perfect_metasurface_looks_like_its_targets(make, tmp_path, bands, row
     names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert len(names) == rows
     assert names[0] == f"kernel 0\n{635 if bands == 3 else 532} nm"
+
+
+def add_branches(folder, arrays):
+    """The same as if the last four kernels were read out at half the resolution."""
+    shown = [0, 4, 1, 5]
+    margin = arrays["fine_target"].shape[-1] // SIDE // 2 - arrays["target"].shape[-1] // 2
+    framed = np.pad(arrays["target"][shown], [(0, 0)] * 3 + [(margin, margin)] * 2)
+    fine = framed.repeat(SIDE, -1).repeat(SIDE, -2)
+    more = {
+        "shown": np.array(shown),
+        "sizes": np.array([5] * 4 + [7] * 4),
+        "binnings": np.array([1] * 4 + [2] * 4),
+        "fine_psf": fine,
+        "fine_target": fine,
+    }
+    np.savez(folder / "metasurface" / "psf.npz", **(arrays | more))
+
+
+def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path):
+    folder, kernels, numbers, arrays = add_metasurface(make(tmp_path / "run"))
+    add_branches(folder, arrays)
+    optics = read_optics(folder, numbers | {"kernel_error_by_branch": [0.03, 0.06]}, kernels)
+    figure = draw_optics(optics)
+    names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert names[:2] == ["kernel 0\n532 nm\nbinned 1×1", "kernel 4\n532 nm\nbinned 2×2"]
+    signed = [panels(figure)[8 * row + 6] for row in range(2)]
+    assert [picture.shape[-1] for picture in signed] == [5, 7]
+    assert np.allclose(signed[1], kernels[4, 0, ::-1, ::-1], atol=1e-6)
+    rows = {row[0]: row[1:] for row in list_numbers(optics)}
+    assert rows["kernel error at full resolution"] == ("–", "3.00 %")
+    assert rows["kernel error at 1/2 resolution"] == ("–", "6.00 %")
+
+
+def test_a_kernel_that_is_not_there_is_refused(make, tmp_path):
+    folder, kernels, numbers, arrays = add_metasurface(make(tmp_path / "run"))
+    wrong = arrays | {"shown": np.array([0, 1, 2, 8])}
+    np.savez(folder / "metasurface" / "psf.npz", **wrong)
+    with pytest.raises(ArtefactError, match=r"calls them \[0, 1, 2, 8\], of 8"):
+        read_optics(folder, numbers, kernels)
 
 
 def test_a_narrow_window_shows_what_it_holds(make, tmp_path):
@@ -138,7 +177,7 @@ def test_a_run_without_metasurface_has_no_section(run_folder):
     ("name", "change", "message"),
     [
         ("psf", lambda a: a[:3], "psf has the shape"),
-        ("target", lambda a: a[..., 1:, 1:], "target has the shape"),
+        ("target", lambda a: a[..., 1:, 1:], "the targets have 6 pixels, and the kernels 7"),
         ("gains", lambda a: a * np.nan, "gains holds values that are not finite"),
         ("fine_psf", lambda a: a[..., 1:, 1:], "fine_target has the shape"),
         ("fine_target", lambda a: a * 0, "do not show a kernel"),

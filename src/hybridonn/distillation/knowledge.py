@@ -31,28 +31,28 @@ class StoredKnowledge:
     Attributes:
         table: The teacher's logits on all training images, (N, classes, ...).
         gram: Its tangent kernel on all training images, (N, N), or None.
-        sketch: Or tangent features whose products estimate it, (N, width), or None.
+        features: Or tangent features whose products are or estimate it, (N, width), or None.
     """
 
     table: Tensor
     gram: Tensor | None = None
-    sketch: Tensor | None = None
+    features: Tensor | None = None
 
     def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
         """Look the logits up; stored in half precision, they come back in single."""
         return self.table[indices].float()
 
     def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
-        """Look the kernel up, or multiply the sketches.
+        """Look the kernel up, or multiply the features.
 
         Raises:
             ValueError: Neither was stored.
         """
         if self.gram is not None:
             return self.gram[indices[:, None], indices[None, :]]
-        if self.sketch is None:
+        if self.features is None:
             raise ValueError("the teacher's tangent kernel was not stored")
-        features = self.sketch[indices].float()
+        features = self.features[indices].float()
         return features @ features.T
 
 
@@ -101,6 +101,16 @@ def teacher_kernel(
             logits = teacher(scene)
         with exact:
             return trace.kernel(logits, probes=probes, generator=generator).detach()
+
+
+def halve(values: Tensor) -> Tensor:
+    """The numbers in half precision, half the memory; as they are where they do not fit in it.
+
+    Half precision has 11 bits and ends at 65504 and, whole, at 6e-5: values fit
+    where none is beyond, and their largest is far enough from its lower end.
+    """
+    largest = float(values.abs().max()) if values.numel() else 1.0
+    return values.half() if 2.0**-4 <= largest <= torch.finfo(torch.half).max else values
 
 
 class Contracted(nn.Module):

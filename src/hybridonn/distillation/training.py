@@ -24,6 +24,7 @@ from hybridonn.networks.seeding import generator_of, seeded
 from hybridonn.progress import Progress, Silent
 
 Watch = Callable[[nn.Module], dict[str, float]]
+Behind = Callable[[nn.Module, int], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Lesson:
         seed: Of data order, augmentation and dropout.
         label: What the progress bar says.
         watch: Further numbers of each epoch, measured on the network in inference mode.
+        behind: Of the network and the number of a step, the context in which the network
+            goes forward and backward: optics that differ from step to step, for example.
     """
 
     objective: Objective
@@ -47,6 +50,7 @@ class Lesson:
     seed: int
     label: str
     watch: Watch = lambda network: {}
+    behind: Behind = lambda network, step: nullcontext()
 
 
 def train(
@@ -76,7 +80,11 @@ def train(
     # Channels last makes the 7x7 convolution 2.5 times faster.
     network.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        # One pass over the weights is 3 to 4 times faster; torch has it for real weights only.
+        fused=all(weight.is_floating_point() for weight in network.parameters()),
     )
     state = load_checkpoint(checkpoint, network, optimizer)
     steps = _steps_an_epoch(lesson)
@@ -132,6 +140,19 @@ def _step(
 ) -> dict[str, float]:
     for group in optimizer.param_groups:
         group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    with lesson.behind(network, step):
+        values = _descend(network, lesson, batch, step)
+    optimizer.step()
+    return values
+
+
+def _descend(network: nn.Module, lesson: Lesson, batch: Batch, step: int) -> dict[str, float]:
+    """Forward and backward: the terms of the loss; the gradients are left in the parameters.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
     with mixed_precision(lesson.settings.precision, batch.scene.device, network):
         terms = lesson.objective(network, batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
@@ -142,9 +163,7 @@ def _step(
             "the checkpoint of the last complete epoch is kept. "
             f"Lower the learning rate (now {lesson.settings.learning_rate:g}) and run again"
         )
-    optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
-    optimizer.step()
     return values
 
 

@@ -26,6 +26,10 @@ class Frontend(nn.Module):
         """The kernels that the optics realise, (K, C, k, k), signed."""
         raise NotImplementedError
 
+    def sensor_kernels(self) -> Tensor:
+        """The same as they lie on the sensor, in pixels of the scene, (K, C, n, n)."""
+        return self.signed_kernels()
+
     def forward(self, scene: Tensor) -> Tensor:
         """Take the picture: (B, C, H, W) to (B, K, H', W')."""
         raise NotImplementedError
@@ -68,10 +72,13 @@ class ParallelFrontend(Frontend):
     """Several frontends side by side that look at the same scene, each at its own resolution.
 
     A branch with binning b sums b x b pixels of its sensor into one and has a
-    point spread function that is b times as large: taking the picture with
-    kernel w and binning is to convolve the mean of b x b pixels of the scene
-    with w, which is how it is computed here. So a branch is a frontend of its
-    own, ideal, simulated or measured, and knows nothing of binning.
+    point spread function that is b times as large: the weights of its kernel w
+    lie b pixels apart, each in one pixel, since the sum over the sensor's
+    pixels is all the blur that is wanted. Both operations are linear and the
+    same at every place, so that their order does not matter: here the mean of
+    b x b pixels of the scene is taken first and then convolved with w. So a
+    branch is an ideal frontend of its own and knows nothing of binning; what
+    light does, :class:`BinnedFrontend` takes in its own order.
 
     Args:
         branches: The frontends.
@@ -91,7 +98,14 @@ class ParallelFrontend(Frontend):
         """
         found = [branch.signed_kernels() for branch in self.branches]  # pyright: ignore[reportCallIssue]
         side = max(kernels.shape[-1] for kernels in found)
-        return torch.cat([F.pad(k, 4 * [(side - k.shape[-1]) // 2]) for k in found])
+        return torch.cat([frame(kernels, side) for kernels in found])
+
+    def sensor_kernels(self) -> Tensor:
+        """All branches' kernels on the sensor, (K, C, n, n), the smaller in the middle of zeros."""
+        pairs = zip(self.branches, self.binnings, strict=True)
+        found = [spread(branch.signed_kernels(), size) for branch, size in pairs]  # pyright: ignore[reportCallIssue]
+        side = max(kernels.shape[-1] for kernels in found)
+        return torch.cat([frame(kernels, side) for kernels in found])
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
@@ -99,6 +113,57 @@ class ParallelFrontend(Frontend):
         return tuple(
             branch(F.avg_pool2d(scene, size) if size > 1 else scene) for branch, size in pairs
         )
+
+
+class BinnedFrontend(Frontend):
+    """One chip whose kernels are read out at several resolutions, as light and camera do it.
+
+    All pictures are taken at the pixels of the scene; then the camera's pixels are summed
+    by branch, b x b into one, and divided by their number. With the kernels of
+    :meth:`ParallelFrontend.sensor_kernels` this is what that frontend computes.
+
+    Args:
+        frontend: Of all kernels, at a stride of 1.
+        kernels: How many of them each branch has, in their order.
+        binnings: Pixels of the scene, along one side, in a pixel of each branch.
+    """
+
+    def __init__(self, frontend: Frontend, kernels: Sequence[int], binnings: Sequence[int]) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.kernels = frontend.kernels
+        self.counts, self.binnings = tuple(kernels), tuple(binnings)
+
+    def signed_kernels(self) -> Tensor:
+        """What the optics realise on the sensor, in pixels of the scene, (K, C, n, n)."""
+        return self.frontend.signed_kernels()
+
+    def forward(self, scene: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
+        pictures = self.frontend(scene).split(self.counts, 1)
+        pairs = zip(pictures, self.binnings, strict=True)
+        return tuple(F.avg_pool2d(some, size) if size > 1 else some for some, size in pairs)
+
+
+def spread(kernels: Tensor, binning: int) -> Tensor:
+    """Put the weights of kernels so many pixels apart, darkness between them.
+
+    Args:
+        kernels: (K, C, k, k).
+        binning: Pixels from one weight to the next.
+
+    Returns:
+        (K, C, n, n), n = (k - 1) binning + 1.
+    """
+    side = (kernels.shape[-1] - 1) * binning + 1
+    apart = kernels.new_zeros(*kernels.shape[:-2], side, side)
+    apart[..., ::binning, ::binning] = kernels
+    return apart
+
+
+def frame(kernels: Tensor, side: int) -> Tensor:
+    """Kernels (K, C, k, k) in the middle of zeros, (K, C, side, side)."""
+    return F.pad(kernels, 4 * [(side - kernels.shape[-1]) // 2])
 
 
 def as_branches(features: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -11,11 +11,11 @@ from hybridonn.errors import OpticsError
 from hybridonn.networks.frontends import Frontend
 from hybridonn.optics.inverse_design import Limits
 from hybridonn.optics.metasurface import Metasurface, measure_psf, turn
-from hybridonn.optics.pillar_table import tabulate
+from hybridonn.optics.pillar_table import PillarTable, tabulate
 from hybridonn.optics.pillars import PillarLibrary
 from hybridonn.optics.psf import fast_length
 from hybridonn.optics.sensor import Sensor, expose
-from hybridonn.optics.targets import crop_centre
+from hybridonn.optics.targets import apply_gains, crop_centre
 
 PM = 1e-12  # float32 keeps 300 nm to 0.02 pm
 DIRECT = 11  # up to kernels of this side a direct convolution took less time than transforms
@@ -25,8 +25,8 @@ class MetasurfaceFrontend(Frontend):
     """Point spread functions of sub-optics, a camera, and the electronic subtraction.
 
     The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
-    electronics form ``sum_c gain_kc (picture_k+c - picture_k-c)``. The picture is as large as
-    the scene and sees darkness around it, as in
+    electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The picture is as
+    large as the scene and sees darkness around it, as in
     :class:`~hybridonn.networks.frontends.IdealConvolution`: with the point spread functions
     of its kernels (turned by 180 degrees, since ``torch`` correlates) both are equal. Light
     that falls outside of a kernel's block is part of the picture.
@@ -35,7 +35,7 @@ class MetasurfaceFrontend(Frontend):
         psfs: (K, 2, C, P, P), P odd, in the upright picture; not negative.
         kernel_size: Side of the kernels within.
         stride: Pixels of the scene a pixel of the feature map.
-        gains: (K, C); None: one.
+        gains: (K, 2, C); None: one.
         sensor: The camera; None: a perfect one.
         generator: Of the camera's noise, on the scene's device; None: no noise.
 
@@ -60,7 +60,7 @@ class MetasurfaceFrontend(Frontend):
         self.kernels = len(psfs)
         self.kernel_size, self.stride = kernel_size, stride
         self.sensor, self.generator = sensor, generator
-        gains = psfs.new_ones(len(psfs), psfs.shape[2]) if gains is None else gains
+        gains = psfs.new_ones(psfs.shape[:3]) if gains is None else gains
         # Four dimensions: a module that goes to channels_last may have none of five.
         self.register_buffer("flat_psfs", psfs.detach().flatten(0, 1).clone())
         self.register_buffer("gains", gains.detach().clone())
@@ -71,8 +71,7 @@ class MetasurfaceFrontend(Frontend):
 
     def effective_kernels(self) -> Tensor:
         """What optics, gains and subtraction realise on the whole window, (K, C, P, P)."""
-        positive, negative = self.point_spread_functions().unbind(1)
-        return turn(positive - negative) * self.gains[..., None, None]
+        return turn(apply_gains(self.point_spread_functions(), self.gains))
 
     def signed_kernels(self) -> Tensor:
         """The central part of what is realised, (K, C, k, k)."""
@@ -82,9 +81,8 @@ class MetasurfaceFrontend(Frontend):
         """Take the picture: (B, C, H, W) to (B, K, H', W')."""
         if self.sensor is None:
             return correlate(scene, self.effective_kernels(), self.stride)
-        pictures = self.pictures(scene)
-        difference = pictures[:, :, 0] - pictures[:, :, 1]
-        return torch.einsum("bkchw,kc->bkhw", difference, self.gains)
+        taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)
+        return taken[:, :, 0] - taken[:, :, 1]
 
     def pictures(self, scene: Tensor) -> Tensor:
         """What is read out behind each sub-optic, (B, K, 2, C, H', W')."""
@@ -117,11 +115,14 @@ class TrainableMetasurface(MetasurfaceFrontend):
         window: Odd side of the point spread functions, in pixels.
         kernel_size: Side of the kernels within.
         stride: Pixels of the scene a pixel of the feature map.
-        gains: (K, C).
+        gains: (K, 2, C).
 
     Raises:
         OpticsError: A width cannot be made.
     """
+
+    values: Tensor
+    rises: Tensor
 
     def __init__(
         self,
@@ -148,7 +149,10 @@ class TrainableMetasurface(MetasurfaceFrontend):
             )
         complex_of = {torch.float32: torch.complex64, torch.float64: torch.complex128}
         dtype = complex_of[widths_m.dtype]
-        self.table = tabulate(library, dtype, widths_m.device)
+        table = tabulate(library, dtype, widths_m.device)
+        self.first_m, self.step_m = table.first_m, table.step_m
+        self.register_buffer("values", table.values, persistent=False)
+        self.register_buffer("rises", table.rises, persistent=False)
         self.propagator = metasurface.propagator(window, dtype, widths_m.device)
         self.span_m = limits.widest_m - limits.narrowest_m
         self.position = nn.Parameter((widths_m - limits.narrowest_m) / self.span_m)
@@ -164,7 +168,8 @@ class TrainableMetasurface(MetasurfaceFrontend):
 
     def _psf(self, position: Tensor) -> Tensor:
         widths_m = self.limits.narrowest_m + self.span_m * position.clamp(0, 1)
-        return measure_psf(self.table.transmit(widths_m), self.metasurface, self.propagator)
+        table = PillarTable(self.first_m, self.step_m, self.values, self.rises)
+        return measure_psf(table.transmit(widths_m), self.metasurface, self.propagator)
 
 
 def correlate(scene: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:

@@ -1,5 +1,8 @@
 """From the point spread functions of a design to those of a chip that was made.
 
+What a fab does to a metasurface's pillars is in ``chip_as_built``; what is here acts on the
+pictures of sub-optics, of ideal kernels or of such a metasurface.
+
 The picture of the paper (Xiang et al., NeurIPS 2025) behind a fabricated
 kernel is ``brightness * misalignment * (a conv (k + delta)) + noise``. Every
 factor is drawn here from a seed; each error has draws of its own, so that one
@@ -54,7 +57,7 @@ def fabricate(design: Design, errors: Fabrication) -> Design:
 def add_delta(psfs: Tensor, errors: Fabrication) -> Tensor:
     """``k + delta``: independent of pixel to pixel, of the root mean square of the kernel.
 
-    What would be negative is dark: light is.
+    What would be negative is dark: light is. Of a metasurface the pillars make delta.
     """
     rms = psfs.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
     noise = _normal(psfs.shape, "delta", errors).to(psfs)

@@ -4,14 +4,9 @@ Start: a random wavefront whose intensity is the target is taken back to the met
 wavelengths together, each cell takes the manufacturable width nearest to what it asks for, and
 the brightness of the pixels that this gives corrects the next wavefront (Gerchberg and Saxton
 1972, Optik 35, 237, with pixels' energies in place of samples). Then gradient steps (Adam,
-Kingma and Ba 2015) on what a camera measures, the light of whole pixels::
-
-    L = sum_c sum_+- ||I_c - s_c T_c||^2 / sum_+- ||s_c T_c||^2
-
-with the brightness ``s_c`` fixed to what the start reaches in both
-sub-optics: light is conserved, so what the block must hold cannot lie outside of it. Both
-parts have the same ``s_c``: one gain a kernel and colour gives the kernel back, and L is the
-square of its relative error.
+Kingma and Ba 2015) on what a camera shows: the loss of :mod:`hybridonn.optics.pictures`, over
+all pixels that a scene's picture sees, with the gains of both parts chosen anew at each
+step (variable projection, Golub and Pereyra 1973, SIAM Journal on Numerical Analysis 10, 413).
 
 The authors' recipe (random start, 500 steps of 0.005, the intensity of each cell) is here as
 well, for comparison.
@@ -34,6 +29,7 @@ from hybridonn.optics.metasurface import (
     pixel_psf,
     turn,
 )
+from hybridonn.optics.pictures import PictureLoss
 from hybridonn.optics.pillar_table import tabulate
 from hybridonn.optics.pillars import PillarLibrary
 from hybridonn.optics.psf import BlockPropagator
@@ -42,6 +38,8 @@ from hybridonn.optics.targets import Targets, crop_centre, kernel_errors
 NM = 1e-9
 MOST_BRIGHTENING = 3.0  # of an amplitude in one round: a pixel may be dark by chance
 Watch = Callable[[float], None]
+Loss = Callable[[Tensor], Tensor]  # of light a cell, (K, 2, C, h, w)
+BETAS = (0.9, 0.99)  # of Adam: a dozen steps must forget the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,7 @@ class Limits:
     """What the process can make.
 
     Attributes:
-        widths_m: All widths of pillars, ascending at equal steps, (N,) float64, two or more.
+        widths_m: All widths of pillars, ascending, (N,) float64, two or more.
     """
 
     widths_m: Tensor
@@ -66,10 +64,8 @@ class Limits:
 
     def fit(self, widths_m: Tensor) -> Tensor:
         """The nearest widths that can be made."""
-        grid_m = float(self.widths_m[1]) - self.narrowest_m
-        index = ((widths_m - self.narrowest_m) / grid_m).round().long()
         made = self.widths_m.to(widths_m)
-        return made[index.clamp(0, len(made) - 1)]
+        return made[torch.bucketize(widths_m.contiguous(), (made[1:] + made[:-1]) / 2)]
 
 
 def limit_widths(
@@ -96,21 +92,21 @@ class Recipe:
 
     Attributes:
         start: From the target taken back to the metasurface, or from random widths.
-        loss: Light of pixels, or of cells (authors: both pictures of unit norm).
+        loss: Of pictures, or of the light of cells (authors: both of unit norm).
         start_rounds: Of the start from the target.
         steps: Of the gradient.
         learning_rate: Of Adam, in parts of the range of widths.
         schedule: Of the learning rate: constant, or falling in a straight line.
-        brightness: Of what the start reaches.
+        picture_weight: Of the scenes' pictures beside the kernel itself.
     """
 
     start: Literal["target", "random"] = "target"
-    loss: Literal["pixels", "cells"] = "pixels"
-    start_rounds: int = 5
-    steps: int = 20
-    learning_rate: float = 0.02
+    loss: Literal["pictures", "cells"] = "pictures"
+    start_rounds: int = 3
+    steps: int = 12
+    learning_rate: float = 0.01
     schedule: Literal["constant", "falling"] = "falling"
-    brightness: float = 0.95
+    picture_weight: float = 0.1
 
 
 AUTHORS = Recipe("random", "cells", 0, steps=500, learning_rate=0.005, schedule="constant")
@@ -139,6 +135,8 @@ def design(
     seeds: Sequence[int],
     device: torch.device | None = None,
     watch: Watch = lambda error: None,
+    window: int | None = None,
+    scenes: Tensor | None = None,
 ) -> Tensor:
     """Design the sub-optics of some kernels at once, each from its own seed.
 
@@ -148,6 +146,9 @@ def design(
         seeds: One a kernel: a design does not depend on what else is designed with it.
         device: Where to compute; None: the CPU.
         watch: Told the mean kernel error before each round and step.
+        window: Odd number of pixels along a side of what the loss of pictures sees; None:
+            the block of the kernels.
+        scenes: Images of the task, (N, C, H, W) from 0 to 1, for the loss of pictures.
 
     Returns:
         Widths that can be made, (K, 2, cells, cells) float32 in metres.
@@ -161,9 +162,10 @@ def design(
         widths = start_from_target(targets, workshop, block, seeds, watch)
     else:
         widths = start_at_random(targets, workshop, seeds)
-    if recipe.loss == "cells":
-        block = metasurface.propagator(count_plane_pixels(metasurface, pixels), device=parts.device)
-    widths = refine(widths, targets, workshop, block, watch)
+    seen = count_plane_pixels(metasurface, pixels) if recipe.loss == "cells" else window or pixels
+    block = metasurface.propagator(seen, device=parts.device)
+    loss = make_loss(targets, workshop, seen, scenes)
+    widths = refine(widths, targets, workshop, block, loss, watch)
     return workshop.limits.fit(widths)
 
 
@@ -185,33 +187,39 @@ def start_from_target(
 ) -> Tensor:
     """Widths by going to and fro between metasurface and sensor, (K, 2, cells, cells).
 
-    Of a kernel's two parts one holds less light, and light is conserved: the rest is
+    Of a kernel's two parts one wants less light, and light is conserved: the rest is
     scattered evenly, by cells that follow random widths in place of the target.
     """
     parts, side = turn(targets.parts), workshop.metasurface.pixel_cells
     table = tabulate(workshop.library, device=parts.device)
     fields = _spread(parts.sqrt(), side) * _random_phases(parts, side, seeds)
     astray = table.transmit(start_at_random(targets, workshop, seeds))
-    share = _share_light(targets)[..., None, None, None]
-    waves = block.adjoint(fields)
-    power = intensity(waves).mean((-1, -2, -3), keepdim=True)
-    scale = (share / power.clamp_min(1e-30)).sqrt()
+    share = share_light(targets)[..., None, None]
     boost = torch.ones_like(parts)
+    widths = torch.empty(0)
     for _ in range(workshop.recipe.start_rounds):
-        widths = _choose_widths(scale * waves + (1 - share).sqrt() * astray, workshop)
+        waves = block.adjoint(fields)
+        power = intensity(waves).mean((-1, -2), keepdim=True)
+        aimed = waves * (share / power.clamp_min(1e-30)).sqrt()
+        widths = _choose_widths(aimed + (1 - share).sqrt() * astray, workshop)
         fields = block(table.transmit(widths))
         psfs = pixel_psf(intensity(fields), workshop.metasurface)
         watch(_mean_error(psfs, targets))
         correction = _correct(psfs, targets)
         boost = (boost * correction).clamp_max(MOST_BRIGHTENING)
-        waves = block.adjoint(fields * _spread(boost * correction, side))
+        fields = fields * _spread(boost * correction, side)
     return widths
 
 
-def _share_light(targets: Targets) -> Tensor:
-    """Light of each part over that of the brighter one, in the colour that needs most, (K, 2)."""
+def share_light(targets: Targets) -> Tensor:
+    """The part of its light that each part sends to its block, in each colour, (K, 2, C).
+
+    The brighter part sends all. With efficiencies in the ratio of the wanted light the
+    darker part scatters more than the brighter, with equal ones it scatters, once its gain is
+    applied, less: their geometric mean balances both where about half of the light is scattered.
+    """
     light = targets.parts.sum((-1, -2))
-    return (light / light.amax(1, keepdim=True).clamp_min(1e-30)).amax(-1)
+    return (light / light.amax(1, keepdim=True).clamp_min(1e-30)).sqrt()
 
 
 def _random_phases(parts: Tensor, side: int, seeds: Sequence[int]) -> Tensor:
@@ -234,7 +242,8 @@ def _correct(psfs: Tensor, targets: Targets) -> Tensor:
     Kept from round to round it raises what stays dark (Di Leonardo et al. 2007, Optics
     Express 15, 1913, equation 10).
     """
-    wanted = targets.parts * set_brightness(psfs, targets, 1.0)[:, None, :, None, None]
+    brightness = psfs.sum((-1, -2)) / targets.parts.sum((-1, -2)).clamp_min(1e-30)
+    wanted = targets.parts * brightness[..., None, None]
     factor = (wanted / psfs.clamp_min(torch.finfo(psfs.dtype).tiny)).sqrt()
     return turn(factor.clamp_max(MOST_BRIGHTENING))
 
@@ -244,6 +253,7 @@ def refine(
     targets: Targets,
     workshop: Workshop,
     propagator: BlockPropagator,
+    loss: Loss,
     watch: Watch = lambda error: None,
 ) -> Tensor:
     """Gradient steps from a start, within the limits but not yet on the grid.
@@ -252,7 +262,8 @@ def refine(
         widths_m: (K, 2, cells, cells).
         targets: Of the K kernels.
         workshop: Geometry, library, limits, recipe.
-        propagator: To the block of the kernels, or (loss of cells) to a larger one.
+        propagator: To the pixels that the loss is of.
+        loss: Of the light a cell.
         watch: Told the mean kernel error before each step.
     """
     limits, recipe = workshop.limits, workshop.recipe
@@ -264,59 +275,33 @@ def refine(
     steps = ((widths_m - table.first_m) / table.step_m).requires_grad_()
     # Gradients are small where millions of cells share a loss of one: nothing may drown them.
     optimizer = torch.optim.Adam(
-        [steps], lr=recipe.learning_rate * (high - low), eps=1e-30, fused=True
+        [steps], lr=recipe.learning_rate * (high - low), betas=BETAS, eps=1e-30, fused=True
     )
-    aim: Tensor | None = None
     for step in range(recipe.steps):
         if recipe.schedule == "falling":
             left = 1 - step / recipe.steps
             optimizer.param_groups[0]["lr"] = recipe.learning_rate * (high - low) * left
         optimizer.zero_grad()
         light = intensity(propagator(table.transmit_steps(steps)))
-        psfs = crop_centre(pixel_psf(light, workshop.metasurface), targets.parts.shape[-1])
-        if recipe.loss == "cells":
-            loss = cell_loss(light, targets, workshop.metasurface)
-        else:
-            aim = set_brightness(psfs.detach(), targets, recipe.brightness) if aim is None else aim
-            loss = pixel_loss(psfs, targets, aim)
-        loss.backward()
+        loss(light).backward()
         optimizer.step()
         with torch.no_grad():
             steps.clamp_(low, high)
-        watch(_mean_error(psfs.detach(), targets))
+            psfs = pixel_psf(light, workshop.metasurface)
+            watch(_mean_error(crop_centre(psfs, targets.parts.shape[-1]), targets))
     return (table.first_m + table.step_m * steps).detach()
 
 
-def set_brightness(psfs: Tensor, targets: Targets, share: float) -> Tensor:
-    """The brightness that both parts can reach, (K, C).
-
-    A part that holds less light than the other is easily given more: it limits the
-    brightness by so much less.
-
-    Args:
-        psfs: Block that the start reaches, (K, 2, C, k, k).
-        targets: Of the same kernels.
-        share: Of what is reached.
-    """
-    wanted = targets.parts.sum((-1, -2))
-    allowance = wanted.amax(1, keepdim=True) / wanted.clamp_min(1e-30)
-    reached = psfs.sum((-1, -2)) / wanted.clamp_min(1e-30) * allowance
-    reached = torch.where(wanted > 0, reached, torch.inf).amin(1)
-    return torch.where(torch.isfinite(reached), share * reached, 0)
-
-
-def pixel_loss(psfs: Tensor, targets: Targets, aim: Tensor) -> Tensor:
-    """The module's ``L``, summed over the kernels.
-
-    Args:
-        psfs: Block, (K, 2, C, k, k).
-        targets: Of the same kernels.
-        aim: ``s``, (K, C); colours whose aim is zero do not count.
-    """
-    wanted = targets.parts * aim[:, None, :, None, None]
-    missed = (psfs - wanted).square().sum((1, 3, 4))
-    power = wanted.square().sum((1, 3, 4))
-    return torch.where(power > 0, missed / power.clamp_min(1e-30), 0).sum()
+def make_loss(
+    targets: Targets, workshop: Workshop, pixels: int, scenes: Tensor | None = None
+) -> Loss:
+    """The loss of the recipe, of intensities a cell behind ``pixels`` x ``pixels`` pixels."""
+    metasurface, recipe = workshop.metasurface, workshop.recipe
+    if recipe.loss == "cells":
+        return lambda light: cell_loss(light, targets, metasurface)
+    scenes = None if scenes is None else scenes.to(targets.parts)
+    pictures = PictureLoss(targets, pixels, scenes, recipe.picture_weight)
+    return lambda light: pictures(pixel_psf(light, metasurface))
 
 
 def cell_loss(light: Tensor, targets: Targets, metasurface: Metasurface) -> Tensor:

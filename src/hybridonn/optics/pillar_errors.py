@@ -7,46 +7,96 @@ complex, (..., H, W).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from hybridonn.optics.pillars import PillarLibrary
+
+NEIGHBOURS = 3  # wavelengths of a library through which the parabola of an index goes
 
 
 def bias_widths(
-    widths_m: Tensor, bias_m: float, noise_m: float, largest_m: float, generator: torch.Generator
+    widths_m: Tensor,
+    bias_m: float,
+    noise_m: float,
+    library: PillarLibrary,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Widths with one common bias (dose, development) and noise of each cell.
+    """Widths with one common bias (dose, development, etching) and noise of each cell.
 
-    Where no pillar stands none grows; a pillar does not become wider than the period allows.
+    Where no pillar stands none grows. A pillar stays among the widths that the library knows:
+    what lies beyond has the transmission of its narrowest or widest pillar.
 
     Args:
         widths_m: (..., H, W).
-        bias_m: Standard deviation of the bias of the chip.
+        bias_m: Of all pillars.
         noise_m: Standard deviation of each cell.
-        largest_m: The widest pillar that can stand.
+        library: Of the pillars.
         generator: On the CPU.
     """
-    bias = bias_m * torch.randn((), generator=generator)
+    narrowest_m, widest_m = library.widths_m[[library.first_pillar, -1]].tolist()
     noise = noise_m * torch.randn(widths_m.shape, generator=generator)
-    made = (widths_m + (bias + noise).to(widths_m)).clamp(0, largest_m)
+    made = (widths_m + (bias_m + noise).to(widths_m)).clamp(narrowest_m, widest_m)
     return torch.where(widths_m > 0, made, torch.zeros_like(widths_m))
 
 
-def etch_deeper(transmission: Tensor, fraction: float) -> Tensor:
-    """A library's transmission with pillars higher by a fraction: their phase grows with height.
+def etch_deeper(library: PillarLibrary, fraction: float) -> PillarLibrary:
+    """A library of pillars higher by a fraction: their phase grows with height.
 
     The phase of a pillar against the empty cell is ``2 pi (n_eff - 1) h / lambda``, so it scales
     with h; resonances, which the amplitude shows, are left as they are.
 
     Args:
-        transmission: (W, N), complex, widths rising from the empty cell.
+        library: As designed.
         fraction: Of the height; negative: shallower.
+    """
+    return _turn(library, fraction * unwrap_phase(library.transmission))
+
+
+def shift_wavelengths(library: PillarLibrary, wavelengths_m: Sequence[float]) -> PillarLibrary:
+    """A library at wavelengths that it does not hold.
+
+    ``phase = 2 pi (n_eff - 1) h / lambda``: the index of each width is the parabola in
+    ``1 / lambda`` through the three wavelengths nearest to the wanted one, the line through two
+    or the constant of one, as many as the library holds. Amplitudes are those of the nearest.
+
+    Args:
+        library: With all its wavelengths.
+        wavelengths_m: Wanted, at most some nanometres from those of the library.
+
+    Returns:
+        The library at these wavelengths, in this order; exact where it holds them.
+    """
+    held = 1 / library.wavelengths_m
+    phase = unwrap_phase(library.transmission)
+    nearest, turned = [], []
+    for wavelength_m in wavelengths_m:
+        wanted = 1 / wavelength_m
+        order = (held - wanted).abs().argsort()[:NEIGHBOURS]
+        index = phase[order] / held[order, None]
+        weight = _lagrange(held[order], wanted)
+        nearest.append(int(order[0]))
+        turned.append(wanted * (weight[:, None] * index).sum(0) - phase[order[0]])
+    own = replace(
+        library,
+        wavelengths_m=torch.tensor(list(wavelengths_m), dtype=torch.float64),
+        transmission=library.transmission[nearest],
+    )
+    return _turn(own, torch.stack(turned))
+
+
+def unwrap_phase(transmission: Tensor) -> Tensor:
+    """Phases that rise with the width without jumps of a turn, from 0 at the first width, (W, N).
+
+    Args:
+        transmission: Of a library, (W, N), complex, widths rising.
     """
     phase = transmission.angle()
     steps = torch.remainder(phase.diff(dim=1) + math.pi, 2 * math.pi) - math.pi
-    unwrapped = torch.cat([torch.zeros_like(phase[:, :1]), steps.cumsum(1)], 1)
-    return transmission * torch.polar(torch.ones_like(unwrapped), fraction * unwrapped)
+    return torch.cat([torch.zeros_like(phase[:, :1]), steps.cumsum(1)], 1)
 
 
 def couple_neighbours(transmission: Tensor, fraction: float) -> Tensor:
@@ -59,17 +109,15 @@ def couple_neighbours(transmission: Tensor, fraction: float) -> Tensor:
         transmission: (..., H, W), complex.
         fraction: In [0, 1).
     """
-    flat = torch.view_as_real(transmission).movedim(-1, -3).flatten(0, -4)
-    framed = F.pad(flat, (1, 1, 1, 1), mode="replicate")
-    around = (
-        framed[..., 1:-1, :-2]
-        + framed[..., 1:-1, 2:]
-        + framed[..., :-2, 1:-1]
-        + framed[..., 2:, 1:-1]
-    ) / 4
-    mixed = flat + fraction * (around - flat)
-    mixed = mixed.movedim(-3, -1).contiguous()
-    return torch.view_as_complex(mixed).reshape(transmission.shape)
+    mixed, share = (1 - fraction) * transmission, fraction / 4
+    for axis in (-2, -1):
+        last = transmission.shape[axis] - 1
+        mixed.narrow(axis, 1, last).add_(transmission.narrow(axis, 0, last), alpha=share)
+        mixed.narrow(axis, 0, last).add_(transmission.narrow(axis, 1, last), alpha=share)
+        for edge in (0, last):  # a cell at the edge stands for the neighbour that it lacks
+            own = transmission.narrow(axis, edge, 1)
+            mixed.narrow(axis, edge, 1).add_(own, alpha=share)
+    return mixed
 
 
 def stitch(
@@ -79,7 +127,11 @@ def stitch(
     cell_m: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Displace each write field by its own error, less than a cell: bilinear interpolation.
+    """Displace each write field by its own error; fields are counted from the first cell.
+
+    By the shift theorem of the Fourier transform, field by field: pillars keep their
+    transmission and their power, only their places change. What leaves a field on one side
+    comes in on the other, less than a cell.
 
     Args:
         transmission: (..., H, W), complex.
@@ -90,24 +142,22 @@ def stitch(
     """
     height, width = transmission.shape[-2:]
     side = max(1, round(field_m / cell_m))
-    fields = math.ceil(height / side), math.ceil(width / side)
-    shift = error_m / cell_m * torch.randn(2, *fields, generator=generator)
-    shift = shift.clamp(-1, 1).repeat_interleave(side, 1).repeat_interleave(side, 2)
-    down, right = shift[:, :height, :width].to(transmission.real)
-    moved = _slide(transmission, right, -1)
-    return _slide(moved, down, -2)
+    made = transmission.clone()
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            down, right = (error_m / cell_m * torch.randn(2, generator=generator)).tolist()
+            field = made[..., top : top + side, left : left + side]
+            field.copy_(_slide(field, down, right))
+    return made
 
 
-def _slide(light: Tensor, shift: Tensor, axis: int) -> Tensor:
-    # The light at x comes from x - shift; at the edges the last cell is repeated.
-    before = torch.cat(
-        [light.narrow(axis, 0, 1), light.narrow(axis, 0, light.shape[axis] - 1)], axis
-    )
-    after = torch.cat(
-        [light.narrow(axis, 1, light.shape[axis] - 1), light.narrow(axis, -1, 1)], axis
-    )
-    forward, backward = shift.clamp_min(0), (-shift).clamp_min(0)
-    return (1 - forward - backward) * light + forward * before + backward * after
+def _slide(light: Tensor, down: float, right: float) -> Tensor:
+    turns = [
+        shift * torch.fft.fftfreq(length, device=light.device, dtype=light.real.dtype)
+        for length, shift in zip(light.shape[-2:], (down, right), strict=True)
+    ]
+    angle = -2 * math.pi * (turns[0][:, None] + turns[1])
+    return torch.fft.ifft2(torch.fft.fft2(light) * torch.polar(torch.ones_like(angle), angle))
 
 
 def sample_band(
@@ -116,7 +166,9 @@ def sample_band(
     """Wavelengths and weights that stand for a source of Gaussian spectrum.
 
     Gauss-Hermite nodes: ``sigma = FWHM / (2 sqrt(2 ln 2))``, ``lambda + sqrt(2) sigma x_i`` with
-    the weights ``w_i / sqrt(pi)``: exact for moments up to 2 n - 1.
+    the weights ``w_i / sqrt(pi)``: exact for moments up to 2 n - 1. Of a sub-optic of 0.94 mm
+    five samples of a band of 10 nm came within 1.2 % of eleven, of 30 nm within 5 % (norm of the
+    point spread function; the band itself changes it by 11 % and 32 %).
 
     Args:
         wavelength_m: The nominal wavelength.
@@ -133,3 +185,18 @@ def sample_band(
     centre = wavelength_m + offset_m
     places = [centre + math.sqrt(2) * sigma * float(node) for node in nodes]
     return places, [float(weight) / math.sqrt(math.pi) for weight in weights]
+
+
+def _turn(library: PillarLibrary, angle: Tensor) -> PillarLibrary:
+    turned = library.transmission * torch.polar(torch.ones_like(angle), angle)
+    return replace(library, transmission=turned)
+
+
+def _lagrange(places: Tensor, at: float) -> Tensor:
+    """Weights of the polynomial through values at some places, (n,)."""
+    weights = torch.ones_like(places)
+    for one in range(len(places)):
+        for other in range(len(places)):
+            if other != one:
+                weights[one] *= (at - places[other]) / (places[one] - places[other])
+    return weights

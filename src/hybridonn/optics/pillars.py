@@ -168,32 +168,6 @@ def default_library() -> PillarLibrary:
     return PillarLibrary.read_csv(packaged_file("pillars.csv"))
 
 
-def drop_resonances(
-    library: PillarLibrary, least_amplitude: float = 0.8, margin_m: float = 2 * NM
-) -> PillarLibrary:
-    """The library without the widths at which it transmits little at some wavelength.
-
-    In an endless lattice of equal pillars light can be guided sideways at single widths, where
-    amplitude and phase jump within a nanometre. Among pillars that differ there is no such
-    lattice, so a design must not build on these values; without them the interpolation runs
-    smoothly from one side of a resonance to the other.
-
-    Args:
-        library: As computed.
-        least_amplitude: Widths whose amplitude is below at any wavelength are left out.
-        margin_m: So are those so near to one of them.
-
-    Raises:
-        OpticsError: Fewer than two pillars are left.
-    """
-    faint = (library.transmission.abs() < least_amplitude).any(0) & (library.widths_m > 0)
-    distance = (library.widths_m[:, None] - library.widths_m[faint][None]).abs()
-    kept = (distance > margin_m + PM).all(1) | (library.widths_m == 0)
-    return replace(
-        library, widths_m=library.widths_m[kept], transmission=library.transmission[:, kept]
-    )
-
-
 def transmit(library: PillarLibrary, widths_m: Tensor) -> Tensor:
     """Transmission of pillars of any width in the library's range; differentiable in the widths.
 

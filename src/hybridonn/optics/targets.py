@@ -2,8 +2,10 @@
 
 Light is not negative, so a kernel is the difference of two parts, each of its own sub-optic.
 Both parts of a kernel's colour are divided by the larger of their two maxima, as Xiang et al.
-do in their published notebook; what they were divided by is given back in the
-electronics.
+do in their published notebook; what they were divided by is given back in the electronics.
+The electronics have a gain for each part: a sub-optic sends the light that its block does not
+take elsewhere, so two parts of one brightness but unequal light would scatter unequally,
+and the subtraction would show it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ class Targets:
         """The targets of some of the kernels."""
         return Targets(self.parts[kernels], self.scale[kernels])
 
+    def kernels(self) -> Tensor:
+        """The signed kernels, turned by 180 degrees as the parts are, (K, C, k, k)."""
+        return (self.parts[:, 0] - self.parts[:, 1]) * self.scale[..., None, None]
+
 
 def split_kernels(kernels: Tensor) -> Targets:
     """The targets of signed kernels, (K, C, k, k).
@@ -60,40 +66,79 @@ def split_kernels(kernels: Tensor) -> Targets:
 
 
 def restore_gains(psfs: Tensor, targets: Targets) -> Tensor:
-    """The best gain for each kernel and colour: least squares of the signed kernel.
+    """The best gains of both parts of each kernel and colour: least squares of the kernel.
 
     Args:
         psfs: Central block, (K, 2, C, k, k).
         targets: Of the same kernels.
 
     Returns:
-        (K, C): ``gain (psf+ - psf-)`` is nearest to the kernel. Never negative.
+        (K, 2, C): ``gain+ psf+ - gain- psf-`` is nearest to the kernel. Never negative.
     """
-    wanted, got = (parts[:, 0] - parts[:, 1] for parts in (targets.parts, psfs))
-    power = got.square().sum((-1, -2))
-    gain = (wanted * got).sum((-1, -2)) / torch.where(power > 0, power, 1)
-    return gain.clamp_min(0) * targets.scale
+    gains = solve_gains(psfs.flatten(3), targets.kernels().flatten(2))
+    return gains * (targets.scale > 0)[:, None]
 
 
-def kernel_errors(psfs: Tensor, targets: Targets) -> Tensor:
-    """Relative error of each kernel and colour after the gain is restored, (K, C).
+def solve_gains(parts: Tensor, wanted: Tensor) -> Tensor:
+    """Gains that are not negative and bring ``gain+ part+ - gain- part-`` nearest to a row.
 
-    ``||gain (psf+ - psf-) - kernel|| / ||kernel||``, Euclidean norms over the pixels;
+    Of the two equations' solutions, the best: both gains free, or one of them zero.
+
+    Args:
+        parts: (K, 2, C, pixels).
+        wanted: (K, C, pixels).
+
+    Returns:
+        (K, 2, C).
+    """
+    plus, minus = parts[:, 0], -parts[:, 1]
+    a, b, d = ((x * y).sum(-1) for x, y in ((plus, plus), (plus, minus), (minus, minus)))
+    p, q = (plus * wanted).sum(-1), (minus * wanted).sum(-1)
+    det = a * d - b * b
+    # Parts of one form are told apart by nothing: then one of them does.
+    free = torch.stack([d * p - b * q, a * q - b * p], 1) / _nonzero(det)[:, None]
+    dark = torch.zeros_like(p)
+    first = torch.stack([(p / _nonzero(a)).clamp_min(0), dark], 1)
+    second = torch.stack([dark, (q / _nonzero(d)).clamp_min(0)], 1)
+    better = (p.clamp_min(0).square() / _nonzero(a)) >= (q.clamp_min(0).square() / _nonzero(d))
+    one = torch.where(better[:, None], first, second)
+    allowed = (det > 1e-9 * a * d) & (free >= 0).all(1)
+    return torch.where(allowed[:, None], free, one)
+
+
+def apply_gains(psfs: Tensor, gains: Tensor) -> Tensor:
+    """The signed point spread functions, (K, 2, C, P, P) and (K, 2, C) to (K, C, P, P)."""
+    lit = psfs * gains[..., None, None]
+    return lit[:, 0] - lit[:, 1]
+
+
+def kernel_errors(psfs: Tensor, targets: Targets, gains: Tensor | None = None) -> Tensor:
+    """Relative error of each kernel and colour, (K, C).
+
+    ``||gain+ psf+ - gain- psf- - kernel|| / ||kernel||``, Euclidean norms over the pixels;
     nan where the kernel's colour is zero.
+
+    Args:
+        psfs: Central block, (K, 2, C, k, k).
+        targets: Of the same kernels.
+        gains: (K, 2, C); None: those of :func:`restore_gains`.
     """
-    gain = restore_gains(psfs, targets)[..., None, None]
-    wanted = (targets.parts[:, 0] - targets.parts[:, 1]) * targets.scale[..., None, None]
-    missed = gain * (psfs[:, 0] - psfs[:, 1]) - wanted
+    gains = restore_gains(psfs, targets) if gains is None else gains
+    wanted = targets.kernels()
+    missed = apply_gains(psfs, gains) - wanted
     norms = wanted.square().sum((-1, -2)).sqrt()
     return missed.square().sum((-1, -2)).sqrt() / torch.where(norms > 0, norms, torch.nan)
 
 
-def whole_kernel_errors(psfs: Tensor, targets: Targets) -> Tensor:
+def whole_kernel_errors(psfs: Tensor, targets: Targets, gains: Tensor | None = None) -> Tensor:
     """Relative error of each kernel, all its colours together, (K,)."""
-    wanted = (targets.parts[:, 0] - targets.parts[:, 1]) * targets.scale[..., None, None]
-    power = wanted.square().sum((-1, -2))
-    missed = kernel_errors(psfs, targets).nan_to_num(0).square() * power
+    power = targets.kernels().square().sum((-1, -2))
+    missed = kernel_errors(psfs, targets, gains).nan_to_num(0).square() * power
     return (missed.sum(1) / power.sum(1)).sqrt()
+
+
+def _nonzero(value: Tensor) -> Tensor:
+    return torch.where(value == 0, 1, value)
 
 
 def crop_centre(psfs: Tensor, size: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,21 @@ from hybridonn.compensation.captured import Captured, capture_images
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import OpticsError
-from hybridonn.files import read_arrays, write_arrays
-from hybridonn.networks.frontends import split_signs
+from hybridonn.files import read_arrays, read_tensors, write_arrays
+from hybridonn.networks.drawn_chips import design_of
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.measured_frontend import MeasuredFrontend
 from hybridonn.networks.seeding import seed_of
+from hybridonn.optics.chip_as_built import DesignedChip, count_steps, measure_as_built
 from hybridonn.optics.fabrication import Design, fabricate
+from hybridonn.optics.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
+from hybridonn.pipeline.chip import load_library, plan_optics
 from hybridonn.pipeline.metasurface import load_student
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.progress import Progress
+from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Fabrication, Spec
+from hybridonn.spec.fabrication import PILLARS_ONLY
 
 AT_A_TIME = 1000  # captures that a backend answers at a time
 
@@ -67,8 +71,9 @@ def build_as_built(
 
     Raises:
         OpticsError: ``fabrication`` is not set, or the student has several optical layers.
+        SpecError: An error is stated that has nothing to act on in this design.
     """
-    errors = stated(spec)
+    errors = stated(spec).on(metasurface is not None)
     mark = fingerprint(
         stage="as_built",
         data=dataset.checksum,
@@ -79,8 +84,8 @@ def build_as_built(
     )
 
     def work(part: Path) -> dict[str, Any]:
+        chip = make_chip(spec, dataset, student, metasurface, errors, progress)
         with progress.bar("simulated chip", 1) as advance:
-            chip = make_chip(spec, dataset, student, metasurface, errors)
             captured = chip.capture(dataset.test, "test")
             features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
             logits = answer(chip.student.backend, features)
@@ -88,13 +93,16 @@ def build_as_built(
         _write(part, chip, logits, dataset.test)
         task = TASKS[spec.task]()
         score = task.measure(logits, dataset.test.labels)
-        return score | {
+        found = score | {
             f"ideal_{task.metric}": student.results[task.metric],
             "drop": student.results[task.metric] - score[task.metric],
             "kernel_error": kernel_error(chip),
             "preset": errors.preset,
             "chip": errors.seed,
         }
+        if metasurface is not None:
+            found[f"designed_{task.metric}"] = metasurface.results[task.metric]
+        return found
 
     return finish(folder, mark, work)
 
@@ -119,10 +127,33 @@ def make_chip(
     student: Finished,
     metasurface: Finished | None,
     errors: Fabrication,
+    progress: Progress | None = None,
 ) -> SimulatedChip:
-    """Fabricate a chip of a trained student's optics, ideal or designed as a metasurface."""
+    """Fabricate a chip of a trained student's optics, ideal or designed as a metasurface.
+
+    On a metasurface pillars, light and distance get their errors first and are carried to the
+    sensor; what the sub-optics as a whole have, and the camera, comes on top.
+
+    Args:
+        spec: Of the run.
+        dataset: Its images.
+        student: The finished stage ``student``.
+        metasurface: The finished stage ``metasurface``; None: the kernels themselves are made.
+        errors: Magnitudes and the seed.
+        progress: Shows how far the simulation of the pillars is.
+
+    Raises:
+        SpecError: An error is stated that has nothing to act on in this design.
+        OpticsError: The stage ``metasurface`` is of another design than the spec's.
+    """
+    errors = errors.on(metasurface is not None)
     network = load_student(spec, dataset, student)
-    design = _read_design(network, metasurface)
+    if metasurface is None:
+        design = design_of(network.frontend.signed_kernels().detach())
+    else:
+        seen = progress or Silent()
+        design = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
+        take_backend(network, metasurface)
     made = fabricate(design, errors)
     frontend = MeasuredFrontend(
         made.psfs, made.gains, spec.student.stride, _camera(spec, made.psfs.shape[2], errors)
@@ -145,14 +176,47 @@ def kernel_error(chip: SimulatedChip) -> float:
     return float(torch.linalg.norm(made - ideal) / torch.linalg.norm(ideal))
 
 
-def _read_design(network: HybridNetwork, metasurface: Finished | None) -> Design:
-    if metasurface is None:
-        parts = torch.stack(split_signs(network.frontend.signed_kernels().detach()), 1)
-        psfs = parts.flip(-1, -2).contiguous()
-        return Design(psfs, psfs.new_ones(psfs.shape[:3]))
+def _measure_pillars(
+    spec: Spec,
+    image_shape: tuple[int, int, int],
+    metasurface: Finished,
+    errors: Fabrication,
+    progress: Progress,
+) -> Design:
     arrays = read_arrays(metasurface.folder / "psf.npz")
-    psfs, gains = torch.from_numpy(arrays["psf"]), torch.from_numpy(arrays["gains"])
-    return Design(psfs.float(), gains.float()[:, None].expand(-1, 2, -1).contiguous())
+    psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
+    if any(getattr(errors, name) for name in PILLARS_ONLY):
+        chip = _read_chip(spec, image_shape, metasurface)
+        with progress.bar("pillars as built", count_steps(chip, errors)) as advance:
+            psfs = measure_as_built(chip, errors, advance)
+    return Design(psfs, gains)
+
+
+def _read_chip(
+    spec: Spec, image_shape: tuple[int, int, int], metasurface: Finished
+) -> DesignedChip:
+    plan, path = plan_optics(spec, image_shape), metasurface.folder / "widths.npz"
+    widths_m = torch.from_numpy(read_arrays(path)["widths"].astype("float32")) * NM
+    geometry, library = plan.workshop.metasurface, load_library(spec)
+    wanted = (spec.student.kernels, 2, geometry.cells, geometry.cells)
+    if widths_m.shape != wanted:
+        raise OpticsError(
+            f"{path} holds widths of shape {tuple(widths_m.shape)}, but the spec's metasurface "
+            f"has {wanted}; use the optics of the run's own spec, or run it again"
+        )
+    # All wavelengths of the pillars that the design was simulated with.
+    steady = torch.isin(library.widths_m, plan.workshop.library.widths_m)
+    library = replace(
+        library, widths_m=library.widths_m[steady], transmission=library.transmission[:, steady]
+    )
+    return DesignedChip(widths_m, geometry, library, plan.layout, plan.window)
+
+
+def take_backend(network: HybridNetwork, metasurface: Finished) -> None:
+    """Use the backend that end-to-end training fitted to the optics, where there is one."""
+    path = metasurface.folder / "backend.safetensors"
+    if path.is_file():
+        network.backend.load_state_dict(read_tensors(path)[0])
 
 
 def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:

@@ -2,46 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from hybridonn import spec as specs
 from hybridonn.errors import OpticsError
+from hybridonn.networks.frontends import BinnedFrontend, Frontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend
 from hybridonn.networks.seeding import seed_of
-from hybridonn.optics.chip_optics import count_window
-from hybridonn.optics.inverse_design import NM, Recipe, Workshop, limit_widths
+from hybridonn.optics.chip_optics import count_window, size_of_plane
+from hybridonn.optics.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
 from hybridonn.optics.layout import Layout, lay_out
 from hybridonn.optics.metasurface import fit_metasurface
 from hybridonn.optics.pillars import PillarLibrary, default_library
-from hybridonn.optics.psf import fast_length
+from hybridonn.optics.psf import check_steepness, fast_length
+from hybridonn.optics.resonances import avoid_resonances, drop_resonances
 from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
-from hybridonn.optics.targets import Targets, split_kernels
+from hybridonn.optics.targets import Targets, crop_centre, split_kernels
 
 
 @dataclass(frozen=True)
-class Chip:
-    """What the stage works with.
+class Branch:
+    """Kernels of a chip that are read out at one resolution.
+
+    Attributes:
+        kernels: Which of all kernels.
+        size: Pixels along a side of their block on the sensor; the weights of a kernel lie
+            ``binning`` pixels apart.
+        binning: Pixels, along one side, that are summed into one when they are read out.
+    """
+
+    kernels: slice
+    size: int
+    binning: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a chip before any kernel is trained.
 
     Attributes:
         workshop: Geometry, library, limits, recipe.
         layout: Where the sub-optics lie.
-        targets: Of all kernels.
         window: Odd side of the point spread functions, in pixels.
+        branches: All kernels in their order, by resolution; one where there is one.
     """
 
     workshop: Workshop
     layout: Layout
-    targets: Targets
     window: int
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True)
+class Chip(Plan):
+    """What the stage works with.
+
+    Attributes:
+        targets: Of all kernels, the smaller ones in the middle of darkness.
+    """
+
+    targets: Targets
 
     @property
     def kernel_size(self) -> int:
-        """Pixels along a side of a kernel."""
+        """Pixels along a side of the largest kernel's block."""
         return self.targets.parts.shape[-1]
+
+    def blocks(self, psfs: Tensor) -> Iterator[tuple[Tensor, Targets]]:
+        """The central block of each branch's point spread functions, with its targets.
+
+        Args:
+            psfs: (K, 2, C, P, P).
+        """
+        for branch in self.branches:
+            yield crop_centre(psfs[branch.kernels], branch.size), self.own_targets(branch)
+
+    def own_targets(self, branch: Branch, kernels: slice | None = None) -> Targets:
+        """The targets of a branch, or of some of its kernels, without darkness around them."""
+        own = self.targets.take(kernels or branch.kernels)
+        return Targets(crop_centre(own.parts, branch.size), own.scale)
 
 
 def settings_of(spec: specs.Spec) -> specs.Metasurface:
@@ -63,19 +108,32 @@ def plan_chip(spec: specs.Spec, kernels: Tensor, image_shape: tuple[int, int, in
 
     Args:
         spec: With ``optics.metasurface``.
-        kernels: Trained, (K, C, k, k).
+        kernels: Trained, as they lie on the sensor, (K, C, k, k).
         image_shape: (C, H, W) of a scene.
 
     Raises:
         OpticsError: The optics cannot be made.
         SpecError: Wavelengths and colours differ, or the kernels do not fit.
     """
+    plan = plan_optics(spec, image_shape)
+    return Chip(**vars(plan), targets=split_kernels(kernels.detach().float().cpu()))
+
+
+def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
+    """All of a chip but its kernels: so what cannot be made is refused before any training.
+
+    Args:
+        spec: With ``optics.metasurface``.
+        image_shape: (C, H, W) of a scene.
+
+    Raises:
+        OpticsError: The optics cannot be made, or not simulated rightly.
+        SpecError: Wavelengths and colours differ, or the kernels do not fit.
+    """
     settings = settings_of(spec)
+    branches = list_branches(spec.student)
     wavelengths_m = spec.optics.wavelengths_m(image_shape[0])
-    library = load_library(spec).at(wavelengths_m)
-    limits = limit_widths(
-        library, settings.min_width_nm * NM, settings.min_gap_nm * NM, settings.grid_nm * NM
-    )
+    library, limits = _choose_pillars(settings, load_library(spec).at(wavelengths_m))
     metasurface = fit_metasurface(
         spec.optics.kernel_site_mm * 1e-3,
         library.period_m,
@@ -86,10 +144,42 @@ def plan_chip(spec: specs.Spec, kernels: Tensor, image_shape: tuple[int, int, in
         spec.optics.sensor.bayer,
     )
     recipe = Recipe(**{name: getattr(settings, name) for name in Recipe.__dataclass_fields__})
-    targets = split_kernels(kernels.detach().float().cpu())
-    window = count_window(metasurface, max(image_shape[1:]), kernels.shape[-1])
-    layout = lay_out(spec.optics, len(kernels))
-    return Chip(Workshop(metasurface, library, limits, recipe), layout, targets, window)
+    size = max(branch.size for branch in branches)
+    window = count_window(metasurface, max(image_shape[1:]), size)
+    widest = max(window * metasurface.pixel_cells, size_of_plane(metasurface, size))
+    reach_m = (metasurface.cells + widest) / 2 * metasurface.cell_m
+    check_steepness(reach_m, metasurface.cell_m, wavelengths_m, metasurface.distance_m)
+    layout = lay_out(spec.optics, spec.student.kernels)
+    plan = Plan(Workshop(metasurface, library, limits, recipe), layout, window, branches)
+    build_sensor(spec, plan)
+    return plan
+
+
+def list_branches(student: specs.Student) -> tuple[Branch, ...]:
+    """The kernels of a student by the resolution at which they are read out."""
+    if not student.branches:
+        return (Branch(slice(0, student.kernels), student.kernel_size, 1),)
+    ends = accumulate(branch.kernels for branch in student.branches)
+    return tuple(
+        Branch(
+            slice(end - branch.kernels, end),
+            (branch.kernel_size - 1) * branch.binning + 1,
+            branch.binning,
+        )
+        for branch, end in zip(student.branches, ends, strict=True)
+    )
+
+
+def _choose_pillars(
+    settings: specs.Metasurface, library: PillarLibrary
+) -> tuple[PillarLibrary, Limits]:
+    """What a design may use: the library without resonances, and the widths beside them."""
+    least = settings.min_transmittance
+    steady = drop_resonances(library, least)
+    limits = limit_widths(
+        steady, settings.min_width_nm * NM, settings.min_gap_nm * NM, settings.grid_nm * NM
+    )
+    return steady, avoid_resonances(limits, library, least)
 
 
 def load_library(spec: specs.Spec) -> PillarLibrary:
@@ -113,7 +203,7 @@ def put_in(
         spec: Of student and camera.
         chip: That the point spread functions are of.
         psfs: (K, 2, C, P, P).
-        gains: (K, C).
+        gains: (K, 2, C).
         camera: With the camera of the spec; else with a perfect one.
     """
     device = next(network.backend.parameters()).device
@@ -121,18 +211,25 @@ def put_in(
     if camera and spec.optics.sensor.noise:
         noise = torch.Generator(device).manual_seed(seed_of("camera", spec.seed))
     sensor = build_sensor(spec, chip) if camera else None
-    network.frontend = MetasurfaceFrontend(
-        psfs, chip.kernel_size, spec.student.stride, gains, sensor, noise
-    ).to(device)
+    optics = MetasurfaceFrontend(psfs, chip.kernel_size, spec.student.stride, gains, sensor, noise)
+    network.frontend = in_branches(optics, chip).to(device)
 
 
-def build_sensor(spec: specs.Spec, chip: Chip) -> Sensor:
+def in_branches(optics: Frontend, plan: Plan) -> Frontend:
+    """Optics of all kernels, read out at the resolutions of their branches."""
+    if len(plan.branches) == 1:
+        return optics
+    kernels = [branch.kernels.stop - branch.kernels.start for branch in plan.branches]
+    return BinnedFrontend(optics, kernels, [branch.binning for branch in plan.branches])
+
+
+def build_sensor(spec: specs.Spec, plan: Plan) -> Sensor:
     """The camera of a spec.
 
     Raises:
         OpticsError: Its pixels do not divide those of the kernels.
     """
-    settings, metasurface = spec.optics.sensor, chip.workshop.metasurface
+    settings, metasurface = spec.optics.sensor, plan.workshop.metasurface
     colours = len(metasurface.wavelengths_m)
     side = count_camera_pixels(metasurface.pixel_m, settings.pixel_um * 1e-6, settings.bayer)
     return Sensor(
@@ -148,7 +245,7 @@ def count_at_once(chip: Chip, memory_gb: float) -> int:
     """Kernels that are designed together: at least one, whatever the memory."""
     metasurface = chip.workshop.metasurface
     colours, cells = len(metasurface.wavelengths_m), metasurface.cells
-    period = fast_length(cells + chip.targets.parts.shape[-1] * metasurface.pixel_cells)
+    period = fast_length(cells + chip.window * metasurface.pixel_cells)
     # A kernel has two masks: three complex fields a colour and six real ones, and the FFT's planes.
     each = 2 * cells**2 * (24 * colours + 24) + 8 * 4 * period**2 * colours
     return max(1, int(memory_gb * 1e9 / each))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,12 +21,13 @@ from hybridonn.distillation.knowledge import StoredKnowledge, teacher_features
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import predict
 from hybridonn.errors import SpecError
-from hybridonn.files import write_arrays, write_table, write_tensors
+from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
-from hybridonn.pipeline.as_built import answer, make_chip, stated
+from hybridonn.pipeline.as_built import make_chip, stated
 from hybridonn.pipeline.knowledge import SKETCH_WIDTH
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.treated import Treated, embed_both, judge, keep, measure
 from hybridonn.progress import Progress
 from hybridonn.spec import Compensation, Method, Spec
 
@@ -38,6 +40,7 @@ def compensate(
     metasurface: Finished | None,
     folder: Path,
     progress: Progress,
+    illustrated: bool = True,
 ) -> Finished:
     """Capture a part of the training images behind the simulated chip and win accuracy back.
 
@@ -49,6 +52,7 @@ def compensate(
         metasurface: The finished stage ``metasurface``, if any.
         folder: Where the artefacts belong.
         progress: Shows how far it is.
+        illustrated: Whether to keep what only a report needs.
 
     Raises:
         SpecError: The settings contradict one another.
@@ -63,15 +67,23 @@ def compensate(
         teacher=teacher.fingerprint,
         student=student.fingerprint,
         metasurface=metasurface.fingerprint if metasurface else None,
+        illustrated=illustrated,
     )
 
     def work(part: Path) -> dict[str, Any]:
-        chip = make_chip(spec, dataset, student, metasurface, stated(spec))
-        chosen = choose_captures(dataset.student_train, len(dataset.classes), settings)
-        learnt = chip.capture(dataset.student_train.take(chosen), "student_train")
+        chip = make_chip(spec, dataset, student, metasurface, stated(spec), progress)
+        images, classes = dataset.student_train, len(dataset.classes)
         test = chip.capture(dataset.test, "test")
         network = load_teacher(spec, dataset, teacher.folder)
-        return win_back(spec, settings, chip.student, network, learnt, test, part, progress)
+
+        def learn(some: Compensation) -> Captured:
+            chosen = choose_captures(images, classes, some)
+            return chip.capture(images.take(chosen), "student_train")
+
+        found = win_back(
+            spec, settings, chip.student, network, learn, test, part, progress, illustrated
+        )
+        return found | {"source": "simulation"}
 
     return finish(folder, mark, work)
 
@@ -114,10 +126,11 @@ def win_back(
     settings: Compensation,
     student: HybridNetwork,
     teacher: nn.Module,
-    learnt: Captured,
+    learn: Callable[[Compensation], Captured],
     test: Captured,
     part: Path,
     progress: Progress,
+    illustrated: bool = True,
 ) -> dict[str, Any]:
     """Calibrate, fine-tune by every method, and write what is best left to the chip.
 
@@ -126,57 +139,84 @@ def win_back(
         settings: How.
         student: With the optics as designed.
         teacher: Sees the raw images; in inference mode.
-        learnt: Captures of training images.
+        learn: The captures of training images at the fraction of its settings.
         test: Captures of test images, only classified.
         part: Where the artefacts go.
         progress: Shows how far it is.
+        illustrated: Whether to keep what only a report needs.
 
     Returns:
         The numbers of the stage.
     """
-    task, began = TASKS[spec.task](), perf_counter()
-    before = answer(student.backend, test.subtract(torch.ones(test.positive.shape[1], 2)))
+    task = TASKS[spec.task]()
+    learnt = learn(settings)
+    began = perf_counter()
+    treated = _treat(spec, settings, student, teacher, learnt, test, part, progress)
+    seconds = round(perf_counter() - began, 2)
+    kept = next(one for one in treated if one.method == settings.distillation.method)
+    scores = keep(part, task, treated, kept, test)
+    if illustrated:
+        embed_both(part, treated[0], kept, test)
+    curve = [_point(settings, len(learnt), treated, spec, test)]
+    for fraction in sorted({*settings.fractions} - {settings.fraction}):
+        own = settings.model_copy(update={"fraction": fraction, "methods": ()})
+        some = learn(own)
+        found = _treat(spec, own, student, teacher, some, test, part, progress)
+        curve.append(_point(own, len(some), found, spec, test))
+    write_table(part / "fractions.csv", sorted(curve, key=lambda row: row["fraction"]))
+    return {
+        "method": kept.method,
+        task.metric: scores[kept.method],
+        "fraction": settings.fraction,
+        "captures": len(learnt),
+        "calibration": settings.calibration,
+        "labelled": settings.labelled,
+        **{f"{method}_{task.metric}": score for method, score in scores.items()},
+        "seconds": seconds,
+        "parameters": count_parameters(kept.backend),
+        "parameters_before": count_parameters(student.backend),
+    }
+
+
+def _treat(
+    spec: Spec,
+    settings: Compensation,
+    student: HybridNetwork,
+    teacher: nn.Module,
+    learnt: Captured,
+    test: Captured,
+    part: Path,
+    progress: Progress,
+) -> list[Treated]:
+    """The chip as it is, calibrated, and fine-tuned by every method, in this order."""
+    kernels, began = test.positive.shape[1], perf_counter()
+    design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
+    treated = [judge("uncompensated", student.backend, design, test)]
     simulated = _simulate(student, learnt.shown)
     found = calibrate(student.backend, learnt, simulated, settings.calibration, settings.ridge)
-    seen = test.subtract(found.gains)
-    calibrated = answer(found.backend, seen)
-    rows: list[dict[str, Any]] = [
-        {"method": "uncompensated", task.metric: _measure(task, before, test), "seconds": 0.0},
-        {
-            "method": "calibrated",
-            task.metric: _measure(task, calibrated, test),
-            "seconds": round(perf_counter() - began, 2),
-        },
-    ]
+    treated.append(judge("calibrated", found.backend, found, test, began))
     knowledge = _ask(spec, settings, student, teacher, learnt.shown, progress)
-    backends: dict[str, nn.Module] = {}
     for method in _methods(settings):
         started = perf_counter()
         own = _settings_for(spec, settings, method)
         backend, history = _fine_tune(
             own, settings, student, found, learnt, knowledge, part, progress
         )
-        logits = answer(backend, seen)
-        row = {"method": method, task.metric: _measure(task, logits, test)}
-        rows.append(row | {"seconds": round(perf_counter() - started, 2)})
-        backends[method] = backend
-        write_table(part / f"history_{method}.csv", history)
-        if method == settings.distillation.method:
-            _keep(part, backend, found, logits, test)
-    write_table(part / "methods.csv", rows)
-    chosen = next(row for row in rows if row["method"] == settings.distillation.method)
-    return {
-        "method": settings.distillation.method,
-        task.metric: chosen[task.metric],
-        "fraction": settings.fraction,
-        "captures": len(learnt),
-        "calibration": settings.calibration,
-        "labelled": settings.labelled,
-        **{f"{row['method']}_{task.metric}": row[task.metric] for row in rows},
-        "seconds": round(perf_counter() - began, 2),
-        "parameters": count_parameters(backends[settings.distillation.method]),
-        "parameters_before": count_parameters(student.backend),
-    }
+        treated.append(judge(method, backend, found, test, started, history))
+    return treated
+
+
+def _point(
+    settings: Compensation, captures: int, treated: list[Treated], spec: Spec, test: Captured
+) -> dict[str, Any]:
+    """The metric at one fraction of captures, calibrated and by the method that is kept."""
+    wanted = {"calibrated": "calibrated", settings.distillation.method: "fine_tuned"}
+    task = TASKS[spec.task]()
+    row: dict[str, Any] = {"fraction": settings.fraction, "captures": captures}
+    for one in treated:
+        if one.method in wanted:
+            row[wanted[one.method]] = measure(task, one, test)
+    return row
 
 
 def _methods(settings: Compensation) -> list[Method]:
@@ -245,7 +285,7 @@ def _fine_tune(
         labels,
         round(settings.held_out_fraction * len(learnt)),
     )
-    checkpoint = part / f"checkpoint_{own.distillation.method}.safetensors"
+    checkpoint = part / f"checkpoint_{own.distillation.method}_{settings.fraction}.safetensors"
     result = fine_tune(
         found.backend,
         captures,
@@ -259,15 +299,3 @@ def _fine_tune(
     )
     checkpoint.unlink(missing_ok=True)
     return result
-
-
-def _measure(task: Any, logits: Tensor, test: Captured) -> float:
-    return task.measure(logits, test.shown.labels)[task.metric]
-
-
-def _keep(
-    part: Path, backend: nn.Module, found: Calibration, logits: Tensor, test: Captured
-) -> None:
-    write_tensors(part / "backend.safetensors", backend.state_dict())
-    write_arrays(part / "gains.npz", gains=found.gains.numpy(), offsets=found.offsets.numpy())
-    write_arrays(part / "predictions.npz", labels=test.shown.labels.numpy(), logits=logits.numpy())

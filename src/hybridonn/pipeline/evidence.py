@@ -44,23 +44,23 @@ def keep_outcome(
     logits: Tensor,
     test: ImageSet,
 ) -> None:
-    """Write weights, history and test predictions; remove the checkpoint they came from.
-
-    Of an answer a pixel the class is kept, ``predicted`` (N, H, W) uint8, in place of
-    ``logits`` (N, classes).
-    """
+    """Write weights, history and test predictions; remove the checkpoint they came from."""
     write_tensors(folder / "weights.safetensors", network.state_dict())
     write_table(folder / "history.csv", history)
-    if logits.ndim > 2:
-        answers = {"predicted": logits.argmax(1).to(torch.uint8).numpy()}
-    else:
-        answers = {"logits": logits.numpy()}
-    write_arrays(folder / "predictions.npz", labels=test.labels.numpy(), **answers)
+    labels = test.labels.numpy()
+    write_arrays(folder / "predictions.npz", labels=labels, **as_answers(logits))
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
+def as_answers(logits: Tensor) -> dict[str, np.ndarray]:
+    """What is kept of logits: ``logits`` (N, classes); of pixels ``predicted`` (N, H, W) uint8."""
+    if logits.ndim > 2:
+        return {"predicted": logits.argmax(1).to(torch.uint8).numpy()}
+    return {"logits": logits.numpy()}
+
+
 def embed(network: nn.Module, images: Tensor) -> np.ndarray:
-    """t-SNE (van der Maaten and Hinton 2008) of what the last layer sees.
+    """t-SNE of what the last layer sees.
 
     Args:
         network: Any network with a dense or convolutional layer.
@@ -69,9 +69,14 @@ def embed(network: nn.Module, images: Tensor) -> np.ndarray:
     Returns:
         Positions in the plane, (N, 2) float32.
     """
+    device = next(network.parameters()).device
+    return lay_flat(penultimate(network, to_scene(images).to(device)))
+
+
+def lay_flat(features: Tensor) -> np.ndarray:
+    """t-SNE (van der Maaten and Hinton 2008): (N, D) to positions in the plane, (N, 2) float32."""
     from sklearn.manifold import TSNE
 
-    device = next(network.parameters()).device
-    features = penultimate(network, to_scene(images).to(device)).float().cpu().numpy()
-    perplexity = min(30.0, (len(features) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(features)
+    points = features.float().cpu().numpy()
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(points)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
@@ -15,11 +16,12 @@ from hybridonn.distillation.knowledge import (
     Knowledge,
     LiveKnowledge,
     StoredKnowledge,
+    halve,
     teacher_features,
     teacher_kernel,
 )
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.distillation.training import choose_device, predict
+from hybridonn.distillation.training import choose_device, fitting_batch, mixed_precision
 from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.files import read_tensors, write_tensors
 from hybridonn.networks.seeding import generator_of
@@ -27,12 +29,18 @@ from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
-from hybridonn.tangent import ntk
+from hybridonn.tangent import DenseEnd, dense_features, find_dense_end, ntk
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
-SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 110 MB for 54,000 in float32
+SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 55 MB for 54,000 in half precision
+EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to this many
+ASKED = 250  # images at a time: their feature maps still fit the cache of a processor
 ALIGNED = 128  # held-out images on which the alignment of student and teacher is watched
 ALIGNED_BY_SIGNS = 16  # so many where each costs a backward pass for every sign
+
+Answers = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
+Ask = Callable[[nn.Module, Tensor], Answers | None]
+AnswerAll = Callable[[Ask], dict[str, Tensor]]
 
 
 def gather_knowledge(
@@ -56,7 +64,8 @@ def gather_knowledge(
         probes=_probes(spec),
         views=views,
         augmentation=spec.training.augmentation.model_dump() if changed else None,
-        sizes=(GRAM_IMAGES, SKETCH_WIDTH, ALIGNED, ALIGNED_BY_SIGNS),
+        precision=spec.training.precision,
+        sizes=(GRAM_IMAGES, SKETCH_WIDTH, EXACT_WIDTH, ALIGNED, ALIGNED_BY_SIGNS),
     )
     work = lambda part: _ask(spec, dataset, teacher, kernel, part, progress)  # noqa: E731
     return finish(folder, mark, work, "knowledge")
@@ -75,12 +84,12 @@ def load_knowledge(
     return StoredKnowledge(**stored)
 
 
-def load_aligned(knowledge: Finished) -> torch.Tensor:
+def load_aligned(knowledge: Finished) -> Tensor:
     """The teacher's kernel on the first validation images, (n, n)."""
     return read_tensors(knowledge.folder / "knowledge.safetensors")[0]["aligned"]
 
 
-def watched_kernel(network: nn.Module, spec: Spec, dataset: Dataset) -> torch.Tensor:
+def watched_kernel(network: nn.Module, spec: Spec, dataset: Dataset) -> Tensor:
     """A network's whole tangent kernel on the first validation images, (n, n).
 
     Where the task sums over the outputs with random signs, every network gets the same.
@@ -102,45 +111,90 @@ def _ask(
 ) -> dict[str, Any]:
     teacher = load_teacher(spec, dataset, finished.folder)
     teacher = teacher.to(choose_device(spec.training.device))
+    teacher.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     answers = {"aligned": watched_kernel(teacher, spec, dataset)}
-    views, images = count_views(spec.training), 0
-    if views:
-        answers["table"] = torch.cat([_table(teacher, view) for view in _look(spec, dataset)])
-        images = len(answers["table"])
     form = "none"
-    if kernel:
-        # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
-        exact = images <= GRAM_IMAGES and views == 1 and _probes(spec) is None
-        form = "gram" if exact else "sketch"
-        find = _gram if form == "gram" else _sketch
-        answers[form] = find(teacher, spec, dataset, progress)
+    if count_views(spec.training):
+        answer_all = partial(_answer_all, teacher, spec, dataset, progress)
+        form, found = _find_answers(teacher, spec, dataset, kernel, answer_all)
+        answers |= found
     write_tensors(part / "knowledge.safetensors", answers)
-    return {"images": images, "kernel": form}
+    return {"images": len(answers.get("table", ())), "kernel": form}
 
 
-def _table(teacher: nn.Module, view: ImageSet) -> torch.Tensor:
-    logits = predict(teacher, view.images)
-    return logits if logits.ndim == 2 else logits.half()  # a logit a pixel: half the memory
-
-
-def _gram(teacher: nn.Module, spec: Spec, dataset: Dataset, progress: Progress) -> torch.Tensor:
-    scene = to_scene(dataset.student_train.images).to(next(teacher.parameters()).device)
-    layers = spec.distillation.tangent.teacher_layers
-    return teacher_kernel(teacher, scene, layers, None)
-
-
-def _sketch(teacher: nn.Module, spec: Spec, dataset: Dataset, progress: Progress) -> torch.Tensor:
-    device = next(teacher.parameters()).device
+def _find_answers(
+    teacher: nn.Module, spec: Spec, dataset: Dataset, kernel: bool, answer_all: AnswerAll
+) -> tuple[str, dict[str, Tensor]]:
+    """The form of the kernel, and the teacher's answers under the names that they are stored by."""
     layers, probes = spec.distillation.tangent.teacher_layers, _probes(spec)
-    rows = []
+    if not kernel:
+        return "none", answer_all(_logits)
+    # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
+    images = len(dataset.student_train) * (count_views(spec.training) or 1)
+    if images <= GRAM_IMAGES and not is_augmented(spec.training) and probes is None:
+        return "gram", answer_all(_logits) | {"gram": _gram(teacher, layers, dataset)}
+    end = _find_end(teacher, layers, dataset)
+    exact = answer_all(partial(dense_features, end=end)) if end else {}
+    if exact:
+        return "features", exact
+
+    def sketch(teacher: nn.Module, scene: Tensor) -> Answers:
+        with torch.autocast(scene.device.type, enabled=False):
+            features = teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes)
+        return *_logits(teacher, scene), features
+
+    return "sketch", answer_all(sketch)
+
+
+def _answer_all(
+    teacher: nn.Module, spec: Spec, dataset: Dataset, progress: Progress, ask: Ask
+) -> dict[str, Tensor]:
+    """What is asked of every view of every image; nothing if one is not answered."""
+    device = next(teacher.parameters()).device
     total = len(dataset.student_train) * (count_views(spec.training) or 1)
-    with progress.bar("teacher's tangents", total) as advance:
+    batch = min(fitting_batch(dataset.student_train.images), ASKED)
+    rows: list[Answers] = []
+    with (
+        progress.bar("teacher's answers", total) as advance,
+        mixed_precision(spec.training.precision, device, teacher),
+    ):
         for view in _look(spec, dataset):
-            for some in view.images.split(128):
-                scene = to_scene(some).to(device)
-                rows.append(teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes))
+            for some in view.images.split(batch):
+                scene = to_scene(some).to(device, memory_format=torch.channels_last)
+                found = ask(teacher, scene)
+                if found is None:
+                    return {}
+                rows.append(_compact(*found))
                 advance(len(some))
-    return torch.cat(rows)
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    return dict(zip(("table", "features"), columns, strict=False))
+
+
+@torch.no_grad()
+def _logits(teacher: nn.Module, scene: Tensor) -> Answers:
+    return (teacher(scene),)
+
+
+def _compact(logits: Tensor, *features: Tensor) -> Answers:
+    """In half precision what needs no more: features, and logits where there is one a pixel."""
+    table = logits.float() if logits.ndim == 2 else logits.half()
+    return table.cpu(), *(halve(one).cpu() for one in features)
+
+
+def _find_end(
+    teacher: nn.Module, layers: str | tuple[str, ...], dataset: Dataset
+) -> DenseEnd | None:
+    """The teacher's dense end, where its exact features are no larger than a sketch."""
+    device = next(teacher.parameters()).device
+    some = to_scene(dataset.validation.images[:ALIGNED]).to(device)
+    end = find_dense_end(teacher, some, layers)
+    found = dense_features(teacher, some[:1], end) if end else None
+    return end if found and found[1].shape[1] <= EXACT_WIDTH else None
+
+
+def _gram(teacher: nn.Module, layers: str | tuple[str, ...], dataset: Dataset) -> Tensor:
+    scene = to_scene(dataset.student_train.images).to(next(teacher.parameters()).device)
+    return teacher_kernel(teacher, scene, layers, None)
 
 
 def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:

@@ -13,13 +13,17 @@ from hybridonn.compensation.captures import CaptureSet, look_up, read_captures
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.errors import DataError
-from hybridonn.files import read_json
+from hybridonn.files import read_json, write_arrays, write_json
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.measured_frontend import MeasuredFrontend
+from hybridonn.pipeline.as_built import take_backend
 from hybridonn.pipeline.compensated import choose_captures, stated_compensation, win_back
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.metasurface import load_student
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.progress import Progress
+from hybridonn.reports import write_report
 from hybridonn.spec import Compensation, Spec
 
 # Parts of the data set whose captures may be learnt from, and that which only judges.
@@ -66,7 +70,7 @@ def compensate_captures(
         progress: Shows how far it is.
 
     Returns:
-        The numbers of the stage.
+        The numbers of the stage; a report of the run shows them, too.
 
     Raises:
         DataError: The captures do not fit the run, or none is left to learn from or to judge by.
@@ -78,10 +82,13 @@ def compensate_captures(
     with open_folder(run):
         trained = open_trained(spec, run, data_root, progress)
         student = load_student(spec, trained.dataset, trained.student)
+        if trained.metasurface is not None:
+            take_backend(student, trained.metasurface)
         _check(captures, student.frontend.kernels, folder)
         mark = fingerprint(
             stage="compensated",
             captures=[captures.image_ids.tolist(), float(captures.positive.sum())],
+            psfs=None if captures.psfs is None else float(captures.psfs.sum()),
             compensation=settings.model_dump(mode="json"),
             teacher=trained.teacher.fingerprint,
             student=trained.student.fingerprint,
@@ -89,19 +96,37 @@ def compensate_captures(
 
         def work(part: Path) -> dict[str, Any]:
             learnt, test = (_as_captured(captures.of_part(*p), trained.dataset) for p in PARTS)
-            chosen = choose_captures(learnt.shown, len(trained.dataset.classes), settings)
+            classes = len(trained.dataset.classes)
             teacher = load_teacher(spec, trained.dataset, trained.teacher.folder)
-            some = learnt.take(chosen)
-            return win_back(spec, settings, student, teacher, some, test, part, progress)
+
+            def learn(some: Compensation) -> Captured:
+                return learnt.take(choose_captures(learnt.shown, classes, some))
+
+            _keep_optics(part, student, captures)
+            found = win_back(spec, settings, student, teacher, learn, test, part, progress)
+            write_json(part / "origin.json", {"student": trained.student.fingerprint})
+            return found | {"source": "captures"}
 
         results = finish(run / "compensated", mark, work).results
         add_results(run, {"compensated": results})
+        if (run / "report.html").is_file():  # of a run that was cut short there is none
+            write_report(run)
     return results
 
 
 def _as_captured(captures: CaptureSet, dataset: Dataset) -> Captured:
     positive, negative = (torch.from_numpy(a) for a in (captures.positive, captures.negative))
     return Captured(positive.float(), negative.float(), look_up(captures.image_ids, dataset))
+
+
+def _keep_optics(part: Path, student: HybridNetwork, captures: CaptureSet) -> None:
+    """Keep what was measured of the optics, in the files of the stage ``as_built``."""
+    if captures.psfs is None:
+        return
+    chip = MeasuredFrontend(torch.from_numpy(captures.psfs))
+    designed = student.frontend.signed_kernels().detach().numpy()
+    write_arrays(part / "kernels.npz", designed=designed, built=chip.signed_kernels().numpy())
+    write_arrays(part / "psf.npz", psf=captures.psfs, gains=chip.gains.numpy())
 
 
 def _check(captures: CaptureSet, kernels: int, folder: Path) -> None:

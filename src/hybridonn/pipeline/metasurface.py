@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,33 @@ import torch
 from torch import Tensor
 
 from hybridonn import spec as specs
+from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.distillation.training import Lesson, choose_device, predict, train
+from hybridonn.distillation.training import Lesson, choose_device, fitting_batch, predict, train
 from hybridonn.errors import OpticsError
 from hybridonn.files import read_arrays, read_tensors, write_arrays, write_table, write_tensors
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend, TrainableMetasurface
+from hybridonn.networks.metasurface_frontend import TrainableMetasurface
 from hybridonn.networks.seeding import seed_of
 from hybridonn.networks.students import build_student
 from hybridonn.optics.chip_optics import Optics, measure_optics
 from hybridonn.optics.crosstalk import count_reach, leak_light, measure_crosstalk
 from hybridonn.optics.inverse_design import NM, design
+from hybridonn.optics.pictures import PictureLoss, choose_scenes
 from hybridonn.optics.targets import (
     crop_centre,
     kernel_errors,
-    restore_gains,
     whole_kernel_errors,
 )
 from hybridonn.pipeline.chip import (
+    Branch,
     Chip,
     count_at_once,
+    in_branches,
     load_library,
     plan_chip,
     put_in,
@@ -45,6 +50,7 @@ from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Advance, Progress
 
 KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
+MOST_NUMBERS = 2**27  # of the pictures behind all sub-optics in all colours: half a gigabyte
 SHOWN = 4  # kernels whose point spread functions are kept in every detail for the report
 
 
@@ -89,21 +95,24 @@ def make_metasurface(
     )
 
     def work(part: Path) -> dict[str, Any]:
-        network = load_student(spec, dataset, student)
-        chip = plan_chip(spec, network.frontend.signed_kernels(), dataset.image_shape)
-        widths_m = _design_all(spec, chip, part, progress)
+        network = _load(spec, dataset, student)
+        chip = plan_chip(spec, network.frontend.sensor_kernels(), dataset.image_shape)
+        scenes = to_scene(choose_scenes(dataset.student_train.images, settings_of(spec).seed))
+        widths_m = _design_all(spec, chip, scenes, part, progress)
         optics = _measure_all(chip, widths_m, dataset.image_shape)
-        gains = restore_gains(crop_centre(optics.psfs, chip.kernel_size), chip.targets)
-        results = _describe(chip, optics, dataset.image_shape, part)
+        gains = _restore_gains(chip, optics.psfs, scenes)
+        results = _describe(chip, optics, gains, dataset.image_shape, part)
         answers = _classify(network, spec, chip, optics, gains, dataset)
         metric = TASKS[spec.task]().metric
         results |= answers | {f"ideal_{metric}": student.results[metric]}
         if spec.optics.strategy == "end-to-end":
             knows = load_knowledge(spec, dataset, teacher, knowledge)
-            widths_m = train_optics(network, widths_m, spec, dataset, chip, knows, part, progress)
+            widths_m = train_optics(
+                network, widths_m, gains, spec, dataset, chip, knows, part, progress
+            )
             optics = _measure_all(chip, widths_m, dataset.image_shape)
             first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}
-            results |= first | _describe(chip, optics, dataset.image_shape, part)
+            results |= first | _describe(chip, optics, gains, dataset.image_shape, part)
             results |= _classify(network, spec, chip, optics, gains, dataset)
             write_tensors(part / "backend.safetensors", network.backend.state_dict())
         _write(part, spec, chip, widths_m, optics, gains)
@@ -123,10 +132,12 @@ def _classify(
     """The metric by itself, with the neighbours' light, and with the camera of the spec."""
     task = TASKS[spec.task]()
     leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, chip.window)
+    each = optics.psfs[..., 0, 0].numel() * dataset.test.images[0, 0].numel()
+    at_once = max(1, min(fitting_batch(dataset.test.images), MOST_NUMBERS // each))
 
     def measure(psfs: Tensor, camera: bool) -> float:
         put_in(network, spec, chip, psfs, gains, camera)
-        logits = predict(network, dataset.test.images)
+        logits = predict(network, dataset.test.images, at_once)
         return task.measure(logits, dataset.test.labels)[task.metric]
 
     return {
@@ -140,6 +151,7 @@ def _classify(
 def train_optics(
     network: HybridNetwork,
     widths_m: Tensor,
+    gains: Tensor,
     spec: specs.Spec,
     dataset: Dataset,
     chip: Chip,
@@ -156,18 +168,17 @@ def train_optics(
         Widths that can be made, (K, 2, cells, cells).
     """
     settings, shop = settings_of(spec), chip.workshop
-    simulated = network.frontend
-    assert isinstance(simulated, MetasurfaceFrontend)
-    network.frontend = TrainableMetasurface(
+    optics = TrainableMetasurface(
         widths_m,
         shop.metasurface,
         shop.library,
         shop.limits,
         chip.window,
-        simulated.kernel_size,
-        simulated.stride,
-        simulated.gains,
+        chip.kernel_size,
+        spec.student.stride,
+        gains,
     )
+    network.frontend = in_branches(optics, chip)
     # Decay would pull every pillar to the narrowest.
     training = spec.training.model_copy(
         update={
@@ -187,56 +198,70 @@ def train_optics(
     history = train(network, lesson, part / "checkpoint.safetensors", progress)
     write_table(part / "history.csv", history)
     (part / "checkpoint.safetensors").unlink()
-    return network.frontend.widths_m().cpu()
+    return optics.widths_m().cpu()
 
 
 def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
-    """The trained student, in inference mode.
+    """The trained student of one layer of ideal kernels, in inference mode.
 
     Raises:
         OpticsError: Its optics are not one layer of kernels.
     """
-    network = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
-    )
+    network = _load(spec, dataset, student)
     if not isinstance(network.frontend, IdealConvolution):
         found = (
             "optics.frontend is four_f"
             if spec.optics.frontend == "four_f"
-            else "student.branches asks for kernels at several resolutions"
+            else f"the student has {len(spec.student.branches)} branches"
         )
         raise OpticsError(
-            f"{found}; a metasurface or a simulated chip is made for students with one layer of "
-            "ideal kernels: leave optics.metasurface and fabrication out of this spec"
+            f"{found}; a simulated or measured chip takes the place of one layer of ideal "
+            "kernels: leave fabrication and compensation out of this spec"
         )
+    return network
+
+
+def _load(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
+    network = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
     network.load_state_dict(read_tensors(student.folder / "weights.safetensors")[0])
     return network.eval()
 
 
-def _design_all(spec: specs.Spec, chip: Chip, part: Path, progress: Progress) -> Tensor:
+def _design_all(
+    spec: specs.Spec, chip: Chip, scenes: Tensor, part: Path, progress: Progress
+) -> Tensor:
     settings, kernels = settings_of(spec), len(chip.targets.parts)
     device = choose_device(spec.training.device)
-    at_once = count_at_once(chip, settings.memory_gb)
     recipe = chip.workshop.recipe
     rounds = recipe.steps + (recipe.start_rounds if recipe.start == "target" else 0)
     done: list[Tensor] = []
     with progress.bar("metasurface", kernels * rounds) as advance:
-        for first in range(0, kernels, at_once):
-            some = range(first, min(first + at_once, kernels))
+        for branch, some in _divide(chip, settings.memory_gb):
             paths = [part / "designed" / f"{kernel:04d}.npz" for kernel in some]
             if all(path.exists() for path in paths):
                 advance(len(some) * rounds, "kept")
             else:
                 seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
-                own = chip.targets.take(slice(some.start, some.stop))
+                own = chip.own_targets(branch, slice(some.start, some.stop))
                 watch = partial(_tell, advance, len(some))
-                found = design(own, chip.workshop, seeds, device, watch)
+                found = design(own, chip.workshop, seeds, device, watch, chip.window, scenes)
                 for path, widths in zip(paths, _to_nm(found), strict=True):
                     write_arrays(path, widths=widths)
             done += [
                 torch.from_numpy(read_arrays(path)["widths"].astype(np.float32)) for path in paths
             ]
     return torch.stack(done) * NM
+
+
+def _divide(chip: Chip, memory_gb: float) -> Iterator[tuple[Branch, range]]:
+    """The kernels that are designed together: of one branch, and as many as memory holds."""
+    at_once = count_at_once(chip, memory_gb)
+    for branch in chip.branches:
+        stop = branch.kernels.stop
+        for first in range(branch.kernels.start, stop, at_once):
+            yield branch, range(first, min(first + at_once, stop))
 
 
 def _tell(advance: Advance, kernels: int, error: float) -> None:
@@ -249,29 +274,47 @@ def _measure_all(chip: Chip, widths_m: Tensor, image_shape: tuple[int, int, int]
     return measure_optics(widths_m, chip.targets, metasurface, library, chip.window, reach)
 
 
+def _restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
+    """The gains that bring the pictures of scenes nearest to those of the kernels, (K, 2, C)."""
+    weight = chip.workshop.recipe.picture_weight
+    found = []
+    for branch in chip.branches:
+        for kernel in range(branch.kernels.start, branch.kernels.stop):
+            own = slice(kernel, kernel + 1)
+            loss = PictureLoss(chip.own_targets(branch, own), chip.window, scenes, weight)
+            found.append(loss.gains(psfs[own]))
+    return torch.cat(found)
+
+
 def _describe(
-    chip: Chip, optics: Optics, image_shape: tuple[int, int, int], part: Path
+    chip: Chip, optics: Optics, gains: Tensor, image_shape: tuple[int, int, int], part: Path
 ) -> dict[str, Any]:
-    targets = chip.targets
-    block = crop_centre(optics.psfs, targets.parts.shape[-1])
-    errors, by_colour = whole_kernel_errors(block, targets), kernel_errors(block, targets)
-    efficiency = block.sum((-1, -2))
+    blocks = [
+        (*block, gains[branch.kernels])
+        for branch, block in zip(chip.branches, chip.blocks(optics.psfs), strict=True)
+    ]
+    errors_by_branch = [whole_kernel_errors(*block) for block in blocks]
+    errors = torch.cat(errors_by_branch)
+    by_colour = torch.cat([kernel_errors(*block) for block in blocks])
+    efficiency = torch.cat([block.sum((-1, -2)) for block, *_ in blocks])
     crosstalk = _measure_crosstalk(chip, optics, image_shape)
     authors = optics.residuals.nan_to_num(0).square().mean(-1).sqrt()
     rows = [
         {
             "kernel": kernel,
             "part": "positive" if sign == 0 else "negative",
+            "binning": branch.binning,
             "kernel_error": float(errors[kernel]),
             "efficiency": float(efficiency[kernel, sign].mean()),
             "authors_loss": float(authors[kernel, sign]),
             "crosstalk": float(crosstalk[kernel, sign]),
         }
-        for kernel in range(len(errors))
+        for branch in chip.branches
+        for kernel in range(branch.kernels.start, branch.kernels.stop)
         for sign in range(2)
     ]
     write_table(part / "sub_optics.csv", rows)
-    return {
+    found = {
         "kernel_error": float(errors.mean()),
         "kernel_error_worst": float(errors.max()),
         "kernel_error_by_colour": by_colour.nanmean(0).tolist(),
@@ -285,6 +328,9 @@ def _describe(
         "sub_optics": 2 * len(errors),
         "window_pixels": chip.window,
     }
+    if len(chip.branches) > 1:
+        found["kernel_error_by_branch"] = [float(some.mean()) for some in errors_by_branch]
+    return found
 
 
 def _measure_crosstalk(chip: Chip, optics: Optics, image_shape: tuple[int, int, int]) -> Tensor:
@@ -304,9 +350,11 @@ def _write(
     import shutil
 
     targets, side = chip.targets, chip.workshop.metasurface.pixel_cells
+    shown = _choose_shown(chip)
     margin = (optics.fine.shape[-1] // side - targets.parts.shape[-1]) // 2
-    framed = torch.nn.functional.pad(targets.parts[:SHOWN], 4 * (margin,))
+    framed = torch.nn.functional.pad(targets.parts[shown], 4 * (margin,))
     fine_target = framed.repeat_interleave(side, -1).repeat_interleave(side, -2)
+    counts = [branch.kernels.stop - branch.kernels.start for branch in chip.branches]
     write_arrays(
         part / "widths.npz",
         widths=_to_nm(widths_m),
@@ -318,10 +366,20 @@ def _write(
         psf=optics.psfs.numpy(),
         target=targets.parts.numpy(),
         gains=gains.numpy(),
-        fine_psf=optics.fine[:SHOWN].numpy(),
+        shown=np.array(shown),
+        sizes=np.repeat([branch.size for branch in chip.branches], counts),
+        binnings=np.repeat([branch.binning for branch in chip.branches], counts),
+        fine_psf=optics.fine[shown].numpy(),
         fine_target=fine_target.numpy(),
     )
     shutil.rmtree(part / "designed")
+
+
+def _choose_shown(chip: Chip) -> list[int]:
+    """The first kernel of each branch, then the second of each, and so on."""
+    branches = [range(branch.kernels.start, branch.kernels.stop) for branch in chip.branches]
+    turns = zip_longest(*branches)
+    return [kernel for turn in turns for kernel in turn if kernel is not None][:SHOWN]
 
 
 def _to_nm(widths_m: Tensor) -> np.ndarray:

@@ -13,6 +13,7 @@ from hybridonn.files import write_json, write_text
 from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.as_built import build_as_built
 from hybridonn.pipeline.compensated import compensate
+from hybridonn.pipeline.early import refuse_early
 from hybridonn.pipeline.estimate import estimate_stage
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.knowledge import gather_knowledge
@@ -51,6 +52,7 @@ def run(
     started = _now()
     with open_folder(folder):
         dataset = load_dataset(spec.data, data_root, progress)
+        refuse_early(spec, dataset)
         stages = _run_stages(spec, dataset, folder, progress)
         _say_reused(stages, progress)
         write_text(folder / "spec.yaml", dump_spec(spec))
@@ -132,6 +134,7 @@ def estimate(
     with open_folder(folder):
         layout = lay_out_stage(spec, folder / "layout")
         dataset = load_dataset(spec.data, data_root, progress)
+        refuse_early(spec, dataset)
         found = estimate_stage(spec, dataset, folder / "estimate", progress)
         results = {"layout": layout.results, "estimate": found.results}
         add_results(folder, results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective, weigh
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.distillation.training import Lesson, predict, train
+from hybridonn.distillation.training import Behind, Lesson, predict, train
 from hybridonn.files import write_arrays
+from hybridonn.networks.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.frontends import as_branches
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.students import build_student
@@ -22,7 +24,8 @@ from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
 from hybridonn.pipeline.knowledge import load_aligned, load_knowledge, watched_kernel
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
-from hybridonn.spec import Spec
+from hybridonn.spec import Fabrication, Spec
+from hybridonn.spec.tree import ON_KERNELS
 from hybridonn.tangent import centred_alignment
 
 SHOWN = 6  # test images whose pictures behind the optics are kept for the report
@@ -52,6 +55,7 @@ def distil(
         SpecError: The design does not fit the images.
         TrainingError: The loss is not finite.
     """
+    errors = _trained_errors(spec)
     mark = fingerprint(
         stage="student",
         data=dataset.checksum,
@@ -59,7 +63,8 @@ def distil(
         seed=spec.seed,
         student=spec.student.model_dump(mode="json"),
         optics=_trained_optics(spec),
-        distillation=spec.distillation.model_dump(mode="json"),
+        distillation=spec.distillation.model_dump(mode="json", exclude={"robust"}),
+        **({"errors": errors.model_dump(mode="json", include=set(ON_KERNELS))} if errors else {}),
         training=spec.training.model_dump(mode="json"),
         teacher=teacher.fingerprint,
         illustrated=illustrated,
@@ -79,6 +84,19 @@ def _trained_optics(spec: Spec) -> dict[str, Any] | None:
         return None
     seen = {"four_f", "frontend", "wavelengths_nm"}
     return spec.optics.model_dump(mode="json", include=seen)
+
+
+def _trained_errors(spec: Spec) -> Fabrication | None:
+    """What training sees of fabrication: nothing where it is not robust."""
+    return spec.fabrication if spec.distillation.robust else None
+
+
+def _behind_chips(spec: Spec) -> Behind:
+    """Each training step behind a chip of its own, where training is robust."""
+    errors = _trained_errors(spec)
+    if errors is None:
+        return lambda network, step: nullcontext()
+    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step))
 
 
 def _train(
@@ -102,6 +120,7 @@ def _train(
         spec.seed,
         f"student ({spec.distillation.method}, seed {spec.seed})",
         lambda network: {"alignment": _align(network, spec, dataset, aligned)},
+        _behind_chips(spec),
     )
     history = train(student, lesson, part / "checkpoint.safetensors", progress)
     logits = predict(student, dataset.test.images)

@@ -12,66 +12,23 @@ import yaml
 
 from hybridonn.errors import ArtefactError
 from hybridonn.optics.layout import Layout
+from hybridonn.reports.chip import Chip, read_chip
 from hybridonn.reports.estimate import Estimated, read_estimate
 from hybridonn.reports.layout_file import LayoutDrawing, read_drawing
 from hybridonn.reports.masks import MaskPredictions, Overlays
 from hybridonn.reports.metasurface import SimulatedOptics, read_optics
+from hybridonn.reports.predictions import (
+    Embedding,
+    Predictions,
+    check_labels,
+    check_metric,
+    read_embeddings,
+    read_masks,
+    read_predictions,
+)
 from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, read_text, refusal
-from hybridonn.reports.statistics import wilson_interval
 
 PIPELINE = "the run itself"
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """A network's answers on the test set.
-
-    Attributes:
-        labels: True classes, (N,).
-        logits: Outputs, (N, classes).
-    """
-
-    labels: np.ndarray
-    logits: np.ndarray
-    metric = "accuracy"
-
-    @property
-    def correct(self) -> int:
-        """How many test images the network names rightly."""
-        return int((self.logits.argmax(axis=1) == self.labels).sum())
-
-    @property
-    def total(self) -> int:
-        """How many test images there are."""
-        return len(self.labels)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the test images that the network names rightly."""
-        return self.correct / self.total
-
-    @property
-    def value(self) -> float:
-        """The metric of the task: the accuracy."""
-        return self.accuracy
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy."""
-        return wilson_interval(self.correct, self.total)
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """Test features laid out in the plane.
-
-    Attributes:
-        positions: t-SNE coordinates, (M, 2).
-        labels: True classes, (M,).
-    """
-
-    positions: np.ndarray
-    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -134,6 +91,7 @@ class Run:
         optics: What the metasurface does; None: the run designs none.
         layout_file: The file that was made of it; None: none was, or of another design.
         overlays: Test images to be shown with their masks; None: answers are no masks.
+        chip: What fabrication cost and compensation won back; None: there is no chip.
     """
 
     folder: Path
@@ -149,6 +107,7 @@ class Run:
     optics: SimulatedOptics | None = None
     layout_file: LayoutDrawing | None = None
     overlays: Overlays | None = None
+    chip: Chip | None = None
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -188,6 +147,7 @@ def read_run(folder: Path) -> Run:
         found = f"it holds {len(kernels)} kernels, and layout.json places {layout.kernels}"
         raise ArtefactError(refusal(path, "the student stage", found))
     simulated = results.get("metasurface")
+    optics = read_optics(folder, simulated, kernels) if simulated else None
     return Run(
         folder=folder,
         spec=read_text(folder / "spec.yaml", PIPELINE),
@@ -204,9 +164,10 @@ def read_run(folder: Path) -> Run:
             models["student"].predictions.labels.ndim,
         ),
         estimate=read_estimate(folder, results["estimate"]) if "estimate" in results else None,
-        optics=read_optics(folder, simulated, kernels) if simulated else None,
+        optics=optics,
         layout_file=read_drawing(folder) if simulated else None,
         overlays=_read_overlays(folder, models["student"].predictions),
+        chip=read_chip(folder, record, results, len(classes), optics),
     )
 
 
@@ -251,39 +212,13 @@ def _read_model(folder: Path, name: str, classes: int, numbers: dict[str, Any]) 
     history = read_table(folder / name / "history.csv", stage, ("epoch",))
     path = folder / name / "predictions.npz"
     if isinstance(numbers, dict) and "miou" in numbers:
-        masks = _read_masks(path, stage, classes)
-        _check_metric(masks, numbers, "miou", path, name)
+        masks = read_masks(path, stage, classes)
+        check_metric(masks, numbers, "miou", path, name)
         return Model(history, masks, None)
-    arrays = read_arrays(path, stage, {"labels": 1, "logits": 2})
-    predictions = Predictions(arrays["labels"], arrays["logits"])
-    if predictions.logits.shape != (predictions.total, classes):
-        shape = f"logits {predictions.logits.shape} for {predictions.total} labels"
-        raise ArtefactError(refusal(path, stage, f"{shape} and {classes} classes"))
-    _check_labels(predictions.labels, classes, path, stage)
-    _check_metric(predictions, numbers, "accuracy", path, name)
-    return Model(history, predictions, _read_embedding(folder / name, stage, classes))
-
-
-def _read_embedding(folder: Path, stage: str, classes: int) -> Embedding:
-    path = folder / "embedding.npz"
-    arrays = read_arrays(path, stage, {"positions": 2, "labels": 1})
-    embedding = Embedding(arrays["positions"], arrays["labels"])
-    if embedding.positions.shape != (len(embedding.labels), 2):
-        shape = f"positions {embedding.positions.shape} for {len(embedding.labels)} labels"
-        raise ArtefactError(refusal(path, stage, shape))
-    _check_labels(embedding.labels, classes, path, stage)
-    return embedding
-
-
-def _read_masks(path: Path, stage: str, classes: int) -> MaskPredictions:
-    arrays = read_arrays(path, stage, {"labels": 3, "predicted": 3})
-    masks = MaskPredictions(arrays["labels"], arrays["predicted"], classes)
-    if masks.labels.shape != masks.predicted.shape:
-        shape = f"masks {masks.predicted.shape} for labels {masks.labels.shape}"
-        raise ArtefactError(refusal(path, stage, shape))
-    _check_labels(masks.labels, classes, path, stage)
-    _check_labels(masks.predicted, classes, path, stage)
-    return masks
+    predictions = read_predictions(path, stage, classes)
+    check_metric(predictions, numbers, "accuracy", path, name)
+    embedding = read_embeddings(folder / name / "embedding.npz", stage, classes)["positions"]
+    return Model(history, predictions, embedding)
 
 
 def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Overlays | None:
@@ -300,39 +235,6 @@ def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Over
     if reasons.shape != positions.shape or reasons.dtype.kind != "U":
         raise ArtefactError(refusal(path, stage, "it lacks a reason for each picture"))
     return Overlays(scenes / 255, positions, tuple(map(str, reasons)))
-
-
-def _check_labels(labels: np.ndarray, classes: int, path: Path, stage: str) -> None:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ArtefactError(refusal(path, stage, f"labels are {labels.dtype}, not integers"))
-    if labels.min() < 0 or labels.max() >= classes:
-        found = f"labels go from {labels.min()} to {labels.max()}"
-        raise ArtefactError(refusal(path, stage, f"{found}; there are {classes} classes"))
-
-
-def _check_metric(
-    predictions: Predictions | MaskPredictions,
-    numbers: dict[str, Any],
-    key: str,
-    path: Path,
-    name: str,
-) -> None:
-    # Predictions of another run beside these results would make a false report.
-    stated = numbers.get(key) if isinstance(numbers, dict) else None
-    if not isinstance(stated, int | float):
-        raise ArtefactError(
-            refusal(path.parents[1] / "results.json", PIPELINE, f"it lacks {name}.{key}")
-        )
-    # One image may sit on a tie that another precision breaks; 0.001 is for rounded results.
-    if abs(stated - predictions.value) > 1e-3 + 1 / predictions.total:
-        raise ArtefactError(
-            refusal(
-                path,
-                f"the {name} stage",
-                f"its {key} is {predictions.value:.4f}, and results.json "
-                f"says {name}.{key} {stated:.4f}",
-            )
-        )
 
 
 def _read_kernels(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -359,5 +261,5 @@ def _read_examples(path: Path, kernels: np.ndarray, classes: int, dimensions: in
     if examples.features.shape[1] != len(kernels):
         found = f"features of {examples.features.shape[1]} kernels"
         raise ArtefactError(refusal(path, stage, f"{found}; kernels.npz holds {len(kernels)}"))
-    _check_labels(examples.labels, classes, path, stage)
+    check_labels(examples.labels, classes, path, stage)
     return examples

@@ -33,7 +33,7 @@ def draw_registration(
     """
     names = [str(one["sub_optic"]) for one in sub_optics]
     notes = [_describe(one) for one in sub_optics]
-    return _draw_rows(("simulated", simulated), measured, names, notes)
+    return draw_pairs(("simulated", simulated), ("measured", measured), names, notes)
 
 
 @styled
@@ -53,19 +53,32 @@ def draw_psfs(designed: np.ndarray, measured: np.ndarray) -> Figure:
     ]
     one, other = (psfs.reshape(-1, *psfs.shape[3:]) for psfs in (designed, measured))
     notes = [f"r = {_correlate(*pair):.3f}" for pair in zip(one, other, strict=True)]
-    return _draw_rows(("designed", one), other, names, notes)
+    return draw_pairs(("designed", one), ("measured", other), names, notes)
 
 
-def _draw_rows(
-    wanted: tuple[str, np.ndarray], measured: np.ndarray, names: list[str], notes: list[str]
+def draw_pairs(
+    wanted: tuple[str, np.ndarray],
+    found: tuple[str, np.ndarray],
+    names: Sequence[str],
+    notes: Sequence[str],
+    unit: str = "light, in units of the simulation",
 ) -> Figure:
+    """Draw pairs of pictures and their differences, one above the other, on one scale.
+
+    Args:
+        wanted: Name of the first row, and its pictures, (N, H, W).
+        found: Of the second row, likewise.
+        names: Above each pair.
+        notes: Below each pair.
+        unit: Of the scale.
+    """
     from matplotlib.figure import Figure
 
-    first, simulated = wanted
-    row_names = (first, "measured", "difference")
+    (first, simulated), (second, measured) = wanted, found
+    row_names = (first, second, "difference")
     count = len(names)
-    columns = min(count, MOST_COLUMNS)
-    blocks = -(-count // columns)
+    blocks = -(-count // MOST_COLUMNS)
+    columns = -(-count // blocks)
     width = min(WIDTH_IN, NAME_IN + columns * CELL_IN + 0.9)
     figure = Figure(figsize=(width, blocks * (3 * CELL_IN + 0.75)), layout="constrained")
     rows = figure.subplots(3 * blocks, columns, squeeze=False)
@@ -89,7 +102,7 @@ def _draw_rows(
         cells[2].set_xlabel(notes[number], fontsize=7.5)
     if pictures is not None:
         bar = figure.colorbar(pictures, ax=rows, aspect=40, shrink=min(1.0, 1.5 / blocks), pad=0.01)
-        bar.set_label("light, in units of the simulation")
+        bar.set_label(unit)
     return figure
 
 

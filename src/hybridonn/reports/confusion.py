@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridonn.reports.artefacts import Predictions
+from hybridonn.reports.predictions import Predictions
 from hybridonn.reports.style import WIDTH_IN, styled
 
 if TYPE_CHECKING:

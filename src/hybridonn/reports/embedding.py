@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridonn.reports.artefacts import Embedding
 from hybridonn.reports.confusion import shorten
+from hybridonn.reports.predictions import Embedding
 from hybridonn.reports.style import WIDTH_IN, colour_of, marker_of, styled
 
 if TYPE_CHECKING:
@@ -20,12 +20,15 @@ LONGEST_NAME = 10  # letters, for the same reason
 
 
 @styled
-def draw_embedding(embeddings: Mapping[str, Embedding], classes: Sequence[str]) -> Figure:
+def draw_embedding(
+    embeddings: Mapping[str, Embedding], classes: Sequence[str], *, together: bool = False
+) -> Figure:
     """Draw the t-SNE maps of the networks side by side, one colour and marker a class.
 
     Args:
         embeddings: By network.
         classes: Names of the classes.
+        together: The maps were laid out as one, so that they are drawn to one scale.
     """
     from matplotlib.figure import Figure
 
@@ -33,7 +36,9 @@ def draw_embedding(embeddings: Mapping[str, Embedding], classes: Sequence[str]) 
     legend_rows = -(-len(classes) // columns)
     width = WIDTH_IN if len(embeddings) > 1 else 6.5
     figure = Figure(figsize=(width, 5.0 + 0.22 * legend_rows), layout="constrained")
-    panels = figure.subplots(1, len(embeddings), squeeze=False).ravel()
+    panels = figure.subplots(
+        1, len(embeddings), squeeze=False, sharex=together, sharey=together
+    ).ravel()
     for axes, (name, embedding) in zip(panels, embeddings.items(), strict=True):
         _draw_map(axes, embedding, classes)
         axes.set_title(f"{name.capitalize()}: {len(embedding.labels):,} test images")

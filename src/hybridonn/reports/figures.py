@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from hybridonn.reports.artefacts import Branch, Predictions, Run
+from hybridonn.reports.artefacts import Branch, Run
+from hybridonn.reports.chip_pictures import list_chip_pictures
 from hybridonn.reports.confusion import MOST_COUNTS, draw_confusion, shorten
 from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.embedding import draw_embedding
@@ -19,30 +16,8 @@ from hybridonn.reports.layout_file import draw_layout_file
 from hybridonn.reports.masks import MaskPredictions
 from hybridonn.reports.metasurface import draw_optics, list_numbers
 from hybridonn.reports.overlays import draw_overlays
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the report.
-
-    Attributes:
-        name: Of its file and of its anchor.
-        heading: Of its section.
-        alternative: What it shows, for a reader who cannot see it.
-        caption: How to read it.
-        draw: Makes it.
-        table: Numbers to stand below it, the header first.
-    """
-
-    name: str
-    heading: str
-    alternative: str
-    caption: str
-    draw: Callable[[], Figure]
-    table: tuple[tuple[str, ...], ...] = ()
+from hybridonn.reports.picture import Picture
+from hybridonn.reports.predictions import Predictions
 
 
 def list_pictures(run: Run) -> list[Picture]:
@@ -57,6 +32,7 @@ def list_pictures(run: Run) -> list[Picture]:
         *_features(run),
         _curves(run),
         *_answers(run),
+        *list_chip_pictures(run),
     ]
 
 

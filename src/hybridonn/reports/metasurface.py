@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import GridSpec
 
 STAGE = "the metasurface stage"
-MOST_KERNELS, MOST_ROWS = 4, 6  # a row is a kernel in one colour; more would not fit on a page
+MOST_KERNELS, MOST_ROWS = 4, 9  # a row is a kernel in one colour; more would not fit on a page
 BRIGHTEST = 99.5  # per cent of the cells: single speckles would leave all else pale
-SHAPES = {"psf": 5, "target": 5, "gains": 2, "fine_psf": 5, "fine_target": 5}
+SHAPES = {"psf": 5, "target": 5, "gains": 3, "fine_psf": 5, "fine_target": 5}
 COLUMNS = ("wanted", "camera", "light", "wanted", "camera", "light", "wanted", "got")
 GROUPS = ((0, "positive part"), (3, "negative part"), (6, "signed kernel"))
 
@@ -33,7 +33,9 @@ class SimulatedOptics:
         psf: Light a pixel of the camera, in weights of the kernel, (K, 2, C, n, n).
         target: Wanted, likewise.
         light: Of the shown kernels a cell, relative, (S, 2, C, h, w), of the same extent.
-        size: Pixels along a side of a kernel.
+        shown: Which of the K kernels these are.
+        sizes: Pixels along a side of each kernel's block on the sensor, (K,).
+        binnings: Pixels, along one side, that each kernel's pictures are summed over, (K,).
         wavelengths_nm: Of the C colours.
         results: The numbers of the stage.
     """
@@ -41,7 +43,9 @@ class SimulatedOptics:
     psf: np.ndarray
     target: np.ndarray
     light: np.ndarray
-    size: int
+    shown: tuple[int, ...]
+    sizes: np.ndarray
+    binnings: np.ndarray
     wavelengths_nm: tuple[float, ...]
     results: dict[str, Any]
 
@@ -59,13 +63,13 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
     """
     path = folder / "metasurface" / "psf.npz"
     arrays = read_arrays(path, STAGE, SHAPES)
-    count, colours, size, _ = kernels.shape
-    shown = len(arrays["fine_psf"])
+    count, colours = kernels.shape[:2]
+    size, shown = arrays["target"].shape[-1], len(arrays["fine_psf"])
     window, fine = arrays["psf"].shape[-1], arrays["fine_psf"].shape[-1]
     shapes = {
         "psf": (count, 2, colours, window, window),
         "target": (count, 2, colours, size, size),
-        "gains": (count, colours),
+        "gains": (count, 2, colours),
         "fine_psf": (min(shown, count), 2, colours, fine, fine),
         "fine_target": (shown, 2, colours, fine, fine),
     }
@@ -73,20 +77,32 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
         if arrays[name].shape != shape:
             found = f"{name} has the shape {arrays[name].shape}, and the kernels are {shape}"
             raise ArtefactError(refusal(path, STAGE, found))
+    # A stage of an earlier version has kernels of one size, and shows the first.
+    chosen = arrays.get("shown", np.arange(shown))
+    sizes = arrays.get("sizes", np.full(count, kernels.shape[-1]))
+    binnings = arrays.get("binnings", np.ones(count, int))
+    if {len(sizes), len(binnings)} != {count} or sizes.max() != size:
+        found = f"the targets have {size} pixels, and the kernels {sizes.max()}"
+        raise ArtefactError(refusal(path, STAGE, found))
+    if len(chosen) != shown or not set(chosen.tolist()) <= set(range(count)):
+        found = f"it shows {shown} kernels and calls them {chosen.tolist()}, of {count}"
+        raise ArtefactError(refusal(path, STAGE, found))
     # A target's pixel is as many cells across as the picture a cell repeats it.
-    lit = np.count_nonzero(arrays["target"][:shown])
+    lit = np.count_nonzero(arrays["target"][chosen])
     side = round((np.count_nonzero(arrays["fine_target"]) / max(lit, 1)) ** 0.5)
     if side < 1 or window < size or fine < size * side or fine % side:
         found = f"{fine} cells and {window} pixels do not show a kernel of {size} pixels"
         raise ArtefactError(refusal(path, STAGE, found))
     pixels = min(window, fine // side)
     scale = np.abs(kernels).max(axis=(2, 3))[:, None, :, None, None]
-    gains = arrays["gains"][:, None, :, None, None]
+    gains = arrays["gains"][..., None, None]
     return SimulatedOptics(
-        psf=_resize(arrays["psf"], pixels) * gains,
-        target=_resize(arrays["target"], pixels) * scale,
-        light=_resize(arrays["fine_psf"], pixels * side),
-        size=size,
+        psf=resize(arrays["psf"], pixels) * gains,
+        target=resize(arrays["target"], pixels) * scale,
+        light=resize(arrays["fine_psf"], pixels * side),
+        shown=tuple(chosen.tolist()),
+        sizes=sizes,
+        binnings=binnings,
         wavelengths_nm=_read_wavelengths(folder, colours),
         results=results,
     )
@@ -99,7 +115,7 @@ def draw_optics(optics: SimulatedOptics) -> Figure:
 
     colours = len(optics.wavelengths_nm)
     kernels = max(1, min(MOST_KERNELS, MOST_ROWS // colours, len(optics.light)))
-    rows = [(kernel, colour) for kernel in range(kernels) for colour in range(colours)]
+    rows = [(place, colour) for place in range(kernels) for colour in range(colours)]
     cell = WIDTH_IN / 9.2
     figure = Figure(figsize=(WIDTH_IN, len(rows) * (cell + 0.06) + 0.75))
     top = 1 - 0.55 / figure.get_figheight()
@@ -109,8 +125,8 @@ def draw_optics(optics: SimulatedOptics) -> Figure:
         len(rows), 10, left=0.075, right=0.995, top=top, bottom=0.02, hspace=0.06, wspace=0.06,
         width_ratios=widths,
     )  # fmt: skip
-    for row, (kernel, colour) in enumerate(rows):
-        _draw_row(figure, grid, row, optics, kernel, colour)
+    for row, (place, colour) in enumerate(rows):
+        _draw_row(figure, grid, row, optics, place, colour)
     return figure
 
 
@@ -129,12 +145,12 @@ def list_numbers(optics: SimulatedOptics) -> list[tuple[str, ...]]:
     )
     rows: list[tuple[str, ...]] = [header]
 
-    def add(what: str, key: str, share: bool = True, colour: int | None = None) -> None:
+    def add(what: str, key: str, share: bool = True, part: int | None = None) -> None:
         stages = ["kernels_first_", ""] if first else [""]
         found = [results.get(stage + key) for stage in stages]
-        if colour is not None:
-            found = [None if value is None else value[colour] for value in found]
-        ideal = results.get(f"ideal_{key}") if colour is None else None
+        if part is not None:
+            found = [None if value is None else value[part] for value in found]
+        ideal = results.get(f"ideal_{key}") if part is None else None
         rows.append((what, *(_show(value, share) for value in (ideal, *found))))
 
     add(f"test {metric}", metric)
@@ -142,11 +158,13 @@ def list_numbers(optics: SimulatedOptics) -> list[tuple[str, ...]]:
     add(f"test {metric} with the neighbours' light", f"crosstalk_{metric}")
     add("kernel error, mean over kernels", "kernel_error")
     add("kernel error, worst kernel", "kernel_error_worst")
+    for branch, resolution in enumerate(_name_resolutions(optics)):
+        add(f"kernel error at {resolution} resolution", "kernel_error_by_branch", part=branch)
     for colour, name in enumerate(_name_colours(optics)):
         if name:  # of one colour alone it is the mean above
-            add(f"kernel error{name}", "kernel_error_by_colour", colour=colour)
+            add(f"kernel error{name}", "kernel_error_by_colour", part=colour)
     for colour, name in enumerate(_name_colours(optics)):
-        add(f"root D{name}", "psf_residual", share=False, colour=colour)
+        add(f"root D{name}", "psf_residual", share=False, part=colour)
     add("loss of the authors", "authors_loss", share=False)
     add("efficiency", "efficiency")
     add("cross-talk, mean over sub-optics", "crosstalk")
@@ -155,19 +173,21 @@ def list_numbers(optics: SimulatedOptics) -> list[tuple[str, ...]]:
 
 
 def _draw_row(
-    figure: Figure, grid: GridSpec, row: int, optics: SimulatedOptics, kernel: int, colour: int
+    figure: Figure, grid: GridSpec, row: int, optics: SimulatedOptics, place: int, colour: int
 ) -> None:
+    kernel = optics.shown[place]
+    size = optics.sizes[kernel]
     wanted, got = (parts[kernel, :, colour] for parts in (optics.target, optics.psf))
-    light = optics.light[kernel, :, colour]
+    light = optics.light[place, :, colour]
     norm = zero_white(wanted, got)
     panels = []
     for part, sign in enumerate((1, -1)):
         brightest = float(np.percentile(light[part], BRIGHTEST)) or 1.0
         panels += [(sign * wanted[part], norm), (sign * got[part], norm)]
         panels.append((sign * light[part], zero_white(np.array(brightest))))
-    signed = [_resize(parts[0] - parts[1], optics.size) for parts in (wanted, got)]
+    signed = [resize(parts[0] - parts[1], size) for parts in (wanted, got)]
     panels += [(kernel_, zero_white(*signed)) for kernel_ in signed]
-    margin = 0.5 - optics.size / wanted.shape[-1] / 2
+    margin = 0.5 - size / wanted.shape[-1] / 2
     for column, (picture, scale) in enumerate(panels):
         axes = framed(figure.add_subplot(grid[row, column + (column > 2) + (column > 5)]))
         look = {"cmap": diverging(), "norm": scale, "interpolation": "none"}
@@ -184,6 +204,9 @@ def _draw_row(
                     )  # fmt: skip
         if column == 0:
             name = f"kernel {kernel}\n{optics.wavelengths_nm[colour]:g} nm"
+            if _name_resolutions(optics):
+                side = optics.binnings[kernel]
+                name += f"\nbinned {side}×{side}"
             axes.set_ylabel(name, fontsize=9)
 
 
@@ -201,13 +224,21 @@ def _name_colours(optics: SimulatedOptics) -> list[str]:
     return [f" at {wavelength:g} nm" for wavelength in optics.wavelengths_nm]
 
 
+def _name_resolutions(optics: SimulatedOptics) -> list[str]:
+    """Of the branches, from fine to coarse; none where all kernels have one resolution."""
+    binnings = dict.fromkeys(optics.binnings.tolist())
+    if len(binnings) == 1:
+        return []
+    return ["full" if binning == 1 else f"1/{binning}" for binning in binnings]
+
+
 def _show(value: Any, share: bool) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.2f} %" if share else f"{value:.3f}"
 
 
-def _resize(pictures: np.ndarray, size: int) -> np.ndarray:
+def resize(pictures: np.ndarray, size: int) -> np.ndarray:
     """Darkness around small pictures, the middle of large ones."""
     more = size - pictures.shape[-1]
     if more > 0:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybridonn.files import write_text
 from hybridonn.reports.artefacts import Run, read_run
+from hybridonn.reports.chip_wording import list_chip_tiles
 from hybridonn.reports.figures import list_pictures
 from hybridonn.reports.save import save_figure
 from hybridonn.reports.wording import (
@@ -102,6 +103,7 @@ def list_tiles(run: Run) -> list[tuple[str, str, str]]:
     seconds = [
         value for _, value in flatten(run.record["seconds"]) if isinstance(value, int | float)
     ]
+    tiles += list_chip_tiles(run)
     return [*tiles, ("time", duration(sum(seconds)), "all stages together")]
 
 

@@ -31,6 +31,17 @@ ERRORS = {
     "rotation_degrees": "rotation",
     "defocus_pixels": "defocus",
     "crosstalk_fraction": "cross-talk",
+    "none": "design itself",
+    "width_bias_nm": "width bias (nm)",
+    "width_noise_nm": "width noise (nm)",
+    "etch_depth_fraction": "etch depth",
+    "coupling_fraction": "coupling",
+    "stitching_nm": "stitching (nm)",
+    "wavelength_offset_nm": "wavelength (nm)",
+    "bandwidth_nm": "bandwidth (nm)",
+    "defocus_um": "distance (um)",
+    "stray_light": "stray light",
+    "camera": "camera",
 }
 
 
@@ -105,10 +116,15 @@ def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
     for place, drop in zip(places, drops, strict=True):
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
         axes.annotate(f"{drop:.2f}", (max(drop, 0), place), (4, 0), **look)
-    labels = [f"{ERRORS.get(row['error'], row['error'])} {row['magnitude']:g}" for row in rows]
-    axes.set_yticks(places, labels)
+    axes.set_yticks(places, [_name(row) for row in rows])
     axes.set_xlabel("points lost by this error alone, uncompensated")
     axes.set_title("Which error costs how much")
     axes.margins(x=0.15)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
+
+
+def _name(row: dict[str, Any]) -> str:
+    """An error and its magnitude; what is only on or off has none."""
+    name, magnitude = ERRORS.get(row["error"], str(row["error"])), row["magnitude"]
+    return name if isinstance(magnitude, bool) or not magnitude else f"{name} {magnitude:g}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hybridonn.reports.artefacts import Predictions, Run
+from hybridonn.reports.artefacts import Run
 from hybridonn.reports.masks import MaskPredictions
+from hybridonn.reports.predictions import Predictions
 
 METHODS = {
     "none": "on the task alone, without distillation",

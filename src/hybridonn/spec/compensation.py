@@ -18,6 +18,8 @@ class Compensation(Section):
     """Optics frozen as measured: calibration in closed form, then fine-tuning of the backend."""
 
     fraction: Share = 0.1  # of the student's training images that are captured behind the chip
+    # Further fractions at which the calibration and distillation.method are measured as well.
+    fractions: tuple[Share, ...] = ()
     # Compared on the same captures; the network of distillation.method is kept.
     methods: tuple[Method, ...] = ("none", "kd", "ntkd")
     # none: start from the backend as designed; gains: of the sub-optics and offsets;

@@ -7,27 +7,59 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hybridonn.spec.section import NotNegative, Section, Seed
+from hybridonn.errors import SpecError
+from hybridonn.spec.section import NotNegative, Positive, Section, Seed
 
-Preset = Literal["none", "paper-mnist"]
+Preset = Literal["none", "paper-mnist", "paper-cifar10", "electron-beam"]
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+# Without a metasurface these stand for what its pillars and its distance do to the kernels.
+KERNELS_ONLY = ("kernel_noise_fraction", "defocus_pixels")
+PILLARS_ONLY = (
+    "width_bias_nm",
+    "width_noise_nm",
+    "etch_depth_fraction",
+    "coupling_fraction",
+    "stitching_nm",
+    "wavelength_offset_nm",
+    "bandwidth_nm",
+    "defocus_um",
+    "stray_light",
+)
+SUB_OPTICS = ("brightness_fraction", "shift_pixels", "rotation_degrees", "crosstalk_fraction")
+ERRORS = (*KERNELS_ONLY, *PILLARS_ONLY, *SUB_OPTICS, "camera")
 
 
 class Fabrication(Section):
     """Errors of one simulated chip: each a magnitude, zero switches it off.
 
     A preset fills in what is not stated. Magnitudes are standard deviations
-    of normal draws unless the name says otherwise.
+    of normal draws unless the comment says otherwise; the laws stand where they
+    are computed, in optics.fabrication and optics.pillar_errors.
     """
 
     preset: Preset = "none"
     seed: Seed = 0  # of the draws: another seed is another chip of the same process
-    # On kernels; pixels are those of the feature map, two camera pixels or 11.72 um.
+    # Of kernels without a metasurface; pixels are those of the feature map, two camera
+    # pixels or 11.72 um in the paper's system.
     kernel_noise_fraction: NotNegative = 0.0  # delta, of the kernel's root mean square
+    defocus_pixels: NotNegative = 0.0  # width of the blur a colour (half-normal)
+    # Of a metasurface.
+    width_bias_nm: NotNegative = 0.0  # of all pillars of the chip: dose, development, etching
+    width_noise_nm: NotNegative = 0.0  # of each pillar
+    etch_depth_fraction: NotNegative = 0.0  # of the height of all pillars of the chip
+    coupling_fraction: Share = 0.0  # of a pillar's light that its neighbours shape (not random)
+    stitching_nm: NotNegative = 0.0  # of each write field, along each axis
+    # Bojko et al. 2011, J. Vac. Sci. Technol. B 29, 06F309: fields of a 100 keV writer.
+    stitch_field_um: Positive = 500.0
+    wavelength_offset_nm: NotNegative = 0.0  # of the centre of each colour's source
+    bandwidth_nm: NotNegative = 0.0  # of each colour, full width at half maximum (not random)
+    defocus_um: NotNegative = 0.0  # of the distance from the metasurface to the sensor
+    stray_light: bool = False  # what the sub-optics throw on one another's pictures (not random)
+    # Of sub-optics, with and without a metasurface.
     brightness_fraction: NotNegative = 0.0  # of each sub-optic and colour
     shift_pixels: NotNegative = 0.0  # of each sub-optic, along each axis
     rotation_degrees: NotNegative = 0.0  # of the chip against the camera, and of each sub-optic
-    defocus_pixels: NotNegative = 0.0  # width of the blur a colour (half-normal)
     crosstalk_fraction: Share = 0.0  # of a sub-optic's light, spread over its neighbours
     camera: bool = False  # the noise and the rounding of optics.sensor
 
@@ -42,17 +74,77 @@ class Fabrication(Section):
         """Another chip of the same process."""
         return self.model_copy(update={"seed": seed})
 
+    def on(self, metasurface: bool) -> Fabrication:
+        """The errors that act on a design; what a preset fills in for the other kind is zero.
 
+        Args:
+            metasurface: The design has pillars; else it is kernels alone.
+
+        Raises:
+            SpecError: An error is stated that has nothing to act on.
+        """
+        idle = KERNELS_ONLY if metasurface else PILLARS_ONLY
+        filled_in = PRESETS.get(self.preset, {})
+        for name in idle:
+            value = getattr(self, name)
+            if value and value != filled_in.get(name):
+                raise SpecError(_refuse(name, value, metasurface))
+        return self.model_copy(
+            update={name: type(self).model_fields[name].default for name in idle}
+        )
+
+
+def _refuse(name: str, value: Any, metasurface: bool) -> str:
+    if metasurface:
+        return (
+            f"fabrication.{name} is {value:g}, but on a metasurface pillars and distance change "
+            "the kernels; leave it out and state fabrication.width_noise_nm, for example, or "
+            "defocus_um"
+        )
+    return (
+        f"fabrication.{name} is {value}, but this design has no metasurface on which it could "
+        "act; set optics.metasurface, or leave it out and state "
+        "fabrication.kernel_noise_fraction or defocus_pixels"
+    )
+
+
+# A process that writes with electrons and etches silicon nitride 750 nm deep.
+# - Etch depth: 3.8 nm, measured in silicon nitride (Optics Express 31, 23651, 2023).
+# - Wavelength and bandwidth: laser-line filters of 10 nm, centred within 2 nm (Thorlabs
+#   FL532-10), taken for two standard deviations.
+# - Assumed, for no source measures them on such pillars: widths, coupling, stitching, distance.
+ELECTRON_BEAM: dict[str, Any] = {
+    "width_bias_nm": 3.0,
+    "width_noise_nm": 2.0,
+    "etch_depth_fraction": 0.005,
+    "coupling_fraction": 0.05,
+    "stitching_nm": 20.0,
+    "wavelength_offset_nm": 1.0,
+    "bandwidth_nm": 10.0,
+    "defocus_um": 10.0,
+    "stray_light": True,
+    "camera": True,
+}
 # Calibrated, not measured: in fixed proportions, scaled until the mean uncompensated drop of
 # simulated MNIST chips is near the 8 points of Xiang et al. 2025, which states no magnitudes.
+PAPER_MNIST: dict[str, Any] = {
+    "kernel_noise_fraction": 0.2,
+    "brightness_fraction": 0.075,
+    "shift_pixels": 0.24,
+    "rotation_degrees": 1.0,
+    "defocus_pixels": 0.4,
+    "crosstalk_fraction": 0.04,
+    "camera": True,
+}
+# The same proportions for the 28 points of CIFAR-10: its kernels of three colours bear less.
+CIFAR10_SCALE = 0.375
+PAPER_CIFAR10: dict[str, Any] = {
+    name: value if value is True else round(CIFAR10_SCALE * value, 6)
+    for name, value in PAPER_MNIST.items()
+}
+# On a metasurface the pillars' errors stand in for those of kernels alone.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper-mnist": {
-        "kernel_noise_fraction": 0.2,
-        "brightness_fraction": 0.075,
-        "shift_pixels": 0.24,
-        "rotation_degrees": 1.0,
-        "defocus_pixels": 0.4,
-        "crosstalk_fraction": 0.04,
-        "camera": True,
-    },
+    "paper-mnist": ELECTRON_BEAM | PAPER_MNIST,
+    "paper-cifar10": ELECTRON_BEAM | PAPER_CIFAR10,
+    "electron-beam": ELECTRON_BEAM,
 }

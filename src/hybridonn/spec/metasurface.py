@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from hybridonn.spec.section import Count, NotNegative, Positive, Section, Seed
+
+Whole = Annotated[float, Field(ge=1, multiple_of=1, allow_inf_nan=False)]
+Transmittance = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Metasurface(Section):
@@ -17,14 +22,17 @@ class Metasurface(Section):
     kernel_pixel_um: Positive = 11.72  # on the sensor: 20 cells of 586 nm, two camera pixels
     min_width_nm: NotNegative = 65.0
     min_gap_nm: NotNegative = 53.0  # a period of 293 nm less the widest pillar, 240 nm
-    grid_nm: Positive = 1.0  # of the mask writer
+    grid_nm: Whole = 1.0  # of the mask writer; widths are kept in whole nanometres
+    # Widths that transmit a smaller share of the power at any wavelength are not used, nor are
+    # their neighbours in the library: guided resonances. 0: all widths are used.
+    min_transmittance: Transmittance = 0.5
     start: Literal["target", "random"] = "target"
-    loss: Literal["pixels", "cells"] = "pixels"  # what a camera measures, or the authors' loss
-    start_rounds: Count = 5
-    steps: Count = 20  # of the gradient
-    learning_rate: Positive = 0.02  # of Adam, in parts of the range of widths
+    loss: Literal["pictures", "cells"] = "pictures"  # of the task's images, or the authors' loss
+    start_rounds: Count = 3
+    steps: Count = 12  # of the gradient
+    learning_rate: Positive = 0.01  # of Adam, in parts of the range of widths
     schedule: Literal["constant", "falling"] = "falling"  # of the learning rate
-    brightness: Positive = 0.95  # of what the start reaches: less is darker and more exact
+    picture_weight: NotNegative = 0.1  # of the images' pictures beside the kernel itself
     end_to_end_epochs: Count = 3  # of optics.strategy: end-to-end
     end_to_end_learning_rate: Positive = 1e-3
     seed: Seed = 0

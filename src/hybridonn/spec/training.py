@@ -77,6 +77,9 @@ class Distillation(Section):
     temperature: Positive = 4.0
     tangent: Tangent = Tangent()
     baseline: bool = False  # also train the student without transfer, and compare the teacher
+    # Each training step sees the kernels behind a new chip of `fabrication`: its errors of
+    # kernels and sub-optics, not those of pillars or the camera. Judged with the ideal kernels.
+    robust: bool = False
 
 
 class Tuned(Section):

@@ -13,12 +13,15 @@ from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.explain import explain
-from hybridonn.spec.fabrication import Fabrication
+from hybridonn.spec.fabrication import KERNELS_ONLY, SUB_OPTICS, Fabrication
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
 from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
+
+# What the chips of robust training have: pillars are there only after it.
+ON_KERNELS = (*KERNELS_ONLY, *SUB_OPTICS)
 
 
 class Spec(Section):
@@ -54,6 +57,22 @@ class Spec(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _optics_can_be_made(self) -> Spec:
+        check_optics(self)
+        return self
+
+    @model_validator(mode="after")
+    def _robust_training_has_chips(self) -> Spec:
+        if self.compensation and self.compensation.distillation.robust:
+            raise ValueError(
+                "compensation.distillation.robust is true, but compensation goes on behind the one "
+                "chip that was made; leave it out there: distillation.robust trains for any chip"
+            )
+        if self.distillation.robust:
+            check_robust(self)
+        return self
+
     def for_method(self, method: Method) -> Spec:
         """The same design trained by another method, with what was tuned for that method."""
         tuned = getattr(self.tuned, method).model_dump(exclude_none=True)
@@ -73,11 +92,74 @@ class Spec(Section):
         return self.model_copy(update={"seed": seed})
 
     def with_metasurface(self) -> Spec:
-        """The same design with a metasurface: the stated one, or the authors' chip."""
+        """The same design with a metasurface: the stated one, or the authors' chip.
+
+        Raises:
+            SpecError: The optics take none.
+        """
         if self.optics.metasurface is not None:
             return self
         optics = self.optics.model_copy(update={"metasurface": Metasurface()})
-        return self.model_copy(update={"optics": optics})
+        changed = self.model_copy(update={"optics": optics})
+        return validate(changed.model_dump(), f"{self.name} with a metasurface")
+
+
+def check_optics(spec: Spec) -> None:
+    """Refuse optics that take no metasurface or no simulated chip where one is asked for.
+
+    Raises:
+        ValueError: Two parts of the spec contradict one another.
+    """
+    branches = len(spec.student.branches)
+    if spec.optics.frontend == "four_f":
+        asked = {"optics.metasurface": spec.optics.metasurface, "fabrication": spec.fabrication}
+        for key, section in asked.items():
+            if section is not None:
+                raise ValueError(
+                    f"optics.frontend is four_f, but {key} is set; a metasurface and a simulated "
+                    f"chip are made of ideal kernels: leave {key} out, or set optics.frontend to "
+                    "ideal"
+                )
+        if branches:
+            raise ValueError(
+                f"optics.frontend is four_f, but the student has {branches} branches; a 4f system "
+                "has one resolution: leave student.branches out, or set optics.frontend to ideal"
+            )
+    if branches and spec.fabrication is not None:
+        raise ValueError(
+            f"fabrication is set, but the student has {branches} branches; a simulated chip is "
+            "made for students with one resolution: leave fabrication out"
+        )
+    if spec.optics.strategy == "end-to-end" and spec.optics.metasurface is None:
+        raise ValueError(
+            "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "
+            "pillars to train; set optics.metasurface to {} for the authors' chip"
+        )
+
+
+def check_robust(spec: Spec) -> None:
+    """Refuse robust training where no chip can be drawn of the kernels that are trained.
+
+    Raises:
+        ValueError: No process is stated, or none that changes kernels, or what is trained
+            last are pillars.
+    """
+    if spec.fabrication is None:
+        raise ValueError(
+            "distillation.robust is true, but fabrication is not set, so the errors to train "
+            "against have no size; set fabrication.preset to paper-mnist, for example"
+        )
+    if not any(getattr(spec.fabrication, name) for name in ON_KERNELS):
+        raise ValueError(
+            "distillation.robust is true, but fabrication states no error of kernels to train "
+            f"against; set one of {', '.join(ON_KERNELS)}, or leave robust out"
+        )
+    if spec.optics.strategy == "end-to-end":
+        raise ValueError(
+            "distillation.robust is true, but optics.strategy is end-to-end, which goes on to "
+            "train pillars without errors; set optics.strategy to kernels-first, or leave robust "
+            "out"
+        )
 
 
 def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:

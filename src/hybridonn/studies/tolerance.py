@@ -19,15 +19,10 @@ from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.progress import Progress
 from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec
+from hybridonn.spec.fabrication import ERRORS
 
-ON_KERNELS = (
-    "kernel_noise_fraction",
-    "brightness_fraction",
-    "shift_pixels",
-    "rotation_degrees",
-    "defocus_pixels",
-    "crosstalk_fraction",
-)
+# These draw nothing: one chip shows what they cost.
+SAME_ON_EVERY_CHIP = ("coupling_fraction", "bandwidth_nm", "stray_light", "crosstalk_fraction")
 ALONE_IMAGES = 2000  # test images of each chip with one error alone
 
 
@@ -62,7 +57,9 @@ def tolerate(
     if chips < 1:
         raise SpecError(f"--chips {chips}: allowed is 1 or more")
     errors = stated(spec)
-    spec = spec.model_copy(update={"compensation": spec.compensation or Compensation()})
+    settings = spec.compensation or Compensation()
+    settings = settings.model_copy(update={"fractions": ()})  # a curve is one chip's affair
+    spec = spec.model_copy(update={"compensation": settings})
     metric = TASKS[spec.task]().metric
     with open_folder(folder):
         trained = open_trained(spec, run, data_root, progress)
@@ -115,7 +112,7 @@ def _make_one(
     own = spec.model_copy(update={"fabrication": errors})
     place = folder / "chips" / f"{errors.seed:03d}"
     parts = (trained.dataset, trained.teacher, trained.student, trained.metasurface)
-    results = compensate(own, *parts, place, progress).results
+    results = compensate(own, *parts, place, progress, illustrated=False).results
     end = f"_{TASKS[spec.task]().metric}"
     treated = {key.removesuffix(end): value for key, value in results.items() if key.endswith(end)}
     return {"chip": errors.seed} | treated
@@ -124,27 +121,44 @@ def _make_one(
 def _one_at_a_time(
     spec: Spec, trained: Trained, errors: Fabrication, chips: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """The metric with each error alone, uncompensated, mean over the chips."""
-    test = trained.dataset.test
-    few = _few(trained.dataset)
-    task, rows = TASKS[spec.task](), []
-    names = [name for name in ON_KERNELS if getattr(errors, name)]
-    with progress.bar("one error at a time", len(names) * chips) as advance:
-        for name in names:
+    """The metric with each error alone, uncompensated, mean over the chips.
+
+    Of a metasurface the first row is the design itself, error ``none``: what the pillars cost
+    before anything goes wrong in the fab.
+    """
+    applied = errors.on(trained.metasurface is not None)
+    wanted = [name for name in ERRORS if getattr(applied, name)]
+    seeds = {name: range(1 if name in SAME_ON_EVERY_CHIP else chips) for name in wanted}
+    if trained.metasurface is not None:
+        seeds = {"none": range(1)} | seeds
+    rows = []
+    with progress.bar("one error at a time", sum(map(len, seeds.values()))) as advance:
+        for name, some in seeds.items():
             scores = []
-            for chip in range(chips):
-                alone = Fabrication.model_validate({name: getattr(errors, name), "seed": chip})
-                made = make_chip(spec, trained.dataset, trained.student, trained.metasurface, alone)
-                captured = made.capture(test.take(few), "test")
-                gains = torch.ones(made.frontend.kernels, 2)
-                logits = answer(made.student.backend, captured.subtract(gains))
-                scores.append(task.measure(logits, test.labels[few])[task.metric])
-                advance(1)
+            for seed in some:
+                scores.append(_score(spec, trained, _leave_one(applied, name, seed)))
+                advance(1, name)
             rows.append(
-                {"error": name, "magnitude": getattr(errors, name), "mean": fmean(scores)}
+                {"error": name, "magnitude": getattr(applied, name, 0.0), "mean": fmean(scores)}
                 | {"lowest": min(scores), "highest": max(scores)}
             )
     return rows
+
+
+def _leave_one(errors: Fabrication, name: str, seed: int) -> Fabrication:
+    off = {other: Fabrication.model_fields[other].default for other in ERRORS if other != name}
+    return errors.model_copy(update=off | {"preset": "none", "seed": seed})
+
+
+def _score(spec: Spec, trained: Trained, errors: Fabrication) -> float:
+    """The metric of some test images behind one chip, uncompensated."""
+    dataset, few = trained.dataset, _few(trained.dataset)
+    made = make_chip(spec, dataset, trained.student, trained.metasurface, errors)
+    captured = made.capture(dataset.test.take(few), "test")
+    gains = torch.ones(made.frontend.kernels, 2)
+    logits = answer(made.student.backend, captured.subtract(gains))
+    task = TASKS[spec.task]()
+    return task.measure(logits, dataset.test.labels[few])[task.metric]
 
 
 def _few(dataset: Dataset) -> torch.Tensor:

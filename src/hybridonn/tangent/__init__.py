@@ -2,13 +2,14 @@
 
 from hybridonn.tangent.alignment import centre, centred_alignment, cosine_alignment, mse
 from hybridonn.tangent.errors import TangentError, TangentWarning
-from hybridonn.tangent.features import tangent_features
+from hybridonn.tangent.features import DenseEnd, dense_features, find_dense_end, tangent_features
 from hybridonn.tangent.kernel import explain, ntk
 from hybridonn.tangent.rules import Rule, ScaleShiftRule, register_rule
 from hybridonn.tangent.sketch import sketch, trace_estimate
 from hybridonn.tangent.trace import Trace, record
 
 __all__ = [
+    "DenseEnd",
     "Rule",
     "ScaleShiftRule",
     "TangentError",
@@ -17,7 +18,9 @@ __all__ = [
     "centre",
     "centred_alignment",
     "cosine_alignment",
+    "dense_features",
     "explain",
+    "find_dense_end",
     "mse",
     "ntk",
     "record",

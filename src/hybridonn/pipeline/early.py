@@ -1,0 +1,27 @@
+"""What no training could mend is refused before any."""
+
+from __future__ import annotations
+
+from hybridonn.data.dataset import Dataset
+from hybridonn.networks.students import build_student
+from hybridonn.pipeline.chip import plan_optics
+from hybridonn.spec import Spec
+
+
+def refuse_early(spec: Spec, dataset: Dataset) -> None:
+    """Refuse a student or a chip that could not be built once the teacher is trained.
+
+    Args:
+        spec: What the user states.
+        dataset: Whose images and classes it is for.
+
+    Raises:
+        SpecError: The design does not fit the images, or the metasurface; an error of
+            fabrication does not act on this design.
+        OpticsError: The optics cannot be made, or not simulated rightly.
+    """
+    build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics)
+    if spec.fabrication is not None:
+        spec.fabrication.on(spec.optics.metasurface is not None)
+    if spec.optics.metasurface is not None:
+        plan_optics(spec, dataset.image_shape)

@@ -1,0 +1,227 @@
+"""What a run folder holds of its chip, simulated or measured, before and after compensation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridonn.errors import ArtefactError
+from hybridonn.reports.masks import MaskPredictions
+from hybridonn.reports.metasurface import SimulatedOptics, resize
+from hybridonn.reports.predictions import (
+    Embedding,
+    Predictions,
+    check_metric,
+    read_embeddings,
+    read_masks,
+    read_predictions,
+)
+from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, refusal
+from hybridonn.reports.statistics import mean_interval, wilson_interval
+
+BUILT, COMPENSATED = "the as_built stage", "the compensated stage"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How good the network is behind the chip after one treatment.
+
+    Attributes:
+        method: ``uncompensated``, ``calibrated``, or the method of the fine-tuning.
+        value: The metric on the test captures.
+        interval: Its 95 % interval; None: only the value was kept.
+    """
+
+    method: str
+    value: float
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class ChipOptics:
+    """Point spread functions in weights of the kernels, positive and negative part, upright.
+
+    Attributes:
+        designed: (K, 2, C, P, P).
+        built: The same shape.
+        size: Pixels along a side of a kernel.
+    """
+
+    designed: np.ndarray
+    built: np.ndarray
+    size: int
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip behind which a network was tested.
+
+    Attributes:
+        measured: A camera took the captures behind a real chip; or the chip is simulated.
+        built: The numbers of the stage ``as_built``; empty: the chip is measured.
+        numbers: Those of the stage ``compensated``; empty: nothing was compensated.
+        treatments: The chip as built first, then what was compared.
+        answers: Of the chip as built, and of the compensated one; masks of segmentation.
+        embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
+        optics: None: no point spread functions were measured.
+        fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
+    """
+
+    measured: bool
+    built: dict[str, Any]
+    numbers: dict[str, Any]
+    treatments: tuple[Treatment, ...]
+    answers: dict[str, Predictions | MaskPredictions]
+    embeddings: dict[str, Embedding]
+    optics: ChipOptics | None
+    fractions: Table | None
+
+    @property
+    def total(self) -> int:
+        """How many test captures there are; a camera need not take one of every test image."""
+        return self.answers["as built"].total
+
+    @property
+    def designed(self) -> float | None:
+        """The metric with the pillars as designed; None: the chip has no metasurface."""
+        key = next((key for key in self.built if key.startswith("designed_")), None)
+        return None if key is None else self.built[key]
+
+    @property
+    def kept(self) -> Treatment | None:
+        """The treatment that is left to the chip; None: nothing was compensated."""
+        method = self.numbers.get("method")
+        return next((one for one in self.treatments if one.method == method), None)
+
+
+def read_chip(
+    folder: Path,
+    record: dict[str, Any],
+    results: dict[str, Any],
+    classes: int,
+    optics: SimulatedOptics | None,
+) -> Chip | None:
+    """Read what a run holds of the chip of its student; None: there is none, or an earlier one's.
+
+    Args:
+        folder: The run.
+        record: What ``record.json`` holds; its hashes tell which stages belong to it.
+        results: What ``results.json`` holds.
+        classes: How many there are.
+        optics: The metasurface as designed, if the run designs one.
+
+    Raises:
+        ArtefactError: A file is missing, damaged, or contradicts another one.
+    """
+    hashes = record.get("hashes", {})
+    won = results.get("compensated", {})
+    if won and not _belongs(folder / "compensated", won, hashes):
+        won = {}
+    measured = won.get("source") == "captures"
+    built = results.get("as_built", {}) if "as_built" in hashes and not measured else {}
+    if not (built or measured):
+        return None
+    metric = "miou" if "miou" in results["student"] else "accuracy"
+    place = folder / "compensated"
+    answers = _read_answers(folder, classes, built, won, metric)
+    one = answers["as built"]
+    treatments = (Treatment("uncompensated", one.value, one.interval),)
+    return Chip(
+        measured=measured,
+        built=built,
+        numbers=won,
+        treatments=_read_treatments(place / "scores.npz", won, metric) if won else treatments,
+        answers=answers,
+        embeddings=_read_maps(place, classes) if won and metric == "accuracy" else {},
+        optics=_read_optics(folder, measured, optics),
+        fractions=_read_fractions(place / "fractions.csv") if won else None,
+    )
+
+
+def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
+    """Whether the stage ``compensated`` is of this student and chip, not of earlier ones."""
+    if not (folder / "stage.json").is_file():
+        return False
+    if won.get("source") == "captures":
+        origin = read_json(folder / "origin.json", COMPENSATED)
+        return origin.get("student") == hashes.get("student", "")
+    stage = read_json(folder / "stage.json", COMPENSATED)
+    return stage.get("fingerprint") == hashes.get("compensated", "")
+
+
+def _read_answers(
+    folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], metric: str
+) -> dict[str, Predictions | MaskPredictions]:
+    """The answers of the chip as built, and of the compensated one where there is one."""
+    files = [("as built", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
+    files += [("compensated", "compensated/predictions.npz", metric)]
+    numbers, stage = won, COMPENSATED
+    if not won:
+        files, numbers, stage = [("as built", "as_built/predictions.npz", metric)], built, BUILT
+    answers = {}
+    for name, file, key in files:
+        path = folder / file
+        read = _read_mask_answers if metric == "miou" else read_predictions
+        answers[name] = read(path, stage, classes)
+        check_metric(answers[name], numbers, key, path, path.parent.name)
+    return answers
+
+
+def _read_mask_answers(path: Path, stage: str, classes: int) -> MaskPredictions:
+    if stage == COMPENSATED:
+        return read_masks(path, stage, classes)
+    arrays = read_arrays(path, stage, {"labels": 3, "logits": 4})  # what as_built keeps
+    return MaskPredictions(arrays["labels"], arrays["logits"].argmax(1), classes)
+
+
+def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
+    path = folder / "embedding.npz"
+    maps = read_embeddings(path, COMPENSATED, classes, ("before", "after"))
+    return {"as built": maps["before"], "compensated": maps["after"]}
+
+
+def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Treatment, ...]:
+    end = f"_{metric}"
+    methods = [key.removesuffix(end) for key in won if key.endswith(end)]
+    scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
+    found = []
+    for method in methods:
+        some, stated = scores[method], won[method + end]
+        total, value = len(some), float(some.mean())
+        if abs(value - stated) > 1e-3:
+            wrong = f"the mean of {method} is {value:.4f}, and results.json says {stated:.4f}"
+            raise ArtefactError(refusal(path, COMPENSATED, wrong))
+        whole = metric == "accuracy"
+        interval = wilson_interval(int(some.sum()), total) if whole else mean_interval(some)
+        found.append(Treatment(method, value, interval))
+    return tuple(found)
+
+
+def _read_fractions(path: Path) -> Table | None:
+    """None: only one fraction was measured, which makes no curve."""
+    columns = ("fraction", "captures", "calibrated", "fine_tuned")
+    table = read_table(path, COMPENSATED, columns)
+    return table if len(table["fraction"]) > 1 else None
+
+
+def _read_optics(
+    folder: Path, measured: bool, metasurface: SimulatedOptics | None
+) -> ChipOptics | None:
+    place, stage = folder / "as_built", BUILT
+    if measured:
+        place, stage = folder / "compensated", COMPENSATED
+    if measured and not (place / "psf.npz").is_file():
+        return None
+    kernels = read_arrays(place / "kernels.npz", stage, {"designed": 4})["designed"]
+    arrays = read_arrays(place / "psf.npz", stage, {"psf": 5, "gains": 3})
+    built = arrays["psf"] * arrays["gains"][..., None, None]
+    count, bands, size, _ = kernels.shape
+    if built.shape[:3] != (count, 2, bands):
+        wrong = f"psf has the shape {arrays['psf'].shape}, and the kernels are {kernels.shape}"
+        raise ArtefactError(refusal(place / "psf.npz", stage, wrong))
+    parts = np.stack([np.maximum(kernels, 0), np.maximum(-kernels, 0)], 1)[..., ::-1, ::-1]
+    designed = parts if measured or metasurface is None else metasurface.psf
+    return ChipOptics(resize(designed, built.shape[-1]), built, size)

@@ -1,0 +1,74 @@
+"""What cannot be made is refused before the teacher is trained."""
+
+import pytest
+
+from hybridonn.data import load_dataset
+from hybridonn.errors import OpticsError, SpecError
+from hybridonn.pipeline.early import refuse_early
+from hybridonn.pipeline.run import estimate, run
+from hybridonn.spec import read_spec
+
+# 128 cells of 586 nm, twelve of them a kernel's pixel: the digits in a second.
+SMALL = (
+    "optics.kernel_site_mm=0.0752",
+    "optics.gap_mm=0.004",
+    "optics.metasurface_width_mm=0.5",
+    "optics.metasurface_height_mm=0.5",
+    "optics.metasurface.sensor_distance_mm=0.2",
+    "optics.metasurface.kernel_pixel_um=7.032",
+    "optics.sensor.pixel_um=3.516",
+    "student.kernels=3",
+    "student.kernel_size=3",
+)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset(read_spec(None).data)
+
+
+def test_what_can_be_made_passes(digits):
+    refuse_early(read_spec(None), digits)
+    refuse_early(read_spec(None, SMALL), digits)
+    refuse_early(read_spec(None, ("optics.metasurface={}",)), digits)  # the authors' chip
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("optics.wavelengths_nm=[635,532]", ["states 2", "1 channels"]),
+        ("optics.wavelengths_nm=[600]", ["600 nm is not in the library", "635, 532, 450 nm"]),
+        ("optics.metasurface.kernel_pixel_um=7", ["11.9454 cells of 586 nm", "to 7.032"]),
+        ("optics.metasurface.sensor_distance_mm=0.02", ["carry less than", "longer distance"]),
+        ("optics.metasurface.min_gap_nm=250", ["narrowest pillar, 65 nm", "widest, 43 nm"]),
+        ("optics.metasurface.min_transmittance=0.9999", ["transmits less than 0.9999", "lower"]),
+        ("optics.metasurface.library=none.csv", ["none.csv"]),
+        ("optics.sensor.pixel_um=3", ["2.344 camera pixels of 3 um", "kernel_pixel_um"]),
+        ("optics.sensor.bayer=true", ["needs three wavelengths", "here are 1"]),
+        ("optics.kernel_site_mm=0.005", ["holds 8 cells", "raise optics.kernel_site_mm"]),
+        ("student.kernels=30", ["30 kernels", "holds 18", "ask for at most 18"]),
+        ("student.kernel_size=17", ["student.kernel_size is 17", "1 to 15"]),
+        ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
+    ],
+)
+def test_what_cannot_be_made_is_refused_with_numbers_and_cure(digits, setting, words):
+    with pytest.raises((OpticsError, SpecError)) as caught:
+        refuse_early(read_spec(None, (*SMALL, setting)), digits)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [run, estimate])
+def test_no_stage_of_training_has_begun(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    spec = read_spec(None, (*SMALL, "optics.sensor.pixel_um=3"))
+    with pytest.raises(OpticsError, match="camera pixels"):
+        command(spec, tmp_path / "run")
+    assert not {"teacher", "estimate", "student"} & {path.name for path in tmp_path.glob("run/*")}
+
+
+def test_a_4f_system_that_cannot_image_the_scene_is_refused(digits):
+    settings = ("optics.frontend=four_f", "optics.four_f.scene_pixel_um=960")
+    with pytest.raises((OpticsError, SpecError)):
+        refuse_early(read_spec(None, settings), digits)

@@ -1,0 +1,174 @@
+"""Students with several branches: one chip of all their kernels, from the spec to the file."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hybridonn.data import load_dataset
+from hybridonn.files import read_arrays
+from hybridonn.networks.frontends import ParallelFrontend
+from hybridonn.networks.students import build_student
+from hybridonn.pipeline.chip import list_branches, plan_chip
+from hybridonn.pipeline.knowledge import gather_knowledge
+from hybridonn.pipeline.layout_file import export_layout
+from hybridonn.pipeline.metasurface import make_metasurface
+from hybridonn.pipeline.run import run
+from hybridonn.pipeline.student import distil
+from hybridonn.pipeline.teacher import teach
+from hybridonn.progress import Silent
+from hybridonn.spec import Student, read_spec
+
+# 160 cells a side, 6 in a pixel of the scene: the largest kernel covers 9 pixels of it.
+SMALL = (
+    "name=discs",
+    "task=segmentation",
+    "data={name: mask_folder, size_pixels: 16, colour: rgb}",
+    "optics.kernel_site_mm=0.0938",
+    "optics.gap_mm=0.004",
+    "optics.metasurface_width_mm=0.5",
+    "optics.metasurface_height_mm=0.5",
+    "optics.metasurface.sensor_distance_mm=0.26",
+    "optics.metasurface.kernel_pixel_um=3.516",
+    "optics.sensor.pixel_um=1.758",
+    "student={branches: [{kernels: 1}, {kernels: 2, binning: 2}, {kernels: 1, binning: 4}], "
+    "backend: pyramid, normalisation: batch, hidden: [4, 6, 8]}",
+    "teacher.name=u-net",
+    "teacher.arguments={width: 4, depth: 2}",
+    "teacher.training={epochs: 2, batch_size: 8}",
+    "training={epochs: 6, batch_size: 8, learning_rate: 0.01}",
+    "estimate={draws: 1, train_images: 8, test_images: 4}",
+)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The settings of a chip for bright discs on dark ground, and their masks, in a folder."""
+    home = tmp_path_factory.mktemp("discs")
+    dice = np.random.default_rng(0)
+    rows, columns = np.mgrid[:16, :16]
+    for name in ("images", "masks"):
+        (home / name).mkdir()
+    for index in range(40):
+        y, x, r = *dice.uniform(4, 12, 2), dice.uniform(2, 5)
+        mask = (rows - y) ** 2 + (columns - x) ** 2 < r**2
+        grey = (mask * 150 + dice.uniform(0, 60, mask.shape)).astype(np.uint8)
+        Image.fromarray(np.stack([grey] * 3, -1)).save(home / "images" / f"{index}.png")
+        Image.fromarray((mask * 255).astype(np.uint8)).save(home / "masks" / f"{index}.png")
+    return (*SMALL, f"data.folder={home}")
+
+
+@pytest.fixture(scope="module")
+def made(small, tmp_path_factory):
+    """A finished run and its results."""
+    home = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
+        return home / "run", run(read_spec(None, small), home / "run")
+
+
+def test_the_chip_does_what_the_kernels_of_all_branches_do(made):
+    folder, results = made
+    found = results["metasurface"]
+    assert found["ideal_miou"] == results["student"]["miou"]
+    assert abs(found["miou"] - found["ideal_miou"]) < 0.25
+    assert {"camera_miou", "crosstalk_miou"} <= set(found)
+    assert found["sub_optics"] == 8
+    assert len(found["kernel_error_by_branch"]) == 3
+    assert max(found["kernel_error_by_branch"]) < 0.25
+    with (folder / "metasurface" / "sub_optics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["binning"] for row in rows] == [*2 * "1", *4 * "2", *2 * "4"]
+    by_kernel = [float(row["kernel_error"]) for row in rows[::2]]
+    assert found["kernel_error_by_branch"][1] == pytest.approx(np.mean(by_kernel[1:3]))
+    assert found["kernel_error"] == pytest.approx(np.mean(by_kernel))
+
+
+def test_a_coarse_kernel_lies_on_the_sensor_as_spots_so_many_pixels_apart(made):
+    folder, _ = made
+    pictures = read_arrays(folder / "metasurface" / "psf.npz")
+    kernels = np.load(folder / "student" / "kernels.npz")["kernels"]
+    assert pictures["target"].shape == (4, 2, 3, 9, 9)
+    assert pictures["sizes"].tolist() == [3, 5, 5, 9]
+    assert pictures["binnings"].tolist() == [1, 2, 2, 4]
+    assert pictures["shown"].tolist() == [0, 1, 3, 2]
+    gains = pictures["gains"][..., None, None]
+    got = (pictures["psf"][:, 0] - pictures["psf"][:, 1]) * gains
+    middle = got.shape[-1] // 2
+    for kernel, (size, step) in enumerate(
+        zip(pictures["sizes"], pictures["binnings"], strict=True)
+    ):
+        half = size // 2
+        block = got[kernel, :, middle - half : middle + half + 1, middle - half : middle + half + 1]
+        spots = block[:, ::step, ::step][:, ::-1, ::-1]
+        missed = np.linalg.norm(spots - kernels[kernel]) / np.linalg.norm(kernels[kernel])
+        assert missed < 0.25
+
+
+def test_the_report_shows_a_kernel_of_each_branch(made):
+    folder, _ = made
+    text = (folder / "report.html").read_text("utf-8")
+    assert '<section id="optics">' in text
+    assert "kernel error at 1/4 resolution" in text
+    assert (folder / "figures" / "optics.png").exists()
+
+
+def test_its_layout_file_holds_every_sub_optic(made, tmp_path):
+    folder, _ = made
+    exported = export_layout(folder, tmp_path / "chip.oas")
+    assert exported.path.exists()
+    widths = read_arrays(folder / "metasurface" / "widths.npz")["widths"]
+    assert widths.shape == (4, 2, 160, 160)
+    assert exported.summary.pillars == 4 * np.count_nonzero(widths)
+
+
+def test_end_to_end_trains_the_pillars_of_all_branches(small, made, tmp_path, monkeypatch):
+    folder, results = made
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(folder.parent / "cache"))
+    more = (
+        "optics.strategy=end-to-end",
+        "optics.metasurface.end_to_end_epochs=2",
+        "optics.metasurface.end_to_end_learning_rate=0.02",
+    )
+    spec = read_spec(None, (*small, *more))
+    dataset = load_dataset(spec.data)
+    teacher = teach(spec, dataset, folder / "teacher", Silent())
+    knowledge = gather_knowledge(spec, dataset, teacher, folder / "knowledge", Silent())
+    student = distil(spec, dataset, teacher, knowledge, folder / "student", Silent())
+    assert teacher.reused
+    assert student.reused
+    stages = (teacher, knowledge, student)
+    found = make_metasurface(spec, dataset, *stages, tmp_path / "metasurface", Silent()).results
+    assert found["kernels_first_miou"] == pytest.approx(results["metasurface"]["miou"])
+    assert found["miou"] > found["kernels_first_miou"] - 0.1
+    assert len(found["kernel_error_by_branch"]) == 3
+    first, last = (
+        read_arrays(place / "metasurface" / "widths.npz")["widths"] for place in (folder, tmp_path)
+    )
+    assert all((some[0] != some[1]).any() for some in zip(first, last, strict=True))
+
+
+@pytest.mark.parametrize("name", ["polychromatic_segmentation", "extreme_meta"])
+def test_the_chips_of_the_paper_have_their_kernels_in_order(name):
+    spec = read_spec(None, (f"student={{name: {name}}}", "task=segmentation", "data.name=dsb2018",
+                            "optics.metasurface={}", "optics.metasurface_width_mm=11",
+                            "optics.metasurface_height_mm=11"))  # fmt: skip
+    network = build_student(spec.student, (3, 128, 128), 2, 0)
+    assert isinstance(network.frontend, ParallelFrontend)
+    chip = plan_chip(spec, network.frontend.sensor_kernels(), (3, 128, 128))
+    assert [branch.binning for branch in chip.branches] == list(network.frontend.binnings)
+    assert [b.kernels.stop for b in chip.branches][-1] == len(chip.targets.parts) == 56
+    for branch, module in zip(chip.branches, network.frontend.branches, strict=True):
+        own = chip.own_targets(branch)
+        kernel = (own.parts[:, 0] - own.parts[:, 1]) * own.scale[..., None, None]
+        wanted = module.signed_kernels().detach()  # pyright: ignore[reportCallIssue]
+        spots = kernel.flip(-1, -2)[..., :: branch.binning, :: branch.binning]
+        torch.testing.assert_close(spots, wanted)
+        assert own.parts.shape[-1] == branch.size
+
+
+def test_a_student_of_one_resolution_is_one_branch():
+    (branch,) = list_branches(Student(kernels=5, kernel_size=7))
+    assert (branch.kernels, branch.size, branch.binning) == (slice(0, 5), 7, 1)

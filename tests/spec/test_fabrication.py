@@ -1,0 +1,58 @@
+"""What a process states, and which of its errors act on which design."""
+
+import pytest
+
+from hybridonn.errors import SpecError
+from hybridonn.spec import Fabrication
+from hybridonn.spec.fabrication import ERRORS, KERNELS_ONLY, PILLARS_ONLY, PRESETS
+
+
+def test_every_error_is_off_by_default_and_listed_once():
+    fields = set(Fabrication.model_fields) - {"preset", "seed", "stitch_field_um"}
+    assert fields == set(ERRORS)
+    assert len(ERRORS) == len(fields)
+    assert not any(getattr(Fabrication(), name) for name in ERRORS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_fills_in_what_acts_on_the_design(preset):
+    stated = Fabrication.model_validate({"preset": preset})
+    assert Fabrication.model_validate(stated.model_dump()) == stated
+    kernels, pillars = stated.on(False), stated.on(True)
+    assert not any(getattr(kernels, name) for name in PILLARS_ONLY)
+    assert not any(getattr(pillars, name) for name in KERNELS_ONLY)
+    assert all(getattr(pillars, name) for name in PILLARS_ONLY)
+    assert kernels.camera
+    assert pillars.camera
+    assert kernels.on(False) == kernels
+
+
+@pytest.mark.parametrize("name", PILLARS_ONLY)
+def test_pillar_errors_without_pillars_are_refused(name):
+    value = True if name == "stray_light" else 0.25
+    with pytest.raises(SpecError, match=f"fabrication.{name} is .* has no metasurface"):
+        Fabrication.model_validate({name: value}).on(False)
+    assert Fabrication.model_validate({name: value}).on(True) == Fabrication.model_validate(
+        {name: value}
+    )
+
+
+@pytest.mark.parametrize("name", KERNELS_ONLY)
+def test_kernel_errors_on_a_metasurface_are_refused(name):
+    with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3, but on a metasurface"):
+        Fabrication.model_validate({name: 0.3}).on(True)
+    with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3"):
+        Fabrication.model_validate({"preset": "paper-mnist", name: 0.3}).on(True)
+
+
+def test_paper_cifar10_has_the_proportions_of_paper_mnist():
+    mnist, cifar10 = (
+        Fabrication.model_validate({"preset": name}).on(False)
+        for name in ("paper-mnist", "paper-cifar10")
+    )
+    ratios = {
+        round(getattr(cifar10, name) / getattr(mnist, name), 4)
+        for name in ERRORS
+        if getattr(mnist, name) and name != "camera"
+    }
+    assert len(ratios) == 1
