@@ -21,6 +21,7 @@ from hybridonn.optics.propagation import Propagator
 
 SIDE, PITCH_M, GREEN_M = 512, 0.8e-6, 532e-9
 CELLS, CELL_M, KERNEL = 1600, 586e-9, 7
+SCENE = 32  # pixels of CIFAR-10
 COLOURS_M = (635e-9, 532e-9, 450e-9)
 
 
@@ -83,7 +84,8 @@ def against_torchoptics() -> dict[str, float | None]:
 def design_step() -> dict[str, float]:
     """A gradient step of the inverse design against its transforms alone.
 
-    Of both sub-optics of a kernel at three wavelengths. Alone: forward and back, each with one
+    Of both sub-optics of a kernel at three wavelengths, as the stage ``metasurface`` takes it for
+    pictures of 32 x 32: light on all pixels that such a picture sees, and 128 scenes. Alone: forward and back, each with one
     whole transform to the spectrum and one from it, of the size that the step uses.
     """
     from hybridonn.optics import inverse_design
@@ -97,7 +99,9 @@ def design_step() -> dict[str, float]:
     recipe = inverse_design.Recipe(start="random", start_rounds=0, steps=3)
     workshop = inverse_design.Workshop(metasurface, library, limits, recipe)
     targets = split_kernels(torch.randn(1, 3, KERNEL, KERNEL))
-    propagator = metasurface.propagator(KERNEL)
+    window, scenes = 2 * SCENE - 1, torch.rand(128, 3, SCENE, SCENE)
+    propagator = metasurface.propagator(window)
+    loss = inverse_design.make_loss(targets, workshop, window, scenes)
     start = inverse_design.start_at_random(targets, workshop, [0])
     field = draw(2, *propagator.transfer.shape)
     steps, transforms = [], []
@@ -107,7 +111,7 @@ def design_step() -> dict[str, float]:
         def watch(_: float, marks: list[float] = marks) -> None:
             marks.append(time.perf_counter())
 
-        inverse_design.refine(start, targets, workshop, propagator, watch)
+        inverse_design.refine(start, targets, workshop, propagator, loss, watch)
         steps += [after - before for before, after in pairwise(marks)]
         begin = time.perf_counter()
         for _ in range(2):

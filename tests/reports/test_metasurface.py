@@ -7,6 +7,7 @@ import pytest
 
 from hybridonn.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
+from hybridonn.reports.figures import list_pictures
 from hybridonn.reports.metasurface import draw_optics, list_numbers, read_optics
 from hybridonn.reports.report import write_report
 
@@ -120,6 +121,21 @@ def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path):
     rows = {row[0]: row[1:] for row in list_numbers(optics)}
     assert rows["kernel error at full resolution"] == ("–", "3.00 %")
     assert rows["kernel error at 1/2 resolution"] == ("–", "6.00 %")
+
+
+def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path):
+    folder, _, _, arrays = add_metasurface(make(tmp_path / "run"))
+    captions = []
+    for branches in (False, True):
+        if branches:
+            add_branches(folder, arrays)
+        pictures = {picture.name: picture for picture in list_pictures(read_run(folder))}
+        captions.append(pictures["optics"].caption)
+    assert "spots b pixels apart" not in captions[0]
+    assert captions[1] == captions[0] + (
+        " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b pixels "
+        "apart; b × b pixels of its picture are summed."
+    )
 
 
 def test_a_kernel_that_is_not_there_is_refused(make, tmp_path):

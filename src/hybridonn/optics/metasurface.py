@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -138,7 +139,23 @@ def pixel_psf(light: Tensor, metasurface: Metasurface) -> Tensor:
 
 def intensity(field: Tensor) -> Tensor:
     """``|E|^2``; its gradient is exact at zero."""
-    return torch.view_as_real(field).square().sum(-1)
+    return _Intensity.apply(field)  # pyright: ignore[reportReturnType]
+
+
+class _Intensity(torch.autograd.Function):
+    # Torch would write the squares of both parts down, and their gradients again.
+
+    @staticmethod
+    def forward(ctx: Any, field: Tensor) -> Tensor:
+        ctx.save_for_backward(field)
+        real, imaginary = torch.view_as_real(field).unbind(-1)
+        return torch.addcmul(real * real, imaginary, imaginary)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (field,) = ctx.saved_tensors
+        doubled = torch.view_as_real(field) * (2 * gradient)[..., None]
+        return torch.view_as_complex(doubled)
 
 
 def turn(picture: Tensor) -> Tensor:

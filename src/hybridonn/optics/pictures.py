@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from hybridonn.optics.psf import fast_length
 from hybridonn.optics.targets import Targets, apply_gains, solve_gains
 
-MOST_PIXELS = 2**18  # of scenes in a colour: 256 of 32 x 32
+MOST_PIXELS = 2**17  # of scenes in a colour: 128 of 32 x 32
 
 
 class PictureLoss:
@@ -40,13 +40,14 @@ class PictureLoss:
         margin = (window - targets.parts.shape[-1]) // 2
         self.targets = Targets(F.pad(targets.parts, 4 * (margin,)), targets.scale)
         self.wanted = self.targets.kernels()
-        self.scenes, self.weight = scenes, weight
+        self.scenes = scenes
         # What is not wanted in any colour of a kernel has no norm to be measured by.
         self.white = 1 / self.wanted.square().sum((1, 2, 3)).clamp_min(1e-30)
+        self.ideal: Tensor | None = None
         if scenes is not None:
             self.side = fast_length(max(scenes.shape[-2:]) + window - 1)
             self.spectrum = torch.fft.rfft2(scenes.to(self.wanted), (self.side, self.side))
-            self.ideal = self._take(self.wanted)
+            self.ideal = self._take(self.wanted, scenes)
             power = self.ideal.sum(2).var((1, 2, 3)).clamp_min(1e-30)
             self.seen = weight / power / self.ideal[0, :, 0].numel()
 
@@ -56,37 +57,45 @@ class PictureLoss:
         Args:
             psfs: (K, 2, C, window, window).
         """
-        rows, wanted = self._weigh(psfs.flatten(0, 1)), self._weigh(self.wanted)
-        rows = rows.unflatten(0, psfs.shape[:2])
-        return solve_gains(rows, wanted) * (self.targets.scale > 0)[:, None]
+        return self._solve(psfs, self._see(psfs))
 
     def __call__(self, psfs: Tensor) -> Tensor:
         """The sum of L over the kernels, with the best gains; differentiable, the gains held."""
-        missed = apply_gains(psfs, self.gains(psfs.detach())) - self.wanted
+        pictures = self._see(psfs)
+        with torch.no_grad():
+            gains = self._solve(psfs, pictures)
+        missed = apply_gains(psfs, gains) - self.wanted
         loss = (self.white * missed.square().sum((1, 2, 3))).sum()
-        if self.scenes is None:
+        if pictures is None or self.ideal is None:
             return loss
-        errors = self._take(missed)
+        lit = pictures * gains[:, :, None, :, None, None]
+        errors = lit[:, 0] - lit[:, 1] - self.ideal
         both = errors.sum(2).square().sum((1, 2, 3)) + errors.square().sum((1, 2, 3, 4))
         return loss + (self.seen * both).sum()
 
-    def _take(self, kernels: Tensor) -> Tensor:
-        """Pictures of all scenes in every colour, (K, C, P, P) to (K, N, C, H, W)."""
-        assert self.scenes is not None
-        height, width = self.scenes.shape[-2:]
+    def _see(self, psfs: Tensor) -> Tensor | None:
+        """Pictures of all scenes behind each part in each colour, (K, 2, N, C, H, W)."""
+        if self.scenes is None:
+            return None
+        return self._take(psfs.flatten(0, 1), self.scenes).unflatten(0, psfs.shape[:2])
+
+    def _take(self, kernels: Tensor, scenes: Tensor) -> Tensor:
+        """Pictures of all scenes in every colour, (M, C, P, P) to (M, N, C, H, W)."""
+        height, width = scenes.shape[-2:]
         transfer = torch.fft.rfft2(kernels, (self.side, self.side))
         full = torch.fft.irfft2(transfer[:, None] * self.spectrum, (self.side, self.side))
         first = kernels.shape[-1] // 2
         return full[..., first : first + height, first : first + width]
 
-    def _weigh(self, kernels: Tensor) -> Tensor:
-        """What L squares and sums, a row a colour: (M, C, P, P) to (M, C, pixels)."""
-        parts = len(kernels) // len(self.wanted)
-        rows = [kernels.flatten(2) * self.white.sqrt().repeat_interleave(parts)[:, None, None]]
-        if self.scenes is not None:
-            seen = (2 * self.seen).sqrt().repeat_interleave(parts)[:, None, None]
-            rows.append(self._take(kernels).transpose(1, 2).flatten(2) * seen)
-        return torch.cat(rows, 2)
+    def _solve(self, psfs: Tensor, pictures: Tensor | None) -> Tensor:
+        # What L squares and sums, a row a colour.
+        rows = psfs.flatten(3) * self.white.sqrt()[:, None, None, None]
+        wanted = self.wanted.flatten(2) * self.white.sqrt()[:, None, None]
+        if pictures is not None and self.ideal is not None:
+            seen = (2 * self.seen).sqrt()[:, None, None]
+            rows = torch.cat([rows, pictures.transpose(2, 3).flatten(3) * seen[:, None]], 3)
+            wanted = torch.cat([wanted, self.ideal.transpose(1, 2).flatten(2) * seen], 2)
+        return solve_gains(rows, wanted) * (self.targets.scale > 0)[:, None]
 
 
 def choose_scenes(images: Tensor, seed: int) -> Tensor:

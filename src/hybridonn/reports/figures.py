@@ -127,6 +127,12 @@ def _count(run: Run, branch: Branch) -> str:
 def _optics(run: Run) -> Picture:
     optics = run.optics
     assert optics is not None  # list_pictures asks
+    apart = ""
+    if optics.binnings.max() > 1:
+        apart = (
+            " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b "
+            "pixels apart; b × b pixels of its picture are summed."
+        )
     return Picture(
         "optics",
         "What the metasurface does",
@@ -138,7 +144,7 @@ def _optics(run: Run) -> Picture:
         "that frame. Below, kernel error is the relative Euclidean distance of the two, root D "
         "and the loss are those of Xiang et al., efficiency is the light within the frame over "
         "the light that falls on the sub-optic, and cross-talk the light of neighbouring "
-        "sub-optics over a sub-optic's own, where the sensor reads it.",
+        "sub-optics over a sub-optic's own, where the sensor reads it." + apart,
         lambda: draw_optics(optics),
         tuple(list_numbers(optics)),
     )
