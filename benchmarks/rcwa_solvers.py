@@ -1,6 +1,6 @@
-"""One pillar by five RCWA solvers and ours: convergence, agreement, seconds a point.
+"""One pillar by five RCWA solvers: convergence, agreement, seconds a point.
 
-    python benchmarks/rcwa_solvers.py meent [torcwa grcwa torchrdit fmmax symmetric]
+    python benchmarks/rcwa_solvers.py meent [torcwa grcwa torchrdit torchrdit_fff fmmax fmmax_fft]
 
 Each solver must be installed; they need not share an environment. A pillar of index 2.05, 150 nm
 wide, 750 nm high, every 293 nm, at 532 nm, on quartz of index 1.46, light from the quartz. The
@@ -16,14 +16,6 @@ from math import pi
 import numpy as np
 
 WIDTH, PERIOD, HEIGHT, WAVELENGTH, PILLAR, QUARTZ = 150.0, 293.0, 750.0, 532.0, 2.05, 1.46
-
-
-def solve_symmetric(harmonics):
-    from hybridonn.optics.symmetric_modes import transmit_symmetric
-
-    arguments = (WIDTH, PERIOD, HEIGHT, WAVELENGTH, PILLAR, QUARTZ)
-    t, r = transmit_symmetric(*arguments, harmonics)
-    return t / QUARTZ**0.5, abs(r) ** 2
 
 
 def solve_meent(harmonics):
@@ -160,7 +152,7 @@ def draw_square(size):
 
 
 def main():
-    for name in sys.argv[1:] or ["symmetric"]:
+    for name in sys.argv[1:] or ["meent"]:
         solve = globals()[f"solve_{name}"]
         for harmonics in (3, 5, 7):
             solve(harmonics)  # compiles and warms up

@@ -1,4 +1,6 @@
 import csv
+import re
+import sys
 
 import pytest
 import torch
@@ -10,14 +12,22 @@ from hybridonn.optics.library_run import parse_lengths
 from hybridonn.optics.pillars import PillarLibrary, default_library
 
 RUNNER = CliRunner()
-SMALL = ["library", "--widths-nm", "100,150,200", "--wavelengths-nm", "635,450", "--harmonics", "3"]
+SMALL = ["library", "--widths-nm", "100,150,200", "--wavelengths-nm", "635,450", "--harmonics", "2"]
 
 
 def run(*words):
     return RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
 
 
+def test_a_library_without_the_solver_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hybridonn.optics.meent_modes", None)
+    with pytest.raises(OpticsError, match=r"pip install 'hybridonn\[rcwa\]'"):
+        run(*SMALL, "--out", tmp_path / "pillars.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_small_library_with_its_record_and_picture(tmp_path):
+    pytest.importorskip("meent")
     out = tmp_path / "mine" / "pillars.csv"
     result = run(*SMALL, "--out", out)
     assert result.exit_code == 0
@@ -25,11 +35,11 @@ def test_a_small_library_with_its_record_and_picture(tmp_path):
     assert str(out.with_suffix(".png")) in result.output
     library = PillarLibrary.read_csv(out)
     assert (library.widths_m * 1e9).round().tolist() == [0, 100, 150, 200]
-    assert "solver symmetric, 7 x 7 harmonics" in library.source
+    assert re.search(r"meent 0[.\d]+, 5 x 5 harmonics", library.source)
     with out.with_name("pillars.convergence.csv").open() as file:
         record = list(csv.DictReader(file))
-    assert {row["harmonics"] for row in record} == {"1", "2", "3", "7"}
-    assert len(record) == 3 * 2 * 4
+    assert {row["harmonics"] for row in record} == {"1", "2", "6"}
+    assert len(record) == 3 * 2 * 3
     names = {path.name for path in out.parent.iterdir()}
     assert names == {"pillars.csv", "pillars.convergence.csv", "pillars.png", "pillars.svg"}
 
@@ -39,6 +49,8 @@ def test_bad_geometry_leaves_nothing(tmp_path):
         run("library", "--widths-nm", "65:260:5", "--out", tmp_path / "pillars.csv")
     with pytest.raises(OpticsError, match="cannot read the material"):
         run("library", "--material", tmp_path / "none.yml", "--out", tmp_path / "pillars.csv")
+    with pytest.raises(OpticsError, match="17 harmonics, and 21 of the convergence record"):
+        run("library", "--harmonics", "17", "--out", tmp_path / "pillars.csv")
     assert not list(tmp_path.iterdir())
 
 

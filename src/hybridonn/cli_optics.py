@@ -35,16 +35,14 @@ def library(
         str, typer.Option(help="FIRST:LAST:STEP, or widths with commas; 0, no pillar, is added.")
     ] = "65:237:1",
     wavelengths_nm: Annotated[str, typer.Option(help="In vacuum, with commas.")] = "635,532,450",
-    harmonics: Annotated[int, typer.Option(help="Highest Fourier harmonic in x and in y.")] = 14,
-    solver: Annotated[
-        str, typer.Option(help="symmetric (built in) or meent (the extra rcwa).")
-    ] = "symmetric",
+    harmonics: Annotated[int, typer.Option(help="Highest Fourier harmonic in x and in y.")] = 7,
     minimum_gap_nm: Annotated[float, typer.Option(help="Between neighbouring pillars.")] = 50,
     out: Annotated[Path, typer.Option(help="The library, a CSV.")] = Path("pillars.csv"),
 ) -> None:
     """Compute a library of square pillars; beside it its convergence record and a picture.
 
-    By default silicon nitride on quartz, the library that comes with the package.
+    By default silicon nitride on quartz, the library that comes with the package. The solver is
+    meent: pip install 'hybridonn[rcwa]'.
     """
     calm_threads()
     from hybridonn.optics.library_run import make_library, parse_lengths
@@ -61,7 +59,7 @@ def library(
     widths = parse_lengths("--widths-nm", widths_nm)
     wavelengths = parse_lengths("--wavelengths-nm", wavelengths_nm)
     with show_bars() as progress:
-        made = make_library(cell, widths, wavelengths, harmonics, out, solver, progress)
+        made = make_library(cell, widths, wavelengths, harmonics, out, progress)
     _tell(made, out)
 
 

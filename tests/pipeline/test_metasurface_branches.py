@@ -94,8 +94,8 @@ def test_a_coarse_kernel_lies_on_the_sensor_as_spots_so_many_pixels_apart(made):
     assert pictures["sizes"].tolist() == [3, 5, 5, 9]
     assert pictures["binnings"].tolist() == [1, 2, 2, 4]
     assert pictures["shown"].tolist() == [0, 1, 3, 2]
-    gains = pictures["gains"][..., None, None]
-    got = (pictures["psf"][:, 0] - pictures["psf"][:, 1]) * gains
+    lit = pictures["psf"] * pictures["gains"][..., None, None]
+    got = lit[:, 0] - lit[:, 1]
     middle = got.shape[-1] // 2
     for kernel, (size, step) in enumerate(
         zip(pictures["sizes"], pictures["binnings"], strict=True)

@@ -35,7 +35,9 @@ GUIDE = """How to capture behind the chip
    pixel saturates in the brightest picture. Each exposure needs its own dark frame.
 5. image_id dark: shutter closed. flat: the sensor lit evenly, without the chip. point:
    display/{point}. Rows of these may be removed; the import says what it then does without.
-6. hybridonn captures import RUN THIS_FOLDER
+6. hybridonn captures import RUN THIS_FOLDER --camera-pixel-um UM --pixels-per-feature N
+   UM is the pitch of the camera, N its pixels along a pixel of the kernels. Frames that show one
+   sub-optic each (--apart) need --pixels-per-feature alone.
 
 Never reorder rows or frames by hand: image_id says what is shown, and the import checks it.
 """

@@ -8,10 +8,11 @@ from pathlib import Path
 from hybridonn.errors import OpticsError
 from hybridonn.files import write_table
 from hybridonn.optics.pillars import NM, PillarLibrary
-from hybridonn.optics.rcwa import PillarCell, compute_convergence, compute_library
+from hybridonn.optics.rcwa import MOST_HARMONICS, PillarCell, compute_convergence, compute_library
 from hybridonn.progress import Progress
 
 CHECKED = 6  # widths whose convergence is recorded, spread over the library
+MORE = 4  # harmonics of the record beyond those of the library
 MOST_LENGTHS = 5000
 
 
@@ -21,7 +22,6 @@ def make_library(
     wavelengths_m: list[float],
     harmonics: int,
     out: Path,
-    solver: str,
     progress: Progress,
 ) -> PillarLibrary:
     """Compute a library and write ``OUT``, and ``OUT`` with ``.convergence.csv`` beside it.
@@ -35,25 +35,28 @@ def make_library(
         wavelengths_m: In vacuum.
         harmonics: Highest harmonic of the library; the record goes from half of it to 4 more.
         out: The CSV.
-        solver: ``symmetric`` or ``meent``.
         progress: Where to show how far it is.
 
     Raises:
-        OpticsError: Geometry that cannot be made, or a wavelength outside a table.
+        OpticsError: Geometry that cannot be made, too many harmonics, a wavelength outside a
+            table, or the solver is not installed.
         ArtefactError: A file cannot be written.
     """
+    if harmonics + MORE > MOST_HARMONICS:
+        raise OpticsError(
+            f"{harmonics} harmonics, and {harmonics + MORE} of the convergence record; at most "
+            f"{MOST_HARMONICS - MORE} and {MOST_HARMONICS} are allowed: ask for fewer"
+        )
     journal = out.with_name(f".{out.name}.points")
     widths = sorted({0.0, *widths_m})
-    library = compute_library(
-        cell, widths, wavelengths_m, harmonics, journal, solver=solver, progress=progress
-    )
+    library = compute_library(cell, widths, wavelengths_m, harmonics, journal, progress=progress)
     pillars = widths[1:]
     last = len(pillars) - 1
     chosen = sorted({pillars[round(i * last / (CHECKED - 1))] for i in range(CHECKED)})
-    numbers = sorted({max(1, harmonics // 2), max(1, harmonics * 3 // 4), harmonics, harmonics + 4})
-    record = compute_convergence(
-        cell, chosen, wavelengths_m, numbers, journal, solver=solver, progress=progress
+    numbers = sorted(
+        {max(1, harmonics // 2), max(1, harmonics * 3 // 4), harmonics, harmonics + MORE}
     )
+    record = compute_convergence(cell, chosen, wavelengths_m, numbers, journal, progress=progress)
     library.write_csv(out)
     write_table(out.with_suffix(".convergence.csv"), record)
     journal.unlink(missing_ok=True)

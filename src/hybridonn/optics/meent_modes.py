@@ -1,7 +1,8 @@
-"""The solver meent behind the same call as our own: an independent check of every library.
+"""The solver meent (Kim et al. 2024, arXiv:2404.12904) for one square pillar at normal incidence.
 
-meent (Kim et al. 2024, arXiv:2404.12904) lets time run as exp(+i omega t); conjugation at both
-ends turns it round.
+It takes the pillar's edges as they are, without a raster, and Li's inverse rule across them
+(Li 1997, J. Opt. Soc. Am. A 14, 2758), so that few harmonics suffice; with Laurent's rule alone
+many do not. It lets time run as exp(+i omega t); conjugation at both ends turns it round.
 """
 
 from __future__ import annotations
@@ -21,7 +22,21 @@ def transmit_meent(
     substrate_index: complex,
     harmonics: int,
 ) -> tuple[complex, complex]:
-    """As :func:`hybridonn.optics.symmetric_modes.transmit_symmetric`, without use of symmetry."""
+    """Zero order of a square pillar in air; light comes straight up through the substrate.
+
+    Args:
+        width: Of the pillar; all lengths in one unit.
+        period: Of the square lattice.
+        height: Of the pillar.
+        wavelength: In vacuum.
+        pillar_index: n + ik.
+        substrate_index: n + ik.
+        harmonics: Highest Fourier harmonic of each direction.
+
+    Returns:
+        The field transmitted to the pillar's top, and the field reflected at its foot,
+        both over the incident field at its foot; time runs as exp(-i omega t).
+    """
     centre, side = np.array(period / 2), np.array(width)
     square = ["rectangle", centre, centre, side, side, _turn(pillar_index)]
     solver = meent.call_mee(

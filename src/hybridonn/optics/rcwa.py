@@ -10,6 +10,7 @@ from __future__ import annotations
 import cmath
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from math import pi, sqrt
 from pathlib import Path
 
@@ -19,12 +20,11 @@ from hybridonn.errors import OpticsError
 from hybridonn.optics.journal import Journal
 from hybridonn.optics.materials import Material
 from hybridonn.optics.pillars import NM, PillarLibrary
-from hybridonn.optics.symmetric_modes import transmit_symmetric
 from hybridonn.progress import Progress, Silent
 
 Solver = Callable[[float, float, float, float, complex, complex, int], tuple[complex, complex]]
-# A unit cell with more orders than this takes hours and gigabytes on a desktop.
-MOST_HARMONICS = 40
+# With more, one point takes longer than minutes and gigabytes on a desktop.
+MOST_HARMONICS = 20
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,18 @@ class Point:
     lost: float
 
 
-def choose_solver(name: str) -> Solver:
-    """The solver of that name: ``symmetric`` comes with the package, ``meent`` is the extra.
+def load_solver() -> Solver:
+    """The solver meent, which the extra ``rcwa`` installs.
 
     Raises:
-        OpticsError: There is no such solver, or it is not installed.
+        OpticsError: It is not installed.
     """
-    if name == "symmetric":
-        return transmit_symmetric
-    if name != "meent":
-        raise OpticsError(f"there is no solver {name!r}; choose symmetric or meent")
     try:
         from hybridonn.optics.meent_modes import transmit_meent
     except ImportError:
         raise OpticsError(
-            "the solver meent is not installed; install it with: pip install 'hybridonn[rcwa]', "
-            "or choose the solver symmetric"
+            "a library of pillars is computed by the solver meent, which is not installed; "
+            "install it with: pip install 'hybridonn[rcwa]'"
         ) from None
     return transmit_meent
 
@@ -95,7 +91,7 @@ def compute_point(
     the transmitted power, its phase is counted from an empty cell of the same height.
 
     Raises:
-        OpticsError: A wavelength outside a material's table, or a grazing order.
+        OpticsError: A wavelength outside a material's table.
     """
     pillar, substrate = (m.index(wavelength_m) for m in (cell.pillar, cell.substrate))
     t, r = solver(
@@ -119,7 +115,6 @@ def compute_library(
     harmonics: int,
     journal: Path,
     *,
-    solver: str = "symmetric",
     progress: Progress | None = None,
 ) -> PillarLibrary:
     """Compute every width at every wavelength; nothing is interpolated.
@@ -131,15 +126,15 @@ def compute_library(
         harmonics: Highest Fourier harmonic in each direction.
         journal: Where finished points are kept, so that an interrupted computation goes on;
             removed by the caller once the library is written.
-        solver: ``symmetric`` or ``meent``.
         progress: Where to show how far it is.
 
     Raises:
-        OpticsError: Geometry that cannot be made, or a wavelength outside a table.
+        OpticsError: Geometry that cannot be made, a wavelength outside a table, or the solver
+            is not installed.
     """
     _refuse(cell, widths_m, wavelengths_m, harmonics)
     wanted = [(width, wavelength, harmonics) for wavelength in wavelengths_m for width in widths_m]
-    points = _compute_points("pillars", cell, wanted, journal, solver, progress or Silent())
+    points = _compute_points("pillars", cell, wanted, journal, progress or Silent())
     values = torch.tensor([point.transmission for point in points], dtype=torch.complex128)
     orders = 2 * harmonics + 1
     return PillarLibrary(
@@ -150,7 +145,7 @@ def compute_library(
         cell.height_m,
         cell.pillar.name,
         cell.substrate.name,
-        f"hybridonn rigorous coupled-wave analysis, solver {solver}, {orders} x {orders} harmonics",
+        f"rigorous coupled-wave analysis, meent {version('meent')}, {orders} x {orders} harmonics",
     )
 
 
@@ -161,7 +156,6 @@ def compute_convergence(
     harmonics: Sequence[int],
     journal: Path,
     *,
-    solver: str = "symmetric",
     progress: Progress | None = None,
 ) -> list[dict[str, float]]:
     """The same points at rising numbers of harmonics, each against the highest.
@@ -177,7 +171,7 @@ def compute_convergence(
         _refuse(cell, widths_m, wavelengths_m, number)
     pairs = [(width, wavelength) for wavelength in wavelengths_m for width in widths_m]
     wanted = [(*pair, number) for pair in pairs for number in sorted(harmonics)]
-    points = _compute_points("convergence", cell, wanted, journal, solver, progress or Silent())
+    points = _compute_points("convergence", cell, wanted, journal, progress or Silent())
     rows = []
     for first in range(0, len(points), len(harmonics)):
         series = points[first : first + len(harmonics)]
@@ -204,16 +198,15 @@ def _compute_points(
     cell: PillarCell,
     wanted: Iterable[tuple[float, float, int]],
     journal_file: Path,
-    solver: str,
     progress: Progress,
 ) -> list[Point]:
-    solve = choose_solver(solver)
+    solve = load_solver()
     wanted = list(wanted)
     indices = [
         (str(cell.pillar.index(w)), str(cell.substrate.index(w)))
         for w in sorted({p[1] for p in wanted})
     ]
-    settings = [solver, cell.period_m, cell.height_m, *indices]
+    settings = [version("meent"), cell.period_m, cell.height_m, *indices]
     points = []
     with (
         Journal(journal_file, settings) as journal,
