@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.optics.psf import fast_length
-from hybridonn.optics.targets import Targets, apply_gains, solve_gains
+from hybridonn.optics.targets import Targets, apply_gains, multiply, solve_products
 
 MOST_PIXELS = 2**17  # of scenes in a colour: 128 of 32 x 32
 
@@ -88,14 +88,11 @@ class PictureLoss:
         return full[..., first : first + height, first : first + width]
 
     def _solve(self, psfs: Tensor, pictures: Tensor | None) -> Tensor:
-        # What L squares and sums, a row a colour.
-        rows = psfs.flatten(3) * self.white.sqrt()[:, None, None, None]
-        wanted = self.wanted.flatten(2) * self.white.sqrt()[:, None, None]
+        products = self.white[:, None] * multiply(psfs[:, 0], -psfs[:, 1], self.wanted, (-2, -1))
         if pictures is not None and self.ideal is not None:
-            seen = (2 * self.seen).sqrt()[:, None, None]
-            rows = torch.cat([rows, pictures.transpose(2, 3).flatten(3) * seen[:, None]], 3)
-            wanted = torch.cat([wanted, self.ideal.transpose(1, 2).flatten(2) * seen], 2)
-        return solve_gains(rows, wanted) * (self.targets.scale > 0)[:, None]
+            seen = multiply(pictures[:, 0], -pictures[:, 1], self.ideal, (1, 3, 4))
+            products = products + 2 * self.seen[:, None] * seen
+        return solve_products(products) * (self.targets.scale > 0)[:, None]
 
 
 def choose_scenes(images: Tensor, seed: int) -> Tensor:

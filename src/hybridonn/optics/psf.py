@@ -116,12 +116,14 @@ class _Planes:
 
     def __call__(self, field: Tensor, transfer: Tensor, side: int, adjoint: bool) -> Tensor:
         width = field.shape[-1]
-        self.padded[:width, :width] = field
-        spectrum = torch.fft.fft2(self.padded)
         if not adjoint:
-            return torch.fft.ifft2(spectrum.mul_(transfer))[:side, :side]
-        # A conjugate transfer function would be a copy of it: conj(F(conj(s) t)) is the same.
-        spectrum.conj_physical_().mul_(transfer)
+            self.padded[:width, :width] = field
+            spectrum = torch.fft.fft2(self.padded).mul_(transfer)
+            return torch.fft.ifft2(spectrum)[:side, :side]
+        # The conjugate of the transfer function would be a copy of it. As conj(F(f)) is the
+        # inverse transform of conj(f), the conjugate of the whole needs the function itself.
+        self.padded[:width, :width] = field.conj()
+        spectrum = torch.fft.ifft2(self.padded, norm="forward").mul_(transfer)
         return torch.fft.fft2(spectrum, norm="forward")[:side, :side].conj()
 
 

@@ -91,9 +91,22 @@ def solve_gains(parts: Tensor, wanted: Tensor) -> Tensor:
     Returns:
         (K, 2, C).
     """
-    plus, minus = parts[:, 0], -parts[:, 1]
-    a, b, d = ((x * y).sum(-1) for x, y in ((plus, plus), (plus, minus), (minus, minus)))
-    p, q = (plus * wanted).sum(-1), (minus * wanted).sum(-1)
+    return solve_products(multiply(parts[:, 0], -parts[:, 1], wanted, (-1,)))
+
+
+def multiply(plus: Tensor, minus: Tensor, wanted: Tensor, over: tuple[int, ...]) -> Tensor:
+    """All products of both parts and of each with what is wanted, summed over dimensions.
+
+    Returns:
+        (5, ...): plus plus, plus minus, minus minus, plus wanted, minus wanted.
+    """
+    pairs = ((plus, plus), (plus, minus), (minus, minus), (plus, wanted), (minus, wanted))
+    return torch.stack([(x * y).sum(over) for x, y in pairs])
+
+
+def solve_products(products: Tensor) -> Tensor:
+    """The gains of :func:`solve_gains` from sums of :func:`multiply`, (5, K, C) to (K, 2, C)."""
+    a, b, d, p, q = products
     det = a * d - b * b
     # Parts of one form are told apart by nothing: then one of them does.
     free = torch.stack([d * p - b * q, a * q - b * p], 1) / _nonzero(det)[:, None]
