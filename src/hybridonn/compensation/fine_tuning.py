@@ -15,7 +15,7 @@ from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import Task
-from hybridonn.distillation.training import Lesson, train
+from hybridonn.distillation.training import Lesson, choose_device, train, validate
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.measured_frontend import StoredCaptures, write_tickets
 from hybridonn.progress import Progress
@@ -51,6 +51,9 @@ def fine_tune(
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train a copy of a backend on captures, the optics frozen.
 
+    Where no epoch does better on the captures that are held out than the backend did before,
+    training has only done harm: the backend stays as it was.
+
     Args:
         backend: Where the training starts; it is left as it is.
         captures: What was seen behind the optics.
@@ -63,7 +66,7 @@ def fine_tune(
         progress: Shows how far it is.
 
     Returns:
-        The backend, in inference mode, and the history.
+        The backend, in inference mode, and the history, from epoch 0 on: before training.
     """
     network = HybridNetwork(
         StoredCaptures(captures.features, captures.kernels), deepcopy(backend).requires_grad_()
@@ -79,5 +82,12 @@ def fine_tune(
         seed,
         f"compensation ({distillation.method})",
     )
+    before = validate(network.to(choose_device(settings.device)), lesson)
     history = train(network, lesson, checkpoint, progress)
-    return network.backend.cpu().eval(), history
+    spoilt = captures.held_out and max(_rank(row, task) for row in history) < _rank(before, task)
+    result = deepcopy(backend) if spoilt else network.backend
+    return result.cpu().eval(), [{"epoch": 0, **before}, *history]
+
+
+def _rank(row: dict[str, Any], task: Task) -> tuple[float, float]:
+    return row[f"validation_{task.metric}"], -row["validation_loss"]

@@ -1,0 +1,60 @@
+"""A backend that is fine-tuned on captures."""
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn import spec
+from hybridonn.compensation.fine_tuning import Captures, fine_tune
+from hybridonn.distillation.knowledge import StoredKnowledge
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.progress import Silent
+
+CLASSES, KERNELS, SIDE = 3, 2, 4
+
+
+def problem(noise, count=240, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randn(KERNELS * SIDE**2, CLASSES, generator=generator)
+    features = torch.randn(count, KERNELS, SIDE, SIDE, generator=generator)
+    labels = (features.flatten(1) @ weights).argmax(1)
+    backend = nn.Sequential(nn.Flatten(), nn.Linear(len(weights), CLASSES, bias=False))
+    with torch.no_grad():
+        error = noise * torch.randn(weights.T.shape, generator=generator)
+        backend[1].weight.copy_(weights.T + error)
+    return backend, Captures(features, torch.ones(KERNELS, 1, 3, 3), labels, 120)
+
+
+def run(backend, captures, rate, folder):
+    settings = spec.Training(epochs=4, batch_size=40, learning_rate=rate)
+    aim = spec.Distillation(method="none")
+    silent = StoredKnowledge(torch.zeros(len(captures.labels), CLASSES))
+    where = folder / "checkpoint"
+    task = TASKS["classification"]()
+    return fine_tune(backend, captures, silent, settings, aim, task, 0, where, Silent())
+
+
+@torch.no_grad()
+def score(backend, captures):
+    logits = backend(captures.features[-captures.held_out :])
+    return float((logits.argmax(1) == captures.labels[-captures.held_out :]).float().mean())
+
+
+def test_training_that_helps_is_kept(tmp_path):
+    backend, captures = problem(noise=0.8)
+    before = backend[1].weight.clone()
+    tuned, history = run(backend, captures, 0.05, tmp_path)
+    assert torch.equal(backend[1].weight, before)
+    assert score(tuned, captures) > score(backend, captures) + 0.03
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4]
+    assert history[0]["validation_accuracy"] == pytest.approx(score(backend, captures))
+
+
+def test_training_that_harms_leaves_the_backend_as_it_was(tmp_path):
+    backend, captures = problem(noise=0.01)
+    shuffled = captures.labels.clone()  # what is learnt from is wrong, what judges is right
+    shuffled[: -captures.held_out] = (shuffled[: -captures.held_out] + 1) % CLASSES
+    wrong = Captures(captures.features, captures.kernels, shuffled, captures.held_out)
+    tuned, history = run(backend, wrong, 0.3, tmp_path)
+    assert max(row["validation_accuracy"] for row in history[1:]) < score(backend, captures)
+    assert torch.equal(tuned[1].weight, backend[1].weight)
