@@ -95,36 +95,39 @@ def _convolve(field: Tensor, transfer: Tensor, side: int, adjoint: bool = False)
     """The first ``side`` x ``side`` samples of a circular convolution, or of its adjoint."""
     if field.is_cuda:
         return _convolve_lines(field, transfer, side, adjoint)
-    # One plane at a time stays in reach of a processor's cache and of its memory manager.
     period = transfer.shape[-1]
-    shape = (*field.shape[:-3], len(transfer), side, side)
-    result = torch.empty(shape, dtype=field.dtype)
+    result = torch.empty(*field.shape[:-3], len(transfer), side, side, dtype=field.dtype)
     waves = field.reshape(-1, *field.shape[-3:])
     few = FEW * min(side, field.shape[-1]) < period
-    convolve = _convolve_lines if few else _Planes(period, field.dtype)
-    for planes, found in zip(waves, result.view(-1, *shape[-3:]), strict=True):
-        for plane, factor, place in zip(planes, transfer, found, strict=True):
-            place.copy_(convolve(plane, factor, side, adjoint))
+    # Few planes at a time stay in reach of a processor's cache and of its memory manager; with
+    # a plane for each thread the library shares them out better than the lines of one.
+    size = 1 if few else min(len(waves), torch.get_num_threads())
+    convolve = _convolve_lines if few else _Planes(size, period, field.dtype)
+    parts = zip(waves.split(size), result.view(-1, *result.shape[-3:]).split(size), strict=True)
+    for planes, found in parts:
+        for colour, factor in enumerate(transfer):
+            found[:, colour] = convolve(planes[:, colour], factor, side, adjoint)
     return result
 
 
 class _Planes:
     """Convolves plane after plane, padded in the same memory: the zeros are written once."""
 
-    def __init__(self, period: int, dtype: torch.dtype) -> None:
-        self.padded = torch.zeros(period, period, dtype=dtype)
+    def __init__(self, size: int, period: int, dtype: torch.dtype) -> None:
+        self.padded = torch.zeros(size, period, period, dtype=dtype)
 
     def __call__(self, field: Tensor, transfer: Tensor, side: int, adjoint: bool) -> Tensor:
         width = field.shape[-1]
+        padded = self.padded[: len(field)]
         if not adjoint:
-            self.padded[:width, :width] = field
-            spectrum = torch.fft.fft2(self.padded).mul_(transfer)
-            return torch.fft.ifft2(spectrum)[:side, :side]
+            padded[:, :width, :width] = field
+            spectrum = torch.fft.fft2(padded).mul_(transfer)
+            return torch.fft.ifft2(spectrum)[:, :side, :side]
         # The conjugate of the transfer function would be a copy of it. As conj(F(f)) is the
         # inverse transform of conj(f), the conjugate of the whole needs the function itself.
-        self.padded[:width, :width] = field.conj()
-        spectrum = torch.fft.ifft2(self.padded, norm="forward").mul_(transfer)
-        return torch.fft.fft2(spectrum, norm="forward")[:side, :side].conj()
+        padded[:, :width, :width] = field.conj()
+        spectrum = torch.fft.ifft2(padded, norm="forward").mul_(transfer)
+        return torch.fft.fft2(spectrum, norm="forward")[:, :side, :side].conj()
 
 
 def _convolve_lines(field: Tensor, transfer: Tensor, side: int, adjoint: bool) -> Tensor:
