@@ -4,6 +4,7 @@ import pytest
 
 from hybridonn.errors import SpecError
 from hybridonn.spec import read_spec
+from hybridonn.spec.tree import validate
 
 ROBUST = "distillation.robust=true"
 PRESET = "fabrication.preset=paper-mnist"
@@ -44,3 +45,9 @@ def test_every_method_is_as_robust_as_the_spec_says(method):
 def test_what_would_have_no_effect_is_refused(settings, sentence):
     with pytest.raises(SpecError, match=sentence):
         read_spec(None, settings)
+
+
+def test_a_fault_of_the_whole_spec_names_its_file_once():
+    with pytest.raises(SpecError) as caught:
+        validate({"distillation": {"robust": True}}, "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: distillation.robust is true, ")

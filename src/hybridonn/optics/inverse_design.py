@@ -193,10 +193,10 @@ def start_from_target(
     parts, side = turn(targets.parts), workshop.metasurface.pixel_cells
     table = tabulate(workshop.library, device=parts.device)
     fields = _spread(parts.sqrt(), side) * _random_phases(parts, side, seeds)
-    astray = table.transmit(start_at_random(targets, workshop, seeds))
+    widths = start_at_random(targets, workshop, seeds)
+    astray = table.transmit(widths)
     share = share_light(targets)[..., None, None]
     boost = torch.ones_like(parts)
-    widths = torch.empty(0)
     for _ in range(workshop.recipe.start_rounds):
         waves = block.adjoint(fields)
         power = intensity(waves).mean((-1, -2), keepdim=True)

@@ -70,11 +70,8 @@ def avoid_resonances(limits: Limits, library: PillarLibrary, min_transmittance: 
     Raises:
         OpticsError: Fewer than two widths are left.
     """
-    steady, held, widths_m = (
-        find_steady(library, min_transmittance),
-        library.widths_m,
-        limits.widths_m,
-    )
+    steady = find_steady(library, min_transmittance)
+    held, widths_m = library.widths_m, limits.widths_m
     # Between two widths of the library both must be steady; at one of them that one.
     below = torch.searchsorted(held, widths_m + PM, right=True) - 1
     above = torch.searchsorted(held, widths_m - PM)

@@ -46,7 +46,8 @@ def _explain_one(fault: dict[str, Any], root: type[BaseModel]) -> str:
         return _explain_unknown_key(fault, root, key)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
-        return f"{key}: {message}"
+        # What concerns the spec as a whole names its keys itself.
+        return f"{key}: {message}" if fault["loc"] else message
     message = message[0].lower() + message[1:].replace("Input", "it").replace(" it ", " ")
     message = message.replace("input should be", "allowed is").replace("it should be", "allowed is")
     return f"{key} is {_show(fault['input'])}: {message}"
