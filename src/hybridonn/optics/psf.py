@@ -17,13 +17,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hybridonn.errors import OpticsError, SamplingError
 from hybridonn.optics.propagation import check_lengths
+from hybridonn.optics.pruned_fft import convolve
 
 FAST_FACTORS = (2, 3, 5, 7)  # lengths that every FFT library takes in its stride
-FEW = 4  # lines of a transform are few below this part of all
 
 
 class BlockPropagator(nn.Module):
@@ -75,7 +74,7 @@ class BlockPropagator(nn.Module):
 
     def adjoint(self, field: Tensor) -> Tensor:
         """The conjugate transpose: (..., C, block, block) back to (..., C, cells, cells)."""
-        return _convolve(field, self.transfer, self.cells, adjoint=True)
+        return convolve(field, self.transfer, self.cells, adjoint=True)
 
 
 class _Propagation(torch.autograd.Function):
@@ -84,68 +83,11 @@ class _Propagation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, field: Tensor, transfer: Tensor, block: int) -> Tensor:
         ctx.transfer, ctx.cells = transfer, field.shape[-1]
-        return _convolve(field, transfer, block)
+        return convolve(field, transfer, block)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _convolve(gradient, ctx.transfer, ctx.cells, adjoint=True), None, None
-
-
-def _convolve(field: Tensor, transfer: Tensor, side: int, adjoint: bool = False) -> Tensor:
-    """The first ``side`` x ``side`` samples of a circular convolution, or of its adjoint."""
-    if field.is_cuda:
-        return _convolve_lines(field, transfer, side, adjoint)
-    period = transfer.shape[-1]
-    result = torch.empty(*field.shape[:-3], len(transfer), side, side, dtype=field.dtype)
-    waves = field.reshape(-1, *field.shape[-3:])
-    few = FEW * min(side, field.shape[-1]) < period
-    # Few planes at a time stay in reach of a processor's cache and of its memory manager; with
-    # a plane for each thread the library shares them out better than the lines of one.
-    size = 1 if few else min(len(waves), torch.get_num_threads())
-    convolve = _convolve_lines if few else _Planes(size, period, field.dtype)
-    parts = zip(waves.split(size), result.view(-1, *result.shape[-3:]).split(size), strict=True)
-    for planes, found in parts:
-        for colour, factor in enumerate(transfer):
-            found[:, colour] = convolve(planes[:, colour], factor, side, adjoint)
-    return result
-
-
-class _Planes:
-    """Convolves plane after plane, padded in the same memory: the zeros are written once."""
-
-    def __init__(self, size: int, period: int, dtype: torch.dtype) -> None:
-        self.padded = torch.zeros(size, period, period, dtype=dtype)
-
-    def __call__(self, field: Tensor, transfer: Tensor, side: int, adjoint: bool) -> Tensor:
-        width = field.shape[-1]
-        padded = self.padded[: len(field)]
-        if not adjoint:
-            padded[:, :width, :width] = field
-            spectrum = torch.fft.fft2(padded).mul_(transfer)
-            return torch.fft.ifft2(spectrum)[:, :side, :side]
-        # The conjugate of the transfer function would be a copy of it. As conj(F(f)) is the
-        # inverse transform of conj(f), the conjugate of the whole needs the function itself.
-        padded[:, :width, :width] = field.conj()
-        spectrum = torch.fft.ifft2(padded, norm="forward").mul_(transfer)
-        return torch.fft.fft2(spectrum, norm="forward")[:, :side, :side].conj()
-
-
-def _convolve_lines(field: Tensor, transfer: Tensor, side: int, adjoint: bool) -> Tensor:
-    # Where few lines are given or wanted the others are left out: of whole planes the library
-    # is three times faster a line.
-    period = transfer.shape[-1]
-    spectrum = _transform(field, period).mul_(transfer.conj() if adjoint else transfer)
-    if FEW * side > period:
-        return torch.fft.ifft2(spectrum)[..., :side, :side]
-    columns = torch.fft.ifft(spectrum, dim=-1)[..., :side].contiguous()
-    return torch.fft.ifft(columns, dim=-2)[..., :side, :]
-
-
-def _transform(field: Tensor, period: int) -> Tensor:
-    side = field.shape[-1]
-    if FEW * side > period:
-        return torch.fft.fft2(F.pad(field, (0, period - side, 0, period - side)))
-    return torch.fft.fft(torch.fft.fft(field, period, dim=-2), period, dim=-1)
+        return convolve(gradient, ctx.transfer, ctx.cells, adjoint=True), None, None
 
 
 def check_steepness(
