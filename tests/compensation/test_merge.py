@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridonn.compensation.merge import MergeError, merge_gains, merge_offsets
+from hybridonn.compensation.merge import MergeError, merge_offsets
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.hybrid import count_parameters
 
@@ -27,13 +27,12 @@ def build(**more):
 
 
 @pytest.mark.parametrize("more", SHAPES)
-def test_gains_and_offsets_merge_exactly(more):
+def test_offsets_merge_exactly(more):
     backend, features = build(**more), torch.randn(6, 4, 9, 9, dtype=torch.float64)
-    gains, offsets = torch.rand(4).double() + 0.2, torch.randn(4).double()
-    wanted = backend(gains[:, None, None] * features + offsets[:, None, None])
+    offsets = torch.randn(4).double()
+    wanted = backend(features + offsets[:, None, None])
     merged = deepcopy(backend)
     merge_offsets(merged, offsets)
-    merge_gains(merged, gains)
     assert torch.allclose(merged(features), wanted, atol=1e-10)
     assert count_parameters(merged) == count_parameters(backend)
     assert count_flops(merged, features) == count_flops(backend, features)
@@ -47,7 +46,5 @@ def count_flops(backend, features):
 
 
 def test_what_does_not_merge_is_said():
-    with pytest.raises(MergeError, match="only positive ones pass a ReLU"):
-        merge_gains(build(), torch.tensor([1.0, 1.0, -1.0, 1.0]))
     with pytest.raises(MergeError, match="does not begin with an offset"):
         merge_offsets(nn.Sequential(nn.Conv2d(4, 2, 3)), torch.zeros(4))

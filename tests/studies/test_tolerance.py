@@ -16,6 +16,7 @@ from hybridonn.pipeline.measured import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.progress import Silent
 from hybridonn.spec import Compensation, Fabrication, read_spec
+from hybridonn.studies import tolerance
 from hybridonn.studies.tolerance import summarise, tolerate
 
 QUICK = (
@@ -148,7 +149,7 @@ def test_captures_that_do_not_fit(finished, tmp_path, parts, kernels, sentence):
         compensate_captures(spec, folder, tmp_path / "set", None, Silent())
 
 
-def test_many_chips_and_one_error_at_a_time(finished, tmp_path):
+def test_many_chips_and_one_error_at_a_time(finished, tmp_path, monkeypatch):
     spec, folder, _ = finished
     quick = Compensation.model_validate(
         {"methods": [], "training": {"epochs": 1}, "distillation": {"method": "kd"}}
@@ -158,6 +159,8 @@ def test_many_chips_and_one_error_at_a_time(finished, tmp_path):
     assert [row["chip"] for row in found["chips"]] == [0, 1]
     assert {row["error"] for row in found["alone"]} == {*ERRORS, "camera"}
     assert (tmp_path / "many" / "tolerance.png").stat().st_size > 10_000
+    monkeypatch.setattr(tolerance, "_score", lambda *_: pytest.fail("scored twice"))
+    assert tolerate(spec, folder, 2, 0.9, tmp_path / "many", None, Silent()) == found
     with pytest.raises(SpecError, match="--chips 0"):
         tolerate(spec, folder, 0, 0.9, tmp_path / "none", None, Silent())
 

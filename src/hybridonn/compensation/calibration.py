@@ -4,9 +4,8 @@ What merges exactly into a deployed network, operation for operation:
 
 * a gain of each sub-optic: into the electronic subtraction, which weighs the two
   pictures already (the design restores a gain there);
-* an offset of each kernel: into the offset that follows the subtraction;
-* a positive gain of each kernel: through ReLU and pooling, which commute with it, into the
-  first dense layer (:mod:`hybridonn.compensation.merge`), where the subtraction is fixed;
+* an offset of each kernel: into the offset that follows the subtraction
+  (:mod:`hybridonn.compensation.merge`);
 * any linear correction of what a dense or convolutional layer sees: into its weights.
 
 A mixing of kernels before the ReLU, such as undoing cross-talk, does not: it would be one

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.errors import HybridonnError
-from hybridonn.networks.backends import ChannelBias, TwoSidedReLU
+from hybridonn.networks.backends import ChannelBias
 
 
 class MergeError(HybridonnError):
@@ -31,56 +31,6 @@ def merge_offsets(backend: nn.Module, offsets: Tensor) -> None:
         first.bias.add_(offsets.to(first.bias))
     else:
         first.running_mean -= offsets.to(first.running_mean)  # pyright: ignore
-
-
-@torch.no_grad()
-def merge_gains(backend: nn.Module, gains: Tensor) -> None:
-    """Make ``backend(x)`` what ``backend(gain x)`` was, in place.
-
-    For electronics whose subtraction has no gains. Batch norm takes any gain:
-    ``(g x - m) / s = (x - m / g) / (s / g)``. Behind a channel bias, ReLU and pooling commute
-    with a positive gain: ``pool(relu(g x + b)) = g pool(relu(x + b / g))``, so the next layer's
-    weights take it.
-
-    Args:
-        backend: Begins with an offset or a batch norm of each kernel.
-        gains: Of each kernel, (K,), positive.
-
-    Raises:
-        MergeError: A gain is not positive, or the backend begins with something else.
-    """
-    if not bool((gains > 0).all()):
-        found = ", ".join(f"{float(gain):.3g}" for gain in gains)
-        raise MergeError(
-            f"the gains are {found}; only positive ones pass a ReLU: check the pairing of "
-            "positive and negative pictures"
-        )
-    first = _first_of(backend, gains)
-    if isinstance(first, ChannelBias):
-        _scale_columns(backend, first, gains)
-        first.bias.div_(gains.to(first.bias))
-    else:
-        first.weight.mul_(gains.to(first.weight))
-        first.running_mean /= gains.to(first.running_mean)  # pyright: ignore
-
-
-def _scale_columns(backend: nn.Module, first: nn.Module, gains: Tensor) -> None:
-    modules = list(backend.children()) if isinstance(backend, nn.Sequential) else []
-    if first not in modules:
-        raise MergeError(f"{type(backend).__name__} is no sequence that begins with an offset")
-    after = modules[modules.index(first) + 1 :]
-    layer = next((m for m in after if isinstance(m, nn.Linear | nn.Conv2d)), None)
-    if layer is None:
-        raise MergeError(f"{type(backend).__name__} has no dense layer that could take gains")
-    inputs = layer.weight.shape[1]
-    sides = 2 if inputs % (2 * len(gains)) == 0 and _is_two_sided(after) else 1
-    columns = gains.repeat(sides).repeat_interleave(inputs // (sides * len(gains)))
-    shape = (1, -1) if isinstance(layer, nn.Linear) else (1, -1, 1, 1)
-    layer.weight *= columns.view(shape).to(layer.weight)
-
-
-def _is_two_sided(modules: list[nn.Module]) -> bool:
-    return any(isinstance(module, TwoSidedReLU) for module in modules)
 
 
 def _first_of(backend: nn.Module, values: Tensor) -> ChannelBias | nn.BatchNorm2d:

@@ -16,6 +16,7 @@ from hybridonn.pipeline.as_built import answer, make_chip, stated
 from hybridonn.pipeline.compensated import compensate
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
+from hybridonn.pipeline.stage import fingerprint, finish
 from hybridonn.progress import Progress
 from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec
@@ -37,7 +38,7 @@ def tolerate(
 ) -> dict[str, Any]:
     """Make many chips of one design and compensate each.
 
-    Interrupted and called again, it goes on with the chip at which it was.
+    Interrupted and called again, it goes on with the chip or the error at which it was.
 
     Args:
         spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
@@ -67,7 +68,7 @@ def tolerate(
             _make_one(spec, trained, errors.with_seed(chip), folder, progress)
             for chip in range(chips)
         ]
-        alone = _one_at_a_time(spec, trained, errors, chips, progress)
+        alone = _one_at_a_time(spec, trained, errors, chips, folder / "alone", progress)
         found = {
             "name": spec.name,
             "metric": metric,
@@ -119,7 +120,12 @@ def _make_one(
 
 
 def _one_at_a_time(
-    spec: Spec, trained: Trained, errors: Fabrication, chips: int, progress: Progress
+    spec: Spec,
+    trained: Trained,
+    errors: Fabrication,
+    chips: int,
+    folder: Path,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """The metric with each error alone, uncompensated, mean over the chips.
 
@@ -136,7 +142,8 @@ def _one_at_a_time(
         for name, some in seeds.items():
             scores = []
             for seed in some:
-                scores.append(_score(spec, trained, _leave_one(applied, name, seed)))
+                one = _leave_one(applied, name, seed)
+                scores.append(_score_once(spec, trained, one, folder / f"{name}-{seed:03d}"))
                 advance(1, name)
             rows.append(
                 {"error": name, "magnitude": getattr(applied, name, 0.0), "mean": fmean(scores)}
@@ -148,6 +155,19 @@ def _one_at_a_time(
 def _leave_one(errors: Fabrication, name: str, seed: int) -> Fabrication:
     off = {other: Fabrication.model_fields[other].default for other in ERRORS if other != name}
     return errors.model_copy(update=off | {"preset": "none", "seed": seed})
+
+
+def _score_once(spec: Spec, trained: Trained, errors: Fabrication, place: Path) -> float:
+    made = trained.metasurface
+    mark = fingerprint(
+        stage="one error",
+        data=trained.dataset.checksum,
+        fabrication=errors.model_dump(mode="json"),
+        sensor=spec.optics.sensor.model_dump(mode="json"),
+        student=trained.student.fingerprint,
+        metasurface=made.fingerprint if made else None,
+    )
+    return finish(place, mark, lambda _: {"score": _score(spec, trained, errors)}).results["score"]
 
 
 def _score(spec: Spec, trained: Trained, errors: Fabrication) -> float:
