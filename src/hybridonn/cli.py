@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from hybridonn.cli_captures import app as captures
-from hybridonn.cli_chip import compensate, perturbation, tolerance
+from hybridonn.cli_chip import compensate, perturbation, tolerance, tune_compensation
 from hybridonn.cli_data import app as data
 from hybridonn.cli_optics import app as optics
 from hybridonn.cli_studies import app as studies
@@ -29,6 +29,7 @@ app.add_typer(captures, name="captures")
 app.add_typer(studies, name="study")
 app.command()(tolerance)
 app.command()(compensate)
+app.command("tune-compensation")(tune_compensation)
 studies.command()(perturbation)
 
 

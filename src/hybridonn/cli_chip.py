@@ -1,35 +1,36 @@
-"""The commands of a chip that came back: ``tolerance``, ``compensate``, ``perturbation``."""
+"""The commands of a chip that came back: how good chips are, and how accuracy is won back."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import print_table, show_bars
 
+if TYPE_CHECKING:
+    from hybridonn.spec import Spec
+
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
+Preset = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
+]
 
 
 def tolerance(
     run: Run,
     chips: Annotated[int, typer.Option(help="Simulated chips 0 to N - 1.")] = 5,
-    preset: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
-    ] = None,
+    preset: Preset = None,
     threshold: Annotated[float, typer.Option(help="Accuracy of a good chip, 0 to 1.")] = 0.95,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
     """Make many simulated chips of a design: accuracy before and after, yield, culprits."""
-    from hybridonn.pipeline.folder import read_run_spec
-
-    more = [] if preset is None else [f"fabrication={{preset: {preset}}}"]
-    stated = read_run_spec(run, (*more, *(settings or ())))
+    stated = _read_spec(run, preset, settings)
     calm_threads()
     from hybridonn.studies.tolerance import tolerate
 
@@ -38,6 +39,37 @@ def tolerance(
         found = tolerate(stated, run, chips, threshold, folder, data_root, progress)
     print_table(f"{stated.name}: {chips} chips", _percent(found["summary"]))
     typer.echo(folder / "tolerance.png")
+
+
+def tune_compensation(
+    run: Run,
+    chips: Annotated[int, typer.Option(help="Simulated chips, never those of tolerance.")] = 2,
+    methods: Annotated[
+        str, typer.Option(help="Methods to tune, separated by commas.")
+    ] = "none,kd,ntkd",
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
+    ] = None,
+    preset: Preset = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Find each method's own fine-tuning behind chips; print it as a spec's `compensation`."""
+    from hybridonn.studies.methods import parse_grid, parse_methods
+
+    stated = _read_spec(run, preset, settings)
+    names = parse_methods(methods)
+    values = parse_grid(grid or ["learning_rate=0.0003,0.001,0.003", "epochs=10,30"])
+    calm_threads()
+    from hybridonn.studies.tune_compensation import tune_compensation as tune
+
+    folder = out or run.with_name(f"{run.name}-tune-compensation")
+    with show_bars() as progress:
+        best = tune(stated, run, names, values, chips, folder, data_root, progress)
+    typer.echo(best.rstrip())
+    typer.echo(folder / "tuning.csv")
 
 
 def compensate(
@@ -98,6 +130,14 @@ def perturbation(
     for line in found["sentences"]:
         typer.echo(line)
     typer.echo(folder / "perturbation.png")
+
+
+def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spec:
+    """The spec of a run with another process, then settings, laid over it."""
+    from hybridonn.pipeline.folder import read_run_spec
+
+    more = [] if preset is None else [f"fabrication={{preset: {preset}}}"]
+    return read_run_spec(run, (*more, *(settings or ())))
 
 
 def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

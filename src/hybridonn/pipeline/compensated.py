@@ -10,26 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridonn.compensation.answers import CompensationKnowledge
-from hybridonn.compensation.calibration import Calibration, calibrate
 from hybridonn.compensation.captured import Captured
-from hybridonn.compensation.fine_tuning import Captures, fine_tune
-from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
-from hybridonn.distillation.knowledge import StoredKnowledge, teacher_features
 from hybridonn.distillation.tasks import TASKS
-from hybridonn.distillation.training import predict
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.as_built import make_chip, stated
-from hybridonn.pipeline.knowledge import SKETCH_WIDTH
+from hybridonn.pipeline.recovery import treat
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
-from hybridonn.pipeline.treated import Treated, embed_both, judge, keep, measure
+from hybridonn.pipeline.treated import Treated, embed_both, keep, measure
 from hybridonn.progress import Progress
-from hybridonn.spec import Compensation, Method, Spec
+from hybridonn.spec import Compensation, Spec
 
 
 def compensate(
@@ -151,7 +145,7 @@ def win_back(
     task = TASKS[spec.task]()
     learnt = learn(settings)
     began = perf_counter()
-    treated = _treat(spec, settings, student, teacher, learnt, test, part, progress)
+    treated = treat(spec, settings, student, teacher, learnt, test, part, progress)
     seconds = round(perf_counter() - began, 2)
     kept = next(one for one in treated if one.method == settings.distillation.method)
     scores = keep(part, task, treated, kept, test)
@@ -161,7 +155,7 @@ def win_back(
     for fraction in sorted({*settings.fractions} - {settings.fraction}):
         own = settings.model_copy(update={"fraction": fraction, "methods": ()})
         some = learn(own)
-        found = _treat(spec, own, student, teacher, some, test, part, progress)
+        found = treat(spec, own, student, teacher, some, test, part, progress)
         curve.append(_point(own, len(some), found, spec, test))
     write_table(part / "fractions.csv", sorted(curve, key=lambda row: row["fraction"]))
     return {
@@ -178,34 +172,6 @@ def win_back(
     }
 
 
-def _treat(
-    spec: Spec,
-    settings: Compensation,
-    student: HybridNetwork,
-    teacher: nn.Module,
-    learnt: Captured,
-    test: Captured,
-    part: Path,
-    progress: Progress,
-) -> list[Treated]:
-    """The chip as it is, calibrated, and fine-tuned by every method, in this order."""
-    kernels, began = test.positive.shape[1], perf_counter()
-    design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
-    treated = [judge("uncompensated", student.backend, design, test)]
-    simulated = _simulate(student, learnt.shown)
-    found = calibrate(student.backend, learnt, simulated, settings.calibration, settings.ridge)
-    treated.append(judge("calibrated", found.backend, found, test, began))
-    knowledge = _ask(spec, settings, student, teacher, learnt.shown, progress)
-    for method in _methods(settings):
-        started = perf_counter()
-        own = _settings_for(spec, settings, method)
-        backend, history = _fine_tune(
-            own, settings, student, found, learnt, knowledge, part, progress
-        )
-        treated.append(judge(method, backend, found, test, started, history))
-    return treated
-
-
 def _point(
     settings: Compensation, captures: int, treated: list[Treated], spec: Spec, test: Captured
 ) -> dict[str, Any]:
@@ -217,85 +183,3 @@ def _point(
         if one.method in wanted:
             row[wanted[one.method]] = measure(task, one, test)
     return row
-
-
-def _methods(settings: Compensation) -> list[Method]:
-    return list(dict.fromkeys([*settings.methods, settings.distillation.method]))
-
-
-def _settings_for(spec: Spec, settings: Compensation, method: Method) -> Spec:
-    stated = {name: getattr(settings, name) for name in ("distillation", "training", "tuned")}
-    own = spec.model_copy(update=stated).for_method(method)
-    if settings.labelled:
-        return own
-    unlabelled = own.distillation.model_copy(update={"task_weight": 0.0})
-    return own.model_copy(update={"distillation": unlabelled})
-
-
-@torch.no_grad()
-def _simulate(student: HybridNetwork, shown: ImageSet) -> Tensor:
-    return torch.cat([student.frontend(to_scene(some)) for some in shown.images.split(500)])
-
-
-def _ask(
-    spec: Spec,
-    settings: Compensation,
-    student: HybridNetwork,
-    teacher: nn.Module,
-    shown: ImageSet,
-    progress: Progress,
-) -> CompensationKnowledge:
-    """The teacher's answers to the raw images; its tangent features only where they are matched."""
-    sketch = None
-    if "ntkd" in _methods(settings) and settings.tangent_teacher != "student":
-        tangent = settings.distillation.tangent
-        probes = TASKS[spec.task]().contraction(tangent.probes)
-        rows = []
-        with progress.bar("teacher's tangents", len(shown)) as advance:
-            for some in shown.images.split(128):
-                scene = to_scene(some)
-                rows.append(
-                    teacher_features(teacher, scene, SKETCH_WIDTH, tangent.teacher_layers, probes)
-                )
-                advance(len(some))
-        sketch = torch.cat(rows)
-    stored = StoredKnowledge(predict(teacher, shown.images), None, sketch)
-    layers = settings.distillation.tangent.layers
-    return CompensationKnowledge(stored, student, shown.images, layers, settings.tangent_teacher)
-
-
-def _fine_tune(
-    own: Spec,
-    settings: Compensation,
-    student: HybridNetwork,
-    found: Calibration,
-    learnt: Captured,
-    knowledge: CompensationKnowledge,
-    part: Path,
-    progress: Progress,
-) -> tuple[nn.Module, list[dict[str, Any]]]:
-    task = TASKS[own.task](own.training.label_smoothing)
-    labels = learnt.shown.labels
-    if not settings.labelled:  # what the teacher says chooses the epoch, too
-        every = torch.arange(len(learnt))
-        labels = task.predict(knowledge.logits(every, torch.empty(0)))
-    captures = Captures(
-        learnt.subtract(found.gains),
-        student.frontend.signed_kernels().detach(),
-        labels,
-        round(settings.held_out_fraction * len(learnt)),
-    )
-    checkpoint = part / f"checkpoint_{own.distillation.method}_{settings.fraction}.safetensors"
-    result = fine_tune(
-        found.backend,
-        captures,
-        knowledge,
-        own.training,
-        own.distillation,
-        task,
-        settings.seed,
-        checkpoint,
-        progress,
-    )
-    checkpoint.unlink(missing_ok=True)
-    return result

@@ -63,16 +63,17 @@ def tune(
         school = open_school(spec, folder, data_root, progress)
         rows: list[dict[str, Any]] = []
         for method in methods:
-            for values in _combine(grid, method):
+            for values in combine(grid, method):
                 rows.append(_try(spec, method, values, seeds, school))
                 write_table(folder / "tuning.csv", rows)
-        best = {method: _best_of(rows, method, grid) for method in methods}
+        best = {method: best_of(rows, method, grid) for method in methods}
         text = yaml.safe_dump({"tuned": best}, sort_keys=False)
         write_text(folder / "tuned.yaml", text)
     return text
 
 
-def _combine(grid: dict[str, list[Any]], method: Method) -> list[dict[str, Any]]:
+def combine(grid: dict[str, list[Any]], method: Method) -> list[dict[str, Any]]:
+    """Every combination of a grid's values, less the keys that a method has no use for."""
     keys = [key for key in grid if key not in IDLE[method]]
     return [dict(zip(keys, values, strict=True)) for values in product(*(grid[k] for k in keys))]
 
@@ -90,6 +91,15 @@ def _try(
     return {"method": method, **values, "validation": fmean(scores), "seconds": seconds}
 
 
-def _best_of(rows: list[dict[str, Any]], method: Method, grid: dict[str, list[Any]]) -> Any:
+def best_of(
+    rows: list[dict[str, Any]], method: Method, grid: dict[str, list[Any]]
+) -> dict[str, Any]:
+    """The values of a method's row with the highest ``validation``; of equals the first.
+
+    Args:
+        rows: A setting each: ``method``, values by key of the grid, ``validation``.
+        method: At least one row is of it.
+        grid: The keys that are values.
+    """
     best = max((row for row in rows if row["method"] == method), key=lambda row: row["validation"])
     return {key: best[key] for key in grid if key in best}

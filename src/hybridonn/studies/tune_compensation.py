@@ -1,0 +1,237 @@
+"""Each method's own fine-tuning behind chips, found on captures that it does not learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import yaml
+
+from hybridonn.compensation.captured import Captured
+from hybridonn.data.splits import thin
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.errors import SpecError
+from hybridonn.files import write_table, write_text
+from hybridonn.optics.journal import Journal
+from hybridonn.pipeline.as_built import make_chip, stated
+from hybridonn.pipeline.compensated import choose_captures, stated_compensation
+from hybridonn.pipeline.folder import open_folder
+from hybridonn.pipeline.measured import Trained, open_trained
+from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
+from hybridonn.pipeline.stage import fingerprint
+from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.treated import judge, measure
+from hybridonn.progress import Progress, Silent
+from hybridonn.spec import Compensation, Fabrication, Method, Spec, Tuned, validate
+from hybridonn.studies.tune import best_of, combine
+
+# `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
+# have seen their errors, so these are other chips of the same process.
+FIRST_CHIP = 1000
+MOST_JUDGED = 2000  # validation images captured behind each chip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One method with one combination of the grid's values.
+
+    Attributes:
+        method: Which.
+        values: Of the grid.
+        tuned: All that differs from the spec's training: the values, and what the spec
+            tuned before.
+        spec: The run's, with the training and the objective that this makes.
+    """
+
+    method: Method
+    values: dict[str, Any]
+    tuned: Tuned
+    spec: Spec
+
+    def key(self, chip: int) -> str:
+        """What its result behind a chip is kept under."""
+        return json.dumps([chip, self.method, self.tuned.model_dump(exclude_none=True)])
+
+
+def tune_compensation(
+    spec: Spec,
+    run: Path,
+    methods: tuple[Method, ...],
+    grid: dict[str, list[Any]],
+    chips: int,
+    folder: Path,
+    data_root: Path | None,
+    progress: Progress,
+) -> str:
+    """Try every combination of a grid for each method behind some chips, and keep the best.
+
+    The best has the highest metric, mean over the chips, on captures of validation images; the
+    test images are not looked at. Every method gets the same grid (less the keys that it has
+    no use for), chips and captures. Interrupted and called again, it goes on where it was.
+
+    Args:
+        spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
+        run: A run whose student is trained.
+        methods: What to tune.
+        grid: Values to try, by key of ``compensation.tuned``.
+        chips: How many chips; none of them is one that ``tolerance`` or the run reports.
+        folder: Where ``tuning.csv`` and ``tuned.yaml`` go.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+
+    Returns:
+        The best as YAML, ready for a spec.
+
+    Raises:
+        SpecError: There is no chip, or a value is not allowed.
+    """
+    if chips < 1:
+        raise SpecError(f"--chips {chips}: allowed is 1 or more")
+    spec = _state(spec, methods)
+    settings = [_lay_over(spec, m, values) for m in methods for values in combine(grid, m)]
+    seeds = choose_chips(stated(spec), chips)
+    with open_folder(folder):
+        trained = open_trained(spec, run, data_root, progress)
+        with Journal(folder / "tuning.jsonl", _mark(spec, trained)) as journal:
+            _try_all(spec, trained, settings, seeds, journal, folder / "tuning.csv", progress)
+            rows = _tabulate(settings, seeds, journal)
+        write_table(folder / "tuning.csv", rows)
+        # What the spec tuned before took part, so it goes with the best.
+        stood = stated_compensation(spec).tuned.model_dump(exclude_none=True)
+        best = {method: stood[method] | best_of(rows, method, grid) for method in methods}
+        text = yaml.safe_dump({"compensation": {"tuned": best}}, sort_keys=False)
+        write_text(folder / "tuned.yaml", text)
+    return text
+
+
+def choose_chips(errors: Fabrication, chips: int) -> list[int]:
+    """Seeds of chips to tune on: from 1000 on, without the chip of the run itself.
+
+    Args:
+        errors: Of the run.
+        chips: How many.
+    """
+    seeds = range(FIRST_CHIP, FIRST_CHIP + chips + 1)
+    return [seed for seed in seeds if seed != errors.seed][:chips]
+
+
+def _state(spec: Spec, methods: tuple[Method, ...]) -> Spec:
+    """The spec with these methods, at its one fraction.
+
+    Raises:
+        SpecError: A method cannot learn as the spec states.
+    """
+    settings = spec.compensation or Compensation()
+    if not settings.labelled and "none" in methods:
+        raise SpecError(
+            f"--methods {','.join(methods)}: compensation.labelled is false, but method none "
+            "learns from labels alone; leave none out"
+        )
+    distillation = settings.distillation.model_copy(update={"method": methods[0]})
+    changes = {"methods": methods, "distillation": distillation, "fractions": ()}
+    spec = spec.model_copy(update={"compensation": settings.model_copy(update=changes)})
+    stated_compensation(spec)
+    return spec
+
+
+def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
+    tree = spec.model_dump(mode="json")
+    tree["compensation"]["tuned"][method] |= values
+    settings = stated_compensation(validate(tree, "--grid"))
+    tuned = getattr(settings.tuned, method)
+    read = {key: getattr(tuned, key) for key in values}  # "1e-3" of YAML is a text until here
+    return Setting(method, read, tuned, settings_for(spec, settings, method))
+
+
+def _mark(spec: Spec, trained: Trained) -> str:
+    """Fingerprint of all that a result depends on beside its key."""
+    keyed = {"tuned": True, "methods": True, "distillation": {"method"}}
+    return fingerprint(
+        study="tune-compensation",
+        data=trained.dataset.checksum,
+        fabrication=stated(spec).with_seed(0).model_dump(mode="json"),
+        compensation=stated_compensation(spec).model_dump(mode="json", exclude=keyed),
+        sensor=spec.optics.sensor.model_dump(mode="json"),
+        teacher=trained.teacher.fingerprint,
+        student=trained.student.fingerprint,
+        metasurface=trained.metasurface.fingerprint if trained.metasurface else None,
+    )
+
+
+def _try_all(
+    spec: Spec,
+    trained: Trained,
+    settings: list[Setting],
+    seeds: list[int],
+    journal: Journal,
+    table: Path,
+    progress: Progress,
+) -> None:
+    """Try what the journal lacks, and write the table after each."""
+    missing = {seed: [s for s in settings if journal.get(s.key(seed)) is None] for seed in seeds}
+    total = len(seeds) * len(settings)
+    done = total - sum(map(len, missing.values()))
+    with progress.bar("tuning behind chips", total, done) as advance:
+        for seed, recovery, judged in _make_chips(spec, trained, missing, progress):
+            for one in missing[seed]:
+                found = _score(recovery, judged, one)
+                journal.add(one.key(seed), found)
+                write_table(table, _tabulate(settings, seeds, journal))
+                said = " ".join(f"{key}={value}" for key, value in one.values.items())
+                advance(1, f"chip {seed}, {one.method} {said}: {found['validation']:.4f}")
+
+
+def _make_chips(
+    spec: Spec, trained: Trained, missing: dict[int, list[Setting]], progress: Progress
+) -> Iterator[tuple[int, Recovery, Captured]]:
+    """Each chip that is not finished, calibrated, with the captures that judge.
+
+    The same images are shown to every chip, so the teacher is asked once.
+    """
+    settings, dataset = stated_compensation(spec), trained.dataset
+    classes, images, knowledge = len(dataset.classes), dataset.student_train, None
+    shown = images.take(choose_captures(images, classes, settings))
+    judging = thin(dataset.validation, classes, MOST_JUDGED, settings.seed)
+    for seed in (seed for seed, some in missing.items() if some):
+        errors = stated(spec).with_seed(seed)
+        chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)
+        learnt = chip.capture(shown, "student_train")
+        if knowledge is None:
+            teacher = load_teacher(spec, dataset, trained.teacher.folder)
+            knowledge = ask(spec, settings, chip.student, teacher, shown, progress)
+        calibration = recalibrate(settings, chip.student, learnt)
+        recovery = Recovery(settings, chip.student, calibration, learnt, knowledge)
+        yield seed, recovery, chip.capture(judging, "validation")
+
+
+def _score(recovery: Recovery, judged: Captured, one: Setting) -> dict[str, float]:
+    """The metric on the captures that judge, and the seconds of the fine-tuning."""
+    began = perf_counter()
+    with TemporaryDirectory() as place:  # of an interrupted setting no checkpoint is left
+        backend, _ = recovery.fine_tune(one.spec, Path(place), Silent())
+    seconds = round(perf_counter() - began, 2)
+    treated = judge(one.method, backend, recovery.calibration, judged)
+    return {"validation": measure(TASKS[one.spec.task](), treated, judged), "seconds": seconds}
+
+
+def _tabulate(settings: list[Setting], seeds: list[int], journal: Journal) -> list[dict[str, Any]]:
+    """A row a setting that was tried: values, mean and each chip's metric, mean seconds."""
+    rows = []
+    for one in settings:
+        kept = {seed: journal.get(one.key(seed)) for seed in seeds}
+        found = {seed: value for seed, value in kept.items() if value is not None}
+        if found:
+            rows.append(
+                {"method": one.method, **one.values}
+                # A metric is float32: its last digits would decide between equals.
+                | {"validation": round(fmean(v["validation"] for v in found.values()), 6)}
+                | {f"chip_{seed}": value["validation"] for seed, value in found.items()}
+                | {"seconds": round(fmean(v["seconds"] for v in found.values()), 2)}
+            )
+    return rows
