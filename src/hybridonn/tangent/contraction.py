@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,11 +71,31 @@ def prefers_pairs(a: Size, b: Size, *, per_output: bool) -> bool:
 
 
 def _inner(a: Tensor, b: Tensor, per_output: bool) -> Tensor:
-    """Inner products of gradients (n1, C, p) and (n2, C, p)."""
+    """Inner products of gradients (n1, ..., C, p) and (n2, ..., C, p)."""
     if not per_output:
-        return a.flatten(1) @ b.flatten(1).T
+        return _products(a.flatten(1), b.flatten(1) if b is not a else None)
+    a, b = (gradients.movedim(-2, 1).flatten(2) for gradients in (a, b))
     n1, C1, n2, C2 = *a.shape[:2], *b.shape[:2]
     return (a.flatten(0, 1) @ b.flatten(0, 1).T).view(n1, C1, n2, C2).transpose(1, 2)
+
+
+def _products(a: Tensor, b: Tensor | None) -> Tensor:
+    """``a b^T`` of rows (..., n, p); None means ``a``."""
+    return _Gram.apply(a) if b is None else a @ b.mT
+
+
+class _Gram(torch.autograd.Function):
+    """``K = a a^T`` with ``da = (dK + dK^T) a``: one product where autograd makes two."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        ctx.save_for_backward(a)
+        return a @ a.mT
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (a,) = ctx.saved_tensors
+        return (gradient + gradient.mT) @ a
 
 
 def _gram(
@@ -93,7 +114,7 @@ def _gram(
 
 
 def _gradients(product: Product, size: Size, part: slice, budget: float) -> list[Tensor]:
-    """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, C, p), and those of a bias."""
+    """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, B, C, p), and those of a bias."""
     rows = part.stop - part.start
     sample = size.B * size.T * (size.k + 2 * size.C * rows) * _itemsize(product)
     blocks = [_block(product, block, part) for block in chunks(size.n, budget / sample)]
@@ -101,14 +122,13 @@ def _gradients(product: Product, size: Size, part: slice, budget: float) -> list
 
 
 def _block(product: Product, rows: slice, part: slice) -> list[Tensor]:
-    """The gradients (n, C, p) of some samples, of the weight and of a bias."""
+    """The gradients (n, B, C, p) of some samples, of the weight and of a bias."""
     left, right = product.lefts(rows, part), product.rights(rows)
     n, C, B, o, T = left.shape
     left = left.transpose(1, 2).reshape(n, B, C * o, T)
-    weight = (left @ right.transpose(-1, -2)).view(n, B, C, o, -1)
-    found = [weight.transpose(1, 2).reshape(n, C, -1)]
+    found = [(left @ right.mT).view(n, B, C, -1)]
     if product.sums_left:
-        found.append(left.sum(-1).view(n, B, C, o).transpose(1, 2).reshape(n, C, -1))
+        found.append(left.sum(-1).view(n, B, C, o))
     return found
 
 
@@ -125,26 +145,26 @@ def _pairs(
     for rows in chunks(first.n, budget / 2 / row):
         whole = b is None and rows == slice(0, first.n)
         mine = (left, right) if whole else (a.lefts(rows), a.rights(rows))
-        blocks.append(_pair_block(mine, (left, right), per_output, a.sums_left))
+        blocks.append(_pair_block(mine, None if whole else (left, right), per_output, a.sums_left))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
 def _pair_block(
-    a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], per_output: bool, bias: bool
+    a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor] | None, per_output: bool, bias: bool
 ) -> Tensor:
     """The kernel of some samples from left (n, C, B, o, T) and right (n, B, k, T) factors."""
+    other = a if b is None else b
     n1, C1, B, _, T1 = a[0].shape
-    n2, C2, _, _, T2 = b[0].shape
-    inputs = _positions(a[1]) @ _positions(b[1]).transpose(1, 2)  # (B, n1 T1, n2 T2)
+    n2, C2, _, _, T2 = other[0].shape
+    inputs = _products(_positions(a[1]), b and _positions(b[1]))  # (B, n1 T1, n2 T2)
     if bias:
         inputs = inputs + 1  # the input of a bias is one at every position
     if per_output:
-        la, lb = (side.permute(2, 0, 4, 1, 3).flatten(1, 3) for side in (a[0], b[0]))
-        outputs = (la @ lb.transpose(1, 2)).view(B, n1, T1, C1, n2, T2, C2)
+        la, lb = (side.permute(2, 0, 4, 1, 3).flatten(1, 3) for side in (a[0], other[0]))
+        outputs = (la @ lb.mT).view(B, n1, T1, C1, n2, T2, C2)
         pairs = inputs.view(B, n1, T1, n2, T2)
         return torch.einsum("bisjt,biscjtd->ijcd", pairs, outputs)
-    la, lb = (side.permute(2, 0, 4, 1, 3).flatten(3).flatten(1, 2) for side in (a[0], b[0]))
-    product = inputs * (la @ lb.transpose(1, 2))
+    product = inputs * _products(_outputs(a[0]), b and _outputs(b[0]))
     if B == T1 == T2 == 1:
         return product[0]
     return product.view(B, n1, T1, n2, T2).sum((0, 2, 4))
@@ -153,6 +173,11 @@ def _pair_block(
 def _positions(right: Tensor) -> Tensor:
     """(n, B, k, T) to (B, n T, k)."""
     return right.permute(1, 0, 3, 2).flatten(1, 2)
+
+
+def _outputs(left: Tensor) -> Tensor:
+    """(n, C, B, o, T) to (B, n T, C o)."""
+    return left.permute(2, 0, 4, 1, 3).flatten(3).flatten(1, 2)
 
 
 def identity_kernel(product: Product, other: Product | None = None) -> Tensor:
@@ -173,8 +198,7 @@ def identity_kernel(product: Product, other: Product | None = None) -> Tensor:
     with torch.no_grad():
         _, _, B, o, T = product.left(gradient[:1]).shape
     mine = product.rights().flatten(1)
-    theirs = mine if other is None else other.rights().flatten(1)
-    kernel = o * (mine @ theirs.T)
+    kernel = o * _products(mine, other and other.rights().flatten(1))
     return kernel + B * o * T if product.sums_left else kernel
 
 

@@ -97,8 +97,7 @@ def _pooled(
     assert rule is not None
     if "pooled" not in memo:
         inputs = inputs_of(layer, execution, create_graph)
-        width = rule.row_width(layer.module)
-        memo["pooled"] = tail.carry(lambda p: full(rule.rows(layer.module, inputs[p])), width)
+        memo["pooled"] = tail.carry(lambda p: full(rule.rows(layer.module, inputs[p])))
     found = rule.pooled_pieces(layer.module, memo["pooled"], full(gradient))
     return LayerPieces(layer, found, pooled=True)
 

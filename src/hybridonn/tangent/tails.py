@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from hybridonn.tangent.capture import Execution, Layer
+from hybridonn.tangent.pieces import full
+from hybridonn.tangent.pooling import Average, Maximum, Rows
 
 # The pooled gradients of all outputs are held at once, so there must not be too many outputs.
 _MOST_OUTPUTS = 64
-# Some samples at a time, so that what is gathered fits a CPU's cache.
-_CACHE_NUMBERS = 1e6
 
 
 @dataclass(frozen=True)
@@ -33,78 +34,26 @@ class Tail:
     Attributes:
         edge: the place of the pooled output in autograd's graph.
         shape: the shape of the pooled output (n, O, ...).
-        mask: where the ReLU lets gradients through, (n, O, T); None: there is none.
-        index: the position that each pooled position takes, (n, O, P): maximum pooling.
-        window: positions and weights (P, Q) that it averages: average pooling.
+        relu: what the ReLU gave, (n, O, T), which lets gradients through where it is positive;
+            ones where there is no ReLU.
+        pooling: what follows.
     """
 
     edge: GradientEdge
     shape: torch.Size
-    mask: Tensor | None
-    index: Tensor | None
-    window: tuple[Tensor, Tensor] | None
+    relu: Tensor
+    pooling: Maximum | Average
 
-    def carry(self, rows: Callable[[slice], Tensor], width: int) -> Tensor:
+    def carry(self, rows: Rows) -> Tensor:
         """Factors at the layer's positions to factors at the pooled positions.
 
         Args:
             rows: makes the factors (n, B, T, k) of some samples.
-            width: their number k.
 
         Returns:
             The pooled factors (n, O, k, P).
         """
-        n = self.shape[0]
-        taken = self.shape[1:].numel() if self.window is None else self.window[0].numel()
-        size = max(int(_CACHE_NUMBERS // (taken * width)), 1)
-        parts = [slice(at, min(at + size, n)) for at in range(0, n, size)]
-        found = [self._carry(rows(part), part) for part in parts]
-        return (found[0] if len(found) == 1 else torch.cat(found)).transpose(-1, -2)
-
-    def _carry(self, rows: Tensor, part: slice) -> Tensor:
-        """The pooled rows (n, O, P, k) of some samples."""
-        mask = None if self.mask is None else self.mask[part]
-        if self.window is None:
-            assert self.index is not None
-            return _take(rows, self.index[part], mask)
-        return _averaged(rows, self.shape[1], mask, *self.window)
-
-
-def _take(rows: Tensor, index: Tensor, mask: Tensor | None) -> Tensor:
-    """The rows of the maxima, (n, O, P, k); none where the ReLU is shut."""
-    n, channels, P = index.shape
-    found = _gather(rows, index.view(n, rows.shape[1], -1)).view(n, channels, P, -1)
-    if mask is None:
-        return found
-    open_ = mask.gather(2, index)[..., None].to(found)
-    return found * open_ if found.requires_grad else found.mul_(open_)
-
-
-def _averaged(
-    rows: Tensor, channels: int, mask: Tensor | None, position: Tensor, weight: Tensor
-) -> Tensor:
-    """The rows' averages over windows (P, Q), as far as the ReLU is open, (n, O, P, k)."""
-    n, B, T, k = rows.shape
-    P, Q = weight.shape
-    places = position.flatten().expand(n, B, P * Q)
-    near = _gather(rows, places).view(-1, Q, k)
-    if mask is None:
-        mask = torch.ones(1, 1, 1, dtype=torch.bool, device=rows.device).expand(n, channels, T)
-    open_ = mask.view(n, B, channels // B, T).transpose(2, 3).to(rows)
-    left = _gather(open_, places).view(n, B, P, Q, -1) * weight.to(rows)[:, :, None]
-    if k == 1:  # a sum is faster than many tiny products
-        found = (left.flatten(0, 2) * near).sum(1)
-    else:
-        found = torch.bmm(left.flatten(0, 2).transpose(1, 2), near)
-    return found.view(n, B, P, -1, k).transpose(2, 3).reshape(n, channels, P, k)
-
-
-def _gather(rows: Tensor, index: Tensor) -> Tensor:
-    """The rows (n, B, T, k) at some positions (n, B, S), as (n, B, S, k)."""
-    n, B, T, k = rows.shape
-    first = torch.arange(n * B, device=rows.device).view(n, B, 1) * T
-    found = rows.reshape(-1, k).index_select(0, (index + first).flatten())
-    return found.view(n, B, -1, k)
+        return self.pooling.carry(rows, full(self.relu.sign())).transpose(-1, -2)
 
 
 def find_tails(
@@ -157,20 +106,20 @@ def _users(root: Node) -> dict[Node, list[tuple[Node, int]]]:
 
 def _follow(execution: Execution, users: dict[Node, list[tuple[Node, int]]]) -> Tail | None:
     """Walk from a layer's output to the pooling; None where another operation comes between."""
-    node, mask, shape = execution.edge.node, None, execution.shape
+    node, shape, relu = execution.edge.node, execution.shape, None
     while True:
         after = users.get(node, [])
         if len(after) != 1:
             return None
         (step, place), name = after[0], after[0][0].name()
-        if name == "ReluBackward0" and mask is None:
-            mask = (_saved(step, "result") > 0).flatten(2)
+        if name == "ReluBackward0" and relu is None:
+            relu = _saved(step, "result").detach()
         elif not (name == "AddBackward0" and _shifts(step, place, shape)):
-            pooling = _POOLINGS.get(name)
-            window = pooling(step, shape) if pooling else None
-            return (
-                None if window is None else Tail(GradientEdge(step, 0), _shape(step), mask, *window)
-            )
+            pooling = _POOLINGS[name](step, shape) if name in _POOLINGS else None
+            if pooling is None:
+                return None
+            relu = execution.inputs.new_ones(1).expand(shape) if relu is None else relu
+            return Tail(GradientEdge(step, 0), _shape(step), relu.flatten(2), pooling)
         node = step
 
 
@@ -179,41 +128,43 @@ def _shifts(step: Node, place: int, shape: torch.Size) -> bool:
     return _shape(step) == shape and (place == 0 or _saved(step, "alpha") == 1)
 
 
-Pooled = tuple[Tensor | None, tuple[Tensor, Tensor] | None]
-
-
-def _maximum(step: Node, shape: torch.Size) -> Pooled:
+def _maximum(step: Node, shape: torch.Size) -> Maximum:
     """The positions of the maxima, (n, O, P)."""
-    return _saved(step, "result1").flatten(2), None
+    return Maximum(_saved(step, "result1").flatten(2))
 
 
-def _average(step: Node, shape: torch.Size) -> Pooled | None:
+def _average(step: Node, shape: torch.Size) -> Average | None:
     """The windows of an average pooling without padding."""
     plain = not any(_saved(step, "padding")) and _saved(step, "divisor_override") is None
     if not plain or _saved(step, "ceil_mode"):
         return None
     size = _saved(step, "kernel_size")
     stride = _saved(step, "stride") or size
+    axes = [
+        [(i * s, i * s + q) for i in range(p)]
+        for p, s, q in zip(_shape(step)[2:], stride, size, strict=True)
+    ]
+    return _windows(axes, step, shape, lambda x: F.avg_pool2d(x, size, stride))
+
+
+def _adaptive_average(step: Node, shape: torch.Size) -> Average:
+    """The windows of an adaptive average pooling, floor(i T / P) to ceil((i + 1) T / P)."""
     pooled = _shape(step)[2:]
     axes = [
-        [(i * s, i * s + q) for i in range(p)] for p, s, q in zip(pooled, stride, size, strict=True)
-    ]
-    return None, _windows(axes, shape, _saved(step, "self").device)
-
-
-def _adaptive_average(step: Node, shape: torch.Size) -> Pooled:
-    """The windows of an adaptive average pooling, floor(i T / P) to ceil((i + 1) T / P)."""
-    axes = [
         [(i * T // P, -(-(i + 1) * T // P)) for i in range(P)]
-        for T, P in zip(shape[2:], _shape(step)[2:], strict=True)
+        for T, P in zip(shape[2:], pooled, strict=True)
     ]
-    return None, _windows(axes, shape, _saved(step, "self").device)
+    return _windows(axes, step, shape, lambda x: F.adaptive_avg_pool2d(x, pooled))
 
 
 def _windows(
-    axes: list[list[tuple[int, int]]], shape: torch.Size, device: torch.device
-) -> tuple[Tensor, Tensor]:
+    axes: list[list[tuple[int, int]]],
+    step: Node,
+    shape: torch.Size,
+    pool: Callable[[Tensor], Tensor],
+) -> Average:
     """Positions and weights (P, Q) of two axes' windows, short ones filled with weight zero."""
+    device = _saved(step, "self").device
     places, weights = [], []
     for windows, length in zip(axes, shape[2:], strict=True):
         start, stop = torch.tensor(windows, device=device).unbind(1)
@@ -223,7 +174,11 @@ def _windows(
     position = places[0][:, None, :, None] * shape[3] + places[1][None, :, None, :]
     weight = weights[0][:, None, :, None] * weights[1][None, :, None, :]
     count = len(places[0]) * len(places[1])
-    return position.reshape(count, -1), weight.reshape(count, -1)
+    return Average(
+        position.reshape(count, -1),
+        weight.reshape(count, -1),
+        lambda x: pool(x.unflatten(-1, shape[2:])),
+    )
 
 
 _POOLINGS = {

@@ -74,7 +74,8 @@ class ScaleShiftRule(Rule):
 
     def pooled_pieces(self, layer: nn.Module, factors: Tensor, gradients: Tensor) -> list[Piece]:
         """A vector for each parameter."""
-        values = torch.einsum("icop,iokp->kico", gradients.flatten(3), factors)
+        factors = factors.permute(2, 0, 1, 3).unsqueeze(2)  # (k, n, 1, O, P)
+        values = (gradients.flatten(3) * factors).sum(-1)
         names = [name for name in (self.scale, self.shift) if name in self.covers(layer)]
         return [Vector(name, value) for name, value in zip(names, values, strict=True)]
 
