@@ -63,6 +63,12 @@ MODELS = {
     ),
     "groups": (lambda: chain(conv(groups=2), nn.ReLU(), nn.MaxPool2d(2), width=96), 1),
     "groups, average": (lambda: chain(conv(groups=2), nn.ReLU(), nn.AvgPool2d(4), width=24), 1),
+    "depthwise, average": (
+        lambda: chain(
+            nn.Conv2d(2, 2, 3, padding=1, groups=2), nn.ReLU(), nn.AdaptiveAvgPool2d(3), width=18
+        ),
+        1,
+    ),
     "dilated, strided": (
         lambda: chain(
             conv(dilation=(2, 1), stride=(1, 2)), nn.ReLU(), nn.MaxPool2d(2), width=6 * 3 * 2
@@ -74,6 +80,7 @@ MODELS = {
         2,
     ),
     "norm": (lambda: chain(conv(), norm(), nn.ReLU(), nn.MaxPool2d(2), width=96), 1),
+    "norm, average": (lambda: chain(conv(), norm(), nn.ReLU(), nn.AvgPool2d(4), width=24), 1),
     "smooth": (lambda: chain(conv(), nn.GELU(), nn.AvgPool2d(2), width=96), 0),
     "residual": (Residual, 2),
     "two levels": (
@@ -119,6 +126,15 @@ def test_the_kernel_of_a_step_has_the_same_derivative_without_tails(name, monkey
     monkeypatch.setattr("hybridonn.tangent.trace.find_tails", lambda *args: {})
     for mine, plain in zip(pooled, derivative(), strict=True):
         torch.testing.assert_close(mine, plain, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["max", "groups", "average", "electronic shift", "norm, average"])
+def test_channels_last_gives_the_same(name):
+    torch.manual_seed(0)
+    model, x = MODELS[name][0]().double(), torch.rand(4, 2, 8, 8).double()
+    kernel = ntk(model, x)
+    last = model.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(ntk(last, x.to(memory_format=torch.channels_last)), kernel)
 
 
 def test_many_samples_are_gathered_some_at_a_time(monkeypatch):

@@ -16,6 +16,7 @@ from hybridonn.tangent import (
     record,
     register_rule,
 )
+from hybridonn.tangent.contraction import _products
 
 
 class ChannelBias(nn.Module):
@@ -112,6 +113,25 @@ def test_its_derivative_is_that_of_the_exact_kernel(layers):
     expected_loss = F.cross_entropy(model(x), labels) - centred_alignment(kernel, target)
     expected = torch.autograd.grad(expected_loss, list(model.parameters()))
     assert all(close(a, b, 1e-8) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_functional_that_is_not_symmetric_has_the_exact_derivative():
+    model, x = student(), images()
+    weight = torch.randn(6, 6, dtype=torch.float64)
+    with record(model, "all") as trace:
+        logits = model(x)
+    found = torch.autograd.grad(
+        (trace.kernel(logits) * weight).sum(), list(model.parameters())[:-1]
+    )
+    kernel = ntk(model, x, method="vector_products", create_graph=True)
+    expected = torch.autograd.grad((kernel * weight).sum(), list(model.parameters())[:-1])
+    assert all(close(a, b, 1e-8) for a, b in zip(found, expected, strict=True))
+
+
+def test_products_of_rows_can_be_differentiated_twice():
+    rows = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a: _products(a, None), (rows,))
+    assert torch.autograd.gradgradcheck(lambda a: _products(a, None), (rows,))
 
 
 def test_probes_estimate_the_kernel_of_all_layers():

@@ -149,12 +149,12 @@ def _average(step: Node, shape: torch.Size) -> Average | None:
 
 def _adaptive_average(step: Node, shape: torch.Size) -> Average:
     """The windows of an adaptive average pooling, floor(i T / P) to ceil((i + 1) T / P)."""
-    pooled = _shape(step)[2:]
+    height, width = _shape(step)[2:]
     axes = [
         [(i * T // P, -(-(i + 1) * T // P)) for i in range(P)]
-        for T, P in zip(shape[2:], pooled, strict=True)
+        for T, P in zip(shape[2:], (height, width), strict=True)
     ]
-    return _windows(axes, step, shape, lambda x: F.adaptive_avg_pool2d(x, pooled))
+    return _windows(axes, step, shape, lambda x: F.adaptive_avg_pool2d(x, (height, width)))
 
 
 def _windows(

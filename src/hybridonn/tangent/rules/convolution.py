@@ -91,7 +91,10 @@ def _left(gradients: Tensor, groups: int) -> Tensor:
 def _right(inputs: Tensor, layer: _ConvNd) -> Tensor:
     """Inputs (n, c, ...) to patches (n, groups, c/groups x taps, T)."""
     padded = pad(inputs, _margins(layer), layer.padding_mode)
-    found = patches(padded, layer.kernel_size, layer.stride, layer.dilation)
+    steps = layer.kernel_size, layer.stride, layer.dilation
+    if inputs.ndim == 4:
+        return patch_rows(padded, *steps, layer.groups).mT
+    found = patches(padded, *steps)
     return found.view(found.shape[0], layer.groups, -1, found.shape[-1])
 
 
