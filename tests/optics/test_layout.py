@@ -20,6 +20,7 @@ all_optics = st.builds(
         metasurface_height_mm=height,
         kernel_site_mm=site / 1000,
         gap_mm=gap / 1000,
+        wafer_diameter_mm=1e6,  # the wafer has tests of its own
     ),
     lengths,
     lengths,
@@ -230,3 +231,19 @@ def test_a_damaged_layout_is_named():
         Layout.from_dict({**tree, "sites": tree["sites"][:-1]})
     with pytest.raises(ArtefactError, match="wrong kind"):
         Layout.from_dict({**tree, "rows": "many"})
+
+
+def test_what_is_larger_than_the_wafer_is_refused():
+    square = 100 / 2**0.5
+    assert lay_out(optics(square, square), 8).kernels == 8  # its corners touch the edge
+    with pytest.raises(SpecError, match=r"diagonal of 113\.137 mm, the wafer a diameter of 100 mm"):
+        lay_out(optics(80, 80), 8)
+    larger = optics(80, 80).model_copy(update={"wafer_diameter_mm": 150.0})
+    assert lay_out(larger, 8).kernels == 8
+
+
+def test_a_cure_that_needs_a_larger_wafer_says_so():
+    with pytest.raises(SpecError, match="on a wafer larger than 100 mm"):
+        lay_out(optics(10, 10), 5000)
+    with pytest.raises(SpecError, match=r"optics.metasurface_height_mm\), or ask"):
+        lay_out(optics(1, 1), 4)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from math import ceil, floor, inf
+from math import ceil, floor, hypot, inf
 from typing import Any
 
 from hybridonn.errors import ArtefactError, SpecError
@@ -150,7 +150,8 @@ def lay_out(optics: Optics, kernels: int) -> Layout:
 
     Raises:
         SpecError: More kernels are asked for than fit (the message names a size that
-            holds them), a site is larger than the metasurface, or the grid is absurd.
+            holds them), a site is larger than the metasurface, the metasurface is larger than
+            the wafer, or the grid is absurd.
     """
     if kernels < 0:
         raise SpecError(f"{kernels} kernels are asked for; the number cannot be negative")
@@ -262,11 +263,20 @@ def _refuse(optics: Optics, kernels: int, rows: int, columns: int) -> None:
             f"{surface} holds {rows * columns:,} {sites}, and {kernels:,} kernels take two each; "
             f"at most {MOST_SITES:,} sites are allowed: are all lengths in millimetres?"
         )
+    diagonal, wafer = hypot(width, height), optics.wafer_diameter_mm
+    if diagonal > wafer * (1 + ROUNDING):
+        raise SpecError(
+            f"{surface} has a diagonal of {diagonal:.6g} mm, the wafer a diameter of {wafer:g} mm: "
+            "make it smaller (optics.metasurface_width_mm x optics.metasurface_height_mm), or "
+            "state a larger wafer (optics.wafer_diameter_mm)"
+        )
     fitting = rows * columns // 2
     if rows * columns and kernels <= fitting:
         return
-    larger = _size(*size_for(optics, max(1, kernels)))
-    cure = f"make it {larger} (optics.metasurface_width_mm x optics.metasurface_height_mm)"
+    larger = size_for(optics, max(1, kernels))
+    cure = f"make it {_size(*larger)} (optics.metasurface_width_mm x optics.metasurface_height_mm)"
+    if hypot(*larger) > wafer:
+        cure += f" on a wafer larger than {wafer:g} mm (optics.wafer_diameter_mm)"
     if not rows * columns:
         raise SpecError(
             f"a site of {optics.kernel_site_mm:.12g} mm (optics.kernel_site_mm) does not fit on "

@@ -20,6 +20,7 @@ class Optics(Section):
     metasurface_height_mm: Positive = 4.0
     kernel_site_mm: Positive = 0.938  # 1600 cells of 586 nm: one sub-optic of the paper's system
     gap_mm: NotNegative = 0.05
+    wafer_diameter_mm: Positive = 100.0  # that the metasurface is made on, corners and all
     # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
     wavelengths_nm: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     frontend: Literal["ideal", "four_f"] = "ideal"  # what takes the picture in training
