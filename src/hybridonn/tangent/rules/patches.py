@@ -59,15 +59,12 @@ def patch_rows(
     Returns:
         Patches (n, groups, T, c/groups x taps).
     """
-    (reach, across), n = (
-        (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True)),
-        len(inputs),
-    )
+    reach, across = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
     # Columns first, so that all rows of a patch then lie together and are copied as one.
     strips = inputs.unfold(3, across, stride[1])[..., :: dilation[1]].transpose(2, 3).contiguous()
     found = strips.unfold(3, reach, stride[0])[..., :: dilation[0]]  # (n, c, W, H, taps...)
     blocks = found.unflatten(1, (groups, -1)).permute(0, 1, 4, 3, 2, 6, 5)
-    return blocks.reshape(n, groups, found.shape[2] * found.shape[3], -1)
+    return blocks.reshape(len(inputs), groups, found.shape[2] * found.shape[3], -1)
 
 
 def _strided(
