@@ -61,7 +61,7 @@ def tune_compensation(
 
     stated = _read_spec(run, preset, settings)
     names = parse_methods(methods)
-    values = parse_grid(grid or ["learning_rate=0.0003,0.001,0.003", "epochs=10,30"])
+    values = parse_grid(grid or ["learning_rate=0.0001,0.0003,0.001", "epochs=10,30"])
     calm_threads()
     from hybridonn.studies.tune_compensation import tune_compensation as tune
 
