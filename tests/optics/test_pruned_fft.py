@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridonn.optics import pruned_fft
@@ -19,6 +19,7 @@ def convolve_padded(field, transfer, side, adjoint):
     return torch.fft.ifft2(spectrum)[..., :side, :side]
 
 
+@settings(deadline=None)
 @given(SIDES, SIDES, st.integers(0, 9), st.integers(1, 3), st.booleans())
 def test_equals_whole_padded_transforms(width, side, rest, channels, adjoint):
     period = max(width, side) + rest

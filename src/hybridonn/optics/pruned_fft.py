@@ -10,6 +10,7 @@ take columns as fast as rows and work in place.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
@@ -19,6 +20,10 @@ import scipy.fft
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+Array = NDArray[np.complexfloating]
+_fft: Callable[..., Array] = scipy.fft.fft  # pyright: ignore[reportAssignmentType]
+_ifft: Callable[..., Array] = scipy.fft.ifft  # pyright: ignore[reportAssignmentType]
 
 COLUMNS = 64  # at a time: 64 of some thousand samples fit into a second-level cache
 
@@ -53,29 +58,28 @@ def convolve(field: Tensor, transfer: Tensor, side: int, adjoint: bool = False) 
 
 
 def _convolve_plane(
-    field: NDArray[np.complexfloating],
-    transfer: NDArray[np.complexfloating],
-    result: NDArray[np.complexfloating],
+    field: Array,
+    transfer: Array,
+    result: Array,
     adjoint: bool,
 ) -> None:
     width, side, period = field.shape[-1], result.shape[-1], transfer.shape[-1]
     # The conjugate of the transfer function would be a copy of it. As conj(F(f)) is the
     # inverse transform of conj(f), the conjugate of the whole needs the function itself.
-    there, back = (scipy.fft.ifft, scipy.fft.fft) if adjoint else (scipy.fft.fft, scipy.fft.ifft)
-    there = partial(there, norm="forward" if adjoint else None)
-    back = partial(back, norm="forward" if adjoint else None, overwrite_x=True)
+    there, back = (_ifft, _fft) if adjoint else (_fft, _ifft)
+    norm = "forward" if adjoint else None
     given = np.zeros((width, period), field.dtype)
     given[:, :width] = field
     if adjoint:
         np.conjugate(given[:, :width], out=given[:, :width])
-    given = there(given, axis=1, overwrite_x=True)
+    given = there(given, axis=1, norm=norm, overwrite_x=True)
     wanted = np.empty((side, period), field.dtype)
     for first in range(0, period, COLUMNS):
         columns = slice(first, first + COLUMNS)
-        spectrum = there(given[:, columns], period, axis=0)
+        spectrum = there(given[:, columns], period, axis=0, norm=norm)
         spectrum *= transfer[:, columns]
-        wanted[:, columns] = back(spectrum, axis=0)[:side]
-    result[:] = back(wanted, axis=1)[:, :side]
+        wanted[:, columns] = back(spectrum, axis=0, norm=norm, overwrite_x=True)[:side]
+    result[:] = back(wanted, axis=1, norm=norm, overwrite_x=True)[:, :side]
     if adjoint:
         np.conjugate(result, out=result)
 
