@@ -14,7 +14,7 @@ from hybridonn.cli_chip import compensate, perturbation, tolerance, tune_compens
 from hybridonn.cli_data import app as data
 from hybridonn.cli_optics import app as optics
 from hybridonn.cli_studies import app as studies
-from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
+from hybridonn.options import DataRoot, Grid, Methods, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import print_comparison, print_table, show_bars
 
 app = typer.Typer(
@@ -85,9 +85,7 @@ def estimate(
 @app.command()
 def compare(
     spec: SpecFile = None,
-    methods: Annotated[
-        str, typer.Option(help="Methods to compare, separated by commas.")
-    ] = "none,kd,ntkd",
+    methods: Methods = "none,kd,ntkd",
     seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1, the same for each method.")] = 5,
     out: Out = None,
     settings: Settings = None,
@@ -112,13 +110,8 @@ def compare(
 @app.command()
 def tune(
     spec: SpecFile = None,
-    methods: Annotated[
-        str, typer.Option(help="Methods to tune, separated by commas.")
-    ] = "none,kd,ntkd",
-    grid: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
-    ] = None,
+    methods: Methods = "none,kd,ntkd",
+    grid: Grid = None,
     seeds: Annotated[int, typer.Option(help="Seeds that each setting is tried on.")] = 2,
     out: Out = None,
     settings: Settings = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
+from hybridonn.options import DataRoot, Grid, Methods, Out, Settings, SpecFile, calm_threads
 from hybridonn.screen import print_table, show_bars
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ def tolerance(
 def tune_compensation(
     run: Run,
     chips: Annotated[int, typer.Option(help="Simulated chips, never those of tolerance.")] = 2,
-    methods: Annotated[
-        str, typer.Option(help="Methods to tune, separated by commas.")
-    ] = "none,kd,ntkd",
-    grid: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
-    ] = None,
+    methods: Methods = "none,kd,ntkd",
+    grid: Grid = None,
     preset: Preset = None,
     out: Out = None,
     settings: Settings = None,

@@ -20,6 +20,11 @@ Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
 ]
+Methods = Annotated[str, typer.Option(help="Methods, separated by commas.")]
+Grid = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
+]
 DataRoot = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
