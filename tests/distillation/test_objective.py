@@ -137,18 +137,43 @@ def test_a_table_alone_has_no_kernel(scene):
         StoredKnowledge(torch.zeros(20, 4)).kernel(torch.arange(3), scene)
 
 
-def test_the_tangent_is_taken_in_inference_mode_and_the_loss_in_training_mode(teacher, scene):
-    design = DESIGN.model_copy(update={"normalisation": "batch", "dropout": 0.2})
+@pytest.mark.parametrize(("layers", "dropout"), [("last", 0.2), ("all", 0.2), ("all", 0.0)])
+def test_the_tangent_is_taken_in_inference_mode_and_the_loss_in_training_mode(
+    teacher, scene, layers, dropout
+):
+    design = DESIGN.model_copy(update={"normalisation": "batch", "dropout": dropout})
     student = build_student(design, (1, 8, 8), 4, seed=0)
     for _ in range(3):
         student(scene)  # running statistics unlike the batch's
     gram = ntk(teacher, scene).detach()
     stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
-    objective = Objective(Classification(), spec.Distillation(task_weight=0, kd_weight=0), stored)
-    expected = 1 - centred_alignment(ntk(student.eval(), scene, layers="last"), gram)
+    settings = spec.Distillation(task_weight=0, kd_weight=0, tangent=spec.Tangent(layers=layers))
+    objective = Objective(Classification(), settings, stored)
     terms = objective(student.train(), batch(scene, torch.arange(20)))
-    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4)
     assert all(module.training for module in student.modules())
+    # With the running statistics that the step has left.
+    kernel = ntk(student.eval(), scene, layers=layers, create_graph=True)
+    expected = 1 - centred_alignment(kernel, gram)
+    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4)
+    found = torch.autograd.grad(terms["ntk"], list(student.parameters()), allow_unused=True)
+    direct = torch.autograd.grad(expected, list(student.parameters()), allow_unused=True)
+    for one, other in zip(found, direct, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_behind_batch_norm_the_last_layer_takes_one_forward_pass_of_training(teacher, scene):
+    design = DESIGN.model_copy(update={"normalisation": "batch"})
+    student = build_student(design, (1, 8, 8), 4, seed=0).train()
+    gram = ntk(teacher, scene).detach()
+    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    seen = []
+    student.backend[-1].register_forward_hook(lambda layer, args, output: seen.append(args[0]))
+    terms = Objective(Classification(), spec.Distillation(), stored)(
+        student, batch(scene, torch.arange(20))
+    )
+    (h,) = seen  # its tangent kernel is that of its inputs, whatever made them
+    expected = 1 - centred_alignment(4 * (h @ h.T + 1), gram)
+    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():

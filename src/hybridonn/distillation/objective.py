@@ -74,15 +74,27 @@ class Objective:
         self, network: nn.Module, batch: Batch, knowledge: Knowledge
     ) -> tuple[Tensor, Tensor]:
         """The logits of the training step, and how far the two tangent kernels are apart."""
-        with inference_mode(network) as coupled, record(network, self.tangent.layers) as trace:
-            watched = network(batch.scene)
-        logits = network(batch.scene) if coupled else watched
+        # Batch norm lies before the last layer: each sample still has a gradient of its own there,
+        # and the forward pass of training serves for both.
+        coupling = _DropoutNd if self.tangent.layers == "last" else _BatchNorm | _DropoutNd
+        if any(layer.training and isinstance(layer, coupling) for layer in network.modules()):
+            logits = network(batch.scene)  # first: it moves batch norm's running statistics
+            with inference_mode(network):
+                _, student = self._look_at(network, batch)
+        else:
+            logits, student = self._look_at(network, batch)
         teacher = knowledge.kernel(batch.indices, batch.scene)
+        with torch.autocast(batch.scene.device.type, enabled=False):
+            return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)
+
+    def _look_at(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
+        with record(network, self.tangent.layers) as trace:
+            outputs = network(batch.scene)
         # A kernel of half precision has no digits left once it is centred.
         with torch.autocast(batch.scene.device.type, enabled=False):
             signs = self.task.contraction(self.tangent.probes)
-            student = trace.kernel(watched, probes=signs)
-            return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)
+            return outputs, trace.kernel(outputs, probes=signs)
 
     def weights_at(self, progress: float) -> Weights:
         """The weights when this share of the training is done: the NTK's follows its schedule."""
@@ -92,22 +104,12 @@ class Objective:
 
 
 @contextmanager
-def inference_mode(network: nn.Module) -> Iterator[bool]:
-    """Within this context, batch norm does not couple samples and dropout is off.
-
-    Yields:
-        Whether that makes a difference: whether the network has such layers in training
-        mode. Without any, the forward pass is the one of training.
-    """
-    coupled = any(
-        module.training and isinstance(module, _BatchNorm | _DropoutNd)
-        for module in network.modules()
-    )
-    modes = {module: module.training for module in network.modules()} if coupled else {}
+def inference_mode(network: nn.Module) -> Iterator[None]:
+    """Within this context, batch norm does not couple samples and dropout is off."""
+    modes = {module: module.training for module in network.modules()}
     try:
-        if coupled:
-            network.eval()
-        yield coupled
+        network.eval()
+        yield
     finally:
         for module, training in modes.items():
             module.training = training
