@@ -160,8 +160,8 @@ def _descend(network: nn.Module, lesson: Lesson, batch: Batch, step: int) -> dic
         found = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise TrainingError(
             f"{lesson.label}: the loss is not finite at step {step + 1} ({found}); "
-            "the checkpoint of the last complete epoch is kept. "
-            f"Lower the learning rate (now {lesson.settings.learning_rate:g}) and run again"
+            "the checkpoint of the last complete epoch is kept: run again to go on from there, "
+            f"and lower the learning rate (now {lesson.settings.learning_rate:g}) if it stops again"
         )
     terms["loss"].backward()
     return values

@@ -50,8 +50,7 @@ class Fabrication(Section):
     etch_depth_fraction: NotNegative = 0.0  # of the height of all pillars of the chip
     coupling_fraction: Share = 0.0  # of a pillar's light that its neighbours shape (not random)
     stitching_nm: NotNegative = 0.0  # of each write field, along each axis
-    # Bojko et al. 2011, J. Vac. Sci. Technol. B 29, 06F309: fields of a 100 keV writer.
-    stitch_field_um: Positive = 500.0
+    stitch_field_um: Positive = 500.0  # side of a write field
     wavelength_offset_nm: NotNegative = 0.0  # of the centre of each colour's source
     bandwidth_nm: NotNegative = 0.0  # of each colour, full width at half maximum (not random)
     defocus_um: NotNegative = 0.0  # of the distance from the metasurface to the sensor
@@ -108,11 +107,8 @@ def _refuse(name: str, value: Any, metasurface: bool) -> str:
     )
 
 
-# A process that writes with electrons and etches silicon nitride 750 nm deep.
-# - Etch depth: 3.8 nm, measured in silicon nitride (Optics Express 31, 23651, 2023).
-# - Wavelength and bandwidth: laser-line filters of 10 nm, centred within 2 nm (Thorlabs
-#   FL532-10), taken for two standard deviations.
-# - Assumed, for no source measures them on such pillars: widths, coupling, stitching, distance.
+# A process that writes with electrons and etches silicon nitride 750 nm deep, behind laser-line
+# filters of 10 nm. All magnitudes are assumed: none was measured on such pillars.
 ELECTRON_BEAM: dict[str, Any] = {
     "width_bias_nm": 3.0,
     "width_noise_nm": 2.0,
