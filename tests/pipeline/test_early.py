@@ -1,9 +1,11 @@
 """What cannot be made is refused before the teacher is trained."""
 
+from pathlib import Path
+
 import pytest
 
 from hybridonn.data import load_dataset
-from hybridonn.errors import OpticsError, SpecError
+from hybridonn.errors import OpticsError, SpecError, TrainingError
 from hybridonn.pipeline.early import refuse_early
 from hybridonn.pipeline.run import estimate, run
 from hybridonn.spec import read_spec
@@ -72,3 +74,11 @@ def test_a_4f_system_that_cannot_image_the_scene_is_refused(digits):
     settings = ("optics.frontend=four_f", "optics.four_f.scene_pixel_um=960")
     with pytest.raises((OpticsError, SpecError)):
         refuse_early(read_spec(None, settings), digits)
+
+
+def test_a_precision_that_spoils_the_students_gradients_is_refused(digits):
+    path = Path(__file__).parents[2] / "examples" / "dsb2018_extreme.yaml"
+    refuse_early(read_spec(path), digits)
+    spec = read_spec(path, ("training.device=cpu", "training.precision=bfloat16"))
+    with pytest.raises(TrainingError, match="bfloat16.*dilated depthwise.*use float32 or auto"):
+        refuse_early(spec, digits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.training import choose_device, mixed_precision
 from hybridonn.networks.students import build_student
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.spec import Spec
@@ -19,8 +20,13 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         SpecError: The design does not fit the images, or the metasurface; an error of
             fabrication does not act on this design.
         OpticsError: The optics cannot be made, or not simulated rightly.
+        TrainingError: The student cannot be trained on this device in this precision.
     """
-    build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics)
+    student = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
+    if spec.training.precision == "bfloat16":
+        mixed_precision("bfloat16", choose_device(spec.training.device), student)
     if spec.fabrication is not None:
         spec.fabrication.on(spec.optics.metasurface is not None)
     if spec.optics.metasurface is not None:
