@@ -80,5 +80,5 @@ def test_a_precision_that_spoils_the_students_gradients_is_refused(digits):
     path = Path(__file__).parents[2] / "examples" / "dsb2018_extreme.yaml"
     refuse_early(read_spec(path), digits)
     spec = read_spec(path, ("training.device=cpu", "training.precision=bfloat16"))
-    with pytest.raises(TrainingError, match="bfloat16.*dilated depthwise.*use float32 or auto"):
+    with pytest.raises(TrainingError, match=r"bfloat16.*dilated depthwise.*use float32 or auto"):
         refuse_early(spec, digits)
