@@ -1,6 +1,8 @@
 """Every known layer with every option, against the dense float64 Jacobian."""
 
+import gc
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -206,6 +208,17 @@ def test_a_small_budget_gives_the_same_numbers(memory_gb, outputs):
         ntk(model, x1, x2, memory_gb=memory_gb, outputs=outputs),
         ntk(model, x1, x2, outputs=outputs),
     )
+
+
+def test_nothing_of_a_forward_pass_outlives_the_kernel():
+    model, made = nn.Sequential(convnet(), nn.ReLU()), []
+    for module in model.modules():
+        module.register_forward_hook(lambda m, args, output: made.append(weakref.ref(output)))
+    kernel = ntk(model, images())
+    gc.collect()
+    assert made
+    assert not [one for one in made if one() is not None]
+    del kernel
 
 
 def test_a_budget_too_small_says_what_is_needed():

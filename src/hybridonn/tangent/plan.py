@@ -67,7 +67,8 @@ def footprint(model: nn.Module, x: Tensor) -> Footprint:
     def pack(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in parameters:
             saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
-        return tensor
+        # An output that its own node holds as it is would never be freed.
+        return tensor.detach()
 
     seen = Observation(model, "all")
     with seen.watching(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
