@@ -56,3 +56,15 @@ def test_paper_cifar10_has_the_proportions_of_paper_mnist():
         if getattr(mnist, name) and name != "camera"
     }
     assert len(ratios) == 1
+
+
+def test_a_poor_chip_has_every_error_of_paper_mnist_and_more_of_it():
+    paper, poor = (
+        Fabrication.model_validate({"preset": name}).on(False)
+        for name in ("paper-mnist", "poor-mnist")
+    )
+    for name in ERRORS:
+        once = getattr(paper, name)
+        if once and name != "camera":
+            assert 2 <= getattr(poor, name) / once <= 2.5
+    assert poor.camera
