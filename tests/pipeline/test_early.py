@@ -70,6 +70,19 @@ def test_no_stage_of_training_has_begun(command, tmp_path, monkeypatch):
     assert not {"teacher", "estimate", "student"} & {path.name for path in tmp_path.glob("run/*")}
 
 
+def test_a_refused_run_leaves_no_folder_and_spoils_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    spec = read_spec(None, (*SMALL, "optics.sensor.pixel_um=3"))
+    with pytest.raises(OpticsError, match="camera pixels"):
+        run(spec, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / ".lock").touch()
+    with pytest.raises(OpticsError, match="camera pixels"):
+        run(spec, tmp_path / "old")
+    assert (tmp_path / "old").exists()
+
+
 def test_a_4f_system_that_cannot_image_the_scene_is_refused(digits):
     settings = ("optics.frontend=four_f", "optics.four_f.scene_pixel_um=960")
     with pytest.raises((OpticsError, SpecError)):

@@ -18,12 +18,15 @@ MARKS = ("spec.yaml", "record.json", "results.json", ".lock")
 def open_folder(folder: Path) -> Iterator[Path]:
     """Make the folder of a run and hold it, so that no second command writes into it.
 
+    One that was made here and in which nothing was left is taken away again.
+
     Raises:
         ArtefactError: The folder cannot be written, holds something else, or
             is in use.
     """
     import fcntl
 
+    made = not folder.exists()
     try:
         if folder.is_dir() and any(folder.iterdir()) and not _is_run(folder):
             raise ArtefactError(
@@ -44,7 +47,12 @@ def open_folder(folder: Path) -> Iterator[Path]:
                 f"{folder} is in use by another hybridonn command; wait for it or choose "
                 "another folder with --out"
             ) from None
-        yield folder
+        try:
+            yield folder
+        finally:
+            if made and [entry.name for entry in folder.iterdir()] == [".lock"]:
+                (folder / ".lock").unlink()
+                folder.rmdir()
 
 
 def read_run_spec(folder: Path, settings: tuple[str, ...] = ()) -> Spec:
