@@ -10,6 +10,7 @@ from hybridonn import spec
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import training
+from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import Classification
 from hybridonn.distillation.training import (
@@ -101,6 +102,33 @@ def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, c
         assert torch.equal(a, b)
     strip = lambda rows: [{k: v for k, v in r.items() if k != "seconds"} for r in rows]  # noqa: E731
     assert strip(history) == strip(again)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_after_a_checkpoint_a_step_is_what_it_would_have_been(tmp_path, fused):
+    def begin():
+        with seeded("two convolutions"):
+            net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3, padding=1))
+        net.to(memory_format=torch.channels_last)
+        return net, torch.optim.AdamW(net.parameters(), lr=0.1, fused=fused)
+
+    def step(net, optimizer, k):
+        optimizer.zero_grad()
+        scene = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(k))
+        net(scene.contiguous(memory_format=torch.channels_last)).square().sum().backward()
+        optimizer.step()
+
+    whole, first = begin()
+    for k in range(3):
+        step(whole, first, k)
+    save_checkpoint(tmp_path / "c.safetensors", whole, first, TrainingState(epoch=1))
+    resumed, second = begin()
+    load_checkpoint(tmp_path / "c.safetensors", resumed, second)
+    for k in range(3, 6):
+        step(whole, first, k)
+        step(resumed, second, k)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_the_best_epoch_is_kept(images, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -60,6 +61,11 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> Tra
         key, slot = name.split("/")
         slots.setdefault(int(key), {})[slot] = value
     optimizer.load_state_dict(optimizer.state_dict() | {"state": slots})
+    for weight, known in optimizer.state.items():
+        for slot, value in known.items():
+            if value.shape == weight.shape:
+                # A fused step goes through the memory of both at once: they must lie alike.
+                known[slot] = torch.empty_like(weight).copy_(value)
     return TrainingState(best=_under("best/", tensors), **notes)
 
 

@@ -143,7 +143,7 @@ POOR_MNIST: dict[str, Any] = {
     "crosstalk_fraction": 0.08,
     "camera": True,
 }
-# The same proportions as MNIST's for the 28 points of CIFAR-10: its kernels of three colours bear less.
+# The proportions of PAPER_MNIST for the 28 points of CIFAR-10: kernels of three colours bear less.
 CIFAR10_SCALE = 0.375
 PAPER_CIFAR10: dict[str, Any] = {
     name: value if value is True else round(CIFAR10_SCALE * value, 6)
