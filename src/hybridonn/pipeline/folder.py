@@ -50,7 +50,7 @@ def open_folder(folder: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            if made and [entry.name for entry in folder.iterdir()] == [".lock"]:
+            if made and [entry.name for entry in folder.glob("*")] == [".lock"]:
                 (folder / ".lock").unlink()
                 folder.rmdir()
 
