@@ -84,6 +84,33 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     assert sum(p.grad.abs().sum() for p in student.parameters() if p.grad is not None) > 0
 
 
+@pytest.mark.parametrize(("layers", "images"), [("all", 5), ("last", 5), ("all", None)])
+def test_the_kernels_may_be_of_a_part_of_the_batch(
+    student, teacher, scene, monkeypatch, layers, images
+):
+    monkeypatch.setattr("hybridonn.spec.training.COMPARED", 5)
+    tangent = spec.Tangent(layers=layers, images=images)
+    gram = ntk(teacher, scene).detach()
+    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    indices = torch.arange(12).flip(0)
+    terms = Objective(Classification(), spec.Distillation(tangent=tangent), stored)(
+        student, batch(scene, indices)
+    )
+    few = indices[:5]
+    expected = 1 - centred_alignment(ntk(student, scene[few], layers=layers), gram[few][:, few])
+    assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-5)
+    # Labels and answers are of all images.
+    loss = F.cross_entropy(student(scene[indices]), indices % 4)
+    assert terms["task"].item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_last_layer_is_compared_on_the_whole_batch():
+    assert spec.Tangent().count_compared(128) == 128
+    assert spec.Tangent(layers="all").count_compared(128) == 32
+    assert spec.Tangent(layers="all").count_compared(8) == 8
+    assert spec.Tangent(layers="all", images=64).count_compared(128) == 64
+
+
 @pytest.mark.parametrize(
     ("schedule", "factors"), [("constant", (1, 1)), ("falling", (1.5, 0.5)), ("rising", (0.5, 1.5))]
 )

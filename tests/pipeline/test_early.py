@@ -50,6 +50,11 @@ def test_what_can_be_made_passes(digits):
         ("optics.kernel_site_mm=0.005", ["holds 8 cells", "raise optics.kernel_site_mm"]),
         ("student.kernels=30", ["30 kernels", "holds 18", "ask for at most 18"]),
         ("student.kernel_size=17", ["student.kernel_size is 17", "1 to 15"]),
+        (
+            "compensation.fraction=0.005",
+            ["fraction of 0.005 of 1,294 images is 6 captures", "at least 10", "of 0.0078"],
+        ),
+        ("compensation.fractions=[0.1,0.0001]", ["fraction of 0.0001", "is 0 captures"]),
         ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
     ],
 )

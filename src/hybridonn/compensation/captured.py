@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.errors import SpecError
 from hybridonn.networks.measured_frontend import MeasuredFrontend
 
 AT_A_TIME = 500  # images; fixed, so that the same seed gives the same noise on every machine
@@ -59,3 +61,25 @@ def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Ca
     ]
     positive, negative = torch.cat(parts).unbind(2)
     return Captured(positive.contiguous(), negative.contiguous(), shown)
+
+
+def count_captures(fraction: float, images: ImageSet, classes: int) -> int:
+    """How many captures a fraction of some images is.
+
+    Args:
+        fraction: Of the images.
+        images: With their labels, or masks, which are of no one class.
+        classes: Of the labels.
+
+    Raises:
+        SpecError: Not one of each class, or none at all.
+    """
+    number, least = round(fraction * len(images)), classes if images.labels.ndim == 1 else 1
+    if number < least:
+        needed = math.ceil(1e4 * least / len(images)) / 1e4
+        raise SpecError(
+            f"a fraction of {fraction:g} of {len(images):,} images is {number} "
+            f"capture{'s' * (number != 1)}, but at least {least} are needed, one of each class; "
+            f"take a fraction of {min(1.0, needed):g} or more"
+        )
+    return number

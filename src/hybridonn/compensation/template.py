@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.compensation.captured import count_captures
 from hybridonn.compensation.captures import name_image, refuse_taken
 from hybridonn.compensation.expected import draw_point
 from hybridonn.compensation.importing import Design
@@ -60,7 +61,7 @@ def write_template(
         design: Of the run.
         folder: New or empty.
         fraction: Of the student's training images, every class in proportion.
-        test_images: How many, every class in proportion.
+        test_images: How many, every class in proportion and with at least one; 0: none.
         exposure_s: Put into every row, to be corrected.
         apart: A frame a sub-optic instead of one mosaic frame an image.
         suffix: Of the frames.
@@ -71,7 +72,8 @@ def write_template(
 
     Raises:
         ArtefactError: The folder is taken or cannot be written.
-        SpecError: The images can be displayed by no RGB or grey screen.
+        SpecError: The images can be displayed by no RGB or grey screen, or the fraction is
+            not one image of each class.
     """
     refuse_taken(folder)
     dataset, part = design.dataset, folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -80,7 +82,7 @@ def write_template(
             f"the images of {dataset.name} have {dataset.image_shape[0]} channels; pictures to "
             "display have 1 or 3"
         )
-    wanted = max(len(dataset.classes), round(fraction * len(dataset.student_train)))
+    wanted = count_captures(fraction, dataset.student_train, len(dataset.classes))
     chosen = {
         "student_train": choose(dataset.student_train, dataset, wanted, seed),
         "test": choose(dataset.test, dataset, test_images, seed),

@@ -77,22 +77,25 @@ class Objective:
         # Batch norm lies before the last layer: each sample still has a gradient of its own there,
         # and the forward pass of training serves for both.
         coupling = _DropoutNd if self.tangent.layers == "last" else _BatchNorm | _DropoutNd
-        if any(layer.training and isinstance(layer, coupling) for layer in network.modules()):
+        coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
+        compared = self.tangent.count_compared(len(batch.scene))
+        scene, indices = batch.scene[:compared], batch.indices[:compared]  # in random order
+        if coupled or compared < len(batch.scene):
             logits = network(batch.scene)  # first: it moves batch norm's running statistics
             with inference_mode(network):
-                _, student = self._look_at(network, batch)
+                _, student = self._look_at(network, scene)
         else:
-            logits, student = self._look_at(network, batch)
-        teacher = knowledge.kernel(batch.indices, batch.scene)
-        with torch.autocast(batch.scene.device.type, enabled=False):
+            logits, student = self._look_at(network, scene)
+        teacher = knowledge.kernel(indices, scene)
+        with torch.autocast(scene.device.type, enabled=False):
             return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)
 
-    def _look_at(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _look_at(self, network: nn.Module, scene: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
         with record(network, self.tangent.layers) as trace:
-            outputs = network(batch.scene)
+            outputs = network(scene)
         # A kernel of half precision has no digits left once it is centred.
-        with torch.autocast(batch.scene.device.type, enabled=False):
+        with torch.autocast(scene.device.type, enabled=False):
             signs = self.task.contraction(self.tangent.probes)
             return outputs, trace.kernel(outputs, probes=signs)
 

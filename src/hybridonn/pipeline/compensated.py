@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.captured import Captured, count_captures
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
@@ -105,8 +105,12 @@ def stated_compensation(spec: Spec) -> Compensation:
 
 
 def choose_captures(images: ImageSet, classes: int, settings: Compensation) -> Tensor:
-    """Positions of the images that are learnt from, every class in proportion, shuffled."""
-    number = max(round(settings.fraction * len(images)), classes)
+    """Positions of the images that are learnt from, every class in proportion, shuffled.
+
+    Raises:
+        SpecError: The fraction is not one image of each class.
+    """
+    number = count_captures(settings.fraction, images, classes)
     generator = torch.Generator().manual_seed(settings.seed)
     if images.labels.ndim > 1:
         return torch.randperm(len(images), generator=generator)[:number]

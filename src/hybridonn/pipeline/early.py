@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.compensation.captured import count_captures
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.training import choose_device, mixed_precision
 from hybridonn.networks.students import build_student
@@ -18,7 +19,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
 
     Raises:
         SpecError: The design does not fit the images, or the metasurface; an error of
-            fabrication does not act on this design.
+            fabrication does not act on this design; a fraction of captures is less than one
+            of each class.
         OpticsError: The optics cannot be made, or not simulated rightly.
         TrainingError: The student cannot be trained on this device in this precision.
     """
@@ -29,5 +31,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         mixed_precision("bfloat16", choose_device(spec.training.device), student)
     if spec.fabrication is not None:
         spec.fabrication.on(spec.optics.metasurface is not None)
+    if spec.compensation is not None:
+        for fraction in (spec.compensation.fraction, *spec.compensation.fractions):
+            count_captures(fraction, dataset.student_train, len(dataset.classes))
     if spec.optics.metasurface is not None:
         plan_optics(spec, dataset.image_shape)

@@ -54,6 +54,11 @@ class Teacher(Section):
     training: Training = Training(epochs=12, learning_rate=3e-3)
 
 
+# A kernel of more layers than the last costs several training steps on the whole batch; on a
+# quarter of it the student learns the same (docs/results.md).
+COMPARED = 32
+
+
 class Tangent(Section):
     """How the tangent kernels of student and teacher are matched."""
 
@@ -65,6 +70,13 @@ class Tangent(Section):
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.
     probes: Count | None = None
+    # Images of each batch whose kernels are compared; None: all of them where the last layer is
+    # matched, which costs one product, else COMPARED at the most.
+    images: Annotated[int, Field(ge=2)] | None = None
+
+    def count_compared(self, batch: int) -> int:
+        """How many images of a batch the kernels are of."""
+        return min(batch, self.images or (batch if self.layers == "last" else COMPARED))
 
 
 class Distillation(Section):

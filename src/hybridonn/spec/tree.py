@@ -176,6 +176,9 @@ def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
     for setting in settings:
         _lay_over(tree, setting)
     where = str(path) if path else "the default spec"
+    if settings:  # what is wrong need not stand in the file
+        changed = ", ".join(setting.partition("=")[0] for setting in settings)
+        where = f"{where} with {changed} set by the command"
     return validate(tree, where)
 
 
