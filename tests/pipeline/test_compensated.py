@@ -69,6 +69,21 @@ def test_each_fraction_is_what_a_run_with_that_fraction_gives(finished, tmp_path
     assert not (tmp_path / "c" / "embedding.npz").exists()
 
 
+def test_a_twin_changes_the_fine_tuning_alone(finished, tmp_path):
+    folder, found = finished
+    spec = read_spec(None, (*QUICK, "compensation.fractions=[]", "compensation.twin_fraction=0.5"))
+    trained = open_trained(spec, folder, None, Silent())
+    parts = (trained.dataset, trained.teacher, trained.student, None)
+    twin = compensate(spec, *parts, tmp_path / "c", Silent(), illustrated=False).results
+    images = len(trained.dataset.student_train)
+    assert twin["captures"] == found["captures"]
+    assert twin["twin_images"] == round(0.5 * (images - found["captures"]))
+    assert found["twin_images"] == 0
+    assert twin["calibrated_accuracy"] == found["calibrated_accuracy"]
+    assert twin["kd_accuracy"] != found["kd_accuracy"]
+    assert twin["parameters"] == found["parameters"]
+
+
 def test_answers_before_and_after_and_every_image_s_score_are_kept(finished):
     folder, found = finished
     kept = folder / "compensated"
@@ -140,6 +155,11 @@ def test_captures_of_a_camera_make_the_same_section(finished, tmp_path):
     np.testing.assert_allclose(shown.optics.built, psfs, atol=1e-6)
     assert list(shown.fractions["captures"]) == [12, 36]
     assert "The measured chip loses" in (folder / "report.html").read_text()
+    twin = (*QUICK, "compensation.fractions=[]", "compensation.twin_fraction=0.5")
+    found = compensate_captures(read_spec(None, twin), folder, tmp_path / "s", None, Silent())
+    others = len(trained.dataset.student_train) - found["captures"]
+    assert (found["captures"], found["twin_images"]) == (12, round(0.5 * others))
+    assert f"{found['twin_images']:,} more images" in (folder / "report.html").read_text()
     # A run of the same spec makes the simulated chip's stage again.
     record = json.loads((folder / "record.json").read_text())
     assert (

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.data.dataset import Dataset, ImageSet, join_sets
 from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import read_arrays, read_json, write_arrays, write_json
 
@@ -94,6 +94,12 @@ def split_image_id(image_id: str) -> tuple[str, int]:
     return part, int(digits)
 
 
+def find_positions(image_ids: Sequence[str] | np.ndarray, part: str) -> torch.Tensor:
+    """The positions of those images that are of a part of the data set, (n,) int64."""
+    found = [split_image_id(image_id) for image_id in image_ids]
+    return torch.tensor([position for name, position in found if name == part], dtype=torch.int64)
+
+
 def look_up(image_ids: Sequence[str] | np.ndarray, dataset: Dataset) -> ImageSet:
     """The raw images, with their labels, that ids name, in the order of the ids.
 
@@ -112,9 +118,7 @@ def look_up(image_ids: Sequence[str] | np.ndarray, dataset: Dataset) -> ImageSet
                 f"numbers 0 to {len(images) - 1}; was it captured for another run?"
             )
         chosen.append(images.slice(position, position + 1))
-    return ImageSet(
-        torch.cat([one.images for one in chosen]), torch.cat([one.labels for one in chosen])
-    )
+    return join_sets(chosen)
 
 
 def write_captures(

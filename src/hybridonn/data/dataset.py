@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -38,6 +38,12 @@ class ImageSet:
     def slice(self, start: int, stop: int) -> ImageSet:
         """The images from ``start`` to before ``stop``: the same memory, nothing is copied."""
         return ImageSet(self.images[start:stop], self.labels[start:stop])
+
+
+def join_sets(parts: Sequence[ImageSet]) -> ImageSet:
+    """The images of several sets, one set after the other, in memory."""
+    images, labels = [part.images for part in parts], [part.labels for part in parts]
+    return ImageSet(torch.cat(images), torch.cat(labels))
 
 
 @dataclass(frozen=True)

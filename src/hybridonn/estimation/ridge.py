@@ -140,14 +140,14 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 def _landmark_factor(square: Tensor, scale: float) -> Tensor:
     """Cholesky factor of K_mm, its diagonal raised by the rounding of its entries.
 
-    A symmetric matrix of m x m independent rounding errors eps has eigenvalues up to
-    about sqrt(m) eps (Wigner's semicircle), which may make small ones negative.
+    A symmetric matrix of m x m independent rounding errors eps has eigenvalues down to
+    -2 sqrt(m) eps (Wigner's semicircle), which may make small ones negative: three lifts them.
 
     Raises:
         SingularKernelError: The matrix is not positive definite even so.
     """
     matrix = square.double()
-    rounding = math.sqrt(len(matrix)) * torch.finfo(square.dtype).eps
+    rounding = 3 * math.sqrt(len(matrix)) * torch.finfo(square.dtype).eps
     matrix.diagonal().add_(rounding * scale)
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if int(failed):

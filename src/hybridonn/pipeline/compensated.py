@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from hybridonn.errors import SpecError
 from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.as_built import make_chip, stated
+from hybridonn.pipeline.lessons import Lessons, draw_lessons
 from hybridonn.pipeline.recovery import treat
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
@@ -70,9 +72,9 @@ def compensate(
         test = chip.capture(dataset.test, "test")
         network = load_teacher(spec, dataset, teacher.folder)
 
-        def learn(some: Compensation) -> Captured:
+        def learn(some: Compensation) -> Lessons:
             chosen = choose_captures(images, classes, some)
-            return chip.capture(images.take(chosen), "student_train")
+            return draw_lessons(images, chosen, partial(chip.capture, part="student_train"), some)
 
         found = win_back(
             spec, settings, chip.student, network, learn, test, part, progress, illustrated
@@ -124,7 +126,7 @@ def win_back(
     settings: Compensation,
     student: HybridNetwork,
     teacher: nn.Module,
-    learn: Callable[[Compensation], Captured],
+    learn: Callable[[Compensation], Lessons],
     test: Captured,
     part: Path,
     progress: Progress,
@@ -137,7 +139,7 @@ def win_back(
         settings: How.
         student: With the optics as designed.
         teacher: Sees the raw images; in inference mode.
-        learn: The captures of training images at the fraction of its settings.
+        learn: What may be learnt from at the fraction of its settings.
         test: Captures of test images, only classified.
         part: Where the artefacts go.
         progress: Shows how far it is.
@@ -155,18 +157,19 @@ def win_back(
     scores = keep(part, task, treated, kept, test)
     if illustrated:
         embed_both(part, treated[0], kept, test)
-    curve = [_point(settings, len(learnt), treated, spec, test)]
+    curve = [_point(settings, len(learnt.captured), treated, spec, test)]
     for fraction in sorted({*settings.fractions} - {settings.fraction}):
         own = settings.model_copy(update={"fraction": fraction, "methods": ()})
         some = learn(own)
         found = treat(spec, own, student, teacher, some, test, part, progress)
-        curve.append(_point(own, len(some), found, spec, test))
+        curve.append(_point(own, len(some.captured), found, spec, test))
     write_table(part / "fractions.csv", sorted(curve, key=lambda row: row["fraction"]))
     return {
         "method": kept.method,
         task.metric: scores[kept.method],
         "fraction": settings.fraction,
-        "captures": len(learnt),
+        "captures": len(learnt.captured),
+        "twin_images": len(learnt.others),
         "calibration": settings.calibration,
         "labelled": settings.labelled,
         **{f"{method}_{task.metric}": score for method, score in scores.items()},

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from hybridonn.compensation.captured import Captured
-from hybridonn.compensation.captures import CaptureSet, look_up, read_captures
+from hybridonn.compensation.captures import CaptureSet, find_positions, look_up, read_captures
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.errors import DataError
@@ -19,6 +19,7 @@ from hybridonn.networks.measured_frontend import MeasuredFrontend
 from hybridonn.pipeline.as_built import take_backend
 from hybridonn.pipeline.compensated import choose_captures, stated_compensation, win_back
 from hybridonn.pipeline.folder import add_results, open_folder
+from hybridonn.pipeline.lessons import Lessons, draw_others
 from hybridonn.pipeline.metasurface import load_student
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
@@ -95,12 +96,18 @@ def compensate_captures(
         )
 
         def work(part: Path) -> dict[str, Any]:
-            learnt, test = (_as_captured(captures.of_part(*p), trained.dataset) for p in PARTS)
+            taken = captures.of_part(*PARTS[0])
+            learnt, test = (
+                _as_captured(some, trained.dataset) for some in (taken, captures.of_part(*PARTS[1]))
+            )
             classes = len(trained.dataset.classes)
             teacher = load_teacher(spec, trained.dataset, trained.teacher.folder)
 
-            def learn(some: Compensation) -> Captured:
-                return learnt.take(choose_captures(learnt.shown, classes, some))
+            def learn(some: Compensation) -> Lessons:
+                chosen = choose_captures(learnt.shown, classes, some)
+                known = find_positions(taken.image_ids[chosen.numpy()], "student_train")
+                others = draw_others(trained.dataset.student_train, known, some)
+                return Lessons(learnt.take(chosen), others)
 
             _keep_optics(part, student, captures)
             found = win_back(spec, settings, student, teacher, learn, test, part, progress)

@@ -21,6 +21,7 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import predict
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.pipeline.knowledge import SKETCH_WIDTH
+from hybridonn.pipeline.lessons import Lessons, look
 from hybridonn.pipeline.treated import Treated, judge
 from hybridonn.progress import Progress
 from hybridonn.spec import Compensation, Method, Spec
@@ -34,14 +35,16 @@ class Recovery:
         settings: Fraction, seed, labels and what is held out.
         student: With the optics as designed.
         calibration: Where every fine-tuning starts.
-        learnt: Captures of training images.
+        learnt: What is learnt from.
+        features: Of all images that are learnt from, (N, K, H', W').
         knowledge: The teacher's answers to the same images.
     """
 
     settings: Compensation
     student: HybridNetwork
     calibration: Calibration
-    learnt: Captured
+    learnt: Lessons
+    features: Tensor
     knowledge: CompensationKnowledge
 
     def fine_tune(
@@ -60,13 +63,14 @@ class Recovery:
         task = TASKS[own.task](own.training.label_smoothing)
         labels = self.learnt.shown.labels
         if not self.settings.labelled:  # what the teacher says chooses the epoch, too
-            every = torch.arange(len(self.learnt))
+            every = torch.arange(len(labels))
             labels = task.predict(self.knowledge.logits(every, torch.empty(0)))
         captures = Captures(
-            self.learnt.subtract(self.calibration.gains),
+            self.features,
             self.student.frontend.signed_kernels().detach(),
             labels,
-            round(self.settings.held_out_fraction * len(self.learnt)),
+            # The last ones: true captures, no simulated ones.
+            round(self.settings.held_out_fraction * len(self.learnt.captured)),
         )
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
         result = fine_tune(
@@ -89,7 +93,7 @@ def treat(
     settings: Compensation,
     student: HybridNetwork,
     teacher: nn.Module,
-    learnt: Captured,
+    learnt: Lessons,
     test: Captured,
     part: Path,
     progress: Progress,
@@ -101,7 +105,7 @@ def treat(
         settings: How.
         student: With the optics as designed.
         teacher: Sees the raw images; in inference mode.
-        learnt: Captures of training images.
+        learnt: What may be learnt from.
         test: Captures of test images, only classified.
         part: Where checkpoints lie as long as it takes.
         progress: Shows how far it is.
@@ -109,10 +113,11 @@ def treat(
     kernels, began = test.positive.shape[1], perf_counter()
     design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
     treated = [judge("uncompensated", student.backend, design, test)]
-    found = recalibrate(settings, student, learnt)
+    found = recalibrate(settings, student, learnt.captured)
     treated.append(judge("calibrated", found.backend, found, test, began))
     knowledge = ask(spec, settings, student, teacher, learnt.shown, progress)
-    recovery = Recovery(settings, student, found, learnt, knowledge)
+    features = look(spec, settings, student, found, learnt)
+    recovery = Recovery(settings, student, found, learnt, features, knowledge)
     for method in list_methods(settings):
         started = perf_counter()
         backend, history = recovery.fine_tune(settings_for(spec, settings, method), part, progress)
@@ -168,7 +173,7 @@ def ask(
         settings: Methods, and what of the tangent kernels is matched.
         student: With the optics as designed.
         teacher: In inference mode.
-        shown: The images that were captured.
+        shown: The images that are learnt from.
         progress: Shows how far it is.
     """
     sketch = None

@@ -55,7 +55,7 @@ def _describe_gain(run: Run, kept: Treatment) -> str:
         share = _share_won(run, kept)
         gained += "" if share is None else f", {share} of the loss,"
     text = (
-        f"; {how} on {_share(chip)} ({chip.numbers['captures']:,} captures) {gained} and ends at "
+        f"; {how} on {_share(chip)} ({_count_captures(chip)}) {gained} and ends at "
         f"{percent(kept.value, total)} ({_between(kept, total)})."
     )
     best = max(chip.treatments, key=lambda one: one.value)
@@ -117,6 +117,12 @@ def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
 def _chip(run: Run) -> Chip:
     assert run.chip is not None  # whoever asks has looked
     return run.chip
+
+
+def _count_captures(chip: Chip) -> str:
+    twin = chip.numbers.get("twin_images", 0)  # a run of before has none
+    more = f" and {twin:,} more images shown to a model of the chip fitted to them" if twin else ""
+    return f"{chip.numbers['captures']:,} captures{more}"
 
 
 def _share(chip: Chip) -> str:

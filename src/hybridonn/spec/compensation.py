@@ -10,6 +10,7 @@ from hybridonn.spec.section import Positive, Section, Seed
 from hybridonn.spec.training import Distillation, Method, Training, Tuning
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Part = Annotated[float, Field(ge=0, le=1)]
 HeldOut = Annotated[float, Field(ge=0, lt=1)]
 TangentTeacher = Literal["teacher", "student", "both"]
 
@@ -26,6 +27,9 @@ class Compensation(Section):
     # layers: then also every layer's weights. All in closed form, without labels.
     calibration: Literal["none", "gains", "layers"] = "layers"
     ridge: Positive = 0.01  # of the layers, relative to the mean squared feature
+    # Of the training images that were not captured: fine-tuning sees them, too, behind a model of
+    # the chip that is fitted to the captures.
+    twin_fraction: Part = 0.0
     labelled: bool = True  # False: KD and NTKD learn from the teacher alone
     tangent_teacher: TangentTeacher = "teacher"  # student: the one with the optics as designed
     held_out_fraction: HeldOut = 0.0  # of the captures, to choose the epoch; 0: all are learnt

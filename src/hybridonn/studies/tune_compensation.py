@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.as_built import make_chip, stated
 from hybridonn.pipeline.compensated import choose_captures, stated_compensation
 from hybridonn.pipeline.folder import open_folder
+from hybridonn.pipeline.lessons import draw_lessons, look
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
 from hybridonn.pipeline.stage import fingerprint
@@ -196,17 +198,19 @@ def _make_chips(
     """
     settings, dataset = stated_compensation(spec), trained.dataset
     classes, images, knowledge = len(dataset.classes), dataset.student_train, None
-    shown = images.take(choose_captures(images, classes, settings))
+    chosen = choose_captures(images, classes, settings)
     judging = thin(dataset.validation, classes, MOST_JUDGED, settings.seed)
     for seed in (seed for seed, some in missing.items() if some):
         errors = stated(spec).with_seed(seed)
         chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)
-        learnt = chip.capture(shown, "student_train")
+        capture = partial(chip.capture, part="student_train")
+        learnt = draw_lessons(images, chosen, capture, settings)
         if knowledge is None:
             teacher = load_teacher(spec, dataset, trained.teacher.folder)
-            knowledge = ask(spec, settings, chip.student, teacher, shown, progress)
-        calibration = recalibrate(settings, chip.student, learnt)
-        recovery = Recovery(settings, chip.student, calibration, learnt, knowledge)
+            knowledge = ask(spec, settings, chip.student, teacher, learnt.shown, progress)
+        calibration = recalibrate(settings, chip.student, learnt.captured)
+        features = look(spec, settings, chip.student, calibration, learnt)
+        recovery = Recovery(settings, chip.student, calibration, learnt, features, knowledge)
         yield seed, recovery, chip.capture(judging, "validation")
 
 

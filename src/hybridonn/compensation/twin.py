@@ -1,0 +1,133 @@
+"""A twin of a chip: what its captures say of it, so that it can be shown images in simulation.
+
+A few hundred captures hold a hundred thousand pixels; the optics of a sub-optic that shifts,
+turns, blurs, leaks and darkens are still one convolution, a few hundred numbers. So they are
+known well long before a network has seen enough images, and the training images that were
+never captured can be shown to the twin in place of the chip. What the model says: the picture
+behind sub-optic (k, s) is
+
+    sum_c scene_c conv psf_ksc + offset_ks + sqrt(a_ks + b_ks picture) noise
+
+with the read noise in a and the shot noise in b (EMVA Standard 1288, release 4.0, eq. 1 to 3);
+what varies over the picture, such as distortion, it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybridonn.compensation.captured import AT_A_TIME, Captured
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.frontends import split_signs
+
+REACH = 4  # pixels that shift, blur and rotation may carry light beyond the designed kernel
+ENOUGH = 1000  # captures that are fitted: more change the numbers by less than their noise
+RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A model of the optics and the camera of one chip.
+
+    Attributes:
+        kernels: What each sub-optic convolves with, as torch correlates, (K, 2, C, P, P).
+        offsets: Of each sub-optic's pictures, (K, 2).
+        noise: Variance without light and by light, (K, 2, 2).
+        stride: Pixels of the scene a pixel of a picture.
+    """
+
+    kernels: Tensor
+    offsets: Tensor
+    noise: Tensor
+    stride: int
+
+    def pictures(self, scene: Tensor) -> Tensor:
+        """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
+        weight = self.kernels.flatten(0, 1)
+        seen = F.conv2d(
+            scene, weight, self.offsets.flatten(), self.stride, padding=weight.shape[-1] // 2
+        )
+        return seen.unflatten(1, (-1, 2))
+
+    @torch.no_grad()
+    def capture(self, shown: ImageSet, gains: Tensor, seed: int) -> Tensor:
+        """Signed features of images with the camera's noise, (N, K, H', W').
+
+        Args:
+            shown: What is displayed.
+            gains: Of both sub-optics of each kernel, (K, 2).
+            seed: Of the noise.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
+        dark, light = self.noise[None, ..., None, None].unbind(3)
+        parts = []
+        for some in shown.images.split(AT_A_TIME):
+            pictures = self.pictures(to_scene(some))
+            variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
+            clear = (signed * pictures).sum(2)
+            noise = torch.randn(clear.shape, generator=generator)
+            parts.append(clear.addcmul_(variance.sqrt_(), noise))
+        return torch.cat(parts)
+
+
+@torch.no_grad()
+def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
+    """Fit a twin to captures: least squares, without a label.
+
+    The kernels and offsets minimise ``|picture - model|^2 + l |kernels - design|^2`` over all
+    pixels, in float64; then the variance of what is left, against the light, is a line.
+
+    Args:
+        captured: Pictures of training images behind the chip.
+        design: The signed kernels, (K, C, k, k), k odd.
+        stride: Of the optics.
+    """
+    kernels, colours, size, _ = design.shape
+    reach = size + 2 * REACH
+    start = F.pad(torch.stack(split_signs(design), 1), 4 * (REACH,)).flatten(0, 1).flatten(1)
+    start = F.pad(start, (0, 1)).T.double()  # (C P P + 1, 2 K): the last row is the offsets
+    few = captured.take(torch.arange(min(ENOUGH, len(captured))))
+    gram = start.new_zeros(len(start), len(start))
+    moment = torch.zeros_like(start)
+    for patches, pictures in _rows(few, reach, stride):
+        gram += (patches.T @ patches).double()
+        moment += (patches.T @ pictures).double()
+    level = RIDGE * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+    fit = (start + torch.linalg.solve(gram + level, moment - gram @ start)).float()
+    noise = _fit_noise(few, fit, reach, stride)
+    shape = (kernels, 2, colours, reach, reach)
+    return Twin(fit[:-1].T.reshape(shape), fit[-1].view(-1, 2), noise.view(-1, 2, 2), stride)
+
+
+def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tensor:
+    """Squared residual against the light, a line for each sub-optic, (2 K, 2), not negative."""
+    sums = torch.zeros(5, fit.shape[1], dtype=torch.float64)
+    for patches, pictures in _rows(captured, reach, stride):
+        light = (patches @ fit).double()
+        squared, light = (pictures - light).square(), light.clamp_min(0)
+        terms = torch.ones_like(light), light, light.square(), squared, squared * light
+        sums += torch.stack([term.sum(0) for term in terms])
+    count, light, square, squared, product = sums
+    spread = count * square - light.square()
+    slope = ((count * product - light * squared) / spread.clamp_min(1e-12)).clamp_min(0)
+    dark = ((squared - slope * light) / count).clamp_min(0)
+    return torch.stack([dark, slope], 1).float()
+
+
+def _rows(captured: Captured, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Patches (M, C P P + 1), a one at the end, and the pixels (M, 2 K) that they give."""
+    seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
+    at_a_time = AT_A_TIME // 5  # patches are P P times as many numbers as an image
+    for some, pictures in zip(
+        captured.shown.images.split(at_a_time), seen.split(at_a_time), strict=True
+    ):
+        patches = F.unfold(to_scene(some), reach, padding=reach // 2, stride=stride)
+        patches = patches.transpose(1, 2).flatten(0, 1)
+        yield F.pad(patches, (0, 1), value=1.0), pictures.flatten(2).transpose(1, 2).flatten(0, 1)

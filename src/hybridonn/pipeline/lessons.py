@@ -1,0 +1,92 @@
+"""What a backend learns from behind one chip: true captures, and those of the chip's twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hybridonn.compensation.calibration import Calibration
+from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.twin import fit_twin
+from hybridonn.data.dataset import ImageSet, join_sets
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.seeding import generator_of, seed_of
+from hybridonn.spec import Compensation, Spec
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a backend may learn from behind one chip.
+
+    Attributes:
+        captured: Captures of training images.
+        others: Training images that were not captured; the chip's twin sees them.
+    """
+
+    captured: Captured
+    others: ImageSet
+
+    @property
+    def shown(self) -> ImageSet:
+        """All images that are learnt from, the captured ones last."""
+        return join_sets([self.others, self.captured.shown])
+
+
+def draw_lessons(
+    images: ImageSet,
+    chosen: Tensor,
+    capture: Callable[[ImageSet], Captured],
+    settings: Compensation,
+) -> Lessons:
+    """Capture the chosen training images; of the others draw those that the twin sees.
+
+    Args:
+        images: All training images.
+        chosen: Positions of those that are captured.
+        capture: The chip and its camera.
+        settings: Which part of the others, and the seed.
+    """
+    return Lessons(capture(images.take(chosen)), draw_others(images, chosen, settings))
+
+
+def draw_others(images: ImageSet, captured: Tensor, settings: Compensation) -> ImageSet:
+    """``twin_fraction`` of the training images that were not captured, drawn by the seed.
+
+    Args:
+        images: All training images.
+        captured: Positions of those that were captured.
+        settings: Which part of the others, and the seed.
+    """
+    left = torch.ones(len(images), dtype=torch.bool)
+    left[captured] = False
+    others = left.nonzero()[:, 0]
+    order = torch.randperm(len(others), generator=generator_of("twin images", settings.seed))
+    return images.take(others[order[: round(settings.twin_fraction * len(others))]])
+
+
+def look(
+    spec: Spec,
+    settings: Compensation,
+    student: HybridNetwork,
+    calibration: Calibration,
+    learnt: Lessons,
+) -> Tensor:
+    """The signed features of all images that are learnt from, (N, K, H', W').
+
+    Args:
+        spec: Of the optics.
+        settings: The seed of the twin's camera.
+        student: With the optics as designed.
+        calibration: The gains of the sub-optics.
+        learnt: What is learnt from.
+    """
+    captured = learnt.captured.subtract(calibration.gains)
+    if not len(learnt.others):
+        return captured
+    design = student.frontend.signed_kernels().detach()
+    twin = fit_twin(learnt.captured, design, spec.student.stride)
+    seed = seed_of("twin captures", settings.seed)
+    return torch.cat([twin.capture(learnt.others, calibration.gains, seed), captured])

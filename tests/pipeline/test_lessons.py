@@ -1,0 +1,78 @@
+"""What is learnt from behind a chip: captures, and the twin's for the images beside them."""
+
+import pytest
+import torch
+
+from hybridonn.compensation.calibration import calibrate
+from hybridonn.compensation.captured import capture_images
+from hybridonn.data import load_dataset
+from hybridonn.networks.drawn_chips import design_of
+from hybridonn.networks.measured_frontend import MeasuredFrontend
+from hybridonn.networks.students import build_student
+from hybridonn.optics.fabrication import fabricate
+from hybridonn.pipeline.compensated import choose_captures
+from hybridonn.pipeline.lessons import draw_lessons, look
+from hybridonn.spec import Compensation, Fabrication, read_spec
+
+SPEC = read_spec(None, ("student.kernels=3", "student.kernel_size=3"))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset(SPEC.data)
+
+
+@pytest.fixture(scope="module")
+def student(digits):
+    return build_student(SPEC.student, digits.image_shape, 10, seed=0).eval()
+
+
+@pytest.fixture(scope="module")
+def chip(student):
+    errors = Fabrication(brightness_fraction=0.3, shift_pixels=0.5)
+    made = fabricate(design_of(student.frontend.signed_kernels().detach()), errors)
+    return MeasuredFrontend(made.psfs, made.gains)
+
+
+def draw(digits, chip, **settings):
+    settings = Compensation(fraction=0.2, **settings)
+    images = digits.student_train
+    chosen = choose_captures(images, 10, settings)
+    return (
+        settings,
+        chosen,
+        draw_lessons(images, chosen, lambda i: capture_images(chip, i, 0), settings),
+    )
+
+
+def as_bytes(images):
+    return [image.numpy().tobytes() for image in images]
+
+
+def test_the_twin_sees_images_that_were_not_captured(digits, chip):
+    images = digits.student_train
+    _, chosen, learnt = draw(digits, chip, twin_fraction=0.5)
+    rest = len(images) - len(chosen)
+    assert len(learnt.others) == round(0.5 * rest)
+    assert not set(as_bytes(learnt.others.images)) & set(as_bytes(images.images[chosen]))
+    assert as_bytes(learnt.shown.images[-len(chosen) :]) == as_bytes(images.images[chosen])
+    _, _, every = draw(digits, chip, twin_fraction=1.0)
+    together = sorted(as_bytes(every.shown.images))
+    assert together == sorted(as_bytes(images.images))
+
+
+def test_without_a_twin_there_are_the_captures_alone(digits, chip, student):
+    settings, chosen, learnt = draw(digits, chip)
+    assert len(learnt.shown) == len(chosen)
+    fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
+    seen = look(SPEC, settings, student, fit, learnt)
+    assert torch.equal(seen, learnt.captured.subtract(torch.ones(3, 2)))
+
+
+def test_what_the_twin_shows_is_what_the_chip_would_show(digits, chip, student):
+    settings, chosen, learnt = draw(digits, chip, twin_fraction=0.3)
+    fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
+    seen = look(SPEC, settings, student, fit, learnt)
+    truly = capture_images(chip, learnt.shown, 0).subtract(torch.ones(3, 2))
+    assert torch.equal(seen[-len(chosen) :], truly[-len(chosen) :])
+    assert float((seen - truly).norm() / truly.norm()) < 0.02
