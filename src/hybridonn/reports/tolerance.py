@@ -102,7 +102,7 @@ def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
     good = found["summary"][keys[-1]]["yield"]
     bad = found["summary"][keys[0]]["yield"]
     axes.set_title(
-        f"Yield at {100 * found['threshold']:.4g} %: {bad:.0%} as built, {good:.0%} after"
+        f"Yield at {100 * found['threshold']:.4g} %: {100 * bad:.0f} % as built, {100 * good:.0f} % after"
     )
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
