@@ -56,25 +56,23 @@ class Twin:
         return seen.unflatten(1, (-1, 2))
 
     @torch.no_grad()
-    def capture(self, shown: ImageSet, gains: Tensor, seed: int) -> Tensor:
-        """Signed features of images with the camera's noise, (N, K, H', W').
+    def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: Tensor) -> None:
+        """Write the signed features of images with the camera's noise.
 
         Args:
             shown: What is displayed.
             gains: Of both sub-optics of each kernel, (K, 2).
             seed: Of the noise.
+            out: (N, K, H', W').
         """
         generator = torch.Generator().manual_seed(seed)
         signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
         dark, light = self.noise[None, ..., None, None].unbind(3)
-        parts = []
-        for some in shown.images.split(AT_A_TIME):
+        for some, part in zip(shown.images.split(AT_A_TIME), out.split(AT_A_TIME), strict=True):
             pictures = self.pictures(to_scene(some))
             variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
-            clear = (signed * pictures).sum(2)
-            noise = torch.randn(clear.shape, generator=generator)
-            parts.append(clear.addcmul_(variance.sqrt_(), noise))
-        return torch.cat(parts)
+            noise = torch.randn(part.shape, generator=generator)
+            part.copy_((signed * pictures).sum(2)).addcmul_(variance.sqrt_(), noise)
 
 
 @torch.no_grad()

@@ -88,5 +88,9 @@ def look(
         return captured
     design = student.frontend.signed_kernels().detach()
     twin = fit_twin(learnt.captured, design, spec.student.stride)
-    seed = seed_of("twin captures", settings.seed)
-    return torch.cat([twin.capture(learnt.others, calibration.gains, seed), captured])
+    count, seed = len(learnt.others), seed_of("twin captures", settings.seed)
+    # Filled in place: a large set takes gigabytes, once.
+    features = captured.new_empty(count + len(captured), *captured.shape[1:])
+    features[count:] = captured
+    twin.capture(learnt.others, calibration.gains, seed, features[:count])
+    return features

@@ -99,10 +99,9 @@ def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
     axes.margins(y=0.1)
     axes.set_ylim(top=max(100 * found["ideal"], values.max()) + 0.08 * np.ptp(values) + 0.5)
     axes.set_ylabel(f"test {found['metric']} (%)")
-    good = found["summary"][keys[-1]]["yield"]
-    bad = found["summary"][keys[0]]["yield"]
+    bad, good = (100 * found["summary"][key]["yield"] for key in (keys[0], keys[-1]))
     axes.set_title(
-        f"Yield at {100 * found['threshold']:.4g} %: {100 * bad:.0f} % as built, {100 * good:.0f} % after"
+        f"Yield at {100 * found['threshold']:.4g} %: {bad:.0f} % as built, {good:.0f} % after"
     )
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
