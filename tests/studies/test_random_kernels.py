@@ -82,6 +82,18 @@ def test_the_table_is_whole_and_resumed(tmp_path, spec):
     assert stages == {path: path.stat().st_mtime_ns for path in folder.rglob("stage.json")}
 
 
+def test_a_sampled_kernel_has_the_stated_features(tmp_path, monkeypatch):
+    monkeypatch.setattr("hybridonn.estimation.design_kernel.EXACT_EVALUATIONS", 0)
+    methods, written = [], []
+    for features in (200, 300):
+        spec = read_spec(None, (*FEW, f"estimate.features={features}"))
+        table = random_kernels(spec, (2,), 1, tmp_path / "t")
+        methods.append(table["columns"][1]["method"].split(";")[0])
+        written.append((tmp_path / "t" / "draws" / "2-0" / "stage.json").stat().st_mtime_ns)
+    assert methods == [f"NTK from {n} random features a kernel" for n in (200, 300)]
+    assert written[0] == written[1]  # two kernels have no features: their fit stands
+
+
 def test_the_papers_numbers_stand_beside_its_data_sets():
     runs = [{"kernels": "500", "accuracy": 0.9, "seconds": 1.0, "method": "exact"}]
     assert study._column(runs, "500", "mnist")["paper"] == 96.81

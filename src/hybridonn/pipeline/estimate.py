@@ -82,7 +82,11 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
 def _regress(
     spec: Spec, train: ImageSet, test: ImageSet, classes: int, tiles: Path, progress: Progress
 ) -> Estimate:
-    settings = Settings(memory_gb=spec.estimate.memory_gb, seed=spec.data.split_seed)
+    settings = Settings(
+        memory_gb=spec.estimate.memory_gb,
+        features=spec.estimate.features,
+        seed=spec.data.split_seed,
+    )
     if spec.task == "segmentation":
         return estimate_masks(
             spec.student,

@@ -69,7 +69,7 @@ def random_kernels(
 
     Args:
         spec: Data (``data.train_images``: how many), kernel size, stride, pooling,
-            ``estimate.memory_gb``.
+            ``estimate.memory_gb``, ``estimate.features`` of infinitely many.
         counts: Numbers of kernels.
         seeds: Seeds 0 to ``seeds - 1``.
         folder: Where tables and figure go.
@@ -207,6 +207,8 @@ def _finish(
         seed=seed,
         student=spec.student.model_dump(mode="json"),
         memory_gb=spec.estimate.memory_gb,
+        # Only what a column depends on, so that the others are not computed again.
+        features=spec.estimate.features if name == INFINITE else None,
     )
 
     def work(part: Path) -> dict[str, Any]:
@@ -232,7 +234,11 @@ def _infinite(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
         test.labels,
         validation=(to_scene(held.images), held.labels),
         settings=Settings(
-            memory_gb=spec.estimate.memory_gb, curve_sizes=(), train_resamples=0, seed=0
+            memory_gb=spec.estimate.memory_gb,
+            features=spec.estimate.features,
+            curve_sizes=(),
+            train_resamples=0,
+            seed=0,
         ),
         progress=progress,
         folder=part,
