@@ -11,7 +11,7 @@ from hybridonn.compensation.captures import CaptureSet, name_image, write_captur
 from hybridonn.errors import SpecError
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.pipeline.as_built import make_chip
-from hybridonn.pipeline.compensated import compensate
+from hybridonn.pipeline.compensated import compensate, stated_compensation
 from hybridonn.pipeline.measured import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.treated import Treated, _look_inside
@@ -107,6 +107,12 @@ def test_the_report_of_the_run_shows_the_chip(finished):
     ends = ("", "-fractions", "-confusion", "-embedding", "-kernels", "-psfs")
     assert pictures == [f"chip{end}" for end in ends]
     assert "The simulated chip loses" in (folder / "report.html").read_text()
+
+
+def test_a_twin_of_a_coherent_system_is_refused():
+    spec = read_spec(None, ("optics.frontend=four_f", "compensation.twin_fraction=0.5"))
+    with pytest.raises(SpecError, match=r"twin_fraction is 0.5, .* 4f system .* set it to 0"):
+        stated_compensation(spec)
 
 
 @pytest.mark.parametrize("fractions", ["[0]", "[1.5]", "0.3"])

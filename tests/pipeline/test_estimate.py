@@ -7,6 +7,7 @@ from hybridonn.errors import SpecError
 from hybridonn.pipeline.estimate import estimate_stage, refuse_masks
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
+from hybridonn.tangent.infinite.approximate import DEFAULT_FEATURES
 
 SMALL = ("data.train_images=200", "estimate.test_images=100", "estimate.draws=1")
 
@@ -54,3 +55,7 @@ def test_infinitely_many_kernels_are_refused_for_masks():
     spec = read_spec(None, settings)
     with pytest.raises(SpecError, match=r"task: segmentation takes estimate\.kernels: design"):
         refuse_masks(spec)
+
+
+def test_the_spec_s_features_are_those_that_were_measured_best():
+    assert read_spec(None).estimate.features == DEFAULT_FEATURES

@@ -74,12 +74,14 @@ def count_captures(fraction: float, images: ImageSet, classes: int) -> int:
     Raises:
         SpecError: Not one of each class, or none at all.
     """
-    number, least = round(fraction * len(images)), classes if images.labels.ndim == 1 else 1
+    number, least, why = round(fraction * len(images)), 1, ""
+    if images.labels.ndim == 1:
+        least, why = classes, ", one of each class"
     if number < least:
         needed = math.ceil(1e4 * least / len(images)) / 1e4
         raise SpecError(
-            f"a fraction of {fraction:g} of {len(images):,} images is {number} "
-            f"capture{'s' * (number != 1)}, but at least {least} are needed, one of each class; "
+            f"compensation: a fraction of {fraction:g} of {len(images):,} images is {number} "
+            f"capture{'s' * (number != 1)}, but it takes at least {least}{why}; "
             f"take a fraction of {min(1.0, needed):g} or more"
         )
     return number

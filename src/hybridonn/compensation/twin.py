@@ -28,6 +28,7 @@ from hybridonn.networks.frontends import split_signs
 
 REACH = 4  # pixels that shift, blur and rotation may carry light beyond the designed kernel
 ENOUGH = 1000  # captures that are fitted: more change the numbers by less than their noise
+ROOM = 2**25  # numbers in the patches that are held at once
 RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
 
 
@@ -122,7 +123,8 @@ def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tens
 def _rows(captured: Captured, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Patches (M, C P P + 1), a one at the end, and the pixels (M, 2 K) that they give."""
     seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
-    at_a_time = AT_A_TIME // 5  # patches are P P times as many numbers as an image
+    each = reach**2 * captured.shown.images.shape[1] * seen[0, 0].numel()
+    at_a_time = max(1, ROOM // each)
     for some, pictures in zip(
         captured.shown.images.split(at_a_time), seen.split(at_a_time), strict=True
     ):

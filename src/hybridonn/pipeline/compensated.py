@@ -98,6 +98,12 @@ def stated_compensation(spec: Spec) -> Compensation:
             "compensation.labelled is false, but method none learns from labels alone; "
             "leave none out of compensation.methods and choose kd or ntkd"
         )
+    if settings.twin_fraction and spec.optics.frontend == "four_f":
+        raise SpecError(
+            f"compensation.twin_fraction is {settings.twin_fraction:g}, but a twin convolves "
+            "the scene, and the pictures of a coherent 4f system (optics.frontend: four_f) are "
+            "no convolution; set it to 0"
+        )
     if any(settings.training.augmentation.model_dump(exclude_defaults=True)):
         raise SpecError(
             "compensation.training.augmentation is set, but captures cannot be changed after "

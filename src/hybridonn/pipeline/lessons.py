@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class Lessons:
     captured: Captured
     others: ImageSet
 
-    @property
+    @cached_property
     def shown(self) -> ImageSet:
         """All images that are learnt from, the captured ones last."""
         return join_sets([self.others, self.captured.shown])
