@@ -26,7 +26,7 @@ class Residual(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(2, 6, 1)
-        self.head = nn.Linear(6 * 16, 5)
+        self.head = nn.Linear(6 * 16, 16)
 
     def forward(self, x):
         joined = torch.relu(torch.add(self.first(x), self.second(x)))
@@ -41,7 +41,7 @@ def norm():
 
 
 def chain(*layers, width):
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 5))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, 16))
 
 
 def conv(**options):
@@ -103,7 +103,7 @@ def test_pooled_layers_give_the_dense_kernel(name, dense_kernel):
     seen = Observation(model)
     with seen.watching():
         outputs = model(x)
-    assert len(find_tails(fitting(seen.selected(), 4), outputs, 5)) == followed
+    assert len(find_tails(fitting(seen.selected(), 4), outputs, 16)) == followed
     torch.testing.assert_close(ntk(model, x), dense_kernel(model, x), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(ntk(model, x, y), dense_kernel(model, x, y), rtol=1e-10, atol=1e-10)
 

@@ -67,8 +67,7 @@ class Layer:
     @property
     def own(self) -> dict[str, nn.Parameter]:
         """Its own trainable parameters by their names within the layer."""
-        named = self.module.named_parameters(recurse=False, remove_duplicate=False)
-        return {name: parameter for name, parameter in named if parameter.requires_grad}
+        return _trainable(self.module)
 
 
 class Observation:
@@ -86,9 +85,13 @@ class Observation:
             self._named = None
 
     @contextmanager
-    def watching(self) -> Iterator[Observation]:
-        """Hooks on every layer that may be wanted, for as long as the context lasts."""
-        watched = [lay for lay in self.layers if self._named is None or lay.name in self._named]
+    def watching(self, *, whole: bool = False) -> Iterator[Observation]:
+        """Hooks on every layer that may be wanted, for as long as the context lasts.
+
+        Args:
+            whole: on every layer at all.
+        """
+        watched = [lay for lay in self.layers if whole or self._wants(lay)]
         handles = [
             layer.module.register_forward_hook(self._see, with_kwargs=True) for layer in watched
         ]
@@ -105,7 +108,8 @@ class Observation:
         Raises:
             TangentError: none was.
         """
-        executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
+        seen = [lay for lay in self.layers if lay.last >= 0 and self._wants(lay)]
+        executed = sorted(seen, key=lambda lay: lay.first)
         if not executed:
             raise TangentError(
                 f"no layer with trainable parameters of {type(self.model).__name__} was executed "
@@ -122,7 +126,7 @@ class Observation:
         if self.wanted == "all":
             layers = self.layers
         elif self._named is not None:
-            layers = [lay for lay in self.layers if lay.name in self._named]
+            layers = [lay for lay in self.layers if self._wants(lay)]
         else:
             layers = self.selected()
         found: dict[int, tuple[str, nn.Parameter]] = {}
@@ -130,6 +134,10 @@ class Observation:
             for name, parameter in layer.own.items():
                 found.setdefault(id(parameter), (full_name(layer.name, name), parameter))
         return dict(found.values())
+
+    def _wants(self, layer: Layer) -> bool:
+        """Whether a layer is among the named ones, where some are named."""
+        return self._named is None or layer.name in self._named
 
     def _restart(self, module: nn.Module, args: Any) -> None:
         """A new forward pass of the whole model replaces what was seen before."""
@@ -172,7 +180,7 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
                 owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     found = []
     for name, module in model.named_modules():
-        own = {n: p for n, p in module._parameters.items() if p is not None and p.requires_grad}
+        own = _trainable(module)
         if not own:
             continue
         rule = rule_of(module)
@@ -183,6 +191,11 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
     if not found:
         raise TangentError(_no_parameters(model))
     return found
+
+
+def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """A module's own trainable parameters by their names within it."""
+    return {n: p for n, p in module._parameters.items() if p is not None and p.requires_grad}
 
 
 def full_name(layer: str, parameter: str) -> str:

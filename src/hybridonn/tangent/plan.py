@@ -7,16 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.capture import Layer, Observation
+from hybridonn.tangent.capture import Layer, Layers, Observation
 from hybridonn.tangent.checks import check_outputs
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.layerwise import fitting
 from hybridonn.tangent.pieces import Call, Product
+from hybridonn.tangent.reverse import is_known
 
-# torch loops over the outputs of a batched backward pass of convolutions and pooling, then
-# copies them together. From about this size of gradients on, one pass an output is faster on
-# a CPU (measured 1.3 times for two convolutions at batch 64, 1.8 times with create_graph).
-CACHE_BYTES = 1e6
+# Bytes of gradients at a time on a CPU. Through operations that `reverse` knows, all outputs go
+# as one batch, until its gradients leave the last cache.
+BATCH_BYTES = 2e8
+# Elsewhere torch loops over the outputs of a batched backward pass of convolutions and pooling,
+# then copies them together. From about this size on, one pass an output is faster (measured 1.3
+# times for two convolutions at batch 64, 1.8 times with create_graph).
+LOOP_BYTES = 1e6
 # Of the budget, the forward graph and its output gradients take the first part, the
 # contraction's temporaries the rest.
 _GRAPH_SHARE = 0.6
@@ -31,12 +35,14 @@ class Footprint:
         gradients: bytes of one output's gradients in its backward pass.
         patches: bytes of the patches of its convolutions.
         outputs: the shape of its outputs.
+        known: whether all outputs' gradients go as one batch.
     """
 
     graph: float
     gradients: float
     patches: float
     outputs: torch.Size
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,29 +64,47 @@ class Plan:
     room: int = 1
 
 
-def footprint(model: nn.Module, x: Tensor) -> Footprint:
-    """Measure a forward pass of one or two samples."""
-    probe = x[:2]
+@dataclass(frozen=True)
+class Probe:
+    """A forward pass of one or two samples, on which everything is found out before the rest.
+
+    Attributes:
+        x: the samples (n, ...).
+        outputs: the network's outputs (n, ...).
+        seen: its layers.
+    """
+
+    x: Tensor
+    outputs: Tensor
+    seen: Observation
+
+
+def footprint(model: nn.Module, x: Tensor, layers: Layers = "all") -> tuple[Footprint, Probe]:
+    """Measure a forward pass of one or two samples, and keep it."""
+    x = x[:2]
     saved: dict[tuple[int, int], int] = {}
     parameters = {p.data_ptr() for p in model.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in parameters:
-            saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
+        if tensor.data_ptr() in parameters:
+            return tensor
+        saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
         # An output that its own node holds as it is would never be freed.
         return tensor.detach()
 
-    seen = Observation(model, "all")
-    with seen.watching(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        outputs = model(probe)
-    check_outputs(outputs, model, len(probe))
-    size = outputs.element_size()
-    maps = [e.shape.numel() * size for layer in seen.layers for e in layer.executions]
+    seen = Observation(model, layers)
+    with seen.watching(whole=True), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        outputs = model(x)
+    check_outputs(outputs, model, len(x))
+    size, n = outputs.element_size(), len(x)
+    executions = [execution for layer in seen.layers for execution in layer.executions]
+    maps = [execution.shape.numel() * size for execution in executions]
     # All layers' output gradients, and two steps of the backward pass between the largest.
     gradients = sum(maps) + 2 * max(maps, default=0)
-    n = len(probe)
     patches = sum(_patches(layer) for layer in fitting(seen.layers, n)) * size
-    return Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:])
+    known = is_known(outputs, [execution.edge for execution in executions])
+    need = Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:], known)
+    return need, Probe(x, outputs, seen)
 
 
 def _patches(layer: Layer) -> int:
@@ -115,7 +139,7 @@ def make_plan(
         seeds: outputs or probes in all.
         memory_gb: the budget in GB, besides the model.
         result: bytes of the kernel.
-        cached: take so few outputs at a time that their gradients fit a CPU's cache.
+        cached: take so few outputs at a time that their gradients suit a CPU's caches.
 
     Returns:
         The plan: all samples at once with as many outputs as fit, else fewer samples.
@@ -130,7 +154,8 @@ def make_plan(
     if outputs >= 1:
         fit = int(min(outputs, seeds))
         if cached:
-            outputs = min(outputs, max(CACHE_BYTES // (samples * need.gradients + 1), 1))
+            size = BATCH_BYTES if need.known else LOOP_BYTES
+            outputs = min(outputs, max(size // (samples * need.gradients + 1), 1))
         kept = samples * need.patches
         keep = kept <= (memory - room) / 2
         left = memory - room - (kept if keep else 0)

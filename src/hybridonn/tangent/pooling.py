@@ -24,29 +24,35 @@ class Maximum:
 
     index: Tensor
 
-    def carry(self, rows: Rows, mask: Tensor) -> Tensor:
+    def carry(self, rows: Rows, relu: Tensor) -> Tensor:
         """The rows of the maxima, none where the ReLU is shut.
 
         Args:
             rows: makes the factors (n, B, T, k) of some samples, B blocks of channels sharing them.
-            mask: where the ReLU is open, (n, O, T).
+            relu: what the ReLU gave, (n, O, T); it is open where that is positive.
 
         Returns:
             The pooled factors (n, O, P, k).
         """
-        k = rows(slice(0, 1)).shape[-1]
-        open_ = mask.gather(2, self.index)[..., None]
-        parts = _portions(len(mask), self.index[0].numel() * k)
-        return _joined([self._taken(rows(part), part) * open_[part] for part in parts])
+        one = rows(slice(0, 1))
+        k = one.shape[-1]
+        open_ = relu.gather(2, self.index).sign()[..., None]
+        parts = _portions(len(relu), self.index[0].numel() * k)
+        if one.requires_grad:
+            return _joined([self._taken(rows(p), p) * open_[p] for p in parts])
+        found = relu.new_empty(*self.index.shape, k)
+        for p in parts:  # in place, which autograd would not allow
+            self._taken(rows(p), p, found[p]).mul_(open_[p])
+        return found
 
-    def _taken(self, rows: Tensor, part: slice) -> Tensor:
+    def _taken(self, rows: Tensor, part: slice, into: Tensor | None = None) -> Tensor:
         """The rows (n, B, T, k) at each channel's maxima, (n, O, P, k)."""
         n, B, T, k = rows.shape
         first = torch.arange(n * B, device=rows.device).view(n, B, 1) * T
-        places = self.index[part].reshape(n, B, -1) + first
-        return (
-            rows.reshape(-1, k).index_select(0, places.flatten()).view(n, *self.index.shape[1:], k)
-        )
+        places = (self.index[part].reshape(n, B, -1) + first).flatten()
+        flat = None if into is None else into.view(-1, k)
+        found = torch.index_select(rows.reshape(-1, k), 0, places, out=flat)
+        return found.view(n, *self.index.shape[1:], k) if into is None else into
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,17 @@ class Average:
     weight: Tensor
     pool: Callable[[Tensor], Tensor]
 
-    def carry(self, rows: Rows, mask: Tensor) -> Tensor:
+    def carry(self, rows: Rows, relu: Tensor) -> Tensor:
         """The rows' averages over windows, as far as the ReLU is open.
 
         Args:
             rows: makes the factors (n, B, T, k) of some samples, B blocks of channels sharing them.
-            mask: where the ReLU is open, (n, O, T).
+            relu: what the ReLU gave, (n, O, T); it is open where that is positive.
 
         Returns:
             The pooled factors (n, O, P, k).
         """
+        mask = relu.sign()
         n, channels, T = mask.shape
         one = rows(slice(0, 1))
         B, k = one.shape[1], one.shape[3]

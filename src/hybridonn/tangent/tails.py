@@ -25,6 +25,10 @@ from hybridonn.tangent.pooling import Average, Maximum, Rows
 
 # The pooled gradients of all outputs are held at once, so there must not be too many outputs.
 _MOST_OUTPUTS = 64
+# What a number costs, in multiply-adds of a large matrix product: gathered as a pooled factor,
+# held as an output gradient, and multiplied in a product as small as one channel's. Measured on
+# CPU cores with AVX-512.
+_GATHERED, _HELD, _SMALL = 60, 50, 3.5
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Tail:
         Returns:
             The pooled factors (n, O, k, P).
         """
-        return self.pooling.carry(rows, full(self.relu.sign())).transpose(-1, -2)
+        return self.pooling.carry(rows, full(self.relu)).transpose(-1, -2)
 
 
 def find_tails(
@@ -82,10 +86,25 @@ def find_tails(
             continue
         (execution,) = layer.executions
         tail = _follow(execution, users) if len(execution.shape) == 4 else None
+        if tail is None:
+            continue
+        pooled, whole = tail.shape.numel(), execution.shape.numel()
         # The pooled factors must be smaller than the gradients that need not be made.
-        if tail and width * tail.shape.numel() <= spared * execution.shape.numel():
+        if width * pooled <= spared * whole and _pays(width, count, pooled, whole):
             found[execution.order] = tail
     return found
+
+
+def _pays(width: int, count: int, pooled: int, whole: int) -> bool:
+    """Whether products over pooled positions cost less than over all positions.
+
+    Args:
+        width: numbers of a row.
+        count: outputs.
+        pooled: pooled positions, of all channels and samples.
+        whole: the layer's own.
+    """
+    return pooled * width * (_GATHERED + _SMALL * count) < whole * count * (_HELD + width)
 
 
 def _users(root: Node) -> dict[Node, list[tuple[Node, int]]]:

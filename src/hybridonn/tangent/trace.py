@@ -23,7 +23,8 @@ from hybridonn.tangent.layerwise import (
     pieces_of,
 )
 from hybridonn.tangent.pieces import Call, Product
-from hybridonn.tangent.plan import CACHE_BYTES
+from hybridonn.tangent.plan import BATCH_BYTES, LOOP_BYTES
+from hybridonn.tangent.reverse import is_known
 from hybridonn.tangent.rows import graph_rows
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.tails import find_tails
@@ -173,10 +174,11 @@ def slow_message(names: list[str]) -> str:
 def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | None:
     """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
     tails = find_tails(layers, outputs, seeds.count)
-    # torch loops over the outputs where convolutions and poolings are to be passed.
-    looped = [e for layer in layers for e in layer.executions if e.order not in tails]
-    numbers = sum(e.shape.numel() for e in looped if len(e.shape) > 2)
-    large = numbers * outputs.element_size() * seeds.count > CACHE_BYTES and not outputs.is_cuda
+    executions = [e for layer in layers for e in layer.executions]
+    edges = [tails[e.order].edge if e.order in tails else e.edge for e in executions]
+    most = BATCH_BYTES if is_known(outputs, edges) else LOOP_BYTES
+    numbers = sum(e.shape.numel() for e in executions if e.order not in tails and len(e.shape) > 2)
+    large = numbers * outputs.element_size() * seeds.count > most and not outputs.is_cuda
     terms, pooled = [], []
     for part in chunks(seeds.count, 1 if large else seeds.count):
         found = pieces_of(

@@ -96,5 +96,5 @@ def trainable(layer: nn.Module, *names: str) -> tuple[str, ...]:
 
     A reparametrised weight is computed, not a parameter, and is left out.
     """
-    own = dict(layer.named_parameters(recurse=False, remove_duplicate=False))
-    return tuple(name for name in names if name in own and own[name].requires_grad)
+    own = ((name, layer._parameters.get(name)) for name in names)
+    return tuple(name for name, value in own if value is not None and value.requires_grad)

@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from hybridonn.tangent.pieces import Call, Piece, Product, Vector
 from hybridonn.tangent.rules.base import Rule, trainable
 from hybridonn.tangent.rules.dense import sum_calls
-from hybridonn.tangent.rules.patches import pad, patch_rows, patches
+from hybridonn.tangent.rules.patches import pad, patch_rows, patches, weight_of
 
 
 class ConvolutionRule(Rule):
@@ -39,7 +39,8 @@ class ConvolutionRule(Rule):
         left = partial(_left, groups=layer.groups)
         right = partial(_right, layer=layer)
         shape = layer.weight.shape
-        return [Product(tuple(calls), left, right, "weight", bias, lambda m: m.reshape(shape))]
+        restore = partial(weight_of if len(shape) == 4 else Tensor.reshape, shape=shape)
+        return [Product(tuple(calls), left, right, "weight", bias, restore)]
 
     def row_width(self, layer: nn.Module) -> int:
         """The taps of a patch, and one for the bias; two dimensions only."""
@@ -66,7 +67,7 @@ class ConvolutionRule(Rule):
                 _as_is,
                 "weight",
                 "bias" if "bias" in self.covers(layer) else None,
-                lambda matrix: matrix.reshape(shape),
+                partial(weight_of, shape=shape),
                 own_row=True,
             )
         ]

@@ -8,6 +8,9 @@ from math import prod
 import torch.nn.functional as F
 from torch import Tensor
 
+# From this many neighbouring numbers on, copying them once where they lie beats sorting first.
+_RUN = 24
+
 
 def pad(inputs: Tensor, margins: Sequence[tuple[int, int]], mode: str = "zeros") -> Tensor:
     """Pad each spatial axis of (n, c, ...) by (before, after)."""
@@ -57,14 +60,25 @@ def patch_rows(
         groups: channels are divided into as many blocks.
 
     Returns:
-        Patches (n, groups, T, c/groups x taps).
+        Patches (n, groups, T, taps x c/groups), channels varying fastest.
     """
     reach, across = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
-    # Columns first, so that all rows of a patch then lie together and are copied as one.
-    strips = inputs.unfold(3, across, stride[1])[..., :: dilation[1]].transpose(2, 3).contiguous()
-    found = strips.unfold(3, reach, stride[0])[..., :: dilation[0]]  # (n, c, W, H, taps...)
-    blocks = found.unflatten(1, (groups, -1)).permute(0, 1, 4, 3, 2, 6, 5)
-    return blocks.reshape(len(inputs), groups, found.shape[2] * found.shape[3], -1)
+    last = inputs.unflatten(1, (groups, -1)).permute(0, 1, 3, 4, 2).contiguous()
+    columns = last.unfold(3, across, stride[1])[..., :: dilation[1]]  # (n, g, H, W, c, taps)
+    if columns.shape[-1] * columns.shape[-2] < _RUN:
+        # Columns first, so that all rows of a patch then lie together and are copied as one.
+        strips = columns.permute(0, 1, 3, 2, 5, 4).contiguous()  # (n, g, W, H, taps, c)
+        found = strips.unfold(3, reach, stride[0])[..., :: dilation[0]]
+        found = found.permute(0, 1, 3, 2, 6, 4, 5)
+    else:
+        found = columns.unfold(2, reach, stride[0])[..., :: dilation[0]]
+        found = found.permute(0, 1, 2, 3, 6, 5, 4)  # (n, g, H, W, taps, taps, c)
+    return found.flatten(4).flatten(2, 3)
+
+
+def weight_of(matrix: Tensor, shape: Sequence[int]) -> Tensor:
+    """The weight (o, c/groups, taps, taps) from rows (o, taps x c/groups) as of `patch_rows`."""
+    return matrix.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
 
 
 def _strided(

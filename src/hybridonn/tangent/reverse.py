@@ -1,0 +1,346 @@
+"""The reverse pass of all outputs at once, through operations whose derivative is known.
+
+torch differentiates one combination of outputs at a time, and its batched pass loops over
+convolutions and poolings. Here the combinations lie beside the samples as one batch. What
+depends on the samples alone (where a ReLU is open, which position was the maximum) is kept
+apart from what depends on the combinations alone until an operation mixes positions: behind a
+dense layer, the output gradients are the same for all samples up to those gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+# Operations that keep every number and their row-major order.
+RESHAPES = (
+    "ViewBackward",
+    "UnsafeViewBackward",
+    "ReshapeAliasBackward",
+    "SqueezeBackward",
+    "UnsqueezeBackward",
+    "AliasBackward",
+    "CloneBackward",
+)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How combinations of the outputs move with a place of the graph: values times gate.
+
+    Attributes:
+        values: (n, C, ...), or (1, C, ...) where all samples share them.
+        gate: zeros and ones (n, ...); None: ones.
+    """
+
+    values: Tensor
+    gate: Tensor | None = None
+
+    def product(self) -> Tensor:
+        """The numbers themselves, (n or 1, C, ...)."""
+        return self.values if self.gate is None else self.values * self.gate.unsqueeze(1)
+
+
+Found = Mapping[int, Sensitivity] | None
+Rule = Callable[[Node, Sensitivity], Found]
+
+
+def known_gradients(
+    outputs: Tensor, targets: Sequence[GradientEdge], seeds: Tensor
+) -> list[Tensor | None] | None:
+    """Gradients of combinations of the outputs, of all samples and combinations at once.
+
+    Args:
+        outputs: the network's outputs (n, ...), samples independent.
+        targets: places in the graph whose gradients are wanted.
+        seeds: combinations (C, ...) of the outputs.
+
+    Returns:
+        For each target its gradients (n, C, ...), or None where no output depends on it; None
+        altogether where an operation on the way is not known here.
+    """
+    places = {edge.node for edge in targets}
+    root = get_gradient_edge(outputs)
+    route = _route(root.node, places)
+    if route is None or any(edge.output_nr for edge in (root, *targets)):
+        return None
+    arrived = {root.node: Sensitivity(seeds[None])}
+    found: dict[Node, Tensor] = {}
+    for node, wanted in route:
+        here = arrived.pop(node)
+        if node in places:
+            value = here.product()
+            found[node] = value.expand(len(outputs), *value.shape[1:])
+            here = Sensitivity(value)
+        passed = _passed(node, here, wanted)
+        if passed is None:
+            return None
+        for position, sensitivity in passed.items():
+            parent, result = node.next_functions[position]
+            if parent is None or result:
+                return None
+            arrived[parent] = _sum(arrived.get(parent), sensitivity)
+    return [found.get(edge.node) for edge in targets]
+
+
+def is_known(outputs: Tensor, targets: Sequence[GradientEdge]) -> bool:
+    """Whether every operation between the outputs and some places is known by name."""
+    return _route(get_gradient_edge(outputs).node, {edge.node for edge in targets}) is not None
+
+
+def _route(root: Node, targets: set[Node]) -> list[tuple[Node, list[int]]] | None:
+    """The operations between the outputs and the targets, each before those it depends on.
+
+    Each comes with the positions of its arguments that lead to a target. None: one of them is
+    not known.
+    """
+    leads: dict[Node, list[int]] = {}
+    order: list[Node] = []
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, left = stack.pop()
+        parents = node.next_functions
+        if left:
+            leads[node] = [
+                i for i, (p, _) in enumerate(parents) if p and (leads.get(p) or p in targets)
+            ]
+            order.append(node)
+        elif node not in leads:
+            leads[node] = []
+            stack.append((node, True))
+            stack += [(p, False) for p, _ in parents if p is not None and p not in leads]
+    route = [(node, leads[node]) for node in reversed(order) if leads[node] or node in targets]
+    if any(wanted and _rule(node) is None for node, wanted in route):
+        return None
+    return route
+
+
+def _passed(node: Node, here: Sensitivity, wanted: list[int]) -> Found:
+    """What an operation passes on to the arguments that lead on; None where it is not known."""
+    rule = _rule(node) if wanted else None
+    passed = rule(node, here) if rule else {}
+    if passed is None or not set(wanted) <= set(passed):
+        return None
+    return {position: passed[position] for position in wanted}
+
+
+def _sum(a: Sensitivity | None, b: Sensitivity) -> Sensitivity:
+    """The sum of what comes by two ways."""
+    return b if a is None else Sensitivity(a.product() + b.product())
+
+
+def _reshape(node: Node, here: Sensitivity) -> Found:
+    """The same numbers in another shape; the samples still lead."""
+    shape, n = _argument(node, 0), _shape(node)[0]
+    if not shape or shape[0] != n:
+        return None
+    gate = None if here.gate is None else here.gate.reshape(shape)
+    return {0: Sensitivity(here.values.reshape(*here.values.shape[:2], *shape[1:]), gate)}
+
+
+def _dense(node: Node, here: Sensitivity) -> Found:
+    """``y = x A + b`` of rows x: ``g A^T``."""
+    add = node.name().startswith("Addmm")
+    if add and _saved(node, "alpha") != 1:
+        return None
+    return {int(add): Sensitivity(here.product() @ _saved(node, "mat2").mT)}
+
+
+def _relu(node: Node, here: Sensitivity) -> Found:
+    """Open where the result is positive."""
+    return {0: Sensitivity(here.values, _and(_open(_saved(node, "result"), here), here.gate))}
+
+
+def _addition(node: Node, here: Sensitivity) -> Found:
+    """A shift, or two branches that meet."""
+    factors = 1, _saved(node, "alpha")
+    same = [_argument(node, position) == _shape(node) for position in range(2)]
+    return {i: here for i in range(2) if same[i] and factors[i] == 1}
+
+
+def _batch_norm(node: Node, here: Sensitivity) -> Found:
+    """Inference statistics: a number a channel."""
+    if _saved(node, "training"):
+        return None
+    scale = (_saved(node, "running_var") + _saved(node, "eps")).rsqrt()
+    weight = _saved(node, "weight")
+    scale = scale if weight is None else scale * weight
+    channels = scale.view(-1, *[1] * (here.values.ndim - 3))
+    return {0: Sensitivity(here.values * channels, here.gate)}
+
+
+def _convolution(node: Node, here: Sensitivity) -> Found:
+    """The transposed convolution, samples and combinations as one batch."""
+    shape, weight = _argument(node, 0), _saved(node, "weight")
+    stride, padding, dilation, groups = (
+        _saved(node, name) for name in ("stride", "padding", "dilation", "groups")
+    )
+    axes = weight.ndim - 2
+    if len(shape) != weight.ndim:  # a picture without samples
+        return None
+    forward, backward = _CONVOLUTIONS[axes - 1]
+    value = here.product()
+    batch = value.flatten(0, 1)
+    sizes = list(zip(stride, padding, dilation, weight.shape[2:], strict=True))
+    margin = [d * (k - 1) - p for _, p, d, k in sizes]
+    if _saved(node, "transposed"):
+        result = forward(batch, weight, None, stride, padding, dilation, groups)
+    elif all(s == 1 for s in stride) and groups == 1 and min(margin) >= 0:
+        turned = weight.transpose(0, 1).flip(*range(2, 2 + axes))
+        result = forward(batch, turned, None, stride, margin, dilation)
+    else:
+        least = [
+            (out - 1) * s - 2 * p + d * (k - 1) + 1
+            for out, (s, p, d, k) in zip(batch.shape[2:], sizes, strict=True)
+        ]
+        rest = [size - low for size, low in zip(shape[2:], least, strict=True)]
+        result = backward(batch, weight, None, stride, padding, rest, groups, dilation)
+    return {0: Sensitivity(result.unflatten(0, value.shape[:2]))}
+
+
+def _maximum(node: Node, here: Sensitivity) -> Found:
+    """To the positions of the maxima, which lie apart where the windows tile the input."""
+    shape, index = _argument(node, 0), _saved(node, "result1")
+    if len(shape) != 4:
+        return None
+    size = _tile(node) if node.name().startswith("MaxPool") else None
+    if size is None:
+        value = here.product().expand(len(index), *here.values.shape[1:]).flatten(3)
+        places = index.flatten(2)[:, None].expand_as(value)
+        empty = value.new_zeros(*value.shape[:3], shape[2] * shape[3])
+        return {0: Sensitivity(empty.scatter_add(3, places, value).unflatten(3, shape[2:]))}
+    first = _open(index.new_zeros(shape), here).flatten(2)
+    first = first.scatter_(2, index.flatten(2), 1).view(shape)
+    gate = first if here.gate is None else first * _spread(here.gate, size, shape[2:])
+    return {0: Sensitivity(_spread(here.values, size, shape[2:]), gate)}
+
+
+def _average(node: Node, here: Sensitivity) -> Found:
+    """Each axis's averages, transposed."""
+    shape = _argument(node, 0)
+    if len(shape) != 4 or _saved(node, "divisor_override") is not None:
+        return None
+    size, padding = _saved(node, "kernel_size"), _saved(node, "padding")
+    stride = _saved(node, "stride") or size
+    more = _saved(node, "ceil_mode"), _saved(node, "count_include_pad")
+    height, width = (
+        F.avg_pool1d(_unit(length, here), q, s, p, *more)
+        for length, q, s, p in zip(shape[2:], size, stride, padding, strict=True)
+    )
+    return {0: _averages(here, height, width)}
+
+
+def _adaptive_average(node: Node, here: Sensitivity) -> Found:
+    """Each axis's averages, transposed."""
+    if len(_shape(node)) != 4:
+        return None
+    height, width = (
+        F.adaptive_avg_pool1d(_unit(length, here), int(count))
+        for length, count in zip(_argument(node, 0)[2:], _shape(node)[2:], strict=True)
+    )
+    return {0: _averages(here, height, width)}
+
+
+def _mean(node: Node, here: Sensitivity) -> Found:
+    """The same share to every position; an adaptive pooling to one position is such a mean."""
+    shape = _argument(node, 0)
+    axes = [axis % len(shape) for axis in _signed(_saved(node, "dim"))]
+    if 0 in axes or not axes:
+        return None
+    value = here.product() / prod(shape[axis] for axis in axes)
+    if not _saved(node, "keepdim"):
+        for axis in sorted(axes):
+            value = value.unsqueeze(axis + 1)
+    return {0: Sensitivity(value.expand(*value.shape[:2], *shape[1:]))}
+
+
+def _signed(axes: Sequence[int]) -> list[int]:
+    """Axes that autograd keeps without a sign."""
+    return [axis - 2**64 if axis >= 2**63 else axis for axis in axes]
+
+
+def _averages(here: Sensitivity, height: Tensor, width: Tensor) -> Sensitivity:
+    """Pooled gradients (..., P, Q) to positions: ``A_h g A_w^T`` with (1, H, P) and (1, W, Q)."""
+    wide = here.product() @ width[0].T
+    return Sensitivity((wide.mT @ height[0].T).mT)
+
+
+def _unit(length: int, here: Sensitivity) -> Tensor:
+    """The unit vectors of an axis, (1, length, length)."""
+    return torch.eye(length, dtype=here.values.dtype, device=here.values.device)[None]
+
+
+def _tile(node: Node) -> list[int] | None:
+    """The size of windows that lie side by side; None where they overlap or leave gaps."""
+    size = _saved(node, "kernel_size")
+    stride = _saved(node, "stride") or size
+    plain = not any(_saved(node, "padding")) and all(d == 1 for d in _saved(node, "dilation"))
+    return list(size) if plain and list(size) == list(stride) else None
+
+
+def _spread(pooled: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """A pooled number to every position of its window (..., H, W); none beyond the windows."""
+    P, Q = pooled.shape[-2:]
+    found = pooled[..., :, None, :, None].expand(*pooled.shape[:-2], P, size[0], Q, size[1])
+    found = found.reshape(*pooled.shape[:-2], P * size[0], Q * size[1])
+    rest = shape[0] - P * size[0], shape[1] - Q * size[1]
+    return F.pad(found, (0, rest[1], 0, rest[0])) if any(rest) else found
+
+
+def _open(numbers: Tensor, here: Sensitivity) -> Tensor:
+    """Where numbers are positive, as numbers of the values' type."""
+    return (numbers.detach() > 0).to(here.values.dtype)
+
+
+def _and(a: Tensor, b: Tensor | None) -> Tensor:
+    """Both gates."""
+    return a if b is None else a * b
+
+
+_CONVOLUTIONS = (
+    (F.conv1d, F.conv_transpose1d),
+    (F.conv2d, F.conv_transpose2d),
+    (F.conv3d, F.conv_transpose3d),
+)
+
+_RULES: dict[str, Rule] = {
+    "AddmmBackward0": _dense,
+    "MmBackward0": _dense,
+    "ReluBackward0": _relu,
+    "AddBackward0": _addition,
+    "NativeBatchNormBackward0": _batch_norm,
+    "ConvolutionBackward0": _convolution,
+    "MaxPool2DWithIndicesBackward0": _maximum,
+    "AdaptiveMaxPool2DBackward0": _maximum,
+    "AvgPool2DBackward0": _average,
+    "AdaptiveAvgPool2DBackward0": _adaptive_average,
+    "MeanBackward1": _mean,
+}
+
+
+def _rule(node: Node) -> Rule | None:
+    """The derivative of an operation, if it is known."""
+    return _reshape if node.name().startswith(RESHAPES) else _RULES.get(node.name())
+
+
+def _shape(node: Node, result: int = 0) -> torch.Size:
+    """The shape of an operation's result."""
+    return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
+
+
+def _argument(node: Node, position: int) -> torch.Size:
+    """The shape of an operation's argument; empty for a constant."""
+    parent, result = node.next_functions[position]
+    return torch.Size() if parent is None else _shape(parent, result)
+
+
+def _saved(node: Node, name: str) -> Any:
+    """What an operation keeps for its backward pass."""
+    return getattr(node, f"_saved_{name}")
