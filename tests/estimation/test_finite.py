@@ -21,8 +21,8 @@ from hybridonn.tangent.infinite import infinite_kernels
 
 
 def along_all(optical):
-    """The same layer with every (cell, kernel, tap) as a direction of its own: exact."""
-    count = optical.kernels.numel()
+    """The same layer with every (cell, kernel, side, tap) as a direction of its own: exact."""
+    count = optical.kernels.numel() * (1 + optical.two_sided)
 
     def directions(cell):
         eye = torch.zeros(count, optical.block.cells, count)
@@ -47,18 +47,28 @@ def digits():
     return images[train], labels[train], images[test], labels[test]
 
 
+@pytest.mark.parametrize("rectification", ["one_sided", "two_sided"])
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize(("stride", "size", "channels"), [(1, 3, 1), (2, 5, 2), (3, 3, 1)])
-def test_values_and_derivatives_are_those_of_autograd(pooling, stride, size, channels):
+def test_values_and_derivatives_are_those_of_autograd(
+    rectification, pooling, stride, size, channels
+):
     student = Student(
-        kernels=3, kernel_size=size, stride=stride, pooling=pooling, pooled_size=2, hidden=()
+        kernels=3,
+        kernel_size=size,
+        stride=stride,
+        rectification=rectification,
+        pooling=pooling,
+        pooled_size=2,
+        hidden=(),
     )
+    sides = 2 if rectification == "two_sided" else 1
     images = make_images(channels=channels)
     optical = along_all(draw_optical(student, (channels, 9, 9), 5))
     pool = F.adaptive_max_pool2d if pooling == "max" else F.adaptive_avg_pool2d
 
     def layer(weights):
-        shaped = weights.view(3, channels, size, size)
+        shaped = torch.cat([weights, -weights][:sides]).view(-1, channels, size, size)
         return pool(F.conv2d(images, shaped, stride=stride, padding=size // 2).relu(), 2)
 
     weights = optical.kernels.double()
@@ -67,7 +77,7 @@ def test_values_and_derivatives_are_those_of_autograd(pooling, stride, size, cha
         values, layer(weights).flatten(2).transpose(1, 2).flatten(1), rtol=1e-9, atol=1e-12
     )
     jacobian = torch.func.jacrev(layer)(weights)  # (N, K, 2, 2, K, d)
-    own = torch.stack([jacobian[:, k, :, :, k] for k in range(3)], 1).flatten(1)
+    own = torch.stack([jacobian[:, k, :, :, k % 3] for k in range(3 * sides)], 1).flatten(1)
     torch.testing.assert_close(slopes @ slopes.T, own @ own.T, rtol=1e-9, atol=1e-12)
 
 
@@ -87,6 +97,14 @@ def test_a_linear_head_gives_twice_the_sum_of_both_kernels():
 @pytest.mark.parametrize("hidden", [(), (10,), (10, 10)])
 def test_many_kernels_give_the_infinite_width_kernel(stride, hidden):
     student = Student(kernels=1000, kernel_size=3, stride=stride, pooled_size=2, hidden=hidden)
+    images = make_images(4, side=6)
+    expected = infinite_kernels(architecture_of(student), images, dtype=torch.float64)
+    found = finite_kernel(student, images, 4, derivatives=500, seed=1)
+    torch.testing.assert_close(found, expected, rtol=0.15, atol=0)
+
+
+def test_both_signs_of_many_kernels_give_the_same_kernel():
+    student = Student(kernels=1000, kernel_size=3, rectification="two_sided", pooled_size=2)
     images = make_images(4, side=6)
     expected = infinite_kernels(architecture_of(student), images, dtype=torch.float64)
     found = finite_kernel(student, images, 4, derivatives=500, seed=1)

@@ -8,6 +8,8 @@ so that w_k u_p is kernel k's picture, and phi_kc its rectified, pooled value in
     NNGP behind Flatten   1 / (K C) sum_kc phi_kc(x) phi_kc(x')
     NTK behind Flatten    1 / (K C) sum_kc <d phi_kc(x) / d w_k, d phi_kc(x') / d w_k>
 
+Where both signs of a picture are kept, the sums run over both.
+
 The second is the part of the trained optical layer in expectation over the first dense
 layer's weights, which are independent from cell to cell; the dense layers above act on
 both entry by entry, exactly. It is sampled along F random directions in all (k, c, w):
@@ -146,20 +148,23 @@ class Optical:
     Attributes:
         block: Which pixels each position of each pooled cell sees.
         kernels: w_k, (K, d), each entry of variance 2 / d.
-        directions: Of a cell, (K d, F), each entry of variance 2 / d, along which the
+        directions: Of a cell, (S d, F), each entry of variance 2 / d, along which the
             derivatives are taken; None: the kernels are not trained.
         maximum: Whether the cells take the largest value in place of the mean.
+        two_sided: Whether both signs of a picture are kept, each with a head of its own:
+            there are S = 2 K rectified pictures, else S = K.
     """
 
     block: Block
     kernels: Tensor
     directions: Directions | None
     maximum: bool
+    two_sided: bool = False
 
     @property
     def features(self) -> int:
-        """Values behind ``Flatten``, K C."""
-        return len(self.kernels) * self.block.cells
+        """Values behind ``Flatten``, S C."""
+        return len(self.kernels) * (1 + self.two_sided) * self.block.cells
 
 
 def draw_optical(
@@ -184,12 +189,14 @@ def draw_optical(
     generator = generator_of("optical kernels", *seeds)
     kernels = scale * torch.randn(student.kernels, dimension, generator=generator)
 
+    maximum, two_sided = student.pooling == "max", student.rectification == "two_sided"
+    count = kernels.numel() * (1 + two_sided)
+
     def draw_directions(cell: int) -> Tensor:
         generator = generator_of("directions", *seeds, cell)
-        return scale * torch.randn(kernels.numel(), derivatives, generator=generator)
+        return scale * torch.randn(count, derivatives, generator=generator)
 
-    maximum = student.pooling == "max"
-    return Optical(block, kernels, draw_directions if derivatives else None, maximum)
+    return Optical(block, kernels, draw_directions if derivatives else None, maximum, two_sided)
 
 
 def count_derivatives(student: spec.Student, channels: int, outputs: int) -> int:
@@ -205,7 +212,7 @@ def optical_features(optical: Optical, images: Tensor) -> tuple[Tensor, Tensor |
         images: (N, C, H, W).
 
     Returns:
-        phi, (N, C K), and the derivatives along the directions, (N, F), or None.
+        phi, (N, C S), and the derivatives along the directions, (N, F), or None.
     """
     block = optical.block
     padded = F.pad(images, [block.convolution.padding] * 4).flatten(1)
@@ -228,6 +235,8 @@ def _cell(
     inside = share > 0
     patches = padded[:, optical.block.pixels[cell].to(padded.device)[inside]]  # (n, s, d)
     pictures = patches @ optical.kernels.to(padded).T
+    if optical.two_sided:
+        pictures = torch.cat([pictures, -pictures], 2)
     gate = (pictures > 0).to(padded)
     if optical.maximum:  # its derivative is that of the position that attains it
         value, where = pictures.relu().max(1)
@@ -237,7 +246,9 @@ def _cell(
         value = (pictures * gate).sum(1)
     if directions is None:
         return value, None
-    slope = gate.mT @ patches  # d phi_k / d w_k, (n, K, d)
+    slope = gate.mT @ patches  # d phi_s / d w_k, (n, S, d)
+    if optical.two_sided:
+        slope[:, len(optical.kernels) :] *= -1
     return value, slope.flatten(1) @ directions
 
 
