@@ -138,8 +138,8 @@ def _sum(a: Sensitivity | None, b: Sensitivity) -> Sensitivity:
 
 def _reshape(node: Node, here: Sensitivity) -> Found:
     """The same numbers in another shape; the samples still lead."""
-    shape, n = _argument(node, 0), _shape(node)[0]
-    if not shape or shape[0] != n:
+    shape = _argument(node, 0)
+    if not shape or shape[:1] != _shape(node)[:1]:
         return None
     gate = None if here.gate is None else here.gate.reshape(shape)
     return {0: Sensitivity(here.values.reshape(*here.values.shape[:2], *shape[1:]), gate)}
