@@ -27,7 +27,7 @@ from hybridonn.tangent.layerwise import (
     pieces_of,
 )
 from hybridonn.tangent.pieces import Piece
-from hybridonn.tangent.plan import Plan, Probe, footprint, make_plan
+from hybridonn.tangent.plan import ForwardPass, Plan, footprint, make_plan
 from hybridonn.tangent.rows import model_rows, require_independence
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.tails import Tail, find_tails
@@ -160,9 +160,9 @@ class _Work:
         with seen.watching():
             outputs = self.model(x)
         check_outputs(outputs, self.model, len(x))
-        return self.view(Probe(x, outputs, seen))
+        return self.view(ForwardPass(x, outputs, seen))
 
-    def view(self, run: Probe) -> _View:
+    def view(self, run: ForwardPass) -> _View:
         """What a forward pass means for the kernel."""
         known = fitting(run.seen.selected(), len(run.x))
         count, room = self.seeds.count, self.plan.room
@@ -178,7 +178,7 @@ class _Work:
         wrong, reached = failures(parts, view.outputs, seeds, view.parameters)
         return [layer for layer in known if layer.name not in wrong], wrong, reached
 
-    def kernel(self, probe: Probe, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
+    def kernel(self, probe: ForwardPass, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
         """The kernel of all samples, block by block.
 
         Raises:

@@ -65,8 +65,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A forward pass of one or two samples, on which everything is found out before the rest.
+class ForwardPass:
+    """A forward pass of some samples.
 
     Attributes:
         x: the samples (n, ...).
@@ -79,8 +79,17 @@ class Probe:
     seen: Observation
 
 
-def footprint(model: nn.Module, x: Tensor, layers: Layers = "all") -> tuple[Footprint, Probe]:
-    """Measure a forward pass of one or two samples, and keep it."""
+def footprint(model: nn.Module, x: Tensor, layers: Layers = "all") -> tuple[Footprint, ForwardPass]:
+    """Measure a forward pass of one or two samples.
+
+    Args:
+        model: any module.
+        x: samples (n, ...).
+        layers: whose parameters are wanted.
+
+    Returns:
+        What a sample needs, and the forward pass: what holds for it holds for the rest.
+    """
     x = x[:2]
     saved: dict[tuple[int, int], int] = {}
     parameters = {p.data_ptr() for p in model.parameters()}
@@ -104,7 +113,7 @@ def footprint(model: nn.Module, x: Tensor, layers: Layers = "all") -> tuple[Foot
     patches = sum(_patches(layer) for layer in fitting(seen.layers, n)) * size
     known = is_known(outputs, [execution.edge for execution in executions])
     need = Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:], known)
-    return need, Probe(x, outputs, seen)
+    return need, ForwardPass(x, outputs, seen)
 
 
 def _patches(layer: Layer) -> int:

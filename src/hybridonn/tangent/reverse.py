@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from hybridonn.tangent.nodes import saved, shape_of
 
 # Operations that keep every number and their row-major order.
 RESHAPES = (
@@ -139,7 +140,7 @@ def _sum(a: Sensitivity | None, b: Sensitivity) -> Sensitivity:
 def _reshape(node: Node, here: Sensitivity) -> Found:
     """The same numbers in another shape; the samples still lead."""
     shape = _argument(node, 0)
-    if not shape or shape[:1] != _shape(node)[:1]:
+    if not shape or shape[:1] != shape_of(node)[:1]:
         return None
     gate = None if here.gate is None else here.gate.reshape(shape)
     return {0: Sensitivity(here.values.reshape(*here.values.shape[:2], *shape[1:]), gate)}
@@ -148,29 +149,29 @@ def _reshape(node: Node, here: Sensitivity) -> Found:
 def _dense(node: Node, here: Sensitivity) -> Found:
     """``y = x A + b`` of rows x: ``g A^T``."""
     add = node.name().startswith("Addmm")
-    if add and _saved(node, "alpha") != 1:
+    if add and saved(node, "alpha") != 1:
         return None
-    return {int(add): Sensitivity(here.product() @ _saved(node, "mat2").mT)}
+    return {int(add): Sensitivity(here.product() @ saved(node, "mat2").mT)}
 
 
 def _relu(node: Node, here: Sensitivity) -> Found:
     """Open where the result is positive."""
-    return {0: Sensitivity(here.values, _and(_open(_saved(node, "result"), here), here.gate))}
+    return {0: Sensitivity(here.values, _and(_open(saved(node, "result"), here), here.gate))}
 
 
 def _addition(node: Node, here: Sensitivity) -> Found:
     """A shift, or two branches that meet."""
-    factors = 1, _saved(node, "alpha")
-    same = [_argument(node, position) == _shape(node) for position in range(2)]
+    factors = 1, saved(node, "alpha")
+    same = [_argument(node, position) == shape_of(node) for position in range(2)]
     return {i: here for i in range(2) if same[i] and factors[i] == 1}
 
 
 def _batch_norm(node: Node, here: Sensitivity) -> Found:
     """Inference statistics: a number a channel."""
-    if _saved(node, "training"):
+    if saved(node, "training"):
         return None
-    scale = (_saved(node, "running_var") + _saved(node, "eps")).rsqrt()
-    weight = _saved(node, "weight")
+    scale = (saved(node, "running_var") + saved(node, "eps")).rsqrt()
+    weight = saved(node, "weight")
     scale = scale if weight is None else scale * weight
     channels = scale.view(-1, *[1] * (here.values.ndim - 3))
     return {0: Sensitivity(here.values * channels, here.gate)}
@@ -178,9 +179,9 @@ def _batch_norm(node: Node, here: Sensitivity) -> Found:
 
 def _convolution(node: Node, here: Sensitivity) -> Found:
     """The transposed convolution, samples and combinations as one batch."""
-    shape, weight = _argument(node, 0), _saved(node, "weight")
+    shape, weight = _argument(node, 0), saved(node, "weight")
     stride, padding, dilation, groups = (
-        _saved(node, name) for name in ("stride", "padding", "dilation", "groups")
+        saved(node, name) for name in ("stride", "padding", "dilation", "groups")
     )
     axes = weight.ndim - 2
     if len(shape) != weight.ndim:  # a picture without samples
@@ -190,7 +191,7 @@ def _convolution(node: Node, here: Sensitivity) -> Found:
     batch = value.flatten(0, 1)
     sizes = list(zip(stride, padding, dilation, weight.shape[2:], strict=True))
     margin = [d * (k - 1) - p for _, p, d, k in sizes]
-    if _saved(node, "transposed"):
+    if saved(node, "transposed"):
         result = forward(batch, weight, None, stride, padding, dilation, groups)
     elif all(s == 1 for s in stride) and groups == 1 and min(margin) >= 0:
         turned = weight.transpose(0, 1).flip(*range(2, 2 + axes))
@@ -207,7 +208,7 @@ def _convolution(node: Node, here: Sensitivity) -> Found:
 
 def _maximum(node: Node, here: Sensitivity) -> Found:
     """To the positions of the maxima, which lie apart where the windows tile the input."""
-    shape, index = _argument(node, 0), _saved(node, "result1")
+    shape, index = _argument(node, 0), saved(node, "result1")
     if len(shape) != 4:
         return None
     size = _tile(node) if node.name().startswith("MaxPool") else None
@@ -225,11 +226,11 @@ def _maximum(node: Node, here: Sensitivity) -> Found:
 def _average(node: Node, here: Sensitivity) -> Found:
     """Each axis's averages, transposed."""
     shape = _argument(node, 0)
-    if len(shape) != 4 or _saved(node, "divisor_override") is not None:
+    if len(shape) != 4 or saved(node, "divisor_override") is not None:
         return None
-    size, padding = _saved(node, "kernel_size"), _saved(node, "padding")
-    stride = _saved(node, "stride") or size
-    more = _saved(node, "ceil_mode"), _saved(node, "count_include_pad")
+    size, padding = saved(node, "kernel_size"), saved(node, "padding")
+    stride = saved(node, "stride") or size
+    more = saved(node, "ceil_mode"), saved(node, "count_include_pad")
     height, width = (
         F.avg_pool1d(_unit(length, here), q, s, p, *more)
         for length, q, s, p in zip(shape[2:], size, stride, padding, strict=True)
@@ -239,11 +240,11 @@ def _average(node: Node, here: Sensitivity) -> Found:
 
 def _adaptive_average(node: Node, here: Sensitivity) -> Found:
     """Each axis's averages, transposed."""
-    if len(_shape(node)) != 4:
+    if len(shape_of(node)) != 4:
         return None
     height, width = (
         F.adaptive_avg_pool1d(_unit(length, here), int(count))
-        for length, count in zip(_argument(node, 0)[2:], _shape(node)[2:], strict=True)
+        for length, count in zip(_argument(node, 0)[2:], shape_of(node)[2:], strict=True)
     )
     return {0: _averages(here, height, width)}
 
@@ -251,11 +252,11 @@ def _adaptive_average(node: Node, here: Sensitivity) -> Found:
 def _mean(node: Node, here: Sensitivity) -> Found:
     """The same share to every position; an adaptive pooling to one position is such a mean."""
     shape = _argument(node, 0)
-    axes = [axis % len(shape) for axis in _signed(_saved(node, "dim"))]
+    axes = [axis % len(shape) for axis in _signed(saved(node, "dim"))]
     if 0 in axes or not axes:
         return None
     value = here.product() / prod(shape[axis] for axis in axes)
-    if not _saved(node, "keepdim"):
+    if not saved(node, "keepdim"):
         for axis in sorted(axes):
             value = value.unsqueeze(axis + 1)
     return {0: Sensitivity(value.expand(*value.shape[:2], *shape[1:]))}
@@ -279,9 +280,9 @@ def _unit(length: int, here: Sensitivity) -> Tensor:
 
 def _tile(node: Node) -> list[int] | None:
     """The size of windows that lie side by side; None where they overlap or leave gaps."""
-    size = _saved(node, "kernel_size")
-    stride = _saved(node, "stride") or size
-    plain = not any(_saved(node, "padding")) and all(d == 1 for d in _saved(node, "dilation"))
+    size = saved(node, "kernel_size")
+    stride = saved(node, "stride") or size
+    plain = not any(saved(node, "padding")) and all(d == 1 for d in saved(node, "dilation"))
     return list(size) if plain and list(size) == list(stride) else None
 
 
@@ -330,17 +331,7 @@ def _rule(node: Node) -> Rule | None:
     return _reshape if node.name().startswith(RESHAPES) else _RULES.get(node.name())
 
 
-def _shape(node: Node, result: int = 0) -> torch.Size:
-    """The shape of an operation's result."""
-    return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
-
-
 def _argument(node: Node, position: int) -> torch.Size:
     """The shape of an operation's argument; empty for a constant."""
     parent, result = node.next_functions[position]
-    return torch.Size() if parent is None else _shape(parent, result)
-
-
-def _saved(node: Node, name: str) -> Any:
-    """What an operation keeps for its backward pass."""
-    return getattr(node, f"_saved_{name}")
+    return torch.Size() if parent is None else shape_of(parent, result)

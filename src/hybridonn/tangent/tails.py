@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from hybridonn.tangent.capture import Execution, Layer
+from hybridonn.tangent.nodes import saved, shape_of
 from hybridonn.tangent.pieces import full
 from hybridonn.tangent.pooling import Average, Maximum, Rows
 
@@ -132,43 +132,43 @@ def _follow(execution: Execution, users: dict[Node, list[tuple[Node, int]]]) -> 
             return None
         (step, place), name = after[0], after[0][0].name()
         if name == "ReluBackward0" and relu is None:
-            relu = _saved(step, "result").detach()
+            relu = saved(step, "result").detach()
         elif not (name == "AddBackward0" and _shifts(step, place, shape)):
             pooling = _POOLINGS[name](step, shape) if name in _POOLINGS else None
             if pooling is None:
                 return None
             relu = execution.inputs.new_ones(1).expand(shape) if relu is None else relu
-            return Tail(GradientEdge(step, 0), _shape(step), relu.flatten(2), pooling)
+            return Tail(GradientEdge(step, 0), shape_of(step), relu.flatten(2), pooling)
         node = step
 
 
 def _shifts(step: Node, place: int, shape: torch.Size) -> bool:
     """Whether an addition passes gradients on as they are."""
-    return _shape(step) == shape and (place == 0 or _saved(step, "alpha") == 1)
+    return shape_of(step) == shape and (place == 0 or saved(step, "alpha") == 1)
 
 
 def _maximum(step: Node, shape: torch.Size) -> Maximum:
     """The positions of the maxima, (n, O, P)."""
-    return Maximum(_saved(step, "result1").flatten(2))
+    return Maximum(saved(step, "result1").flatten(2))
 
 
 def _average(step: Node, shape: torch.Size) -> Average | None:
     """The windows of an average pooling without padding."""
-    plain = not any(_saved(step, "padding")) and _saved(step, "divisor_override") is None
-    if not plain or _saved(step, "ceil_mode"):
+    plain = not any(saved(step, "padding")) and saved(step, "divisor_override") is None
+    if not plain or saved(step, "ceil_mode"):
         return None
-    size = _saved(step, "kernel_size")
-    stride = _saved(step, "stride") or size
+    size = saved(step, "kernel_size")
+    stride = saved(step, "stride") or size
     axes = [
         [(i * s, i * s + q) for i in range(p)]
-        for p, s, q in zip(_shape(step)[2:], stride, size, strict=True)
+        for p, s, q in zip(shape_of(step)[2:], stride, size, strict=True)
     ]
     return _windows(axes, step, shape, lambda x: F.avg_pool2d(x, size, stride))
 
 
 def _adaptive_average(step: Node, shape: torch.Size) -> Average:
     """The windows of an adaptive average pooling, floor(i T / P) to ceil((i + 1) T / P)."""
-    height, width = _shape(step)[2:]
+    height, width = shape_of(step)[2:]
     axes = [
         [(i * T // P, -(-(i + 1) * T // P)) for i in range(P)]
         for T, P in zip(shape[2:], (height, width), strict=True)
@@ -183,7 +183,7 @@ def _windows(
     pool: Callable[[Tensor], Tensor],
 ) -> Average:
     """Positions and weights (P, Q) of two axes' windows, short ones filled with weight zero."""
-    device = _saved(step, "self").device
+    device = saved(step, "self").device
     places, weights = [], []
     for windows, length in zip(axes, shape[2:], strict=True):
         start, stop = torch.tensor(windows, device=device).unbind(1)
@@ -206,13 +206,3 @@ _POOLINGS = {
     "AvgPool2DBackward0": _average,
     "AdaptiveAvgPool2DBackward0": _adaptive_average,
 }
-
-
-def _shape(node: Node) -> torch.Size:
-    """The shape of an operation's result."""
-    return torch.Size(node._input_metadata[0].shape)  # type: ignore[attr-defined]
-
-
-def _saved(node: Node, name: str) -> Any:
-    """What an operation keeps for its backward pass."""
-    return getattr(node, f"_saved_{name}")
