@@ -80,12 +80,14 @@ class Objective:
         coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
         compared = self.tangent.count_compared(len(batch.scene))
         scene, indices = batch.scene[:compared], batch.indices[:compared]  # in random order
-        if coupled or compared < len(batch.scene):
+        if coupled:
             logits = network(batch.scene)  # first: it moves batch norm's running statistics
             with inference_mode(network):
                 _, student = self._look_at(network, scene)
         else:
             logits, student = self._look_at(network, scene)
+            if compared < len(batch.scene):
+                logits = torch.cat([logits, network(batch.scene[compared:])])
         teacher = knowledge.kernel(indices, scene)
         with torch.autocast(scene.device.type, enabled=False):
             return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Some samples at a time, so that what is gathered fits a core's own cache (1 to 2 MB).
-_CACHE_NUMBERS = 3e5
+# Some samples at a time: what is gathered stays near the cores' own caches (1 to 2 MB each), and
+# there are few calls.
+_CACHE_NUMBERS = 1e6
 
 Rows = Callable[[slice], Tensor]
 
