@@ -203,6 +203,21 @@ def test_behind_batch_norm_the_last_layer_takes_one_forward_pass_of_training(tea
     assert terms["ntk"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_behind_batch_norm_a_part_for_the_kernels_leaves_the_batch_whole(teacher, scene, layers):
+    design = DESIGN.model_copy(update={"normalisation": "batch"})
+    alone, student = (build_student(design, (1, 8, 8), 4, seed=0).train() for _ in range(2))
+    logits = alone(scene)
+    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    settings = spec.Distillation(kd_weight=0, tangent=spec.Tangent(layers=layers, images=4))
+    one = batch(scene, torch.arange(20))
+    terms = Objective(Classification(), settings, stored)(student, one)
+    expected = Classification().loss(logits, one.labels)
+    assert terms["task"].item() == pytest.approx(expected.item(), rel=1e-5)
+    for mine, whole in zip(student.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(mine, whole)
+
+
 def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
     design = spec.Student(
         name="extreme_meta", branches=[{"kernels": 2}, {"kernels": 2, "binning": 2}], hidden=(3, 4)

@@ -74,11 +74,13 @@ class Objective:
         self, network: nn.Module, batch: Batch, knowledge: Knowledge
     ) -> tuple[Tensor, Tensor]:
         """The logits of the training step, and how far the two tangent kernels are apart."""
-        # Batch norm lies before the last layer: each sample still has a gradient of its own there,
-        # and the forward pass of training serves for both.
-        coupling = _DropoutNd if self.tangent.layers == "last" else _BatchNorm | _DropoutNd
-        coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
         compared = self.tangent.count_compared(len(batch.scene))
+        whole = compared == len(batch.scene)
+        # Batch norm lies before the last layer: each sample still has a gradient of its own there,
+        # and the forward pass of training serves for both, if it is that of the whole batch.
+        serves = self.tangent.layers == "last" and whole
+        coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
+        coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
         scene, indices = batch.scene[:compared], batch.indices[:compared]  # in random order
         if coupled:
             logits = network(batch.scene)  # first: it moves batch norm's running statistics
@@ -86,7 +88,7 @@ class Objective:
                 _, student = self._look_at(network, scene)
         else:
             logits, student = self._look_at(network, scene)
-            if compared < len(batch.scene):
+            if not whole:
                 logits = torch.cat([logits, network(batch.scene[compared:])])
         teacher = knowledge.kernel(indices, scene)
         with torch.autocast(scene.device.type, enabled=False):

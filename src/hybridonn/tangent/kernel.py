@@ -27,7 +27,7 @@ from hybridonn.tangent.layerwise import (
     pieces_of,
 )
 from hybridonn.tangent.pieces import Piece
-from hybridonn.tangent.plan import ForwardPass, Plan, footprint, make_plan
+from hybridonn.tangent.plan import Plan, footprint, make_plan
 from hybridonn.tangent.rows import model_rows, require_independence
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.tails import Tail, find_tails
@@ -36,6 +36,9 @@ from hybridonn.tangent.verification import failures
 
 Method = Literal["auto", "layers", "vector_products"]
 METHODS: tuple[Method, ...] = ("auto", "layers", "vector_products")
+
+# Samples whose gradients are compared with autograd's before a rule is trusted.
+_VERIFIED = 8
 
 
 def ntk(
@@ -86,7 +89,7 @@ def ntk(
     check_options(outputs, method, probes, memory_gb, METHODS)
     require_inference(model)
     with torch.enable_grad():
-        need, probe = footprint(model, x1, layers)
+        need = footprint(model, x1)
         seeds = seeds_of(need.outputs, probes, generator, _floating(x1))
         wide = seeds.count**2 if outputs == "full" else 1
         result = len(x1) * len(x1 if x2 is None else x2) * wide * max(x1.element_size(), 4)
@@ -94,7 +97,7 @@ def ntk(
         cached = outputs == "contracted" and x1.device.type == "cpu"
         plan = make_plan(need, len(x1), n2, seeds.count, memory_gb, result, cached=cached)
         work = _Work(model, layers, seeds, outputs == "full", plan, create_graph)
-        return work.kernel(probe, x1, x2, method)
+        return work.kernel(x1, x2, method)
 
 
 def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
@@ -115,11 +118,11 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     check_inputs(model, x, None)
     require_inference(model)
     with torch.enable_grad():
-        need, probe = footprint(model, x, layers)
+        need = footprint(model, x)
         seeds = seeds_of(need.outputs, None, None, _floating(x))
         plan = Plan(len(x), 1, float("inf"))
         work = _Work(model, layers, seeds, False, plan, False)
-        view = work.view(probe)
+        view = work.look(x)
         good, wrong, rest = work.verified(view)
     lines = {**methods_of(view.seen), **{n: f"vector products: {why}" for n, why in wrong.items()}}
     covered = covered_names(good)
@@ -160,14 +163,10 @@ class _Work:
         with seen.watching():
             outputs = self.model(x)
         check_outputs(outputs, self.model, len(x))
-        return self.view(ForwardPass(x, outputs, seen))
-
-    def view(self, run: ForwardPass) -> _View:
-        """What a forward pass means for the kernel."""
-        known = fitting(run.seen.selected(), len(run.x))
+        known = fitting(seen.selected(), len(x))
         count, room = self.seeds.count, self.plan.room
-        tails = {} if self.per_output else find_tails(known, run.outputs, count, room)
-        return _View(run.x, run.outputs, run.seen, known, run.seen.parameters(), tails)
+        tails = {} if self.per_output else find_tails(known, outputs, count, room)
+        return _View(x, outputs, seen, known, seen.parameters(), tails)
 
     def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], set[str]]:
         """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
@@ -178,13 +177,13 @@ class _Work:
         wrong, reached = failures(parts, view.outputs, seeds, view.parameters)
         return [layer for layer in known if layer.name not in wrong], wrong, reached
 
-    def kernel(self, probe: ForwardPass, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
+    def kernel(self, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
         """The kernel of all samples, block by block.
 
         Raises:
             TangentError: the outputs do not depend on the wanted parameters.
         """
-        good, wrong, reached = self.verified(self.view(probe))
+        good, wrong, reached = self.verified(self.look(x1[: min(_VERIFIED, self.plan.samples)]))
         first = self.look(x1[: self.plan.samples])
         reached |= _reached(first, [name for name in first.parameters if name not in reached])
         if not reached:
