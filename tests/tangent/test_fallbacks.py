@@ -148,3 +148,18 @@ def test_the_slow_way_keeps_to_the_budget_or_says_what_it_needs():
         assert close(slow, exact)
     with pytest.raises(TangentError, match="multiply memory_gb by"):
         ntk(model, x, method="vector_products", memory_gb=1e-4)
+
+
+def test_samples_that_interact_at_a_distance_are_noticed():
+    class Rolled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            hidden = torch.relu(self.first(x))
+            return self.head(hidden + hidden.roll(2, 0))
+
+    torch.manual_seed(0)
+    with pytest.raises(TangentError, match="its samples interact"):
+        ntk(Rolled().double(), torch.rand(6, 4).double())

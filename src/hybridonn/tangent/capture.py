@@ -85,13 +85,9 @@ class Observation:
             self._named = None
 
     @contextmanager
-    def watching(self, *, whole: bool = False) -> Iterator[Observation]:
-        """Hooks on every layer that may be wanted, for as long as the context lasts.
-
-        Args:
-            whole: on every layer at all.
-        """
-        watched = [lay for lay in self.layers if whole or self._wants(lay)]
+    def watching(self) -> Iterator[Observation]:
+        """Hooks on every layer that may be wanted, for as long as the context lasts."""
+        watched = [lay for lay in self.layers if self._named is None or lay.name in self._named]
         handles = [
             layer.module.register_forward_hook(self._see, with_kwargs=True) for layer in watched
         ]
@@ -108,8 +104,7 @@ class Observation:
         Raises:
             TangentError: none was.
         """
-        seen = [lay for lay in self.layers if lay.last >= 0 and self._wants(lay)]
-        executed = sorted(seen, key=lambda lay: lay.first)
+        executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
         if not executed:
             raise TangentError(
                 f"no layer with trainable parameters of {type(self.model).__name__} was executed "
@@ -126,7 +121,7 @@ class Observation:
         if self.wanted == "all":
             layers = self.layers
         elif self._named is not None:
-            layers = [lay for lay in self.layers if self._wants(lay)]
+            layers = [lay for lay in self.layers if lay.name in self._named]
         else:
             layers = self.selected()
         found: dict[int, tuple[str, nn.Parameter]] = {}
@@ -134,10 +129,6 @@ class Observation:
             for name, parameter in layer.own.items():
                 found.setdefault(id(parameter), (full_name(layer.name, name), parameter))
         return dict(found.values())
-
-    def _wants(self, layer: Layer) -> bool:
-        """Whether a layer is among the named ones, where some are named."""
-        return self._named is None or layer.name in self._named
 
     def _restart(self, module: nn.Module, args: Any) -> None:
         """A new forward pass of the whole model replaces what was seen before."""

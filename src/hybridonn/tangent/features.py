@@ -76,7 +76,7 @@ def tangent_features(
         )
     with torch.enable_grad():
         maker = _Maker(model, layers, width * oversampling, seed)
-        need, _ = footprint(model, x)
+        need = footprint(model, x)
         plan = make_plan(need, 1, None, need.outputs.numel(), memory_gb, 0)
         sample = need.graph + 3 * plan.outputs * need.gradients
         batch = int(min(max(memory_gb * 1e9 / 2 // sample, 1), 128))

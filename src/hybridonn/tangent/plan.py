@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.capture import Layer, Layers, Observation
+from hybridonn.tangent.capture import Layer, Observation
 from hybridonn.tangent.checks import check_outputs
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.layerwise import fitting
@@ -64,56 +64,30 @@ class Plan:
     room: int = 1
 
 
-@dataclass(frozen=True)
-class ForwardPass:
-    """A forward pass of some samples.
-
-    Attributes:
-        x: the samples (n, ...).
-        outputs: the network's outputs (n, ...).
-        seen: its layers.
-    """
-
-    x: Tensor
-    outputs: Tensor
-    seen: Observation
-
-
-def footprint(model: nn.Module, x: Tensor, layers: Layers = "all") -> tuple[Footprint, ForwardPass]:
-    """Measure a forward pass of one or two samples.
-
-    Args:
-        model: any module.
-        x: samples (n, ...).
-        layers: whose parameters are wanted.
-
-    Returns:
-        What a sample needs, and the forward pass: what holds for it holds for the rest.
-    """
-    x = x[:2]
+def footprint(model: nn.Module, x: Tensor) -> Footprint:
+    """Measure a forward pass of one or two samples."""
+    probe = x[:2]
     saved: dict[tuple[int, int], int] = {}
     parameters = {p.data_ptr() for p in model.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() in parameters:
-            return tensor
-        saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
+        if tensor.data_ptr() not in parameters:
+            saved[(tensor.data_ptr(), tensor.numel())] = tensor.numel() * tensor.element_size()
         # An output that its own node holds as it is would never be freed.
         return tensor.detach()
 
-    seen = Observation(model, layers)
-    with seen.watching(whole=True), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        outputs = model(x)
-    check_outputs(outputs, model, len(x))
-    size, n = outputs.element_size(), len(x)
+    seen = Observation(model, "all")
+    with seen.watching(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        outputs = model(probe)
+    check_outputs(outputs, model, len(probe))
+    size, n = outputs.element_size(), len(probe)
     executions = [execution for layer in seen.layers for execution in layer.executions]
     maps = [execution.shape.numel() * size for execution in executions]
     # All layers' output gradients, and two steps of the backward pass between the largest.
     gradients = sum(maps) + 2 * max(maps, default=0)
     patches = sum(_patches(layer) for layer in fitting(seen.layers, n)) * size
     known = is_known(outputs, [execution.edge for execution in executions])
-    need = Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:], known)
-    return need, ForwardPass(x, outputs, seen)
+    return Footprint(sum(saved.values()) / n, gradients / n, patches, outputs.shape[1:], known)
 
 
 def _patches(layer: Layer) -> int:
