@@ -14,6 +14,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.rules import Rule, rule_of
+from hybridonn.tangent.rules.base import own_parameters
 
 Layers = str | Sequence[str]
 
@@ -67,7 +68,7 @@ class Layer:
     @property
     def own(self) -> dict[str, nn.Parameter]:
         """Its own trainable parameters by their names within the layer."""
-        return _trainable(self.module)
+        return own_parameters(self.module)
 
 
 class Observation:
@@ -171,7 +172,7 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
                 owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     found = []
     for name, module in model.named_modules():
-        own = _trainable(module)
+        own = own_parameters(module)
         if not own:
             continue
         rule = rule_of(module)
@@ -182,11 +183,6 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
     if not found:
         raise TangentError(_no_parameters(model))
     return found
-
-
-def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """A module's own trainable parameters by their names within it."""
-    return {n: p for n, p in module._parameters.items() if p is not None and p.requires_grad}
 
 
 def full_name(layer: str, parameter: str) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from hybridonn.tangent.backward import output_gradients
 from hybridonn.tangent.capture import Execution, Layer, full_name
@@ -59,7 +60,7 @@ def pieces_of(
     executions = [execution for layer in layers for execution in layer.executions]
     if not executions:
         return []
-    targets = [tails[e.order].edge if e.order in tails else e.edge for e in executions]
+    targets = targets_of(executions, tails)
     found = iter(output_gradients(outputs, targets, seeds, create_graph=create_graph))
     result = []
     for layer in layers:
@@ -70,6 +71,11 @@ def pieces_of(
         else:
             result.append(_pooled(layer, tail, gradients[0], create_graph, keep))
     return result
+
+
+def targets_of(executions: Sequence[Execution], tails: Mapping[int, Tail]) -> list[GradientEdge]:
+    """Where each execution's gradients are looked at: its output, or what its tail ends with."""
+    return [tails[e.order].edge if e.order in tails else e.edge for e in executions]
 
 
 def _plain(

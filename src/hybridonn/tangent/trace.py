@@ -21,6 +21,7 @@ from hybridonn.tangent.layerwise import (
     inputs_of,
     joined,
     pieces_of,
+    targets_of,
 )
 from hybridonn.tangent.pieces import Call, Product
 from hybridonn.tangent.plan import BATCH_BYTES, LOOP_BYTES
@@ -175,8 +176,7 @@ def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | No
     """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
     tails = find_tails(layers, outputs, seeds.count)
     executions = [e for layer in layers for e in layer.executions]
-    edges = [tails[e.order].edge if e.order in tails else e.edge for e in executions]
-    most = BATCH_BYTES if is_known(outputs, edges) else LOOP_BYTES
+    most = BATCH_BYTES if is_known(outputs, targets_of(executions, tails)) else LOOP_BYTES
     numbers = sum(e.shape.numel() for e in executions if e.order not in tails and len(e.shape) > 2)
     large = numbers * outputs.element_size() * seeds.count > most and not outputs.is_cuda
     terms, pooled = [], []

@@ -91,10 +91,16 @@ def register_rule(module_type: type[nn.Module], rule: Rule) -> None:
     rule_of.register(module_type, lambda layer: rule)
 
 
-def trainable(layer: nn.Module, *names: str) -> tuple[str, ...]:
-    """Those of the names that are trainable parameters of the layer itself.
+def own_parameters(layer: nn.Module) -> dict[str, nn.Parameter]:
+    """The layer's own trainable parameters by their names within it.
 
     A reparametrised weight is computed, not a parameter, and is left out.
     """
-    own = ((name, layer._parameters.get(name)) for name in names)
-    return tuple(name for name, value in own if value is not None and value.requires_grad)
+    own = layer._parameters.items()
+    return {name: value for name, value in own if value is not None and value.requires_grad}
+
+
+def trainable(layer: nn.Module, *names: str) -> tuple[str, ...]:
+    """Those of the names that are trainable parameters of the layer itself."""
+    own = own_parameters(layer)
+    return tuple(name for name in names if name in own)
