@@ -18,11 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.pieces import Piece, Product, Size, Vector, full
+from hybridonn.tangent.pieces import Made, Piece, Product, Size, Vector, full
 
 # One elementwise multiply-and-sum moves its operands through memory; a matrix product reuses
 # them. Measured on CPU cores with AVX-512: about 20 multiply-adds of a product cost as much.
 _ELEMENTWISE = 20
+# Gradients that are made in portions stay in the cores' own caches; each portion reads its
+# layer's input again, so it has some rows.
+_MADE_NUMBERS, _LEAST_ROWS = 2e6, 4
 
 
 def kernel_of(
@@ -55,11 +58,24 @@ def _piece_kernel(a: Piece, b: Piece | None, per_output: bool, budget: float) ->
     """The kernel of one piece."""
     if isinstance(a, Vector):
         return _inner(full(a.values), full((b if isinstance(b, Vector) else a).values), per_output)
+    if isinstance(a, Made):
+        return _made(a, b if isinstance(b, Made) else None, budget)
     other = b if isinstance(b, Product) else None
     sizes = a.size(), (a if other is None else other).size()
     if prefers_pairs(*sizes, per_output=per_output):
         return _pairs(a, other, sizes, per_output, budget)
     return _gram(a, other, sizes, per_output, budget)
+
+
+def _made(a: Made, b: Made | None, budget: float) -> Tensor:
+    """The kernel of gradients that are made for some rows at a time."""
+    numbers = a.numbers + (b.numbers if b else 0)
+    size = min(max(_MADE_NUMBERS / numbers, _LEAST_ROWS), budget / 16 / numbers)
+    terms = []
+    for part in chunks(a.rows, size):
+        other = b.make(part).flatten(1) if b else None
+        terms.append(_products(a.make(part).flatten(1), other))
+    return reduce(torch.add, terms)
 
 
 def prefers_pairs(a: Size, b: Size, *, per_output: bool) -> bool:

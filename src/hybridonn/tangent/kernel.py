@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
@@ -18,6 +18,7 @@ from hybridonn.tangent.checks import (
     check_outputs,
     require_inference,
 )
+from hybridonn.tangent.confirmed import Confirmed, graph_of, once, state_of
 from hybridonn.tangent.contraction import chunks, kernel_of
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.layerwise import (
@@ -32,7 +33,7 @@ from hybridonn.tangent.rows import model_rows, require_independence
 from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
 from hybridonn.tangent.tails import Tail, find_tails
 from hybridonn.tangent.trace import methods_of, slow_message
-from hybridonn.tangent.verification import failures
+from hybridonn.tangent.verification import failures, reached
 
 Method = Literal["auto", "layers", "vector_products"]
 METHODS: tuple[Method, ...] = ("auto", "layers", "vector_products")
@@ -89,7 +90,8 @@ def ntk(
     check_options(outputs, method, probes, memory_gb, METHODS)
     require_inference(model)
     with torch.enable_grad():
-        need = footprint(model, x1)
+        sample = x1.shape[1:], x1.dtype, x1.device, state_of(model)
+        need = once(model, sample, lambda: footprint(model, x1))
         seeds = seeds_of(need.outputs, probes, generator, _floating(x1))
         wide = seeds.count**2 if outputs == "full" else 1
         result = len(x1) * len(x1 if x2 is None else x2) * wide * max(x1.element_size(), 4)
@@ -120,13 +122,18 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     with torch.enable_grad():
         need = footprint(model, x)
         seeds = seeds_of(need.outputs, None, None, _floating(x))
-        plan = Plan(len(x), 1, float("inf"))
+        plan = Plan(len(x), 1, float("inf"), room=seeds.count)
         work = _Work(model, layers, seeds, False, plan, False)
         view = work.look(x)
-        good, wrong, rest = work.verified(view)
-    lines = {**methods_of(view.seen), **{n: f"vector products: {why}" for n, why in wrong.items()}}
+        found = work.verified(view)
+    slow = {n: f"vector products: {why}" for n, why in found.wrong.items()}
+    lines = {**methods_of(view.seen), **slow}
+    good = [layer for layer in view.known if layer.name in found.layers]
+    for layer in good:
+        tail = view.tails.get(layer.executions[0].order)
+        lines[layer.name] += ", compiled, at its maxima" if tail and tail.window else ""
     covered = covered_names(good)
-    loose = [n for n in rest if n not in covered and n.rpartition(".")[0] not in lines]
+    loose = [n for n in found.reached if n not in covered and n.rpartition(".")[0] not in lines]
     lines.update(dict.fromkeys(loose, "vector products: used outside a known layer"))
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
@@ -165,17 +172,34 @@ class _Work:
         check_outputs(outputs, self.model, len(x))
         known = fitting(seen.selected(), len(x))
         count, room = self.seeds.count, self.plan.room
-        tails = {} if self.per_output else find_tails(known, outputs, count, room)
+        tails = {}
+        if not self.per_output:
+            tails = find_tails(known, outputs, count, room, compiled=not self.create_graph)
         return _View(x, outputs, seen, known, seen.parameters(), tails)
 
-    def verified(self, view: _View) -> tuple[list[Layer], dict[str, str], set[str]]:
-        """The layers whose pieces autograd confirms, those it does not, all reached parameters."""
+    def confirmed(self, first: _View) -> Confirmed:
+        """What autograd confirms for the graph of some samples."""
+        layers = tuple(layer.name for layer in first.known), tuple(first.parameters)
+        tails = tuple((order, tail.window) for order, tail in first.tails.items())
+        key = layers, tails, graph_of(first.outputs), state_of(self.model)
+
+        def find() -> Confirmed:
+            found = self.verified(self.look(first.x[:_VERIFIED]))
+            rest = [name for name in first.parameters if name not in found.reached]
+            more = reached(first.outputs, first.parameters, rest)
+            return replace(found, reached=found.reached | more)
+
+        return once(self.model, key, find)
+
+    def verified(self, view: _View) -> Confirmed:
+        """What autograd confirms for some samples."""
         known = view.known
         signs = torch.Generator(view.outputs.device).manual_seed(0)
         seeds = sign_seeds(view.outputs.shape[1:], 1, view.outputs, signs)
         parts = pieces_of(known, view.outputs, seeds, tails=view.tails)
-        wrong, reached = failures(parts, view.outputs, seeds, view.parameters)
-        return [layer for layer in known if layer.name not in wrong], wrong, reached
+        wrong, names = failures(parts, view.outputs, seeds, view.parameters)
+        good = frozenset(layer.name for layer in known if layer.name not in wrong)
+        return Confirmed(good, wrong, frozenset(names))
 
     def kernel(self, x1: Tensor, x2: Tensor | None, method: Method) -> Tensor:
         """The kernel of all samples, block by block.
@@ -183,22 +207,21 @@ class _Work:
         Raises:
             TangentError: the outputs do not depend on the wanted parameters.
         """
-        good, wrong, reached = self.verified(self.look(x1[: min(_VERIFIED, self.plan.samples)]))
         first = self.look(x1[: self.plan.samples])
-        reached |= _reached(first, [name for name in first.parameters if name not in reached])
-        if not reached:
+        found = self.confirmed(first)
+        if not found.reached:
             raise TangentError(
                 f"the outputs of {type(self.model).__name__} do not depend on the trainable "
                 f"parameters of layers={self.layers!r}; choose other layers"
             )
-        names = {layer.name for layer in good} if method != "vector_products" else set()
+        names = found.layers if method != "vector_products" else frozenset()
         known = [layer for layer in first.known if layer.name in names]
         covered = covered_names(known)
-        rest = {name: p for name, p in first.parameters.items() if name in reached - covered}
-        self._report(rest, wrong, method)
+        rest = {n: p for n, p in first.parameters.items() if n in found.reached - covered}
+        self._report(rest, found.wrong, method)
         if rest:
             require_independence(self.model, first.x, first.outputs)
-        return self._grid(first, x1, x2, {layer.name for layer in known}, rest)
+        return self._grid(first, x1, x2, frozenset(layer.name for layer in known), rest)
 
     def _report(
         self, rest: Mapping[str, nn.Parameter], wrong: Mapping[str, str], method: Method
@@ -221,7 +244,7 @@ class _Work:
         first: _View,
         x1: Tensor,
         x2: Tensor | None,
-        names: set[str],
+        names: frozenset[str],
         rest: Mapping[str, nn.Parameter],
     ) -> Tensor:
         """The blocks of the kernel, side by side; the lower half mirrors the upper one."""
@@ -241,7 +264,7 @@ class _Work:
         return torch.cat([torch.cat(row, 1) for row in rows])
 
     def _block(
-        self, a: _View, b: _View | None, names: set[str], rest: Mapping[str, nn.Parameter]
+        self, a: _View, b: _View | None, names: frozenset[str], rest: Mapping[str, nn.Parameter]
     ) -> Tensor:
         """The kernel of two blocks of samples."""
         parts = list(chunks(self.seeds.count, self.plan.outputs))
@@ -264,7 +287,7 @@ class _Work:
         b: _View | None,
         one: slice,
         two: slice,
-        names: set[str],
+        names: frozenset[str],
         rest: Mapping[str, nn.Parameter],
         pooled: list[_Pieces],
     ) -> Tensor | None:
@@ -289,7 +312,7 @@ class _Work:
         with torch.set_grad_enabled(self.create_graph):
             return kernel_of(mine, theirs, per_output=self.per_output, budget=self.plan.contraction)
 
-    def _pieces(self, view: _View, part: slice, names: set[str]) -> _Pieces:
+    def _pieces(self, view: _View, part: slice, names: frozenset[str]) -> _Pieces:
         """The pieces of the named layers, those at their own positions and the pooled ones.
 
         Raises:
@@ -364,19 +387,6 @@ class _Work:
         if self.per_output:
             return torch.einsum("icp,jdp->ijcd", a, b)
         return a.flatten(1) @ b.flatten(1).T
-
-
-def _reached(view: _View, names: list[str]) -> set[str]:
-    """Those of some parameters that the outputs depend on."""
-    if not names:
-        return set()
-    found = torch.autograd.grad(
-        view.outputs.sum(),
-        [view.parameters[name] for name in names],
-        retain_graph=True,
-        allow_unused=True,
-    )
-    return {name for name, gradient in zip(names, found, strict=True) if gradient is not None}
 
 
 def _floating(x: Tensor) -> Tensor:

@@ -12,8 +12,10 @@ from torch.autograd.graph import GradientEdge
 
 from hybridonn.tangent.backward import output_gradients
 from hybridonn.tangent.capture import Execution, Layer, full_name
+from hybridonn.tangent.compiled import Maxima
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.pieces import Call, Piece, Product, Vector, full
+from hybridonn.tangent.pooling import Maximum
 from hybridonn.tangent.tails import Tail
 
 
@@ -101,6 +103,12 @@ def _pooled(
     memo = execution.memo if keep else {}
     rule = layer.rule
     assert rule is not None
+    if tail.window is not None:
+        assert isinstance(tail.pooling, Maximum)
+        where = Maxima(tail.pooling.index, execution.shape, tail.window)
+        inputs = inputs_of(layer, execution, False)
+        piece = rule.piece_at_maxima(layer.module, inputs, tail.relu, where, gradient.flatten(3))
+        return LayerPieces(layer, [piece])
     if "pooled" not in memo:
         inputs = inputs_of(layer, execution, create_graph)
         memo["pooled"] = tail.carry(lambda p: full(rule.rows(layer.module, inputs[p])))
@@ -116,7 +124,7 @@ def joined(portions: Sequence[Sequence[Piece]]) -> list[Piece]:
         if isinstance(first, Vector):
             values = torch.cat([p.values for p in pieces if isinstance(p, Vector)], 1)
             result.append(replace(first, values=values))
-        else:
+        elif isinstance(first, Product):
             parts = [p.calls[0].gradients for p in pieces if isinstance(p, Product)]
             call = replace(first.calls[0], gradients=torch.cat(parts, 1))
             result.append(replace(first, calls=(call,)))

@@ -1,9 +1,9 @@
 """The pieces that per-sample parameter gradients are made of.
 
 For sample i and output c, the gradient of a layer's weight is a matrix product
-``M_ic = L_ic R_i^T`` summed over the positions t of the layer's output (`Product`), or a
-short vector that is simply held (`Vector`). Kernels follow from the factors; a Jacobian of
-samples x outputs x parameters is never needed.
+``M_ic = L_ic R_i^T`` summed over the positions t of the layer's output (`Product`), a short
+vector that is simply held (`Vector`), or what compiled code makes in portions (`Made`). Kernels
+follow from the factors; a Jacobian of samples x outputs x parameters is never needed.
 """
 
 from __future__ import annotations
@@ -144,7 +144,42 @@ class Vector:
         return {self.parameter: torch.einsum("ic,icp->p", weights, self.values)}
 
 
-Piece = Product | Vector
+@dataclass(frozen=True)
+class Made:
+    """Gradients of a layer's weight and bias that are made for some rows of the weight at a time.
+
+    Attributes:
+        weight: the name of the weight.
+        bias: the name of the bias, or None.
+        make: maps a slice of the rows to gradients (n, o, C, k): numbers of a row of the weight,
+            then the bias's, then zeros.
+        rows: how many rows there are.
+        numbers: how many numbers are made for one.
+        width: numbers of a row of the weight.
+        restore: maps (rows, width) to the weight's shape.
+    """
+
+    weight: str
+    bias: str | None
+    make: Callable[[slice], Tensor]
+    rows: int
+    numbers: int
+    width: int
+    restore: Callable[[Tensor], Tensor]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters whose gradients these are."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
+
+    def total(self, weights: Tensor) -> dict[str, Tensor]:
+        """The parameter gradients of ``sum_ic weights_ic f_ic``, weights (n, C)."""
+        matrix = torch.einsum("ic,iock->ok", weights, self.make(slice(0, self.rows)))
+        found = {self.weight: self.restore(matrix[:, : self.width])}
+        return found if self.bias is None else found | {self.bias: matrix[:, self.width]}
+
+
+Piece = Product | Vector | Made
 
 
 def full(tensor: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def make_plan(
     samples = n1 if n2 is None else n1 + n2
     outputs = (room / samples - need.graph) // max(need.gradients, 1)
     if outputs >= 1:
-        fit = int(min(outputs, seeds))
+        fit = int(min(outputs, 2 * seeds))
         if cached:
             size = BATCH_BYTES if need.known else LOOP_BYTES
             outputs = min(outputs, max(size // (samples * need.gradients + 1), 1))

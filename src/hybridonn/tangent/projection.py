@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.pieces import Piece, Product, full
+from hybridonn.tangent.pieces import Made, Piece, Vector, full
 
 
 @dataclass
@@ -43,7 +43,8 @@ class Projection:
 
     def features(self, piece: Piece) -> Tensor:
         """The piece's part of the features, (n, width)."""
-        if not isinstance(piece, Product):
+        assert not isinstance(piece, Made)  # pieces of layers without tails
+        if isinstance(piece, Vector):
             return self._fold("vector", full(piece.values).flatten(1))
         left, right = piece.lefts(), piece.rights()
         n, C, B, o, T = left.shape

@@ -10,7 +10,7 @@ dense layer, the output gradients are the same for all samples up to those gates
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from hybridonn.tangent.compiled import Maxima, Window, inputs_from_maxima, is_available
 from hybridonn.tangent.nodes import saved, shape_of
 
 # Operations that keep every number and their row-major order.
@@ -33,20 +34,43 @@ RESHAPES = (
 
 
 @dataclass(frozen=True)
+class Pooled:
+    """What a maximum pooling took.
+
+    Attributes:
+        index: the position of each maximum, (n, O, P).
+        shape: the shape of what was pooled, (H, W).
+        tile: the size of the windows if they lie side by side, else None.
+    """
+
+    index: Tensor
+    shape: torch.Size
+    tile: Sequence[int] | None
+
+
+@dataclass(frozen=True)
 class Sensitivity:
     """How combinations of the outputs move with a place of the graph: values times gate.
 
     Attributes:
         values: (n, C, ...), or (1, C, ...) where all samples share them.
         gate: zeros and ones (n, ...); None: ones.
+        pooled: where values and gate (.., O, P, Q) belong to the maxima of a pooling, these.
     """
 
     values: Tensor
     gate: Tensor | None = None
+    pooled: Pooled | None = None
 
     def product(self) -> Tensor:
         """The numbers themselves, (n or 1, C, ...)."""
+        if self.pooled is not None:
+            return _spread(self, self.pooled).product()
         return self.values if self.gate is None else self.values * self.gate.unsqueeze(1)
+
+    def whole(self) -> Sensitivity:
+        """The same for every position."""
+        return self if self.pooled is None else _spread(self, self.pooled)
 
 
 Found = Mapping[int, Sensitivity] | None
@@ -139,7 +163,7 @@ def _sum(a: Sensitivity | None, b: Sensitivity) -> Sensitivity:
 
 def _reshape(node: Node, here: Sensitivity) -> Found:
     """The same numbers in another shape; the samples still lead."""
-    shape = _argument(node, 0)
+    shape, here = _argument(node, 0), here.whole()
     if not shape or shape[:1] != shape_of(node)[:1]:
         return None
     gate = None if here.gate is None else here.gate.reshape(shape)
@@ -156,7 +180,12 @@ def _dense(node: Node, here: Sensitivity) -> Found:
 
 def _relu(node: Node, here: Sensitivity) -> Found:
     """Open where the result is positive."""
-    return {0: Sensitivity(here.values, _and(_open(saved(node, "result"), here), here.gate))}
+    result = saved(node, "result")
+    if here.pooled is not None:
+        index = here.pooled.index
+        result = result.flatten(2).gather(2, index).view(-1, *here.values.shape[2:])
+    gate = (result.detach() > 0).to(here.values.dtype)
+    return {0: replace(here, gate=gate if here.gate is None else gate * here.gate)}
 
 
 def _addition(node: Node, here: Sensitivity) -> Found:
@@ -174,7 +203,7 @@ def _batch_norm(node: Node, here: Sensitivity) -> Found:
     weight = saved(node, "weight")
     scale = scale if weight is None else scale * weight
     channels = scale.view(-1, *[1] * (here.values.ndim - 3))
-    return {0: Sensitivity(here.values * channels, here.gate)}
+    return {0: replace(here, values=here.values * channels)}
 
 
 def _convolution(node: Node, here: Sensitivity) -> Found:
@@ -186,6 +215,8 @@ def _convolution(node: Node, here: Sensitivity) -> Found:
     axes = weight.ndim - 2
     if len(shape) != weight.ndim:  # a picture without samples
         return None
+    if here.pooled is not None and _compiled(node, here):
+        return {0: Sensitivity(_from_maxima(node, here, here.pooled))}
     forward, backward = _CONVOLUTIONS[axes - 1]
     value = here.product()
     batch = value.flatten(0, 1)
@@ -206,21 +237,31 @@ def _convolution(node: Node, here: Sensitivity) -> Found:
     return {0: Sensitivity(result.unflatten(0, value.shape[:2]))}
 
 
+def _compiled(node: Node, here: Sensitivity) -> bool:
+    """Whether compiled code passes gradients back from a convolution's maxima."""
+    if torch.is_grad_enabled() or saved(node, "transposed") or saved(node, "groups") > 1:
+        return False
+    weight = saved(node, "weight")
+    return weight.ndim == 4 and weight.dtype == here.values.dtype and is_available(weight)
+
+
+def _from_maxima(node: Node, here: Sensitivity, pooled: Pooled) -> Tensor:
+    """A convolution's transpose, from the maxima of its output."""
+    weight, values = saved(node, "weight"), here.values.flatten(3)
+    geometry = (tuple(saved(node, name)) for name in ("stride", "dilation", "padding"))
+    where = Maxima(pooled.index, shape_of(node), Window(tuple(weight.shape[2:]), *geometry))
+    gate = values.new_ones(1).expand(pooled.index.shape) if here.gate is None else here.gate
+    values = values.expand(len(pooled.index), *values.shape[1:])
+    return inputs_from_maxima(weight, gate.flatten(2), where, values, _argument(node, 0))
+
+
 def _maximum(node: Node, here: Sensitivity) -> Found:
     """To the positions of the maxima, which lie apart where the windows tile the input."""
     shape, index = _argument(node, 0), saved(node, "result1")
     if len(shape) != 4:
         return None
-    size = _tile(node) if node.name().startswith("MaxPool") else None
-    if size is None:
-        value = here.product().expand(len(index), *here.values.shape[1:]).flatten(3)
-        places = index.flatten(2)[:, None].expand_as(value)
-        empty = value.new_zeros(*value.shape[:3], shape[2] * shape[3])
-        return {0: Sensitivity(empty.scatter_add(3, places, value).unflatten(3, shape[2:]))}
-    first = _open(index.new_zeros(shape), here).flatten(2)
-    first = first.scatter_(2, index.flatten(2), 1).view(shape)
-    gate = first if here.gate is None else first * _spread(here.gate, size, shape[2:])
-    return {0: Sensitivity(_spread(here.values, size, shape[2:]), gate)}
+    tile = _tile(node) if node.name().startswith("MaxPool") else None
+    return {0: replace(here.whole(), pooled=Pooled(index.flatten(2), shape[2:], tile))}
 
 
 def _average(node: Node, here: Sensitivity) -> Found:
@@ -286,23 +327,28 @@ def _tile(node: Node) -> list[int] | None:
     return list(size) if plain and list(size) == list(stride) else None
 
 
-def _spread(pooled: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:
+def _spread(here: Sensitivity, pooled: Pooled) -> Sensitivity:
+    """What belongs to maxima, at the positions where they lie."""
+    index, size = pooled.index, pooled.tile
+    plain = replace(here, pooled=None)
+    if size is None:
+        value = plain.product().expand(len(index), *here.values.shape[1:]).flatten(3)
+        places = index[:, None].expand_as(value)
+        empty = value.new_zeros(*value.shape[:3], pooled.shape.numel())
+        return Sensitivity(empty.scatter_add(3, places, value).unflatten(3, pooled.shape))
+    first = here.values.new_zeros(*index.shape[:2], pooled.shape.numel())
+    first = first.scatter_(2, index, 1).unflatten(2, pooled.shape)
+    gate = first if here.gate is None else first * _windows(here.gate, size, pooled.shape)
+    return Sensitivity(_windows(here.values, size, pooled.shape), gate)
+
+
+def _windows(pooled: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:
     """A pooled number to every position of its window (..., H, W); none beyond the windows."""
     P, Q = pooled.shape[-2:]
     found = pooled[..., :, None, :, None].expand(*pooled.shape[:-2], P, size[0], Q, size[1])
     found = found.reshape(*pooled.shape[:-2], P * size[0], Q * size[1])
     rest = shape[0] - P * size[0], shape[1] - Q * size[1]
     return F.pad(found, (0, rest[1], 0, rest[0])) if any(rest) else found
-
-
-def _open(numbers: Tensor, here: Sensitivity) -> Tensor:
-    """Where numbers are positive, as numbers of the values' type."""
-    return (numbers.detach() > 0).to(here.values.dtype)
-
-
-def _and(a: Tensor, b: Tensor | None) -> Tensor:
-    """Both gates."""
-    return a if b is None else a * b
 
 
 _CONVOLUTIONS = (

@@ -11,7 +11,7 @@ outputs, nor, for a network's first layer, on the parameters: it is made once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from hybridonn.tangent.capture import Execution, Layer
+from hybridonn.tangent.compiled import Window, is_available
 from hybridonn.tangent.nodes import saved, shape_of
 from hybridonn.tangent.pieces import full
 from hybridonn.tangent.pooling import Average, Maximum, Rows
@@ -41,12 +42,14 @@ class Tail:
         relu: what the ReLU gave, (n, O, T), which lets gradients through where it is positive;
             ones where there is no ReLU.
         pooling: what follows.
+        window: how compiled code sees the layer; None where its pooled factors are made.
     """
 
     edge: GradientEdge
     shape: torch.Size
     relu: Tensor
     pooling: Maximum | Average
+    window: Window | None = None
 
     def carry(self, rows: Rows) -> Tensor:
         """Factors at the layer's positions to factors at the pooled positions.
@@ -61,7 +64,12 @@ class Tail:
 
 
 def find_tails(
-    layers: Sequence[Layer], outputs: Tensor, count: int, room: int | None = None
+    layers: Sequence[Layer],
+    outputs: Tensor,
+    count: int,
+    room: int | None = None,
+    *,
+    compiled: bool = False,
 ) -> dict[int, Tail]:
     """The tails that save work, by the order of their layer's execution.
 
@@ -71,6 +79,7 @@ def find_tails(
         count: how many outputs (or probes) the kernel sums over.
         room: of how many outputs' gradients a layer's pooled factors may take the memory; None:
             of all.
+        compiled: use compiled code where there is some: its numbers cannot be differentiated.
 
     Returns:
         Tails of layers that were executed once and whose rule takes one.
@@ -88,11 +97,28 @@ def find_tails(
         tail = _follow(execution, users) if len(execution.shape) == 4 else None
         if tail is None:
             continue
+        if compiled and is_available(outputs):
+            tail = _seen_compiled(tail, layer, count, spared)
         pooled, whole = tail.shape.numel(), execution.shape.numel()
         # The pooled factors must be smaller than the gradients that need not be made.
-        if width * pooled <= spared * whole and _pays(width, count, pooled, whole):
+        small = width * pooled <= spared * whole and _pays(width, count, pooled, whole)
+        if tail.window is not None or small:
             found[execution.order] = tail
     return found
+
+
+def _seen_compiled(tail: Tail, layer: Layer, count: int, spared: int) -> Tail:
+    """The tail with its layer's window, if compiled code knows it and its gradients are small.
+
+    They are made for all outputs and a channel at a time, in place of output gradients.
+    """
+    (execution,) = layer.executions
+    assert layer.rule is not None
+    window = layer.rule.window(layer.module) if isinstance(tail.pooling, Maximum) else None
+    made = count * layer.rule.row_width(layer.module)
+    same = execution.inputs.dtype == tail.relu.dtype and is_available(execution.inputs)
+    fits = same and made <= spared * execution.shape[1:].numel()
+    return replace(tail, window=window) if fits else tail
 
 
 def _pays(width: int, count: int, pooled: int, whole: int) -> bool:

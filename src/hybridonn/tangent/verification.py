@@ -54,6 +54,17 @@ def failures(
     return wrong, set(truth)
 
 
+def reached(
+    outputs: Tensor, parameters: Mapping[str, Tensor], names: Sequence[str]
+) -> frozenset[str]:
+    """Those of some parameters' names that the outputs depend on."""
+    if not names:
+        return frozenset()
+    wanted = [parameters[name] for name in names]
+    found = torch.autograd.grad(outputs.sum(), wanted, retain_graph=True, allow_unused=True)
+    return frozenset(name for name, g in zip(names, found, strict=True) if g is not None)
+
+
 def _difference(
     part: LayerPieces, truth: Mapping[str, Tensor], weights: Tensor, norm: float
 ) -> str:

@@ -7,6 +7,7 @@ from functools import singledispatch
 
 from torch import Tensor, nn
 
+from hybridonn.tangent.compiled import Maxima, Window
 from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.pieces import Call, Piece
 
@@ -61,6 +62,27 @@ class Rule:
 
         Returns:
             Pieces whose parameters are together ``covers(layer)``.
+        """
+        raise NotImplementedError
+
+    def window(self, layer: nn.Module) -> Window | None:
+        """How compiled code sees the layer; None where there is none for it."""
+        return None
+
+    def piece_at_maxima(
+        self, layer: nn.Module, inputs: Tensor, relu: Tensor, where: Maxima, gradients: Tensor
+    ) -> Piece:
+        """The piece of a layer with a `window` whose output is pooled to maxima.
+
+        Args:
+            layer: the layer.
+            inputs: what it was given, (n, ...).
+            relu: what a ReLU before the pooling gave, (n, O, T), open where positive.
+            where: the maxima.
+            gradients: d output_c / d pooled output, (n, C, O, P).
+
+        Returns:
+            A piece whose parameters are ``covers(layer)``.
         """
         raise NotImplementedError
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from hybridonn.tangent.pieces import Call, Piece, Product, Vector
+from hybridonn.tangent.compiled import Maxima, Window, gradients_at_maxima
+from hybridonn.tangent.pieces import Call, Made, Piece, Product, Vector
 from hybridonn.tangent.rules.base import Rule, trainable
 from hybridonn.tangent.rules.dense import sum_calls
 from hybridonn.tangent.rules.patches import pad, patch_rows, patches, weight_of
@@ -71,6 +72,24 @@ class ConvolutionRule(Rule):
                 own_row=True,
             )
         ]
+
+    def window(self, layer: nn.Module) -> Window | None:
+        """Its geometry, for two dimensions without groups and a padding of zeros."""
+        layer = cast(_ConvNd, layer)
+        if self.row_width(layer) == 0 or layer.groups > 1 or layer.padding_mode != "zeros":
+            return None
+        before = tuple(margin[0] for margin in _margins(layer))
+        return Window(layer.kernel_size, layer.stride, layer.dilation, before)
+
+    def piece_at_maxima(
+        self, layer: nn.Module, inputs: Tensor, relu: Tensor, where: Maxima, gradients: Tensor
+    ) -> Piece:
+        """The gradients of weight and bias, made for some output channels at a time."""
+        bias = "bias" if "bias" in self.covers(layer) else None
+        make, numbers = gradients_at_maxima(inputs, relu, where, gradients, bias=bias is not None)
+        shape = cast(_ConvNd, layer).weight.shape
+        restore = partial(weight_of, shape=shape)
+        return Made("weight", bias, make, shape[0], numbers, shape[1:].numel(), restore)
 
 
 def _by_channel(gradients: Tensor) -> Tensor:

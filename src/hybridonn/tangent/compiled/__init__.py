@@ -1,0 +1,15 @@
+"""Compiled code for what torch has no operation for: sums over the maxima of a pooling.
+
+Built by the machine's C compiler at first use and kept in the user's cache; without a compiler
+everything goes through torch.
+"""
+
+from hybridonn.tangent.compiled.library import is_available
+from hybridonn.tangent.compiled.maxima import (
+    Maxima,
+    Window,
+    gradients_at_maxima,
+    inputs_from_maxima,
+)
+
+__all__ = ["Maxima", "Window", "gradients_at_maxima", "inputs_from_maxima", "is_available"]

@@ -1,0 +1,165 @@
+"""Gradients of a pooled convolution by its maxima alone.
+
+A pooled position looks at one position of the convolution, its maximum, and there is one for
+every four or nine positions. Where ``p_op = z_o,t(o,p)``, with z the convolution of patches u,
+
+    dp/dW_o = sum_p g_op u_t(o,p)^T,    dp/dx = sum_op g_op W_o spread from t(o,p).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hybridonn.tangent.compiled.library import library
+
+_FIELDS = (
+    *("samples", "threads", "channels", "height", "width", "maps", "rows", "columns", "places"),
+    *("taps_y", "taps_x", "step_y", "step_x", "apart_y", "apart_x", "before_y", "before_x"),
+    *("outputs", "by_sample", "by_map", "by_place"),
+)
+
+
+class _Geometry(ctypes.Structure):
+    """As in the C source."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in _FIELDS]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution of two dimensions, without groups, looks at its input.
+
+    Attributes:
+        taps: its size (down, across), like all that follow.
+        step: its stride.
+        apart: the distance of its taps.
+        before: the zeros before the first row and column.
+    """
+
+    taps: tuple[int, ...]
+    step: tuple[int, ...]
+    apart: tuple[int, ...]
+    before: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Maxima:
+    """Where the maxima of a convolution's output lie.
+
+    Attributes:
+        index: the position of each, (n, O, P).
+        shape: the shape of the convolution's output (n, O, ...).
+        window: how the convolution looks at its input.
+    """
+
+    index: Tensor
+    shape: torch.Size
+    window: Window
+
+
+def gradients_at_maxima(
+    inputs: Tensor, relu: Tensor, where: Maxima, gradients: Tensor, *, bias: bool
+) -> tuple[Callable[[slice], Tensor], int]:
+    """Makes weight and bias gradients of a convolution whose output is pooled to maxima.
+
+    Args:
+        inputs: the convolution's inputs (n, c, H, W).
+        relu: what a ReLU before the pooling gave, (n, O, T), open where positive.
+        where: its maxima.
+        gradients: d output_c / d pooled output, (n, C, O, P), expanded where samples share them.
+        bias: whether the bias's gradients are wanted.
+
+    Returns:
+        Maps a slice of the O output channels to their gradients (n, o, C, k): taps x c of the
+        weight, that of the bias if it is wanted, then zeros. And how many numbers those of one
+        channel are.
+    """
+    taps = inputs.shape[1] * where.window.taps[0] * where.window.taps[1]
+    row = _filled(taps + bias, inputs)
+    last = _outputs_last(gradients)
+    kept = [t.detach().contiguous() for t in (inputs.permute(0, 2, 3, 1), relu, where.index)]
+    geometry = _geometry(inputs.shape, where, last)
+
+    def make(part: slice) -> Tensor:
+        found = inputs.new_empty(len(last), part.stop - part.start, last.shape[3], row)
+        _library(inputs).gradients_at_maxima(
+            geometry,
+            *map(_address, (*kept, last)),
+            *map(ctypes.c_int64, (part.start, part.stop, bias, row)),
+            _address(found),
+        )
+        return found
+
+    return make, last.shape[0] * last.shape[3] * row
+
+
+def inputs_from_maxima(
+    weight: Tensor, gate: Tensor, where: Maxima, gradients: Tensor, shape: torch.Size
+) -> Tensor:
+    """Gradients of the inputs of a convolution whose output is pooled to maxima.
+
+    Args:
+        weight: the convolution's weight (O, c, ...).
+        gate: zeros where no gradient passes, else ones, (n, O, P).
+        where: its maxima.
+        gradients: d output_c / d pooled output, (n, C, O, P), expanded where samples share them.
+        shape: the shape of the convolution's input (n, c, H, W).
+
+    Returns:
+        Gradients (n, C, c, H, W), outputs nearest in memory.
+    """
+    n, channels, height, width = shape
+    filled, last = _filled(channels, weight), _outputs_last(gradients)
+    rows = F.pad(weight.detach().permute(0, 2, 3, 1), (0, filled - channels)).contiguous()
+    result = weight.new_empty(n, height, width, channels, gradients.shape[1])
+    kept = [t.contiguous() for t in (gate, where.index)]
+    _library(weight).inputs_from_maxima(
+        _geometry(shape, where, last),
+        *map(_address, (*kept, last, rows)),
+        ctypes.c_int64(filled),
+        _address(result),
+    )
+    return result.permute(0, 4, 3, 1, 2)
+
+
+def _outputs_last(gradients: Tensor) -> Tensor:
+    """Gradients (n, C, O, P) as (n, O, P, C), the last nearest; shared ones stay shared."""
+    last = gradients.permute(0, 2, 3, 1)
+    if gradients.stride(0) == 0:
+        return last[:1].contiguous().expand(last.shape)
+    return last if last.stride(3) == 1 else last.contiguous()
+
+
+def _geometry(inputs: torch.Size, where: Maxima, gradients: Tensor) -> object:
+    """The sizes and strides, as the C source takes them."""
+    window, places = where.window, where.index.shape[2]
+    values = (
+        *(inputs[0], torch.get_num_threads(), *inputs[1:], *where.shape[1:], places),
+        *(*window.taps, *window.step, *window.apart, *window.before),
+        *(gradients.shape[3], *gradients.stride()[:3]),
+    )
+    return ctypes.byref(_Geometry(*values))
+
+
+def _filled(count: int, like: Tensor) -> int:
+    """A number of numbers, filled up to whole vectors of 64 bytes."""
+    lanes = 64 // like.element_size()
+    return -(-count // lanes) * lanes
+
+
+def _library(like: Tensor) -> ctypes.CDLL:
+    """The functions for a tensor's type, which `is_available` has found."""
+    found = library(like.dtype)
+    assert found is not None
+    return found
+
+
+def _address(tensor: Tensor) -> ctypes.c_void_p:
+    """Where a tensor's numbers begin."""
+    return ctypes.c_void_p(tensor.data_ptr())
