@@ -154,6 +154,14 @@ def test_bad_input_is_one_sentence_and_leaves_earlier_results(finished, home, wo
     assert (folder / "student" / "weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("words", ["student.pooled_size=9", "student.kernels=9"])
+def test_a_refused_estimate_leaves_no_folder(home, words):
+    status, _, err = call(home, "estimate", "--out", "refused", *QUICK, "--set", words)
+    assert status == 1
+    assert "error: " in err
+    assert not (home / "refused").exists()
+
+
 def test_debug_shows_the_traceback(home):
     status, _, err = call(home, "--debug", "run", "no-spec.yaml")
     assert status == 1

@@ -132,9 +132,9 @@ def estimate(
     """
     progress = progress or Silent()
     with open_folder(folder):
-        layout = lay_out_stage(spec, folder / "layout")
         dataset = load_dataset(spec.data, data_root, progress)
         refuse_early(spec, dataset)
+        layout = lay_out_stage(spec, folder / "layout")
         found = estimate_stage(spec, dataset, folder / "estimate", progress)
         results = {"layout": layout.results, "estimate": found.results}
         add_results(folder, results)
