@@ -108,17 +108,18 @@ def find_tails(
 
 
 def _seen_compiled(tail: Tail, layer: Layer, count: int, spared: int) -> Tail:
-    """The tail with its layer's window, if compiled code knows it and its gradients are small.
+    """The tail with its layer's window, if compiled code knows it and does with less memory.
 
-    They are made for all outputs and a channel at a time, in place of output gradients.
+    It makes the gradients of all outputs for a channel at a time, from a sample's patches a
+    thread, in place of output gradients.
     """
     (execution,) = layer.executions
     assert layer.rule is not None
     window = layer.rule.window(layer.module) if isinstance(tail.pooling, Maximum) else None
-    made = count * layer.rule.row_width(layer.module)
+    rows = len(execution.inputs) * count + torch.get_num_threads() * execution.shape[2:].numel()
+    small = layer.rule.row_width(layer.module) * rows <= spared * execution.shape.numel()
     same = execution.inputs.dtype == tail.relu.dtype and is_available(execution.inputs)
-    fits = same and made <= spared * execution.shape[1:].numel()
-    return replace(tail, window=window) if fits else tail
+    return replace(tail, window=window) if same and small else tail
 
 
 def _pays(width: int, count: int, pooled: int, whole: int) -> bool:
