@@ -56,6 +56,7 @@ def kernel_of(
 
 def _piece_kernel(a: Piece, b: Piece | None, per_output: bool, budget: float) -> Tensor:
     """The kernel of one piece."""
+    assert b is None or type(b) is type(a)
     if isinstance(a, Vector):
         return _inner(full(a.values), full((b if isinstance(b, Vector) else a).values), per_output)
     if isinstance(a, Made):

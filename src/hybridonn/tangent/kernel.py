@@ -174,7 +174,8 @@ class _Work:
         count, room = self.seeds.count, self.plan.room
         tails = {}
         if not self.per_output:
-            tails = find_tails(known, outputs, count, room, compiled=not self.create_graph)
+            block = None if self.create_graph else self.plan.samples
+            tails = find_tails(known, outputs, count, room, block=block)
         return _View(x, outputs, seen, known, seen.parameters(), tails)
 
     def confirmed(self, first: _View) -> Confirmed:

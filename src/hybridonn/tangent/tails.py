@@ -69,7 +69,7 @@ def find_tails(
     count: int,
     room: int | None = None,
     *,
-    compiled: bool = False,
+    block: int | None = None,
 ) -> dict[int, Tail]:
     """The tails that save work, by the order of their layer's execution.
 
@@ -79,7 +79,8 @@ def find_tails(
         count: how many outputs (or probes) the kernel sums over.
         room: of how many outputs' gradients a layer's pooled factors may take the memory; None:
             of all.
-        compiled: use compiled code where there is some: its numbers cannot be differentiated.
+        block: use compiled code, whose numbers cannot be differentiated, for at most so many
+            samples at a time; None: do not. All parts of a kernel must name the same.
 
     Returns:
         Tails of layers that were executed once and whose rule takes one.
@@ -97,8 +98,8 @@ def find_tails(
         tail = _follow(execution, users) if len(execution.shape) == 4 else None
         if tail is None:
             continue
-        if compiled and is_available(outputs):
-            tail = _seen_compiled(tail, layer, count, spared)
+        if block is not None and is_available(outputs):
+            tail = _seen_compiled(tail, layer, count, spared, block)
         pooled, whole = tail.shape.numel(), execution.shape.numel()
         # The pooled factors must be smaller than the gradients that need not be made.
         small = width * pooled <= spared * whole and _pays(width, count, pooled, whole)
@@ -107,7 +108,7 @@ def find_tails(
     return found
 
 
-def _seen_compiled(tail: Tail, layer: Layer, count: int, spared: int) -> Tail:
+def _seen_compiled(tail: Tail, layer: Layer, count: int, spared: int, block: int) -> Tail:
     """The tail with its layer's window, if compiled code knows it and does with less memory.
 
     It makes the gradients of all outputs for a channel at a time, from a sample's patches a
@@ -116,8 +117,9 @@ def _seen_compiled(tail: Tail, layer: Layer, count: int, spared: int) -> Tail:
     (execution,) = layer.executions
     assert layer.rule is not None
     window = layer.rule.window(layer.module) if isinstance(tail.pooling, Maximum) else None
-    rows = len(execution.inputs) * count + torch.get_num_threads() * execution.shape[2:].numel()
-    small = layer.rule.row_width(layer.module) * rows <= spared * execution.shape.numel()
+    rows = block * count + torch.get_num_threads() * execution.shape[2:].numel()
+    spared_numbers = spared * block * execution.shape[1:].numel()
+    small = layer.rule.row_width(layer.module) * rows <= spared_numbers
     same = execution.inputs.dtype == tail.relu.dtype and is_available(execution.inputs)
     return replace(tail, window=window) if same and small else tail
 
