@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.compiled import gram
 from hybridonn.tangent.pieces import Made, Piece, Product, Size, Vector, full
 
 # One elementwise multiply-and-sum moves its operands through memory; a matrix product reuses
@@ -26,6 +27,9 @@ _ELEMENTWISE = 20
 # Gradients that are made in portions stay in the cores' own caches; each portion reads its
 # layer's input again, so it has some rows.
 _MADE_NUMBERS, _LEAST_ROWS = 2e6, 4
+# Up to so many samples half a matrix product beats torch's whole one: 1.6 times for 64, 1.3 for
+# 128, 1.2 for 256.
+_FEW = 256
 
 
 def kernel_of(
@@ -74,8 +78,11 @@ def _made(a: Made, b: Made | None, budget: float) -> Tensor:
     size = min(max(_MADE_NUMBERS / numbers, _LEAST_ROWS), budget / 16 / numbers)
     terms = []
     for part in chunks(a.rows, size):
-        other = b.make(part).flatten(1) if b else None
-        terms.append(_products(a.make(part).flatten(1), other))
+        mine = a.make(part).flatten(1)
+        if b is None and len(mine) <= _FEW:
+            terms.append(gram(mine))
+        else:
+            terms.append(_products(mine, b.make(part).flatten(1) if b else None))
     return reduce(torch.add, terms)
 
 

@@ -12,6 +12,7 @@ from hybridonn.tangent.compiled import (
     Maxima,
     Window,
     gradients_at_maxima,
+    gram,
     inputs_from_maxima,
     is_available,
 )
@@ -145,6 +146,17 @@ def test_some_channels_at_a_time():
     case = Case(nn.Conv2d(3, 5, 3), maximum(2), (3, 3, 9, 9), 4)
     parts = [case.of_weight(slice(0, 2)), case.of_weight(slice(2, 5))]
     assert torch.equal(torch.cat(parts, 1), case.of_weight())
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 64, 130])
+@pytest.mark.parametrize("vectors", [1, 7, 300])
+def test_inner_products_of_few_long_rows(n, vectors):
+    torch.manual_seed(0)
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-13)):
+        rows = torch.randn(n, vectors * 64 // dtype.itemsize, dtype=dtype)
+        expected = rows.double() @ rows.double().T
+        error = (gram(rows).double() - expected).norm() / expected.norm()
+        assert error < tolerance
 
 
 def network(channels=3):

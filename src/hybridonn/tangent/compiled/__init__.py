@@ -9,7 +9,8 @@ from hybridonn.tangent.compiled.maxima import (
     Maxima,
     Window,
     gradients_at_maxima,
+    gram,
     inputs_from_maxima,
 )
 
-__all__ = ["Maxima", "Window", "gradients_at_maxima", "inputs_from_maxima", "is_available"]
+__all__ = ["Maxima", "Window", "gradients_at_maxima", "gram", "inputs_from_maxima", "is_available"]

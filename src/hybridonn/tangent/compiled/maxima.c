@@ -1,4 +1,5 @@
-/* Gradients at the maxima of a pooled convolution: sums of gradient times row over a list.
+/* Gradients at the maxima of a pooled convolution: sums of gradient times row over a list. And
+ * the inner products of such gradients.
  *
  * Built once with REAL = float and once with REAL = double. Arrays are contiguous, channels and
  * outputs last, except for the strides that are given. Rows are filled with zeros up to whole
@@ -11,6 +12,8 @@
 #define LANES ((int64_t)(64 / sizeof(REAL)))
 #define MOST_OUTPUTS 10 /* sums of so many outputs, two vectors each, stay in registers */
 #define GROUP 8
+#define SIDE 4                        /* rows by rows whose products stay in registers */
+#define STRETCH ((int64_t)(8192 / sizeof(REAL))) /* numbers of a row, all in the first cache */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef REAL vector __attribute__((vector_size(64), aligned(sizeof(REAL))));
@@ -233,4 +236,58 @@ void inputs_from_maxima(const Geometry *g, const REAL *gate, const int64_t *inde
     free(start);
     free(sum);
   }
+}
+
+/* Inner products of some rows with some rows, for a stretch of them. */
+INLINE void multiply(const REAL *const a[SIDE], const REAL *const b[SIDE], int64_t count,
+                     REAL found[SIDE][SIDE]) {
+  vector sum[SIDE][SIDE];
+  for (int i = 0; i < SIDE; i++)
+    for (int j = 0; j < SIDE; j++) sum[i][j] = (vector){0};
+  for (int64_t k = 0; k < count; k += LANES) {
+    vector x[SIDE], y[SIDE];
+    for (int i = 0; i < SIDE; i++) {
+      x[i] = *(const vector *)(a[i] + k);
+      y[i] = *(const vector *)(b[i] + k);
+    }
+    for (int i = 0; i < SIDE; i++)
+      for (int j = 0; j < SIDE; j++) sum[i][j] += x[i] * y[j];
+  }
+  for (int i = 0; i < SIDE; i++)
+    for (int j = 0; j < SIDE; j++) {
+      found[i][j] = 0;
+      for (int64_t l = 0; l < LANES; l++) found[i][j] += sum[i][j][l];
+    }
+}
+
+/* out[n][n] = a a^T for a[n][width], width whole vectors: half of what a matrix product does. */
+void gram(const REAL *a, int64_t n, int64_t width, int64_t threads, REAL *out) {
+  memset(out, 0, n * n * sizeof(REAL));
+#pragma omp parallel num_threads(threads)
+  {
+    REAL *mine = room(n * n * sizeof(REAL));
+    memset(mine, 0, n * n * sizeof(REAL));
+#pragma omp for
+    for (int64_t at = 0; at < width; at += STRETCH) {
+      int64_t count = width - at < STRETCH ? width - at : STRETCH;
+      for (int64_t i = 0; i < n; i += SIDE)
+        for (int64_t j = i; j < n; j += SIDE) {
+          const REAL *x[SIDE], *y[SIDE];
+          REAL found[SIDE][SIDE];
+          for (int64_t s = 0; s < SIDE; s++) { /* beyond the last row, the last again */
+            x[s] = a + (i + s < n ? i + s : n - 1) * width + at;
+            y[s] = a + (j + s < n ? j + s : n - 1) * width + at;
+          }
+          multiply(x, y, count, found);
+          for (int64_t s = 0; s < SIDE && i + s < n; s++)
+            for (int64_t t = 0; t < SIDE && j + t < n; t++)
+              mine[(i + s) * n + j + t] += found[s][t];
+        }
+    }
+#pragma omp critical
+    for (int64_t q = 0; q < n * n; q++) out[q] += mine[q];
+    free(mine);
+  }
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < i; j++) out[i * n + j] = out[j * n + i];
 }

@@ -128,6 +128,15 @@ def inputs_from_maxima(
     return result.permute(0, 4, 3, 1, 2)
 
 
+def gram(rows: Tensor) -> Tensor:
+    """``a a^T`` of few long rows that `gradients_at_maxima` made, (n, p) to (n, n)."""
+    n, width = rows.shape
+    result = rows.new_empty(n, n)
+    sizes = map(ctypes.c_int64, (n, width, torch.get_num_threads()))
+    _library(rows).gram(_address(rows), *sizes, _address(result))
+    return result
+
+
 def _outputs_last(gradients: Tensor) -> Tensor:
     """Gradients (n, C, O, P) as (n, O, P, C), the last nearest; shared ones stay shared."""
     last = gradients.permute(0, 2, 3, 1)
