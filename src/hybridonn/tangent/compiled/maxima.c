@@ -11,8 +11,8 @@
 
 #define LANES ((int64_t)(64 / sizeof(REAL)))
 #define MOST_OUTPUTS 10 /* sums of so many outputs, two vectors each, stay in registers */
-#define GROUP 8
-#define SIDE 4                        /* rows by rows whose products stay in registers */
+#define GROUP 8         /* terms copied at a time */
+#define SIDE 4          /* rows by rows whose products stay in registers */
 #define STRETCH ((int64_t)(8192 / sizeof(REAL))) /* numbers of a row, all in the first cache */
 #define INLINE static inline __attribute__((always_inline))
 
