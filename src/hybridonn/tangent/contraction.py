@@ -24,9 +24,9 @@ from hybridonn.tangent.pieces import Made, Piece, Product, Size, Vector, full
 # One elementwise multiply-and-sum moves its operands through memory; a matrix product reuses
 # them. Measured on CPU cores with AVX-512: about 20 multiply-adds of a product cost as much.
 _ELEMENTWISE = 20
-# Gradients that are made in portions stay in the cores' own caches; each portion reads its
-# layer's input again, so it has some rows.
-_MADE_NUMBERS, _LEAST_ROWS = 2e6, 4
+# Numbers of a portion of gradients: each portion reads its layer's input again, so that it is
+# neither small nor of a few rows only, and a larger one leaves the caches.
+_MADE_NUMBERS, _LEAST_ROWS = 4e6, 4
 # Up to so many samples half a matrix product beats torch's whole one: 1.6 times for 64, 1.3 for
 # 128, 1.2 for 256.
 _FEW = 256
