@@ -377,6 +377,11 @@ def _rule(node: Node) -> Rule | None:
     return _reshape if node.name().startswith(RESHAPES) else _RULES.get(node.name())
 
 
+def is_known_operation(node: Node) -> bool:
+    """Whether the derivative of an operation is known here."""
+    return _rule(node) is not None
+
+
 def _argument(node: Node, position: int) -> torch.Size:
     """The shape of an operation's argument; empty for a constant."""
     parent, result = node.next_functions[position]
