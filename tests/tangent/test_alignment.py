@@ -89,3 +89,11 @@ def test_kernels_of_other_sizes_are_refused(measure):
         measure(torch.eye(3), torch.eye(4))
     with pytest.raises(TangentError, match="two"):
         measure(torch.rand(3, 4), torch.rand(3, 4))
+
+
+@pytest.mark.parametrize("alignment", [centred_alignment, cosine_alignment])
+def test_alignment_has_the_derivatives_of_its_formula_and_theirs(alignment):
+    torch.manual_seed(0)
+    a, b = (torch.rand(4, 4).double().requires_grad_() for _ in range(2))
+    assert torch.autograd.gradcheck(alignment, (a, b))
+    assert torch.autograd.gradgradcheck(alignment, (a, b))

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from hybridonn.tangent.errors import TangentError
 
@@ -37,7 +36,7 @@ def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
         other: kernel (n, n) of the same samples.
 
     Returns:
-        A scalar, differentiable once; 0 with a zero gradient where a centred kernel vanishes
+        A scalar, differentiable; 0 with a zero gradient where a centred kernel vanishes
         (all samples look the same to that network), since no direction is better there.
 
     Raises:
@@ -57,7 +56,7 @@ def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:
         other: kernel (n, n) of the same samples.
 
     Returns:
-        A scalar, differentiable once; 0 with a zero gradient where a kernel is zero.
+        A scalar, differentiable; 0 with a zero gradient where a kernel is zero.
 
     Raises:
         TangentError: the kernels are not square matrices of the same size.
@@ -92,24 +91,32 @@ class _Cosine(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, kernel: Tensor, other: Tensor, centred: bool) -> Tensor:
-        scale, other_scale = _largest(kernel), _largest(other)
-        a, b = kernel / scale, other / other_scale
-        if centred:
-            a, b = centre(a), centre(b)
-        norm, other_norm = _length(a), _length(b)
-        a, b = a / norm, b / other_norm
-        cosine = (a * b).sum()
-        ctx.save_for_backward(cosine, a, b, norm * scale, other_norm * other_scale)
-        return cosine
+        parts = _unit_matrices(kernel, other, centred)
+        ctx.centred = centred
+        ctx.save_for_backward(kernel, other, *parts)
+        return parts[0]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        cosine, a, b, norm, other_norm = ctx.saved_tensors
+        kernel, other, *parts = ctx.saved_tensors
+        if torch.is_grad_enabled():  # this derivative is to be differentiated, too
+            parts = _unit_matrices(kernel, other, ctx.centred)
+        cosine, a, b, norm, other_norm = parts
         mine, theirs = ctx.needs_input_grad[:2]
         first = (b - cosine * a) * (gradient / norm) if mine else None
         second = (a - cosine * b) * (gradient / other_norm) if theirs else None
         return first, second, None
+
+
+def _unit_matrices(kernel: Tensor, other: Tensor, centred: bool) -> tuple[Tensor, ...]:
+    """The cosine of two matrices, the matrices divided by their norms, these norms."""
+    scale, other_scale = _largest(kernel), _largest(other)
+    a, b = kernel / scale, other / other_scale
+    if centred:
+        a, b = centre(a), centre(b)
+    norm, other_norm = _length(a), _length(b)
+    a, b = a / norm, b / other_norm
+    return (a * b).sum(), a, b, norm * scale, other_norm * other_scale
 
 
 def _length(matrix: Tensor) -> Tensor:
@@ -125,7 +132,7 @@ def _noise(kernel: Tensor) -> float:
 
 def _largest(kernel: Tensor) -> Tensor:
     """The largest magnitude, as a constant: dividing by it keeps squares within range."""
-    return kernel.abs().amax().clamp_min(torch.finfo(kernel.dtype).tiny)
+    return kernel.detach().abs().amax().clamp_min(torch.finfo(kernel.dtype).tiny)
 
 
 def _same_square(kernel: Tensor, other: Tensor) -> None:
