@@ -5,7 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridonn.tangent import TangentError, centre, centred_alignment, cosine_alignment, mse
+from hybridonn.tangent import (
+    TangentError,
+    centre,
+    centre_without_diagonal,
+    centred_alignment,
+    cosine_alignment,
+    debiased_alignment,
+    mse,
+)
 
 
 def features(n=7, p=4, seed=0):
@@ -29,6 +37,41 @@ def test_cka_is_linear_cka_of_the_features():  # Kornblith et al., ICML 2019
     assert torch.allclose(centred_alignment(gram(a), gram(b)), expected)
 
 
+def test_centring_without_the_diagonal_projects_onto_hollow_matrices_of_sums_zero():
+    found = centre_without_diagonal(gram(features()))
+    zero = torch.zeros(7, dtype=torch.float64)
+    assert torch.equal(found.diagonal(), zero)
+    assert torch.allclose(found.sum(0), zero) and torch.allclose(found.sum(1), zero)
+    assert torch.allclose(centre_without_diagonal(found), found)
+    some = gram(features(seed=5))
+    assert torch.allclose((found * some).sum(), (found * centre_without_diagonal(some)).sum())
+
+
+def test_debiased_alignment_is_that_of_unbiased_hsic():  # Song et al. 2012, equation 5
+    def hsic(a, b):
+        n = len(a)
+        a, b = a - torch.diag(a.diagonal()), b - torch.diag(b.diagonal())
+        both = a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (a @ b).sum()
+        return ((a @ b).trace() + both) / (n * (n - 3))
+
+    a, b = gram(features(seed=1)), gram(features(p=3, seed=2))
+    expected = hsic(a, b) / (hsic(a, a) * hsic(b, b)).sqrt()
+    torch.testing.assert_close(debiased_alignment(a, b), expected)
+
+
+def test_unrelated_features_are_aligned_by_chance_alone():
+    pairs = [(gram(features(20, 30, k)), gram(features(20, 30, k + 500))) for k in range(200)]
+    debiased = torch.stack([debiased_alignment(a, b) for a, b in pairs])
+    error = debiased.std() / len(pairs) ** 0.5
+    assert abs(debiased.mean()) < 4 * error
+    assert torch.stack([centred_alignment(a, b) for a, b in pairs]).mean() > 0.4
+
+
+def test_debiased_alignment_needs_four_samples():
+    with pytest.raises(TangentError, match=r"of 3 samples.*from 4 on"):
+        debiased_alignment(torch.eye(3), torch.eye(3))
+
+
 @settings(max_examples=30, deadline=None)
 @given(scale=st.floats(1e-30, 1e30), shift=st.floats(-10, 10), seed=st.integers(0, 99))
 def test_cka_does_not_see_scale_rotation_and_shift(scale, shift, seed):
@@ -44,6 +87,7 @@ def test_a_kernel_is_aligned_with_itself():
     kernel = gram(features())
     assert torch.allclose(centred_alignment(kernel, 3 * kernel), torch.ones(()).double())
     assert torch.allclose(cosine_alignment(kernel, 3 * kernel), torch.ones(()).double())
+    assert torch.allclose(debiased_alignment(kernel, 3 * kernel), torch.ones(()).double())
     assert mse(kernel, kernel) == 0
 
 
@@ -58,10 +102,11 @@ def test_single_precision_kernels_of_any_size_do_not_overflow():
     assert float(centred_alignment(kernel * 1e30, kernel * 1e-30)) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("measure", [centred_alignment, debiased_alignment])
 @pytest.mark.parametrize("kernel", [torch.zeros(5, 5), torch.full((5, 5), 3.3)])
-def test_a_kernel_that_vanishes_when_centred_gives_zero_and_no_gradient(kernel):
+def test_a_kernel_that_vanishes_when_centred_gives_zero_and_no_gradient(kernel, measure):
     kernel = kernel.clone().requires_grad_()
-    value = centred_alignment(kernel, gram(features(5)).float())
+    value = measure(kernel, gram(features(5)).float())
     value.backward()
     assert value == 0
     assert torch.equal(kernel.grad, torch.zeros(5, 5))
@@ -75,15 +120,18 @@ def test_a_zero_kernel_has_cosine_zero():
     assert torch.equal(kernel.grad, torch.zeros(4, 4))
 
 
-@pytest.mark.parametrize("measure", [centred_alignment, cosine_alignment, mse])
+MEASURES = [centred_alignment, debiased_alignment, cosine_alignment, mse]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 def test_derivatives(measure):
-    other = gram(features(4, seed=3))
-    kernel = gram(features(4)).requires_grad_()
+    other = gram(features(5, seed=3))
+    kernel = gram(features(5)).requires_grad_()
     # the scale by the largest entry is a constant for autograd, and rightly so
     assert torch.autograd.gradcheck(lambda k: measure(k, other), (kernel,))
 
 
-@pytest.mark.parametrize("measure", [centred_alignment, cosine_alignment, mse])
+@pytest.mark.parametrize("measure", MEASURES)
 def test_kernels_of_other_sizes_are_refused(measure):
     with pytest.raises(TangentError, match=r"\(3, 3\) and \(4, 4\)"):
         measure(torch.eye(3), torch.eye(4))
@@ -91,9 +139,13 @@ def test_kernels_of_other_sizes_are_refused(measure):
         measure(torch.rand(3, 4), torch.rand(3, 4))
 
 
-@pytest.mark.parametrize("alignment", [centred_alignment, cosine_alignment])
+@pytest.mark.parametrize("alignment", MEASURES[:3])
 def test_alignment_has_the_derivatives_of_its_formula_and_theirs(alignment):
     torch.manual_seed(0)
-    a, b = (torch.rand(4, 4).double().requires_grad_() for _ in range(2))
-    assert torch.autograd.gradcheck(alignment, (a, b))
-    assert torch.autograd.gradgradcheck(alignment, (a, b))
+    a, b = (torch.rand(5, 5).double().requires_grad_() for _ in range(2))
+
+    def aligned(a, b):  # kernels are symmetric, and centring need be a projection of those alone
+        return alignment(a + a.T, b + b.T)
+
+    assert torch.autograd.gradcheck(aligned, (a, b))
+    assert torch.autograd.gradgradcheck(aligned, (a, b))

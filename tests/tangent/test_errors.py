@@ -34,6 +34,12 @@ def frozen():
     return dense().requires_grad_(False)
 
 
+def damaged():
+    model = dense()
+    nn.init.constant_(model[0].weight, torch.nan)
+    return model
+
+
 X = torch.rand(5, 4)
 NAN = torch.where(torch.eye(5, 4) > 0, torch.nan, X)
 CASES = {
@@ -42,6 +48,12 @@ CASES = {
     "frozen": (frozen, X, "none of the parameters of Sequential is trainable"),
     "NaN": (dense, NAN, "x1 holds 4 values that are NaN or infinite"),
     "infinite": (dense, X / 0, "NaN or infinite"),
+    "overflow": (
+        lambda: Lambda(lambda z: 1e20 * z * 1e20),
+        X,
+        "outputs of Lambda hold NaN or infinity.*overflows.*scale",
+    ),
+    "weight of NaN": (damaged, X, "parameter '0.weight' does.*repair its weights"),
     "integers": (dense, torch.ones(5, 4, dtype=torch.long), r"give x1.float\(\)"),
     "no samples": (dense, X[:0], "at least one sample"),
     "no tensor": (dense, [1.0], "give a torch.Tensor"),

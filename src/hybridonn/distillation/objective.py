@@ -14,7 +14,13 @@ from torch.nn.modules.dropout import _DropoutNd
 from hybridonn import spec
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.tasks import Task
-from hybridonn.tangent import centred_alignment, cosine_alignment, mse, record
+from hybridonn.tangent import (
+    centred_alignment,
+    cosine_alignment,
+    debiased_alignment,
+    mse,
+    record,
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 # it is dominated by the scale of the kernels, which centred alignment leaves out.
 DISCREPANCIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cka": lambda student, teacher: 1 - centred_alignment(student, teacher),
+    "debiased_cka": lambda student, teacher: 1 - debiased_alignment(student, teacher),
     "cosine": lambda student, teacher: 1 - cosine_alignment(student, teacher),
     "mse": mse,
 }

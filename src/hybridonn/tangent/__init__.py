@@ -1,6 +1,13 @@
 """Tangent kernels of PyTorch networks: empirical, sketched and compared."""
 
-from hybridonn.tangent.alignment import centre, centred_alignment, cosine_alignment, mse
+from hybridonn.tangent.alignment import (
+    centre,
+    centre_without_diagonal,
+    centred_alignment,
+    cosine_alignment,
+    debiased_alignment,
+    mse,
+)
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.features import DenseEnd, dense_features, find_dense_end, tangent_features
 from hybridonn.tangent.kernel import explain, ntk
@@ -16,8 +23,10 @@ __all__ = [
     "TangentWarning",
     "Trace",
     "centre",
+    "centre_without_diagonal",
     "centred_alignment",
     "cosine_alignment",
+    "debiased_alignment",
     "dense_features",
     "explain",
     "find_dense_end",

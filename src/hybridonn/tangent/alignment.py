@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,27 @@ def centre(kernel: Tensor) -> Tensor:
     return columns - columns.mean(1, keepdim=True)
 
 
+def centre_without_diagonal(kernel: Tensor) -> Tensor:
+    """Remove the mean of the features behind a kernel's off-diagonal entries ("U-centring").
+
+    ``K_ij - (r_i + c_j) / (n - 2) + s / ((n - 1)(n - 2))`` off the diagonal with the sums r of
+    rows, c of columns and s of all entries but the diagonal's, and zero on it: the orthogonal
+    projection onto matrices of empty diagonal whose rows and columns sum to zero.
+
+    Args:
+        kernel: symmetric kernel (n, n), n at least 4.
+
+    Returns:
+        The centred kernel (n, n). Szekely and Rizzo, Annals of Statistics 42 (2014).
+    """
+    n = len(kernel)
+    hollow = kernel - torch.diag(kernel.diagonal())
+    rows, columns = hollow.sum(1, keepdim=True), hollow.sum(0, keepdim=True)
+    shift = (rows + columns) / (n - 2) - hollow.sum() / ((n - 1) * (n - 2))
+    found = hollow - shift
+    return found - torch.diag(found.diagonal())
+
+
 def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     """Centred kernel alignment (CKA), 1 for kernels equal up to scale and shift of features.
 
@@ -43,7 +65,36 @@ def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
         TangentError: the kernels are not square matrices of the same size.
     """
     _same_square(kernel, other)
-    return _Cosine.apply(kernel, other, True)
+    return _Cosine.apply(kernel, other, centre)
+
+
+def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
+    """Centred alignment by pairs of different samples alone; its estimate has no bias in n.
+
+    In a batch, centred alignment is for a good part the diagonals' agreement, which says nothing of
+    how samples are related: it is far above zero for unrelated kernels of few samples. With
+    both kernels centred without their diagonals their inner product is the unbiased HSIC_1 of
+    Song et al., JMLR 13 (2012); for networks: Nguyen, Raghu and Kornblith, ICLR 2021.
+
+    Args:
+        kernel: kernel (n, n), n at least 4.
+        other: kernel (n, n) of the same samples.
+
+    Returns:
+        A scalar at most 1, differentiable; about 0 for unrelated kernels, of either sign; 0 with
+        a zero gradient where a centred kernel vanishes.
+
+    Raises:
+        TangentError: the kernels are not square matrices of the same size, or of fewer than 4
+            samples.
+    """
+    _same_square(kernel, other)
+    if len(kernel) < 4:
+        raise TangentError(
+            f"the kernels are of {len(kernel)} samples; without its diagonal a kernel can be "
+            "centred from 4 on: use larger batches, or centred_alignment"
+        )
+    return _Cosine.apply(kernel, other, centre_without_diagonal)
 
 
 def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:
@@ -62,7 +113,7 @@ def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:
         TangentError: the kernels are not square matrices of the same size.
     """
     _same_square(kernel, other)
-    return _Cosine.apply(kernel, other, False)
+    return _Cosine.apply(kernel, other, None)
 
 
 def mse(kernel: Tensor, other: Tensor) -> Tensor:
@@ -82,15 +133,19 @@ def mse(kernel: Tensor, other: Tensor) -> Tensor:
     return (kernel - other).square().mean()
 
 
+_Centring = Callable[[Tensor], Tensor]
+
+
 class _Cosine(torch.autograd.Function):
     """The cosine of two matrices, 0 where one vanishes, in few operations forth and back.
 
     With ``a``, ``b`` the matrices, centred or not, divided by their largest entries,
-    ``c = <a, b> / (|a| |b|)`` and ``dc = (b / |b| - c a / |a|) / |a|``, which is centred already.
+    ``c = <a, b> / (|a| |b|)`` and ``dc = (b / |b| - c a / |a|) / |a|``, which is centred already:
+    centring is an orthogonal projection.
     """
 
     @staticmethod
-    def forward(ctx: Any, kernel: Tensor, other: Tensor, centred: bool) -> Tensor:
+    def forward(ctx: Any, kernel: Tensor, other: Tensor, centred: _Centring | None) -> Tensor:
         parts = _unit_matrices(kernel, other, centred)
         ctx.centred = centred
         ctx.save_for_backward(kernel, other, *parts)
@@ -108,12 +163,12 @@ class _Cosine(torch.autograd.Function):
         return first, second, None
 
 
-def _unit_matrices(kernel: Tensor, other: Tensor, centred: bool) -> tuple[Tensor, ...]:
+def _unit_matrices(kernel: Tensor, other: Tensor, centred: _Centring | None) -> tuple[Tensor, ...]:
     """The cosine of two matrices, the matrices divided by their norms, these norms."""
     scale, other_scale = _largest(kernel), _largest(other)
     a, b = kernel / scale, other / other_scale
     if centred:
-        a, b = centre(a), centre(b)
+        a, b = centred(a), centred(b)
     norm, other_norm = _length(a), _length(b)
     a, b = a / norm, b / other_norm
     return (a * b).sum(), a, b, norm * scale, other_norm * other_scale

@@ -59,8 +59,7 @@ def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
             f"{name} holds {x.dtype} numbers; the model needs floating ones: "
             f"give {name}.float(), scaled as in training"
         )
-    # A sum is finite only if all are: one pass tells of nearly every input.
-    if not bool(torch.isfinite(x.sum()) or torch.isfinite(x).all()):
+    if not _is_finite(x):
         bad = int((~torch.isfinite(x)).flatten(1 if x.ndim > 1 else 0).sum())
         raise TangentError(
             f"{name} holds {bad} values that are NaN or infinite; its kernel would be NaN: "
@@ -99,15 +98,16 @@ def check_options(
 
 
 def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None) -> None:
-    """Refuse outputs without samples or without a graph.
+    """Refuse outputs without samples or without a graph, and those of finite samples if not finite.
 
     Args:
         outputs: what the model returned.
         model: the model.
-        samples: how many samples it was given, or None where that is not known.
+        samples: how many samples it was given, all finite, or None where that is not known.
 
     Raises:
-        TangentError: the outputs are no tensor (n, ...) or are detached from the parameters.
+        TangentError: the outputs are no tensor (n, ...), are detached from the parameters or hold
+            NaN or infinity.
     """
     kind = type(model).__name__
     if not isinstance(outputs, Tensor) or outputs.ndim == 0:
@@ -126,6 +126,19 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             f"the outputs of {kind} are detached from its parameters; call the "
             "model outside torch.no_grad(), and without .detach() or .data inside it"
         )
+    if samples is not None and not _is_finite(outputs):
+        bad = [name for name, p in model.named_parameters() if not _is_finite(p)]
+        cause = f"parameter '{bad[0]}' does" if bad else "its inputs do not, so a layer overflows"
+        cure = "repair its weights" if bad else "scale the inputs as in training, or use float64"
+        raise TangentError(
+            f"the outputs of {kind} hold NaN or infinity, where {cause}; they have no tangent "
+            f"kernel: {cure}"
+        )
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether no number is NaN or infinite: the sum of most tensors tells, in one pass."""
+    return bool(torch.isfinite(x.detach().sum()) or torch.isfinite(x).all())
 
 
 def require_inference_statistics(model: nn.Module) -> None:

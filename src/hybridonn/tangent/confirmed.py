@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.autograd.graph import Node, get_gradient_edge
 
+from hybridonn.tangent.nodes import saved
 from hybridonn.tangent.reverse import is_known_operation
 
 # Operations without a number of their own: a parameter, and its transpose in a dense layer.
@@ -72,11 +74,18 @@ def once(model: nn.Module, key: tuple[Hashable, ...], find: Callable[[], _Findin
 
 def state_of(model: nn.Module) -> Hashable:
     """A model's modules with their hooks, its parameters and buffers and how often they changed."""
-    modules = tuple(
-        (id(m), m.training, *(tuple(hooks) for hooks in _hooks(m))) for m in model.modules()
+    return tuple(
+        (
+            *(id(m), m.training, *(tuple(hooks) for hooks in _hooks(m))),
+            *(
+                (id(t), t.data_ptr(), t._version, t.requires_grad)
+                for tensors in (m._parameters, m._buffers)
+                for t in tensors.values()
+                if t is not None
+            ),
+        )
+        for m in model.modules()
     )
-    tensors = (*model.parameters(), *model.buffers())
-    return modules, tuple((id(t), t.data_ptr(), t._version, t.requires_grad) for t in tensors)
 
 
 def graph_of(outputs: Tensor) -> Hashable:
@@ -97,9 +106,15 @@ def graph_of(outputs: Tensor) -> Hashable:
                 waiting.append(parent)
         shapes = tuple(tuple(m.shape[1:]) for m in node._input_metadata)  # type: ignore[attr-defined]
         ties = tuple((-1 if p is None else numbers[p], result) for p, result in parents)
-        settings = tuple(repr(getattr(node, f"_saved_{name}", None)) for name in _SETTINGS)
+        settings = tuple(repr(saved(node, setting)) for setting in _settings(type(node)))
         found.append((node.name(), settings, shapes, ties, id(getattr(node, "variable", None))))
     return tuple(found)
+
+
+@cache
+def _settings(kind: type[Node]) -> tuple[str, ...]:
+    """The settings that operations of a kind keep."""
+    return tuple(name for name in _SETTINGS if hasattr(kind, f"_saved_{name}"))
 
 
 def _hooks(module: nn.Module) -> tuple[dict[int, Any], ...]:

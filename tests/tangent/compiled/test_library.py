@@ -45,12 +45,42 @@ def test_it_is_built_once_and_found_again(fresh):
     assert [p.stat().st_mtime_ns for p in (fresh / "compiled").iterdir()] == [when]
 
 
-@pytest.mark.parametrize("setting", [("CC", "no-such-compiler"), ("HYBRIDONN_COMPILED", "0")])
+@compiler
+def test_a_damaged_library_is_built_again(fresh, dense_kernel):
+    folder = fresh / "compiled"
+    assert library(torch.float64) is not None
+    (built,) = folder.iterdir()
+    whole = built.read_bytes()
+    built.unlink()  # a new file: the old one is still mapped into this process
+    built.write_bytes(whole[: len(whole) // 2])
+    library.cache_clear()
+    check_kernel(dense_kernel)
+    (again,) = folder.iterdir()
+    assert again.stat().st_size > len(whole) // 2
+
+
+@compiler
+def test_a_compiler_may_have_options(fresh, monkeypatch, dense_kernel):
+    monkeypatch.setenv("CC", "cc -DUNUSED='a word'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_kernel(dense_kernel)
+    assert list((fresh / "compiled").iterdir())
+
+
+@pytest.mark.parametrize("setting", [("PATH", "/nowhere"), ("HYBRIDONN_COMPILED", "0")])
 def test_without_a_compiler_torch_does_it(setting, fresh, monkeypatch, dense_kernel):
+    monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv(*setting)
     assert not is_available(torch.zeros(1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        check_kernel(dense_kernel)
+
+
+def test_a_compiler_that_is_not_there_is_said(fresh, monkeypatch, dense_kernel):
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    with pytest.warns(TangentWarning, match=r"CC=no-such-compiler -O2 names no compiler.*CC or"):
         check_kernel(dense_kernel)
 
 

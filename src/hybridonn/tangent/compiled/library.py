@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -38,50 +39,78 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
         dtype: torch.float32 or torch.float64.
 
     Returns:
-        The library. Where the compiler fails, a `TangentWarning` says why.
+        The library. Where the compiler that CC names is missing or the compiler fails, a
+        `TangentWarning` says why.
     """
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None or os.environ.get("HYBRIDONN_COMPILED") == "0":
+    named = os.environ.get("CC")
+    command = shlex.split(named or "cc")
+    if os.environ.get("HYBRIDONN_COMPILED") == "0":
         return None
-    mark = "\n".join([_SOURCE.read_text("utf-8"), compiler, _TYPES[dtype], _processor()])
-    name = f"maxima-{hashlib.sha256(mark.encode()).hexdigest()[:16]}.so"
-    path = cache_folder() / "compiled" / name
+    compiler = shutil.which(command[0])
+    if compiler is None:
+        if named:
+            _warn(f"CC={named} names no compiler that can be found")
+        return None
+    command[0] = compiler
+    mark = "\n".join([_SOURCE.read_text("utf-8"), *command, _TYPES[dtype], _processor()])
+    folder = cache_folder() / "compiled"
     try:
-        if not path.exists():
-            _build(compiler, _TYPES[dtype], path)
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(_built(command, _TYPES[dtype], folder, f"maxima-{_digest(mark)}")))
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
-        warnings.warn(
-            f"{compiler} could not build the compiled tangent kernels in {path.parent} "
-            f"({detail.strip().splitlines()[-1]}): they go through torch alone, at about half the "
-            "speed. Name another compiler in CC or another folder in HYBRIDONN_CACHE, or set "
-            "HYBRIDONN_COMPILED=0 to do without",
-            TangentWarning,
-            stacklevel=2,
+        _warn(
+            f"{shlex.join(command)} could not build the compiled tangent kernels in {folder} "
+            f"({detail.strip().splitlines()[-1]})"
         )
         return None
 
 
-def _build(compiler: str, kind: str, path: Path) -> None:
+def _warn(what: str) -> None:
+    """Say why there is no compiled code."""
+    warnings.warn(
+        f"{what}: they go through torch alone, at about half the speed. Name another compiler in "
+        "CC or another folder in HYBRIDONN_CACHE, or set HYBRIDONN_COMPILED=0 to do without",
+        TangentWarning,
+        stacklevel=3,
+    )
+
+
+def _built(command: list[str], kind: str, folder: Path, name: str) -> Path:
+    """The library of some sources, built if it is not there whole.
+
+    Its name holds the digest of its content: a damaged one would not fail but end the process.
+    """
+    for path in folder.glob(f"{name}-*.so"):
+        if path.stem == f"{name}-{_digest(path.read_bytes())}":
+            return path
+        path.unlink()
+    return _build(command, kind, folder, name)
+
+
+def _build(command: list[str], kind: str, folder: Path, name: str) -> Path:
     """Compile the source; the library takes its name once it is complete.
 
     Raises:
         OSError: the folder cannot be written.
         CalledProcessError: the compiler fails with each set of options.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        part = Path(scratch) / "maxima.so"
+        fixed = [f"-DREAL={kind}", "-shared", "-fPIC", "-o", str(part), str(_SOURCE)]
         for options in _OPTIONS:
-            command = [compiler, "-O3", *options, f"-DREAL={kind}", "-shared", "-fPIC"]
-            done = subprocess.run(
-                [*command, "-o", part, _SOURCE], capture_output=True, text=True, timeout=120
-            )
+            whole = [*command, "-O3", *options, *fixed]
+            done = subprocess.run(whole, capture_output=True, text=True, timeout=120)
             if done.returncode == 0:
                 break
         done.check_returncode()
-        part.replace(path)
+        return part.replace(folder / f"{name}-{_digest(part.read_bytes())}.so")
+
+
+def _digest(content: str | bytes) -> str:
+    """What tells a content from others."""
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -3,20 +3,41 @@
  *
  * Built once with REAL = float and once with REAL = double. Arrays are contiguous, channels and
  * outputs last, except for the strides that are given. Rows are filled with zeros up to whole
- * vectors; a vector is as wide as a cache line, and compilers map it onto the registers there are.
+ * cache lines, which are whole vectors of every processor.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES ((int64_t)(64 / sizeof(REAL)))
-#define MOST_OUTPUTS 10 /* sums of so many outputs, two vectors each, stay in registers */
-#define GROUP 8         /* terms copied at a time */
-#define SIDE 4          /* rows by rows whose products stay in registers */
+/* A vector is a register: a wider one is cut up by compilers by way of memory. So many sums of
+ * outputs, two vectors each, stay in registers, and products of so many rows by so many rows. */
+#if defined(__AVX512F__)
+#define VECTOR 64
+#define MOST_OUTPUTS 10
+#define TALL 4
+#define WIDE 4
+#elif defined(__AVX__)
+#define VECTOR 32
+#define MOST_OUTPUTS 5
+#define TALL 2
+#define WIDE 6
+#elif defined(__aarch64__)
+#define VECTOR 16
+#define MOST_OUTPUTS 10
+#define TALL 4
+#define WIDE 6
+#else
+#define VECTOR 16
+#define MOST_OUTPUTS 5
+#define TALL 3
+#define WIDE 4
+#endif
+#define LANES ((int64_t)(VECTOR / sizeof(REAL)))
+#define GROUP 8 /* terms copied at a time */
 #define STRETCH ((int64_t)(8192 / sizeof(REAL))) /* numbers of a row, all in the first cache */
 #define INLINE static inline __attribute__((always_inline))
 
-typedef REAL vector __attribute__((vector_size(64), aligned(sizeof(REAL))));
+typedef REAL vector __attribute__((vector_size(VECTOR), aligned(sizeof(REAL))));
 
 typedef struct {
   int64_t samples, threads;
@@ -60,7 +81,10 @@ INLINE void add_up_outputs(int64_t outputs, int vectors, const REAL *rows, const
   for (int64_t c = 0; c < outputs; c += MOST_OUTPUTS) {
     REAL *to = out + c * row;
     switch (outputs - c < MOST_OUTPUTS ? outputs - c : MOST_OUTPUTS) {
-      CASE(1); CASE(2); CASE(3); CASE(4); CASE(5); CASE(6); CASE(7); CASE(8); CASE(9); CASE(10);
+      CASE(1); CASE(2); CASE(3); CASE(4); CASE(5);
+#if MOST_OUTPUTS > 5
+      CASE(6); CASE(7); CASE(8); CASE(9); CASE(10);
+#endif
     }
   }
 #undef CASE
@@ -239,22 +263,21 @@ void inputs_from_maxima(const Geometry *g, const REAL *gate, const int64_t *inde
 }
 
 /* Inner products of some rows with some rows, for a stretch of them. */
-INLINE void multiply(const REAL *const a[SIDE], const REAL *const b[SIDE], int64_t count,
-                     REAL found[SIDE][SIDE]) {
-  vector sum[SIDE][SIDE];
-  for (int i = 0; i < SIDE; i++)
-    for (int j = 0; j < SIDE; j++) sum[i][j] = (vector){0};
+INLINE void multiply(const REAL *const a[TALL], const REAL *const b[WIDE], int64_t count,
+                     REAL found[TALL][WIDE]) {
+  vector sum[TALL][WIDE];
+  for (int i = 0; i < TALL; i++)
+    for (int j = 0; j < WIDE; j++) sum[i][j] = (vector){0};
   for (int64_t k = 0; k < count; k += LANES) {
-    vector x[SIDE], y[SIDE];
-    for (int i = 0; i < SIDE; i++) {
-      x[i] = *(const vector *)(a[i] + k);
-      y[i] = *(const vector *)(b[i] + k);
+    vector x[TALL];
+    for (int i = 0; i < TALL; i++) x[i] = *(const vector *)(a[i] + k);
+    for (int j = 0; j < WIDE; j++) {
+      vector y = *(const vector *)(b[j] + k);
+      for (int i = 0; i < TALL; i++) sum[i][j] += x[i] * y;
     }
-    for (int i = 0; i < SIDE; i++)
-      for (int j = 0; j < SIDE; j++) sum[i][j] += x[i] * y[j];
   }
-  for (int i = 0; i < SIDE; i++)
-    for (int j = 0; j < SIDE; j++) {
+  for (int i = 0; i < TALL; i++)
+    for (int j = 0; j < WIDE; j++) {
       found[i][j] = 0;
       for (int64_t l = 0; l < LANES; l++) found[i][j] += sum[i][j][l];
     }
@@ -270,17 +293,16 @@ void gram(const REAL *a, int64_t n, int64_t width, int64_t threads, REAL *out) {
 #pragma omp for
     for (int64_t at = 0; at < width; at += STRETCH) {
       int64_t count = width - at < STRETCH ? width - at : STRETCH;
-      for (int64_t i = 0; i < n; i += SIDE)
-        for (int64_t j = i; j < n; j += SIDE) {
-          const REAL *x[SIDE], *y[SIDE];
-          REAL found[SIDE][SIDE];
-          for (int64_t s = 0; s < SIDE; s++) { /* beyond the last row, the last again */
+      for (int64_t i = 0; i < n; i += TALL)
+        for (int64_t j = i; j < n; j += WIDE) {
+          const REAL *x[TALL], *y[WIDE];
+          REAL found[TALL][WIDE];
+          for (int64_t s = 0; s < TALL; s++) /* beyond the last row, the last again */
             x[s] = a + (i + s < n ? i + s : n - 1) * width + at;
-            y[s] = a + (j + s < n ? j + s : n - 1) * width + at;
-          }
+          for (int64_t t = 0; t < WIDE; t++) y[t] = a + (j + t < n ? j + t : n - 1) * width + at;
           multiply(x, y, count, found);
-          for (int64_t s = 0; s < SIDE && i + s < n; s++)
-            for (int64_t t = 0; t < SIDE && j + t < n; t++)
+          for (int64_t s = 0; s < TALL && i + s < n; s++)
+            for (int64_t t = 0; t < WIDE && j + t < n; t++)
               mine[(i + s) * n + j + t] += found[s][t];
         }
     }
