@@ -111,7 +111,6 @@ def _ask(
 ) -> dict[str, Any]:
     teacher = load_teacher(spec, dataset, finished.folder)
     teacher = teacher.to(choose_device(spec.training.device))
-    teacher.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     answers = {"aligned": watched_kernel(teacher, spec, dataset)}
     form = "none"
     if count_views(spec.training):

@@ -16,6 +16,7 @@ from hybridonn.distillation.training import Lesson, choose_device, predict, trai
 from hybridonn.errors import ArtefactError
 from hybridonn.files import read_tensors
 from hybridonn.networks.hybrid import count_parameters
+from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers import BUILT_IN, build_teacher, load_weights
 from hybridonn.pipeline.evidence import keep_evidence
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
@@ -45,7 +46,7 @@ def teach(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Fin
 
 
 def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
-    """The trained teacher, in inference mode.
+    """The trained teacher, in inference mode and laid out for images with channels last.
 
     Args:
         spec: What built it.
@@ -54,6 +55,7 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
     """
     teacher = _build(spec, dataset)
     teacher.load_state_dict(read_tensors(folder / "weights.safetensors")[0])
+    lay_channels_last(teacher)
     return teacher.eval()
 
 

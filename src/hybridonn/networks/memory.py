@@ -1,0 +1,44 @@
+"""How a network's numbers lie in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Of a vector of single precision; see `_is_fragile`.
+_NARROW = 8
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Let the channels of images lie next to each other: convolutions are up to 2.5 times faster.
+
+    Layers that torch cannot differentiate so stay as they are, and so does what they are given.
+
+    Args:
+        network: Changed in place; its numbers stay the same.
+    """
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    for layer in network.modules():
+        if _is_fragile(layer):
+            layer.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+            if _lay_contiguous not in layer._forward_pre_hooks.values():
+                layer.register_forward_pre_hook(_lay_contiguous)
+
+
+def _lay_contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A layer's inputs, each row after the other."""
+    return tuple(one.contiguous() for one in inputs)
+
+
+def _is_fragile(layer: nn.Module) -> bool:
+    """Whether torch writes beyond its memory in the layer's backward pass with channels last.
+
+    So does torch 2.13 on processors with AVX2 alone for 1 x 1 convolutions of fewer input channels
+    than a vector has numbers and a stride: the process ends, or goes on with wrong numbers.
+    """
+    return (
+        isinstance(layer, nn.Conv2d)
+        and max(layer.kernel_size) == 1
+        and max(layer.stride) > 1
+        and layer.in_channels < _NARROW
+    )
