@@ -78,9 +78,10 @@ def test_without_a_compiler_torch_does_it(setting, fresh, monkeypatch, dense_ker
         check_kernel(dense_kernel)
 
 
-def test_a_compiler_that_is_not_there_is_said(fresh, monkeypatch, dense_kernel):
-    monkeypatch.setenv("CC", "no-such-compiler -O2")
-    with pytest.warns(TangentWarning, match=r"CC=no-such-compiler -O2 names no compiler.*CC or"):
+@pytest.mark.parametrize("name", ["no-such-compiler -O2", "cc 'not closed"])
+def test_a_compiler_that_is_not_there_is_said(name, fresh, monkeypatch, dense_kernel):
+    monkeypatch.setenv("CC", name)
+    with pytest.warns(TangentWarning, match=rf"CC={name} names no compiler.*CC or"):
         check_kernel(dense_kernel)
 
 

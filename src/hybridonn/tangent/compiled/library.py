@@ -42,16 +42,14 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
         The library. Where the compiler that CC names is missing or the compiler fails, a
         `TangentWarning` says why.
     """
-    named = os.environ.get("CC")
-    command = shlex.split(named or "cc")
     if os.environ.get("HYBRIDONN_COMPILED") == "0":
         return None
-    compiler = shutil.which(command[0])
-    if compiler is None:
+    named = os.environ.get("CC", "").strip()
+    command = _command(named or "cc")
+    if command is None:
         if named:
             _warn(f"CC={named} names no compiler that can be found")
         return None
-    command[0] = compiler
     mark = "\n".join([_SOURCE.read_text("utf-8"), *command, _TYPES[dtype], _processor()])
     folder = cache_folder() / "compiled"
     try:
@@ -65,11 +63,22 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
         return None
 
 
+def _command(words: str) -> list[str] | None:
+    """A compiler and its options; None where there is no such program."""
+    try:
+        program, *options = shlex.split(words)
+    except ValueError:  # a quotation mark that is not closed
+        return None
+    found = shutil.which(program)
+    return [found, *options] if found else None
+
+
 def _warn(what: str) -> None:
     """Say why there is no compiled code."""
     warnings.warn(
-        f"{what}: they go through torch alone, at about half the speed. Name another compiler in "
-        "CC or another folder in HYBRIDONN_CACHE, or set HYBRIDONN_COMPILED=0 to do without",
+        f"{what}: tangent kernels go through torch alone, at about half the speed. Name another "
+        "compiler in CC or another folder in HYBRIDONN_CACHE, or set HYBRIDONN_COMPILED=0 to do "
+        "without",
         TangentWarning,
         stacklevel=3,
     )
@@ -83,7 +92,7 @@ def _built(command: list[str], kind: str, folder: Path, name: str) -> Path:
     for path in folder.glob(f"{name}-*.so"):
         if path.stem == f"{name}-{_digest(path.read_bytes())}":
             return path
-        path.unlink()
+        path.unlink(missing_ok=True)
     return _build(command, kind, folder, name)
 
 
