@@ -94,7 +94,11 @@ def test_columns_are_columns_of_the_whole():
     x, columns = images(8), torch.tensor([5, 0, 3])
     whole = approximate_kernels(NETWORKS["student"], x, features=400)
     part = approximate_kernels(NETWORKS["student"], x, columns, features=400)
-    torch.testing.assert_close(part, whole[:, columns], rtol=1e-12, atol=0)
+    same = torch.arange(8)[:, None] == columns
+    expected = whole[:, columns]
+    torch.testing.assert_close(part[~same], expected[~same], rtol=1e-12, atol=0)
+    # The cosine of a sample with itself is one, and rounding grows to its square root in the angle.
+    torch.testing.assert_close(part[same], expected[same], rtol=1e-7, atol=0)
 
 
 def test_memory_does_not_change_the_numbers():
