@@ -176,9 +176,12 @@ def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | No
     """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
     tails = find_tails(layers, outputs, seeds.count)
     executions = [e for layer in layers for e in layer.executions]
-    most = BATCH_BYTES if is_known(outputs, targets_of(executions, tails)) else LOOP_BYTES
     numbers = sum(e.shape.numel() for e in executions if e.order not in tails and len(e.shape) > 2)
-    large = numbers * outputs.element_size() * seeds.count > most and not outputs.is_cuda
+    held = numbers * outputs.element_size() * seeds.count
+    large = held > min(BATCH_BYTES, LOOP_BYTES) and not outputs.is_cuda
+    if large:
+        known = is_known(outputs, targets_of(executions, tails))
+        large = held > (BATCH_BYTES if known else LOOP_BYTES)
     terms, pooled = [], []
     for part in chunks(seeds.count, 1 if large else seeds.count):
         found = pieces_of(
@@ -187,8 +190,8 @@ def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | No
         terms.append(kernel_of([p for each in found if not each.pooled for p in each.pieces], None))
         pooled.append([p for each in found if each.pooled for p in each.pieces])
     terms.append(kernel_of(joined(pooled), None))
-    known = [term for term in terms if term is not None]
-    return reduce(torch.add, known) if known else None
+    terms = [term for term in terms if term is not None]
+    return reduce(torch.add, terms) if terms else None
 
 
 def _identity(layers: list[Layer], outputs: Tensor, seen: Observation) -> Tensor | None:
