@@ -9,28 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A vector is a register: a wider one is cut up by compilers by way of memory. So many sums of
- * outputs, two vectors each, stay in registers, and products of so many rows by so many rows. */
+/* A vector is a register: a wider one is cut up by compilers by way of memory. */
 #if defined(__AVX512F__)
 #define VECTOR 64
+#elif defined(__AVX__)
+#define VECTOR 32
+#else
+#define VECTOR 16
+#endif
+/* Sums of so many outputs, two vectors each, stay in the registers, 32 or 16 of them; and the
+ * products of so many rows by so many rows. */
+#if defined(__AVX512F__) || defined(__aarch64__)
 #define MOST_OUTPUTS 10
 #define TALL 4
 #define WIDE 4
-#elif defined(__AVX__)
-#define VECTOR 32
+#else
 #define MOST_OUTPUTS 5
 #define TALL 2
 #define WIDE 6
-#elif defined(__aarch64__)
-#define VECTOR 16
-#define MOST_OUTPUTS 10
-#define TALL 4
-#define WIDE 6
-#else
-#define VECTOR 16
-#define MOST_OUTPUTS 5
-#define TALL 3
-#define WIDE 4
 #endif
 #define LANES ((int64_t)(VECTOR / sizeof(REAL)))
 #define GROUP 8 /* terms copied at a time */
