@@ -178,10 +178,9 @@ def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | No
     executions = [e for layer in layers for e in layer.executions]
     numbers = sum(e.shape.numel() for e in executions if e.order not in tails and len(e.shape) > 2)
     held = numbers * outputs.element_size() * seeds.count
-    large = held > min(BATCH_BYTES, LOOP_BYTES) and not outputs.is_cuda
-    if large:
-        known = is_known(outputs, targets_of(executions, tails))
-        large = held > (BATCH_BYTES if known else LOOP_BYTES)
+    large = held > LOOP_BYTES and not outputs.is_cuda
+    if large and is_known(outputs, targets_of(executions, tails)):
+        large = held > BATCH_BYTES
     terms, pooled = [], []
     for part in chunks(seeds.count, 1 if large else seeds.count):
         found = pieces_of(
