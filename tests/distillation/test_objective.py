@@ -10,7 +10,7 @@ from hybridonn.distillation.objective import Batch, Objective, weigh
 from hybridonn.distillation.tasks import Classification, Segmentation
 from hybridonn.networks.students import build_student
 from hybridonn.networks.teachers import build_teacher
-from hybridonn.tangent import centred_alignment, ntk, tangent_features
+from hybridonn.tangent import centred_alignment, ntk, ridge_alignment, tangent_features
 
 DESIGN = spec.Student(kernels=3, kernel_size=3, pooled_size=3, hidden=(8,))
 
@@ -59,11 +59,11 @@ def test_kd_is_hintons_law(student, teacher, scene):
 
 
 @pytest.mark.parametrize("layers", ["last", "all", "first", ("backend.4",)])
-@pytest.mark.parametrize("discrepancy", ["cka", "cosine", "mse"])
+@pytest.mark.parametrize("discrepancy", ["cka", "ridge_cka", "cosine", "mse"])
 def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     student, teacher, scene, layers, discrepancy
 ):
-    tangent = spec.Tangent(layers=layers, discrepancy=discrepancy)
+    tangent = spec.Tangent(layers=layers, discrepancy=discrepancy, ridge=0.5)
     gram = ntk(teacher, scene).detach()
     objective = Objective(
         Classification(),
@@ -75,6 +75,7 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     ours, theirs = ntk(student, scene[indices], layers=layers), gram[2:14, 2:14]
     expected = {
         "cka": lambda: 1 - centred_alignment(ours, theirs),
+        "ridge_cka": lambda: 1 - ridge_alignment(ours, theirs, 0.5),
         "cosine": lambda: 1 - F.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0),
         "mse": lambda: F.mse_loss(ours, theirs),
     }[discrepancy]()

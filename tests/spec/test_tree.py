@@ -55,6 +55,16 @@ def test_a_fault_is_named_with_what_is_allowed(setting, words):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("where", ["", "compensation."])
+@pytest.mark.parametrize("few", ["distillation.tangent.images=3", "training.batch_size=6"])
+def test_kernels_without_diagonals_need_four_images_in_every_batch(where, few):
+    settings = (f"{where}distillation.tangent.discrepancy=debiased_cka", f"{where}{few}")
+    chip = ("fabrication={}", "compensation={}", "optics.metasurface={}") if where else ()
+    with pytest.raises(SpecError, match=rf"{where}distillation.*at least 4 images.*compare 3;"):
+        read_spec(None, (*chip, *settings))
+    read_spec(None, (*chip, settings[0], f"{where}training.batch_size=7"))
+
+
 def test_all_faults_are_named_at_once():
     tree = default_tree() | {"seed": -1, "nmae": "x"}
     with pytest.raises(SpecError, match="2 faults") as caught:

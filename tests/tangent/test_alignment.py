@@ -13,6 +13,8 @@ from hybridonn.tangent import (
     cosine_alignment,
     debiased_alignment,
     mse,
+    ridge_alignment,
+    smoother,
 )
 
 
@@ -72,14 +74,54 @@ def test_debiased_alignment_needs_four_samples():
         debiased_alignment(torch.eye(3), torch.eye(3))
 
 
+def test_the_smoother_makes_the_fit_of_ridge_regression():
+    phi, y = features(9, 4), features(9, 1, seed=1)
+    centred = phi - phi.mean(0)
+    penalty = 0.5 * gram(centred).diagonal().mean()  # the mean of the eigenvalues
+    weights = torch.linalg.solve(centred.T @ centred + penalty * torch.eye(4), centred.T @ y)
+    torch.testing.assert_close(smoother(gram(phi) * 7, 0.5) @ y, centred @ weights)
+
+
+def test_ridge_alignment_is_between_canonical_correlation_and_centred_alignment():
+    a, b = features(seed=1), features(p=3, seed=2)
+    ka, kb = gram(a), gram(b)
+    spaces = [torch.linalg.qr(x - x.mean(0))[0] for x in (a, b)]
+    correlation = (spaces[0].T @ spaces[1]).norm() ** 2 / (4 * 3) ** 0.5
+    torch.testing.assert_close(ridge_alignment(ka, kb, 1e-9), correlation)
+    torch.testing.assert_close(ridge_alignment(ka, kb, 1e9), centred_alignment(ka, kb))
+
+
+def test_directions_that_logits_do_not_tell_count():
+    """Two kernels of the same strong class direction whose weak ones have nothing in common."""
+    strong = torch.linalg.qr(features(20, 12))[0] * torch.tensor([10.0] + 11 * [1.0]).double()
+    a, b = strong[:, [0, 1, 2, 3, 4, 5]], strong[:, [0, 6, 7, 8, 9, 10]]
+    assert centred_alignment(gram(a), gram(b)) > 0.95
+    assert ridge_alignment(gram(a), gram(b), 0.1) < 0.6
+
+
+def test_single_precision_is_enough_for_smoothers():
+    kernel = gram(features(128, 160))
+    kernel += 1e3 * gram(features(128, 1, seed=3))
+    torch.testing.assert_close(
+        smoother(kernel.float(), 0.1).double(), smoother(kernel, 0.1), atol=1e-4, rtol=0
+    )
+
+
+@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])
+def test_a_ridge_that_is_not_positive_is_refused(ridge):
+    with pytest.raises(TangentError, match=r"ridge is .*must be positive"):
+        ridge_alignment(torch.eye(3), torch.eye(3), ridge)
+
+
+@pytest.mark.parametrize("alignment", [centred_alignment, ridge_alignment])
 @settings(max_examples=30, deadline=None)
 @given(scale=st.floats(1e-30, 1e30), shift=st.floats(-10, 10), seed=st.integers(0, 99))
-def test_cka_does_not_see_scale_rotation_and_shift(scale, shift, seed):
+def test_scale_rotation_and_shift_are_not_seen(alignment, scale, shift, seed):
     a, b = features(seed=seed), features(p=5, seed=seed + 1)
     rotation = torch.linalg.qr(features(4, 4, seed))[0]
-    plain = centred_alignment(gram(a), gram(b))
-    assert torch.allclose(centred_alignment(gram(a @ rotation + shift) * scale, gram(b)), plain)
-    assert torch.allclose(centred_alignment(gram(b), gram(a)), plain)
+    plain = alignment(gram(a), gram(b))
+    assert torch.allclose(alignment(gram(a @ rotation + shift) * scale, gram(b)), plain)
+    assert torch.allclose(alignment(gram(b), gram(a)), plain)
     assert 0 <= float(plain) <= 1
 
 
@@ -88,6 +130,7 @@ def test_a_kernel_is_aligned_with_itself():
     assert torch.allclose(centred_alignment(kernel, 3 * kernel), torch.ones(()).double())
     assert torch.allclose(cosine_alignment(kernel, 3 * kernel), torch.ones(()).double())
     assert torch.allclose(debiased_alignment(kernel, 3 * kernel), torch.ones(()).double())
+    assert torch.allclose(ridge_alignment(kernel, 3 * kernel), torch.ones(()).double())
     assert mse(kernel, kernel) == 0
 
 
@@ -100,9 +143,10 @@ def test_cosine_and_mse_closed_forms():
 def test_single_precision_kernels_of_any_size_do_not_overflow():
     kernel = gram(features()).float()
     assert float(centred_alignment(kernel * 1e30, kernel * 1e-30)) == pytest.approx(1, abs=1e-5)
+    assert float(ridge_alignment(kernel * 1e30, kernel * 1e-30)) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("measure", [centred_alignment, debiased_alignment])
+@pytest.mark.parametrize("measure", [centred_alignment, debiased_alignment, ridge_alignment])
 @pytest.mark.parametrize("kernel", [torch.zeros(5, 5), torch.full((5, 5), 3.3)])
 def test_a_kernel_that_vanishes_when_centred_gives_zero_and_no_gradient(kernel, measure):
     kernel = kernel.clone().requires_grad_()
@@ -120,7 +164,7 @@ def test_a_zero_kernel_has_cosine_zero():
     assert torch.equal(kernel.grad, torch.zeros(4, 4))
 
 
-MEASURES = [centred_alignment, debiased_alignment, cosine_alignment, mse]
+MEASURES = [centred_alignment, debiased_alignment, ridge_alignment, cosine_alignment, mse]
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -139,7 +183,7 @@ def test_kernels_of_other_sizes_are_refused(measure):
         measure(torch.rand(3, 4), torch.rand(3, 4))
 
 
-@pytest.mark.parametrize("alignment", MEASURES[:3])
+@pytest.mark.parametrize("alignment", MEASURES[:4])
 def test_alignment_has_the_derivatives_of_its_formula_and_theirs(alignment):
     torch.manual_seed(0)
     a, b = (torch.rand(5, 5).double().requires_grad_() for _ in range(2))

@@ -77,6 +77,22 @@ def test_refused_with_the_cure(name):
         ntk(make(), x)
 
 
+@pytest.mark.parametrize("name", ["overflow", "weight of NaN"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x: tangent_features(m, x, 2),
+        lambda m, x: sketch(m, x, 2),
+        lambda m, x: sketch(m, x, 2, method="difference"),
+        trace_estimate,
+    ],
+)
+def test_estimates_refuse_outputs_that_are_not_finite(call, name):
+    make, x, message = CASES[name]
+    with pytest.raises(TangentError, match=message):
+        call(make(), x)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

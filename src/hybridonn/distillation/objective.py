@@ -20,6 +20,7 @@ from hybridonn.tangent import (
     debiased_alignment,
     mse,
     record,
+    ridge_alignment,
 )
 
 
@@ -98,7 +99,8 @@ class Objective:
                 logits = torch.cat([logits, network(batch.scene[compared:])])
         teacher = knowledge.kernel(indices, scene)
         with torch.autocast(scene.device.type, enabled=False):
-            return logits, DISCREPANCIES[self.tangent.discrepancy](student, teacher)
+            measure = DISCREPANCIES[self.tangent.discrepancy]
+            return logits, measure(student, teacher, self.tangent.ridge)
 
     def _look_at(self, network: nn.Module, scene: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
@@ -153,11 +155,12 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "rising": lambda progress: 2 * progress,
 }
 
-# Each falls to zero where the two kernels agree. Raw MSE is the paper's example;
-# it is dominated by the scale of the kernels, which centred alignment leaves out.
-DISCREPANCIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cka": lambda student, teacher: 1 - centred_alignment(student, teacher),
-    "debiased_cka": lambda student, teacher: 1 - debiased_alignment(student, teacher),
-    "cosine": lambda student, teacher: 1 - cosine_alignment(student, teacher),
-    "mse": mse,
+# Of the two kernels and the ridge; each falls to zero where the kernels agree. Raw MSE is the
+# paper's example; it is dominated by the scale of the kernels, which alignments leave out.
+DISCREPANCIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cka": lambda student, teacher, _: 1 - centred_alignment(student, teacher),
+    "debiased_cka": lambda student, teacher, _: 1 - debiased_alignment(student, teacher),
+    "ridge_cka": lambda student, teacher, ridge: 1 - ridge_alignment(student, teacher, ridge),
+    "cosine": lambda student, teacher, _: 1 - cosine_alignment(student, teacher),
+    "mse": lambda student, teacher, _: mse(student, teacher),
 }

@@ -65,7 +65,8 @@ class Tangent(Section):
     layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"  # of the student
     # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
     teacher_layers: Literal["last", "first", "all"] | tuple[str, ...] = "all"
-    discrepancy: Literal["cka", "debiased_cka", "mse", "cosine"] = "cka"
+    discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
+    ridge: Positive = 0.3  # of ridge_cka, in mean eigenvalues of each kernel
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.

@@ -73,6 +73,14 @@ class Spec(Section):
             check_robust(self)
         return self
 
+    @model_validator(mode="after")
+    def _batches_have_enough_images(self) -> Spec:
+        check_batches(self.training, self.distillation, "")
+        if self.compensation:
+            parts = self.compensation.training, self.compensation.distillation
+            check_batches(*parts, "compensation.")
+        return self
+
     def for_method(self, method: Method) -> Spec:
         """The same design trained by another method, with what was tuned for that method."""
         tuned = getattr(self.tuned, method).model_dump(exclude_none=True)
@@ -134,6 +142,23 @@ def check_optics(spec: Spec) -> None:
         raise ValueError(
             "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "
             "pillars to train; set optics.metasurface to {} for the authors' chip"
+        )
+
+
+def check_batches(training: Training, distillation: Distillation, where: str) -> None:
+    """Refuse batches that are too small for the discrepancy of two kernels.
+
+    Raises:
+        ValueError: A kernel without its diagonal would be of fewer than 4 images.
+    """
+    # An epoch's last batch may have half as many images as the others.
+    compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)
+    if distillation.tangent.discrepancy == "debiased_cka" and compared < 4:
+        raise ValueError(
+            f"{where}distillation.tangent.discrepancy is debiased_cka, which needs the kernels of "
+            f"at least 4 images, but with {where}training.batch_size: {training.batch_size} and "
+            f"{where}distillation.tangent.images: {distillation.tangent.images} some batches "
+            f"compare {compared}; set batch_size to 7 or more and images to 4 or more, or use cka"
         )
 
 

@@ -7,6 +7,8 @@ from hybridonn.tangent.alignment import (
     cosine_alignment,
     debiased_alignment,
     mse,
+    ridge_alignment,
+    smoother,
 )
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.features import DenseEnd, dense_features, find_dense_end, tangent_features
@@ -34,7 +36,9 @@ __all__ = [
     "ntk",
     "record",
     "register_rule",
+    "ridge_alignment",
     "sketch",
+    "smoother",
     "tangent_features",
     "trace_estimate",
 ]

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hybridonn.tangent.errors import TangentError
 
+# Mean eigenvalues of a centred kernel. On the validation images of CIFAR-10: docs/results.md.
+RIDGE = 0.3
+
 
 def centre(kernel: Tensor) -> Tensor:
     """Remove the mean of the features behind a kernel: ``H K H`` with ``H = I - 11'/n``.
@@ -95,6 +98,62 @@ def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
             "centred from 4 on: use larger batches, or centred_alignment"
         )
     return _Cosine.apply(kernel, other, centre_without_diagonal)
+
+
+def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
+    """What kernel ridge regression makes of centred targets, as a matrix.
+
+    ``S = K_c (K_c + ridge * m I)^-1`` with the centred kernel K_c and the mean m of its
+    eigenvalues: fitted values are ``S y`` (Hastie, Tibshirani and Friedman 2009, sections 5.4.1
+    and 12.3.7). Its eigenvalues ``e / (e + ridge m)`` lie in [0, 1): directions that the
+    network's tangent features can follow at all count alike, the strongest no more than others.
+
+    Args:
+        kernel: symmetric positive semidefinite kernel (n, n).
+        ridge: the penalty, in mean eigenvalues.
+
+    Returns:
+        The smoother (n, n), symmetric, its rows and columns summing to zero; differentiable. Zero
+        with a zero gradient where the centred kernel vanishes.
+
+    Raises:
+        TangentError: the ridge is not positive, or the kernel is not square.
+    """
+    if not ridge > 0:
+        raise TangentError(f"ridge is {ridge}; it must be positive, 0.1 to 1 for example")
+    _same_square(kernel, kernel)
+    centred = centre(kernel / _largest(kernel))
+    mean = centred.diagonal().mean()
+    scaled = centred / torch.where(mean > _noise(centred) / len(centred), mean, torch.inf)
+    return torch.linalg.solve(scaled + ridge * torch.eye(len(kernel)).to(scaled), scaled)
+
+
+def ridge_alignment(kernel: Tensor, other: Tensor, ridge: float = RIDGE) -> Tensor:
+    """The alignment of what kernel ridge regression predicts with either kernel.
+
+    The cosine of the two smoothers. Of centred kernels a few eigenvalues are far above the others,
+    those of the classes, which logits tell already, and they are nearly all that centred
+    alignment sees. Here every direction counts by whether it can be learnt: for a large
+    ridge this is centred alignment, for a small one that of the spaces which the features
+    span (mean squared canonical correlation). Ridge regression as the measure of a
+    representation: Boix-Adsera et al., NeurIPS 2022. For distillation: ours.
+
+    Args:
+        kernel: kernel (n, n), of the student for example.
+        other: kernel (n, n) of the same samples.
+        ridge: the penalty, in mean eigenvalues of each centred kernel.
+
+    Returns:
+        A scalar in [0, 1] for positive semidefinite kernels, differentiable; it does not change
+        when a kernel is scaled or its features are rotated or shifted. 0 with a zero gradient
+        where a centred kernel vanishes.
+
+    Raises:
+        TangentError: the kernels are not square matrices of the same size, or the ridge is not
+            positive.
+    """
+    _same_square(kernel, other)
+    return _Cosine.apply(smoother(kernel, ridge), smoother(other, ridge), None)
 
 
 def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:

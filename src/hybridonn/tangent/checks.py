@@ -126,7 +126,22 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             f"the outputs of {kind} are detached from its parameters; call the "
             "model outside torch.no_grad(), and without .detach() or .data inside it"
         )
-    if samples is not None and not _is_finite(outputs):
+    if samples is not None:
+        check_finite(outputs, model)
+
+
+def check_finite(outputs: Tensor, model: nn.Module) -> None:
+    """Refuse outputs that are not finite where the samples are.
+
+    Args:
+        outputs: what the model returned for finite samples.
+        model: the model.
+
+    Raises:
+        TangentError: they hold NaN or infinity; the message names the parameter that does, if any.
+    """
+    if not _is_finite(outputs):
+        kind = type(model).__name__
         bad = [name for name, p in model.named_parameters() if not _is_finite(p)]
         cause = f"parameter '{bad[0]}' does" if bad else "its inputs do not, so a layer overflows"
         cure = "repair its weights" if bad else "scale the inputs as in training, or use float64"

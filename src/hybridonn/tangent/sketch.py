@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.checks import check_inputs, require_inference
+from hybridonn.tangent.checks import check_finite, check_inputs, require_inference
 from hybridonn.tangent.errors import TangentError
 
 
@@ -72,7 +72,7 @@ def sketch(
         Features (n, K C), differentiable in the parameters.
 
     Raises:
-        TangentError: the inputs are not usable, or an option is not allowed.
+        TangentError: the inputs or the outputs are not usable, or an option is not allowed.
     """
     check_inputs(model, x, None)
     require_inference(model)
@@ -97,10 +97,13 @@ def sketch(
     for _ in range(probes):
         direction = {n: _normal_like(p, generator) for n, p in parameters.items()}
         if start is None:
-            columns.append(torch.func.jvp(outputs, (parameters,), (direction,))[1])
+            here, column = torch.func.jvp(outputs, (parameters,), (direction,))
         else:
             moved = {n: p + epsilon * direction[n] for n, p in parameters.items()}
-            columns.append((outputs(moved) - start) / epsilon)
+            here, column = start, (outputs(moved) - start) / epsilon
+        if not columns:
+            check_finite(here, model)
+        columns.append(column)
     return torch.cat(columns, 1) / probes**0.5
 
 
