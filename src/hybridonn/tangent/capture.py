@@ -166,12 +166,12 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
         TangentError: the model has no parameters, or no trainable ones.
     """
     owners: dict[int, int] = {}
-    for module in model.modules():
+    owning = [(n, module) for n, module in model.named_modules() if module._parameters]
+    for _, module in owning:
         for parameter in module._parameters.values():
-            if parameter is not None:
-                owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     found = []
-    for name, module in model.named_modules():
+    for name, module in owning:
         own = own_parameters(module)
         if not own:
             continue

@@ -218,9 +218,7 @@ def identity_kernel(product: Product, other: Product | None = None) -> Tensor:
     Returns:
         The kernel (n1, n2).
     """
-    gradient = product.calls[0].gradients
-    with torch.no_grad():
-        _, _, B, o, T = product.left(gradient[:1]).shape
+    _, _, B, o, T = product.left(product.calls[0].gradients[:1].detach()).shape
     mine = product.rights().flatten(1)
     kernel = o * _products(mine, other and other.rights().flatten(1))
     return kernel + B * o * T if product.sums_left else kernel
