@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.contraction import chunks
+
 # Some samples at a time: what is gathered stays near the cores' own caches (1 to 2 MB each), and
 # there are few calls.
 _CACHE_NUMBERS = 1e6
@@ -116,9 +118,8 @@ class Average:
 
 
 def _portions(n: int, numbers: int) -> list[slice]:
-    """Slices of n samples, of so many numbers each, that fit a cache."""
-    size = max(int(_CACHE_NUMBERS // numbers), 1)
-    return [slice(at, min(at + size, n)) for at in range(0, n, size)]
+    """Slices of n samples, of so many numbers each, that fit a cache and are of like size."""
+    return list(chunks(n, _CACHE_NUMBERS / numbers))
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
