@@ -97,7 +97,7 @@ def sketch(
     for _ in range(probes):
         direction = {n: _normal_like(p, generator) for n, p in parameters.items()}
         if start is None:
-            here, column = torch.func.jvp(outputs, (parameters,), (direction,))
+            here, column = torch.func.jvp(outputs, (parameters,), (direction,))[:2]
         else:
             moved = {n: p + epsilon * direction[n] for n, p in parameters.items()}
             here, column = start, (outputs(moved) - start) / epsilon
