@@ -113,6 +113,18 @@ def test_a_ridge_that_is_not_positive_is_refused(ridge):
         ridge_alignment(torch.eye(3), torch.eye(3), ridge)
 
 
+def test_a_kernel_that_is_not_positive_semidefinite_is_refused_by_its_eigenvalue():
+    with pytest.raises(TangentError, match=r"an eigenvalue of -\d.* ridge of 0\.3 .*take a larger"):
+        smoother(torch.diag(torch.tensor([3.0, 2.0, -3.0, 4.0, 2.0])), 0.3)
+
+
+def test_a_kernel_that_is_not_finite_gives_a_smoother_that_is_not():
+    """The loss of a training that diverges is reported where all losses are."""
+    kernel = gram(features())
+    kernel[1, 1] = torch.nan
+    assert ridge_alignment(kernel, gram(features(seed=1))).isnan()
+
+
 @pytest.mark.parametrize("alignment", [centred_alignment, ridge_alignment])
 @settings(max_examples=30, deadline=None)
 @given(scale=st.floats(1e-30, 1e30), shift=st.floats(-10, 10), seed=st.integers(0, 99))
@@ -172,7 +184,7 @@ def test_derivatives(measure):
     other = gram(features(5, seed=3))
     kernel = gram(features(5)).requires_grad_()
     # the scale by the largest entry is a constant for autograd, and rightly so
-    assert torch.autograd.gradcheck(lambda k: measure(k, other), (kernel,))
+    assert torch.autograd.gradcheck(lambda k: measure((k + k.T) / 2, other), (kernel,))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -189,7 +201,7 @@ def test_alignment_has_the_derivatives_of_its_formula_and_theirs(alignment):
     a, b = (torch.rand(5, 5).double().requires_grad_() for _ in range(2))
 
     def aligned(a, b):  # kernels are symmetric, and centring need be a projection of those alone
-        return alignment(a + a.T, b + b.T)
+        return alignment(a @ a.T, b @ b.T)
 
     assert torch.autograd.gradcheck(aligned, (a, b))
     assert torch.autograd.gradgradcheck(aligned, (a, b))

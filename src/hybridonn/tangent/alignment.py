@@ -117,7 +117,8 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
         with a zero gradient where the centred kernel vanishes.
 
     Raises:
-        TangentError: the ridge is not positive, or the kernel is not square.
+        TangentError: the ridge is not positive, or the kernel is not square, or not positive
+            semidefinite up to the ridge.
     """
     if not ridge > 0:
         raise TangentError(f"ridge is {ridge}; it must be positive, 0.1 to 1 for example")
@@ -125,7 +126,7 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
     centred = centre(kernel / _largest(kernel))
     mean = centred.diagonal().mean()
     scaled = centred / torch.where(mean > _noise(centred) / len(centred), mean, torch.inf)
-    return torch.linalg.solve(scaled + ridge * torch.eye(len(kernel)).to(scaled), scaled)
+    return _Smoother.apply(scaled, ridge)
 
 
 def ridge_alignment(kernel: Tensor, other: Tensor, ridge: float = RIDGE) -> Tensor:
@@ -190,6 +191,38 @@ def mse(kernel: Tensor, other: Tensor) -> Tensor:
     """
     _same_square(kernel, other)
     return (kernel - other).square().mean()
+
+
+class _Smoother(torch.autograd.Function):
+    """``S = K (K + r I)^-1`` for a symmetric K, by Cholesky's factor: half the work of a solution.
+
+    ``dS = r (K + r I)^-1 dK (K + r I)^-1``, and ``r (K + r I)^-1`` is ``I - S``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Tensor, ridge: float) -> Tensor:
+        factor, failed = torch.linalg.cholesky_ex(kernel + ridge * _identity(kernel))
+        if failed and kernel.isfinite().all():  # where it is not, neither is what comes out
+            lowest = float(torch.linalg.eigvalsh(kernel)[0])
+            raise TangentError(
+                f"a centred kernel has an eigenvalue of {lowest:.2g} times their mean, which a ridge "
+                f"of {ridge} does not lift above zero: it must be positive semidefinite up to "
+                "rounding; take a larger ridge, or float64"
+            )
+        found = torch.cholesky_inverse(factor) @ kernel
+        ctx.ridge = ridge
+        ctx.save_for_backward(found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (found,) = ctx.saved_tensors
+        rest = _identity(found) - found
+        return rest @ gradient @ rest / ctx.ridge, None
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
 _Centring = Callable[[Tensor], Tensor]
