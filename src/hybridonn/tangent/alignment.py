@@ -205,9 +205,9 @@ class _Smoother(torch.autograd.Function):
         if failed and kernel.isfinite().all():  # where it is not, neither is what comes out
             lowest = float(torch.linalg.eigvalsh(kernel)[0])
             raise TangentError(
-                f"a centred kernel has an eigenvalue of {lowest:.2g} times their mean, which a ridge "
-                f"of {ridge} does not lift above zero: it must be positive semidefinite up to "
-                "rounding; take a larger ridge, or float64"
+                f"a centred kernel has an eigenvalue of {lowest:.2g} times their mean, which a "
+                f"ridge of {ridge} does not lift above zero: it must be positive semidefinite up "
+                "to rounding; take a larger ridge, or float64"
             )
         found = torch.cholesky_inverse(factor) @ kernel
         ctx.ridge = ridge
