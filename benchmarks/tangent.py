@@ -114,7 +114,7 @@ def training_steps() -> dict[str, float]:
         return go
 
     kd, last, some, whole, probed = minima(
-        150,
+        500,
         step("kd"),
         step("ntkd"),
         step("ntkd", layers="all"),

@@ -65,6 +65,8 @@ class Tangent(Section):
     layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"  # of the student
     # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
     teacher_layers: Literal["last", "first", "all"] | tuple[str, ...] = "all"
+    # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
+    # KD has caught up with cka (docs/results.md).
     discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
     ridge: Positive = 0.3  # of ridge_cka, in mean eigenvalues of each kernel
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
