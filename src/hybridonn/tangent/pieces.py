@@ -80,7 +80,7 @@ class Product:
 
     def lefts(self, rows: slice = slice(None), part: slice = slice(None)) -> Tensor:
         """Left factors (n, C, B, o, T) of some samples and some of the o rows."""
-        found = [full(self.left(call.gradients[rows])[:, :, :, part]) for call in self.calls]
+        found = [full(self.left(_some(call.gradients, rows))[:, :, :, part]) for call in self.calls]
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     def rights(self, rows: slice = slice(None)) -> Tensor:
@@ -91,10 +91,10 @@ class Product:
     def _right(self, call: Call, rows: slice) -> Tensor:
         """The right factor of one call, kept where there is a memo."""
         if call.memo is None:
-            return full(self.right(call.inputs[rows]))
+            return full(self.right(_some(call.inputs, rows)))
         if "right" not in call.memo:
             call.memo["right"] = full(self.right(call.inputs))
-        return call.memo["right"][rows]
+        return _some(call.memo["right"], rows)
 
     def size(self) -> Size:
         """The sizes, read off one sample."""
@@ -185,3 +185,8 @@ Piece = Product | Vector | Made
 def full(tensor: Tensor) -> Tensor:
     """The tensor in at least single precision: a kernel of half precision sums has no digits."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _some(tensor: Tensor, rows: slice) -> Tensor:
+    """Some rows; all of them as they are: the derivative of ``tensor[:]`` would be a copy."""
+    return tensor if rows == slice(None) else tensor[rows]
