@@ -1,7 +1,8 @@
 """What tangent kernels cost: against torch.func, against a KD step, and in memory.
 
 Run ``python benchmarks/tangent.py [--json FILE]``; set OMP_NUM_THREADS first. Times are
-minima over repetitions, taken in turn so that other work on the machine hits both sides.
+minima over repetitions, taken in turn so that other work on the machine hits both sides; each
+measurement has a process of its own.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def against_neural_tangents() -> dict[str, float | None]:
     try:
         import neural_tangents  # noqa: F401
     except Exception as error:  # it does not import beside every JAX
-        print(f"neural_tangents is not usable here: {type(error).__name__}: {error}")
+        said = f"{type(error).__name__}: {error}"
+        print(f"neural_tangents is not usable here: {said}", file=sys.stderr)
         return {"neural_tangents_over_ours": None}
     model, x = convnet(nn.AvgPool2d), torch.rand(64, 1, 28, 28)
     theirs = neural_tangents_kernel(x)
@@ -147,36 +149,45 @@ def alexnet() -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def alexnet_peak() -> None:
-    """Print the peak of resident memory in GB and the time in s; a process of its own."""
+def alexnet_peak() -> dict[str, float]:
+    """The peak of resident memory in GB and the time in s; of a process that did nothing else."""
     torch.manual_seed(0)
     model, x = alexnet(), torch.rand(128, 3, 224, 224)
     start = time.perf_counter()
     kernel = ntk(model, x, memory_gb=2.0)
     assert kernel.isfinite().all()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    print(json.dumps({"peak_gb_alexnet_128": peak, "alexnet_128_s": time.perf_counter() - start}))
+    return {"peak_gb_alexnet_128": peak, "alexnet_128_s": time.perf_counter() - start}
 
 
-def in_a_process() -> dict[str, float]:
-    command = [sys.executable, __file__, "--alexnet-peak"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
+    "torch-func": against_torch_func,
+    "neural-tangents": against_neural_tangents,
+    "steps": training_steps,
+    "alexnet": alexnet_peak,
+}
+
+
+def in_a_process(measure: str) -> dict[str, float | None]:
+    """One measurement: the memory that another one left behind changes what allocations cost."""
+    command = [sys.executable, __file__, "--only", measure]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="file for the numbers")
-    parser.add_argument("--alexnet-peak", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=MEASURES, help="one measurement, as JSON")
     options = parser.parse_args()
-    if options.alexnet_peak:
-        alexnet_peak()
+    if options.only:
+        print(json.dumps(MEASURES[options.only]()))
         return
     found: dict[str, float | None] = {}
-    for measure in (against_torch_func, against_neural_tangents, training_steps, in_a_process):
-        numbers = measure()
+    for measure in MEASURES:
+        numbers = in_a_process(measure)
         for key, value in numbers.items():
-            print(f"{key:45} {'-' if value is None else format(value, '.3g')}", flush=True)
+            print(f"{key:53} {'-' if value is None else format(value, '.3g')}", flush=True)
         found |= numbers
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
