@@ -11,6 +11,7 @@ from hybridonn.distillation.tasks import Classification, Segmentation
 from hybridonn.networks.students import build_student
 from hybridonn.networks.teachers import build_teacher
 from hybridonn.tangent import centred_alignment, ntk, ridge_alignment, tangent_features
+from hybridonn.tangent.alignment import RIDGE
 
 DESIGN = spec.Student(kernels=3, kernel_size=3, pooled_size=3, hidden=(8,))
 
@@ -103,6 +104,15 @@ def test_the_kernels_may_be_of_a_part_of_the_batch(
     # Labels and answers are of all images.
     loss = F.cross_entropy(student(scene[indices]), indices % 4)
     assert terms["task"].item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_a_spec_and_the_tangent_package_mean_the_same_ridge():
+    assert spec.Tangent().ridge == RIDGE
+    with pytest.raises(ValueError, match=r"greater than or equal to 0\.001"):
+        spec.Tangent(ridge=1e-6)
+    kernel = torch.randn(128, 10, generator=torch.Generator().manual_seed(0))
+    kernel = 1e4 * kernel @ kernel.T  # of low rank: the least ridge is enough in single precision
+    assert ridge_alignment(kernel, kernel, 1e-3) == pytest.approx(1)
 
 
 def test_the_last_layer_is_compared_on_the_whole_batch():

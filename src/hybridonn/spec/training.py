@@ -68,7 +68,8 @@ class Tangent(Section):
     # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
     # KD has caught up with cka (docs/results.md).
     discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
-    ridge: Positive = 0.3  # of ridge_cka, in mean eigenvalues of each kernel
+    # Of ridge_cka, in mean eigenvalues of each kernel; less would drown in single precision.
+    ridge: Annotated[float, Field(ge=1e-3)] = 0.3
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.

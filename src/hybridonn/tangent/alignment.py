@@ -150,8 +150,8 @@ def ridge_alignment(kernel: Tensor, other: Tensor, ridge: float = RIDGE) -> Tens
         where a centred kernel vanishes.
 
     Raises:
-        TangentError: the kernels are not square matrices of the same size, or the ridge is not
-            positive.
+        TangentError: the kernels are not square matrices of the same size, or not positive
+            semidefinite up to the ridge, or this is not positive.
     """
     _same_square(kernel, other)
     return _Cosine.apply(smoother(kernel, ridge), smoother(other, ridge), None)
