@@ -106,10 +106,14 @@ def test_the_kernels_may_be_of_a_part_of_the_batch(
     assert terms["task"].item() == pytest.approx(loss.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("ridge", [1e-6, float("inf"), float("nan")])
+def test_a_ridge_that_single_precision_cannot_use_is_refused(ridge):
+    with pytest.raises(ValueError, match=r"equal to 0\.001|finite number"):
+        spec.Tangent(ridge=ridge)
+
+
 def test_a_spec_and_the_tangent_package_mean_the_same_ridge():
     assert spec.Tangent().ridge == RIDGE
-    with pytest.raises(ValueError, match=r"greater than or equal to 0\.001"):
-        spec.Tangent(ridge=1e-6)
     kernel = torch.randn(128, 10, generator=torch.Generator().manual_seed(0))
     kernel = 1e4 * kernel @ kernel.T  # of low rank: the least ridge is enough in single precision
     assert ridge_alignment(kernel, kernel, 1e-3) == pytest.approx(1)

@@ -107,7 +107,7 @@ def test_single_precision_is_enough_for_smoothers():
     )
 
 
-@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_ridge_that_is_not_positive_is_refused(ridge):
     with pytest.raises(TangentError, match=r"ridge is .*must be positive"):
         ridge_alignment(torch.eye(3), torch.eye(3), ridge)
@@ -183,8 +183,12 @@ MEASURES = [centred_alignment, debiased_alignment, ridge_alignment, cosine_align
 def test_derivatives(measure):
     other = gram(features(5, seed=3))
     kernel = gram(features(5)).requires_grad_()
+
+    def measured(kernel):  # a smoother is of symmetric kernels alone
+        return measure((kernel + kernel.T) / 2 if measure is ridge_alignment else kernel, other)
+
     # the scale by the largest entry is a constant for autograd, and rightly so
-    assert torch.autograd.gradcheck(lambda k: measure((k + k.T) / 2, other), (kernel,))
+    assert torch.autograd.gradcheck(measured, (kernel,))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -195,13 +199,32 @@ def test_kernels_of_other_sizes_are_refused(measure):
         measure(torch.rand(3, 4), torch.rand(3, 4))
 
 
+@pytest.mark.parametrize("measure", MEASURES)
+def test_kernels_of_integers_or_of_nothing_are_refused(measure):
+    with pytest.raises(TangentError, match=r"of torch\.int64.*\.float\(\)"):
+        measure(torch.eye(5), torch.eye(5).long())
+    with pytest.raises(TangentError, match=r"\(0, 0\).*at least one"):
+        measure(torch.zeros(0, 0), torch.zeros(0, 0))
+
+
+def test_kernels_of_half_precision_are_smoothed_in_single():
+    kernel = gram(features()).half()
+    found = ridge_alignment(kernel, gram(features(seed=1)).half())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found, ridge_alignment(kernel.float(), gram(features(seed=1)).half().float())
+    )
+
+
 @pytest.mark.parametrize("alignment", MEASURES[:4])
 def test_alignment_has_the_derivatives_of_its_formula_and_theirs(alignment):
     torch.manual_seed(0)
     a, b = (torch.rand(5, 5).double().requires_grad_() for _ in range(2))
 
     def aligned(a, b):  # kernels are symmetric, and centring need be a projection of those alone
-        return alignment(a @ a.T, b @ b.T)
+        if alignment is ridge_alignment:  # and positive semidefinite
+            return alignment(a @ a.T, b @ b.T)
+        return alignment(a + a.T, b + b.T)
 
     assert torch.autograd.gradcheck(aligned, (a, b))
     assert torch.autograd.gradgradcheck(aligned, (a, b))

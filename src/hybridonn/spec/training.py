@@ -69,7 +69,7 @@ class Tangent(Section):
     # KD has caught up with cka (docs/results.md).
     discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
     # Of ridge_cka, in mean eigenvalues of each kernel; less would drown in single precision.
-    ridge: Annotated[float, Field(ge=1e-3)] = 0.3
+    ridge: Annotated[float, Field(ge=1e-3, allow_inf_nan=False)] = 0.3
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.tangent.errors import TangentError
+from hybridonn.tangent.pieces import full
 
 # Mean eigenvalues of a centred kernel. On the validation images of CIFAR-10: docs/results.md.
 RIDGE = 0.3
@@ -120,9 +121,10 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
         TangentError: the ridge is not positive, or the kernel is not square, or not positive
             semidefinite up to the ridge.
     """
-    if not ridge > 0:
+    if not 0 < ridge < torch.inf:
         raise TangentError(f"ridge is {ridge}; it must be positive, 0.1 to 1 for example")
     _same_square(kernel, kernel)
+    kernel = full(kernel)
     centred = centre(kernel / _largest(kernel))
     mean = centred.diagonal().mean()
     scaled = centred / torch.where(mean > _noise(centred) / len(centred), mean, torch.inf)
@@ -283,13 +285,20 @@ def _largest(kernel: Tensor) -> Tensor:
 
 
 def _same_square(kernel: Tensor, other: Tensor) -> None:
-    """Refuse anything but two square matrices of one size.
+    """Refuse anything but two square matrices of one size, of floating point numbers.
 
     Raises:
         TangentError: they are something else.
     """
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape != other.shape:
+    square = kernel.ndim == 2 and kernel.shape[0] == kernel.shape[1] > 0
+    if not square or kernel.shape != other.shape:
         raise TangentError(
             f"the kernels have shapes {tuple(kernel.shape)} and {tuple(other.shape)}; "
-            "an alignment needs two (n, n) kernels of the same n samples"
+            "an alignment needs two (n, n) kernels of the same n samples, at least one"
         )
+    for matrix in (kernel, other):
+        if not matrix.is_floating_point():
+            raise TangentError(
+                f"a kernel is of {matrix.dtype}; an alignment needs floating point numbers: "
+                "call .float() on it"
+            )
