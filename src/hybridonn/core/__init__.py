@@ -1,0 +1,1 @@
+"""What every room uses: randomness, and reading of foreign files in a process apart."""
