@@ -1,1 +1,1 @@
-"""What every room uses: randomness, and reading of foreign files in a process apart."""
+"""What every room uses: strict YAML, randomness, and foreign files read in a process apart."""
