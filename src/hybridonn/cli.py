@@ -209,9 +209,11 @@ def version() -> None:
 def main() -> None:
     """Run a command; a fault that the user can mend is one sentence and exit status 1."""
     from hybridonn.errors import HybridonnError
+    from hybridonn.pipeline.errors import translate_tangent_errors
 
     try:
-        app()
+        with translate_tangent_errors():
+            app()
     except HybridonnError as error:
         _give_up(f"error: {error}", 1)
     except KeyboardInterrupt:

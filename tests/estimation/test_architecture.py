@@ -11,9 +11,10 @@ from hybridonn.tangent.infinite import (
     Dense,
     Flatten,
     Relu,
+    Shape,
     infinite_kernels,
+    shapes_of,
 )
-from hybridonn.tangent.infinite.geometry import Shape, shapes_of
 
 
 @pytest.mark.parametrize("hidden", [(), (160,), (100, 50)])

@@ -7,7 +7,7 @@ from hybridonn.errors import SpecError
 from hybridonn.pipeline.estimate import estimate_stage, refuse_masks
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
-from hybridonn.tangent.infinite.approximate import DEFAULT_FEATURES
+from hybridonn.tangent.infinite import DEFAULT_FEATURES
 
 SMALL = ("data.train_images=200", "estimate.test_images=100", "estimate.draws=1")
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.errors import HybridonnError
 from hybridonn.tangent import (
     TangentError,
     ntk,
@@ -179,7 +178,3 @@ def test_rules_are_checked():
 def test_sketches_refuse_options_that_do_not_exist(call):
     with pytest.raises(TangentError):
         call()
-
-
-def test_it_is_an_error_that_the_command_line_shows():
-    assert issubclass(TangentError, HybridonnError)

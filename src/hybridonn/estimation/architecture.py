@@ -6,7 +6,7 @@ from typing import Literal
 
 from hybridonn import spec
 from hybridonn.errors import SpecError
-from hybridonn.tangent.infinite.layers import (
+from hybridonn.tangent.infinite import (
     AdaptiveAveragePool,
     Convolution,
     Dense,

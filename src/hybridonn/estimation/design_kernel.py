@@ -12,10 +12,13 @@ from torch import Tensor
 
 from hybridonn.errors import SpecError
 from hybridonn.progress import Progress
-from hybridonn.tangent.infinite.approximate import approximate_kernels
-from hybridonn.tangent.infinite.block import has_block
-from hybridonn.tangent.infinite.kernels import count_rectified, infinite_kernels
-from hybridonn.tangent.infinite.layers import Layer
+from hybridonn.tangent.infinite import (
+    Layer,
+    approximate_kernels,
+    count_rectified,
+    infinite_kernels,
+    starts_with_block,
+)
 
 # Arc-cosine evaluations up to which "auto" computes the exact kernel: measured at
 # 25 ns each with pooling on one CPU core, this is about four minutes.
@@ -84,17 +87,20 @@ def design_kernel(
         images: Images (N, C, H, W), float32.
         columns: The first so many images are the columns.
         method: "exact"; "features": the first ReLU sampled (see
-            :func:`hybridonn.tangent.infinite.approximate.approximate_kernels`); "auto":
+            :func:`hybridonn.tangent.infinite.approximate_kernels`); "auto":
             exact where that takes minutes or the network has more than one convolution.
         features: Random features.
         seed: Of the random features.
         memory_gb: Memory, GB.
         progress: Shows how far it is.
         folder: Where finished tiles of an exact kernel are kept.
+
+    Raises:
+        TangentError: The layers do not fit together, or the memory is too small.
     """
     cost = len(images) * columns * count_rectified(layers, images.shape[2], images.shape[3])
     sampled = method == "features" or (
-        method == "auto" and cost > EXACT_EVALUATIONS and has_block(layers)
+        method == "auto" and cost > EXACT_EVALUATIONS and starts_with_block(layers)
     )
     if sampled:
         matrix = approximate_kernels(

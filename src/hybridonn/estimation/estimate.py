@@ -24,8 +24,7 @@ from hybridonn.estimation.ridge import (
     solve_system,
 )
 from hybridonn.progress import Advance, Progress, Silent
-from hybridonn.tangent.infinite.approximate import DEFAULT_FEATURES
-from hybridonn.tangent.infinite.layers import Layer
+from hybridonn.tangent.infinite import DEFAULT_FEATURES, Layer
 
 LAMBDAS = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 KEPT_FRACTION = 0.8  # of the training images in one resample; jackknife of a fifth
@@ -136,7 +135,7 @@ def estimate_accuracy(
     """Estimate the accuracy of a design by regression with its infinite-width NTK.
 
     The kernel is exact where that takes minutes; else its first ReLU is sampled
-    (unbiased behind the pooling, see :mod:`hybridonn.tangent.infinite.features`). The
+    (unbiased behind the pooling, see :mod:`hybridonn.tangent.infinite.random_features`). The
     regression is exact where memory allows; else it has landmarks
     (see :mod:`hybridonn.estimation.ridge`). ``Estimate.method`` says which.
 
@@ -154,7 +153,8 @@ def estimate_accuracy(
 
     Raises:
         DataError: Images and labels do not fit together.
-        SpecError: The layers, a setting or the memory do not fit.
+        SpecError: A setting or the memory does not fit.
+        TangentError: The layers do not fit together, or an image is not finite.
         SingularKernelError: The kernel is singular at every lambda.
     """
     started = perf_counter()
@@ -391,6 +391,11 @@ def _check_settings(settings: Settings) -> None:
 
 
 def _check_labels(images: Tensor, labels: Tensor, name: str) -> None:
+    if not images.is_floating_point():
+        raise DataError(
+            f"the {name} images hold {images.dtype}; the kernel needs floating point numbers: "
+            "give images.float() / 255"
+        )
     if labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
             f"there are {len(images)} {name} images and labels of shape {tuple(labels.shape)}; "

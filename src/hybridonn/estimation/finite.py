@@ -42,13 +42,17 @@ from hybridonn.estimation.estimate import Estimate, Settings, estimate_from_kern
 from hybridonn.estimation.ridge import build_system, one_hot, predict, solve_system
 from hybridonn.networks.seeding import generator_of
 from hybridonn.progress import Progress, Silent
-from hybridonn.tangent.infinite.block import Block, block_of
-from hybridonn.tangent.infinite.geometry import Shape
-from hybridonn.tangent.infinite.layers import HE_VARIANCE, Dense, Layer, Relu
-from hybridonn.tangent.infinite.propagate import Kernels, between, prepare, variances_of
+from hybridonn.tangent.infinite import (
+    HE_VARIANCE,
+    Block,
+    Dense,
+    Relu,
+    Shape,
+    split_block,
+    through_dense_layers,
+)
 
 WORK = 2**20  # numbers in one array of patches: stays near the caches of a CPU core
-TAIL_VALUES = 2**20  # entries that go through the dense layers at once
 
 Directions = Callable[[int], Tensor]
 
@@ -183,7 +187,7 @@ def draw_optical(
     """
     channels, height, width = image_shape
     layers = architecture_of(student, max_pooling="average")
-    block = block_of(layers, channels, Shape(height, width))
+    block = split_block(layers, channels, Shape(height, width))
     dimension = channels * student.kernel_size**2
     scale = math.sqrt(HE_VARIANCE / dimension)
     generator = generator_of("optical kernels", *seeds)
@@ -296,27 +300,12 @@ def through_dense(
     Args:
         hidden: Hidden layers.
         covariance: NNGP kernel behind ``Flatten``, (N, M); overwritten.
-        variance: Of every row with itself, (N,).
+        variance: Covariance of every row's image with itself, (N,).
         tangent: NTK behind ``Flatten``, (N, M); None: nothing before it is trained.
-        columns_variance: Of every column with itself, (M,); None: the columns are the
-            first rows.
+        columns_variance: Covariance of every column's image with itself, (M,); None: the
+            columns are the first rows.
     """
-    tail: tuple[Layer, ...] = ((Dense(), Relu()) * hidden) + (Dense(),)
-    shape = Shape(1, 1, flat=True)
-    network = prepare(tail, shape, tangent=True, device=covariance.device, dtype=covariance.dtype)
-    rows = variances_of(network, variance[None].clone())
-    count = covariance.shape[1]
-    columns = {name: one[:, :count] for name, one in rows.items()}
-    if columns_variance is not None:
-        columns = variances_of(network, columns_variance[None].clone())
-    step = max(1, TAIL_VALUES // count)
-    for start in range(0, len(covariance), step):
-        part = slice(start, start + step)
-        entering = Kernels(
-            covariance[None, part].clone(), None if tangent is None else tangent[None, part].clone()
-        )
-        upper = {name: one[:, part] for name, one in rows.items()}
-        out = between(network, entering, upper, columns).tangent
-        assert out is not None  # the dense layers are trained
-        covariance[part] = out
-    return covariance
+    if columns_variance is None:
+        columns_variance = variance[: covariance.shape[1]]
+    layers = (*(Dense(), Relu()) * hidden, Dense())
+    return through_dense_layers(layers, covariance, tangent, (variance, columns_variance))

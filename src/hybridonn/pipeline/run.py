@@ -14,6 +14,7 @@ from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.as_built import build_as_built
 from hybridonn.pipeline.compensated import compensate
 from hybridonn.pipeline.early import refuse_early
+from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.pipeline.estimate import estimate_stage
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.knowledge import gather_knowledge
@@ -28,6 +29,7 @@ from hybridonn.reports import write_report
 from hybridonn.spec import Spec, dump_spec
 
 
+@translate_tangent_errors()
 def run(
     spec: Spec, folder: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def _run_stages(
     return stages
 
 
+@translate_tangent_errors()
 def estimate(
     spec: Spec, folder: Path, data_root: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:

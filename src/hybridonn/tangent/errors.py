@@ -1,9 +1,7 @@
-"""What can be wrong with a tangent kernel, said so that it can be mended."""
-
-from hybridonn.errors import HybridonnError
+"""The error and the warning of this package."""
 
 
-class TangentError(HybridonnError):
+class TangentError(ValueError):
     """A tangent kernel cannot be computed: the message names the layer or value and the cure."""
 
 

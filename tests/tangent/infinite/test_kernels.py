@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from infinite_reference import finite_kernels, naive_kernels
 
-from hybridonn.errors import ArtefactError, DataError, SpecError
 from hybridonn.tangent.infinite import (
     AdaptiveAveragePool,
     AveragePool,
@@ -16,10 +15,10 @@ from hybridonn.tangent.infinite import (
     Flatten,
     Relu,
     Residual,
+    count_rectified,
     infinite_kernels,
-    kernels,
 )
-from hybridonn.tangent.infinite.kernels import count_rectified
+from hybridonn.tangent.infinite.tiles import TILE
 
 STUDENT = (
     Convolution(3, padding=1),
@@ -171,18 +170,27 @@ def test_float32_is_close_to_float64():
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
-def test_memory_and_tiles_do_not_change_the_numbers(monkeypatch, kernel):
+def test_memory_does_not_change_the_numbers(kernel):
     x1, x2 = images(11), images(7, seed=1)
     whole = infinite_kernels(STUDENT, x1, x2, kernel=kernel, dtype=torch.float64)
-    square = infinite_kernels(STUDENT, x1, kernel=kernel, dtype=torch.float64)
     small = 20e-6
     split = infinite_kernels(STUDENT, x1, x2, kernel=kernel, memory_gb=small, dtype=torch.float64)
     torch.testing.assert_close(split, whole, rtol=1e-12, atol=0)
-    monkeypatch.setattr(kernels, "TILE", 4)
-    tiled = infinite_kernels(STUDENT, x1, x2, kernel=kernel, dtype=torch.float64)
-    torch.testing.assert_close(tiled, whole, rtol=1e-12, atol=0)
-    mirrored = infinite_kernels(STUDENT, x1, kernel=kernel, dtype=torch.float64)
-    torch.testing.assert_close(mirrored, square, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+def test_kernels_of_several_tiles_are_those_of_their_parts(kernel):
+    layers = (Flatten(), Dense(), Relu(), Dense())
+    x1, x2 = images(TILE + 5, 1, 2, 2), images(TILE + 3, 1, 2, 2, seed=1)
+    options = {"kernel": kernel, "dtype": torch.float64}
+    whole = infinite_kernels(layers, x1, x2, **options)
+    rows = [[infinite_kernels(layers, a, b, **options) for b in x2.split(97)] for a in x1.split(97)]
+    parts = torch.cat([torch.cat(row, 1) for row in rows])
+    torch.testing.assert_close(whole, parts, rtol=1e-12, atol=0)
+    square = infinite_kernels(layers, x1, **options)
+    both = infinite_kernels(layers, x1, x1, **options)
+    torch.testing.assert_close(square, both, rtol=1e-7, atol=0)
+    assert torch.equal(square, square.T)
 
 
 def test_pooling_needs_the_pairs_of_its_windows_only():
@@ -193,61 +201,6 @@ def test_pooling_needs_the_pairs_of_its_windows_only():
     x = images(64, 1, 28, 28, dtype=torch.float32)
     kernel = infinite_kernels(pooled, x[:8], memory_gb=0.01)
     torch.testing.assert_close(kernel, infinite_kernels(pooled, x[:8]), rtol=1e-5, atol=0)
-
-
-class Counting:
-    """A progress that counts, and can stop the work after some steps."""
-
-    def __init__(self, stop_at=math.inf):
-        self.done, self.total, self.stop_at = 0, None, stop_at
-
-    def bar(self, label, total, done=0):
-        self.total = total
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def __call__(self, steps=1, note=""):
-        self.done += steps
-        if self.done >= self.stop_at:
-            raise KeyboardInterrupt
-
-    def say(self, line):
-        pass
-
-
-def test_interrupted_kernel_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(kernels, "TILE", 4)
-    x = images(10)
-    options = {"dtype": torch.float64, "folder": tmp_path}
-    with pytest.raises(KeyboardInterrupt):
-        infinite_kernels(STUDENT, x, progress=Counting(stop_at=50), **options)
-    kept = list(tmp_path.rglob("*.npz"))
-    assert 0 < len(kept) < 6
-    calls = []
-    tile = kernels._tile
-    monkeypatch.setattr(kernels, "_tile", lambda *a: calls.append(1) or tile(*a))
-    counting = Counting()
-    resumed = infinite_kernels(STUDENT, x, progress=counting, **options)
-    assert len(calls) == 6 - len(kept)
-    assert counting.done == counting.total
-    assert torch.equal(resumed, infinite_kernels(STUDENT, x, dtype=torch.float64))
-    other = infinite_kernels(STUDENT, x + 0.1, **options)  # other content: another folder
-    assert not torch.allclose(other, resumed)
-    assert not list(tmp_path.rglob("*.part"))
-
-
-def test_damaged_tile_is_named(tmp_path):
-    x = images(3)
-    infinite_kernels(STUDENT, x, folder=tmp_path)
-    (path,) = tmp_path.rglob("*.npz")
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ArtefactError, match=r"tile-0-0\.npz"):
-        infinite_kernels(STUDENT, x, folder=tmp_path)
 
 
 def test_identity_shortcut_adds_the_covariances():
@@ -271,50 +224,3 @@ def test_fixed_convolution_with_trained_head_has_the_nngp_as_ntk():
     x, layers = images(5), NETWORKS["random kernels"]
     nngp = infinite_kernels(layers, x, kernel="nngp", dtype=torch.float64)
     assert torch.equal(infinite_kernels(layers, x, dtype=torch.float64), nngp)
-
-
-@pytest.mark.parametrize(
-    ("x1", "x2", "message"),
-    [
-        (torch.zeros(2, 1, 5, 5, dtype=torch.uint8), None, r"uint8.*\.float\(\) / 255"),
-        (torch.zeros(2, 5, 5), None, r"\(2, 5, 5\)"),
-        (torch.zeros(0, 1, 5, 5), None, "none of them 0"),
-        (torch.full((2, 1, 5, 5), math.nan), None, "image 0 holds NaN"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(2, 3, 5, 5), r"shape \(1, 5, 5\) and x2"),
-        (torch.zeros(2, 1, 5, 5), torch.zeros(2, 1, 5, 5).double(), "dtype"),
-    ],
-)
-def test_bad_images_are_refused(x1, x2, message):
-    with pytest.raises(DataError, match=message):
-        infinite_kernels(STUDENT, x1, x2)
-
-
-@pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        ((Convolution(3), Relu()), r"5 x 4 positions.*add Flatten"),
-        ((Convolution(3), Dense()), r"layer 2, Dense.*put Flatten\(\) before"),
-        ((Flatten(), Convolution(3)), "already flattened"),
-        ((Convolution(9), Flatten(), Dense()), "layer 1, Convolution.*does not fit on 7"),
-        ((AveragePool(8), Flatten(), Dense()), "layer 1, AveragePool.*does not fit"),
-        ((AdaptiveAveragePool(7), Flatten(), Dense()), "does not fit on 6"),
-        ((Convolution(0), Flatten(), Dense()), "start at 1"),
-        ((Flatten(), Dense(weight_variance=0.0)), "weight_variance must be above 0"),
-        ((Flatten(), Dense(trained=False)), "no layer is trained"),
-        ((Residual((Relu(),)), Flatten(), Dense()), "do not add; end the branch"),
-        ((Residual((Convolution(3),)), Flatten(), Dense()), "5 x 4 positions and the shortcut"),
-    ],
-)
-def test_layers_that_do_not_fit_are_refused(layers, message):
-    with pytest.raises(SpecError, match=message):
-        infinite_kernels(layers, images(2))
-
-
-def test_budget_below_one_image_pair_is_refused():
-    with pytest.raises(SpecError, match="memory_gb is 1e-09, but one pair of images needs"):
-        infinite_kernels(STUDENT, images(2), memory_gb=1e-9)
-
-
-def test_unknown_kernel_is_refused():
-    with pytest.raises(SpecError, match='allowed are "ntk" and "nngp"'):
-        infinite_kernels(STUDENT, images(2), kernel="laplace")

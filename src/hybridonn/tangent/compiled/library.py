@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hybridonn.files import cache_folder
 from hybridonn.tangent.errors import TangentWarning
 
 _SOURCE = Path(__file__).with_name("maxima.c")
@@ -51,7 +50,7 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
             _warn(f"CC={named} names no compiler that can be found")
         return None
     mark = "\n".join([_SOURCE.read_text("utf-8"), *command, _TYPES[dtype], _processor()])
-    folder = cache_folder() / "compiled"
+    folder = _cache_folder() / "compiled"
     try:
         return ctypes.CDLL(str(_built(command, _TYPES[dtype], folder, f"maxima-{_digest(mark)}")))
     except (OSError, subprocess.SubprocessError) as error:
@@ -61,6 +60,11 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
             f"({detail.strip().splitlines()[-1]})"
         )
         return None
+
+
+def _cache_folder() -> Path:
+    """The user's cache, as for the other rooms: HYBRIDONN_CACHE, or ~/.cache/hybridonn."""
+    return Path(os.environ.get("HYBRIDONN_CACHE") or Path.home() / ".cache" / "hybridonn")
 
 
 def _command(words: str) -> list[str] | None:

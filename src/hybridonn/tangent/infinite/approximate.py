@@ -1,7 +1,7 @@
 """NNGP and NTK of one convolution block and dense layers, from random features.
 
 The kernels behind ``Flatten`` are Gram matrices of
-:mod:`hybridonn.tangent.infinite.features`; the dense layers above act on them
+:mod:`hybridonn.tangent.infinite.random_features`; the dense layers above act on them
 entry by entry, exactly.
 """
 
@@ -13,33 +13,33 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hybridonn.errors import SpecError
-from hybridonn.progress import Advance, Progress, Silent
-from hybridonn.tangent.infinite.block import Block, block_of
+from hybridonn.tangent.errors import TangentError
+from hybridonn.tangent.infinite.block import Block, split_block
 from hybridonn.tangent.infinite.checks import Kernel, check_images, check_network
-from hybridonn.tangent.infinite.features import (
+from hybridonn.tangent.infinite.dense_layers import through_dense_layers
+from hybridonn.tangent.infinite.geometry import Shape
+from hybridonn.tangent.infinite.layers import Layer
+from hybridonn.tangent.infinite.random_features import (
     Filters,
     draw_filters,
     linear_metric,
     pooled_features,
 )
-from hybridonn.tangent.infinite.geometry import Shape
-from hybridonn.tangent.infinite.layers import Layer
-from hybridonn.tangent.infinite.propagate import Kernels, Network, between, prepare, variances_of
+from hybridonn.tangent.progress import Advance, Progress, open_bar
 
 CHUNK = 1024  # features made at once: a matrix product runs at full speed from about here
 DEFAULT_FEATURES = 9216  # chosen by the measurements in approximate_kernels
-TAIL_VALUES = 2**20  # entries that go through the dense layers at once
 
 
 @dataclass(frozen=True)
 class _Gram:
-    """Kernels behind Flatten, filled up chunk by chunk.
+    """Kernels behind ``Flatten``, summed over the cells in place.
 
     Attributes:
-        covariance: Between all images and the columns, (N, M).
-        tangent: The same; None where the convolution has no tangent kernel.
-        variance: Covariance of every image with itself, (N,).
+        covariance: NNGP kernel between all images and the columns, (N, M).
+        tangent: NTK between all images and the columns, (N, M); None where the convolution is
+            not trained.
+        variance: covariance of every image with itself, (N,).
     """
 
     covariance: Tensor
@@ -77,42 +77,38 @@ def approximate_kernels(
     features and 98.57 % with 36,864: the default is the cheaper.
 
     Args:
-        layers: Convolution, ReLU, any poolings, flatten, dense layers and ReLUs.
-        images: Images (N, C, H, W), floating point; device and dtype compute.
-        columns: Which images are the columns (landmarks, training images), (M,) int64;
-            None: all.
+        layers: convolution, ReLU, any poolings, flatten, dense layers and ReLUs.
+        images: images (N, C, H, W), floating point; their device and dtype compute.
+        columns: indices of the images that are the columns (landmarks, training images),
+            (M,) int64; None: all.
         kernel: "ntk" or "nngp".
-        features: Random features of all cells together, for each of the two kernels.
-        seed: Of the random filters.
-        memory_gb: Memory of the features and of the two kernels, GB (10^9 bytes).
-        progress: Shows how far it is.
+        features: number of random features of all cells together, for each of the two kernels.
+        seed: seed of the random filters.
+        memory_gb: memory of the features and of the two kernels, GB (10^9 bytes).
+        progress: shows how many cells are done.
 
     Returns:
         The kernel (N, M).
 
     Raises:
-        DataError: Images are integer, not finite or empty.
-        SpecError: The network has another form, or the budget is too small.
+        TangentError: the images are integer, not finite or empty, the network has another
+            form, or the budget is too small.
     """
     check_images(images, "images")
     image = Shape(images.shape[2], images.shape[3])
     check_network(layers, image, kernel)
-    block = block_of(layers, images.shape[1], image)
+    block = split_block(layers, images.shape[1], image)
     index = torch.arange(len(images)) if columns is None else columns
     tangent = kernel == "ntk" and block.convolution.trained
     cells = _cells_at_once(block, features, images, len(index), tangent, memory_gb)
     steps = -(-block.cells // cells)
-    with (progress or Silent()).bar(f"random features of the {kernel.upper()}", steps) as advance:
+    index = index.to(images.device)
+    with open_bar(progress, f"random features of the {kernel.upper()}", steps) as advance:
         drawn = draw_filters(block, features, cells, tangent=tangent, seed=seed)
-        gram = _accumulate(block, drawn, images, index.to(images.device), tangent, advance)
-    network = prepare(
-        block.tail,
-        Shape(1, 1, flat=True),
-        tangent=kernel == "ntk",
-        device=images.device,
-        dtype=images.dtype,
-    )
-    return _through_tail(network, gram, index.to(images.device))
+        gram = _accumulate(block, drawn, images, index, tangent, advance)
+    variances = gram.variance, gram.variance[index]
+    nngp = kernel == "nngp"
+    return through_dense_layers(block.dense, gram.covariance, gram.tangent, variances, nngp=nngp)
 
 
 def _cells_at_once(
@@ -124,7 +120,7 @@ def _cells_at_once(
     cell = (len(images) + columns) * each * itemsize * kinds
     room = memory_gb * 1e9 - kernels
     if room < cell:
-        raise SpecError(
+        raise TangentError(
             f"memory_gb is {memory_gb:g}, but {len(images)} x {columns} kernels and the features "
             f"of one cell need {(kernels + cell) / 1e9:.3g} GB; give more memory, fewer columns "
             "(landmarks) or fewer features"
@@ -161,21 +157,3 @@ def _linear(block: Block, images: Tensor, index: Tensor, tangent: bool) -> _Gram
     covariance = (left @ pixels[index].T).add_(bias)
     variance = (left * pixels).sum(1).add_(bias)
     return _Gram(covariance, covariance.clone() if tangent else None, variance)
-
-
-def _through_tail(network: Network, gram: _Gram, index: Tensor) -> Tensor:
-    """The dense layers, some rows at a time; the result takes the covariance's place."""
-    result = gram.covariance
-    deviations = variances_of(network, gram.variance[None].clone())
-    columns = {name: one[:, index] for name, one in deviations.items()}
-    rows = max(1, TAIL_VALUES // result.shape[1])
-    for start in range(0, len(result), rows):
-        part = slice(start, start + rows)
-        tangent = None if gram.tangent is None else gram.tangent[None, part].clone()
-        entering = Kernels(result[None, part].clone(), tangent)
-        upper = {name: one[:, part] for name, one in deviations.items()}
-        out = between(network, entering, upper, columns)
-        kernel = out.tangent if network.tangent else out.covariance
-        assert kernel is not None  # check_network refuses an NTK with nothing trained
-        result[part] = kernel
-    return result

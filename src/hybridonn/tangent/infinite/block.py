@@ -1,4 +1,4 @@
-"""The one convolution block that random features can stand for, and what follows it."""
+"""The convolution block that random features can stand for, and the dense layers behind it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridonn.errors import SpecError
+from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.infinite.geometry import Shape, pool_windows, shapes_of
 from hybridonn.tangent.infinite.layers import (
     AdaptiveAveragePool,
@@ -30,17 +30,17 @@ class Block:
     output that it averages, with their weights a_p (which sum to 1).
 
     Attributes:
-        convolution: The convolution.
-        pixels: Index into the padded image's C (H + 2 P) (W + 2 P) pixels of every
+        convolution: the convolution.
+        pixels: index into the padded image's C (H + 2 P) (W + 2 P) pixels of every
             entry of every patch, (cells, positions, C k k) int64.
         weights: a_p, (cells, positions) float64; 0 fills up the smaller cells.
-        tail: The layers behind ``Flatten``.
+        dense: the layers behind ``Flatten``.
     """
 
     convolution: Convolution
     pixels: Tensor
     weights: Tensor
-    tail: tuple[Layer, ...]
+    dense: tuple[Layer, ...]
 
     @property
     def cells(self) -> int:
@@ -48,7 +48,7 @@ class Block:
         return len(self.weights)
 
 
-def has_block(layers: Sequence[Layer]) -> bool:
+def starts_with_block(layers: Sequence[Layer]) -> bool:
     """Whether random features can stand for the start of this network."""
     kinds = [type(layer) for layer in layers]
     if kinds[:2] != [Convolution, Relu] or Flatten not in kinds:
@@ -58,20 +58,23 @@ def has_block(layers: Sequence[Layer]) -> bool:
     return pools and all(kind in (Dense, Relu) for kind in kinds[flatten + 1 :])
 
 
-def block_of(layers: Sequence[Layer], channels: int, image: Shape) -> Block:
-    """Split a network into its convolution block and its tail.
+def split_block(layers: Sequence[Layer], channels: int, image: Shape) -> Block:
+    """Split a network into its convolution block and the dense layers behind it.
 
     Args:
-        layers: Convolution, ReLU, any poolings, flatten, then dense layers and ReLUs.
-        channels: Channels of the images.
-        image: Shape of the images.
+        layers: convolution, ReLU, any poolings, flatten, then dense layers and ReLUs.
+        channels: number of channels of the images.
+        image: shape of the images.
+
+    Returns:
+        The block, with the layers behind it.
 
     Raises:
-        SpecError: The network has another form.
+        TangentError: the network has another form.
     """
     convolution = layers[0] if layers else None
-    if not has_block(layers) or not isinstance(convolution, Convolution):
-        raise SpecError(
+    if not starts_with_block(layers) or not isinstance(convolution, Convolution):
+        raise TangentError(
             "random features stand for Convolution, Relu, poolings, Flatten, then dense layers; "
             f"this network is {', '.join(type(layer).__name__ for layer in layers)}: "
             "use the exact kernel"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hybridonn.errors import SpecError
+from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.infinite.layers import (
     AdaptiveAveragePool,
     AveragePool,
@@ -47,7 +47,7 @@ def shapes_of(layers: Sequence[Layer], first: Shape) -> tuple[Shape, ...]:
     """The shape before every layer, and behind the last one.
 
     Raises:
-        SpecError: A layer does not fit what comes before it.
+        TangentError: a layer does not fit what comes before it.
     """
     shapes = [first]
     for number, layer in enumerate(layers, start=1):
@@ -65,7 +65,7 @@ def _shape_after(layer: Layer, shape: Shape, where: str) -> Shape:
             return Shape(1, 1, flat=True)
         case Dense():
             if not shape.flat:
-                raise SpecError(
+                raise TangentError(
                     f"{where}: the map before it has {shape.height} x {shape.width} positions; "
                     "put Flatten() before the first dense layer"
                 )
@@ -78,7 +78,7 @@ def _shape_after(layer: Layer, shape: Shape, where: str) -> Shape:
 
 def _check_variances(layer: Weighted, where: str) -> None:
     if not layer.weight_variance > 0 or not layer.bias_variance >= 0:
-        raise SpecError(
+        raise TangentError(
             f"{where}: weight_variance must be above 0 and bias_variance 0 or above; "
             "leave both out for 2 and 0"
         )
@@ -88,12 +88,12 @@ def _sum_shape(layer: Residual, shape: Shape, where: str) -> Shape:
     branch = shapes_of(layer.branch, shape)[-1]
     shortcut = shapes_of(layer.shortcut, shape)[-1]
     if branch != shortcut:
-        raise SpecError(
+        raise TangentError(
             f"{where}: the branch ends with {branch.height} x {branch.width} positions and the "
             f"shortcut with {shortcut.height} x {shortcut.width}; give both the same strides"
         )
     if not (_ends_in_weights(layer.branch) or _ends_in_weights(layer.shortcut)):
-        raise SpecError(
+        raise TangentError(
             f"{where}: neither path has a convolution or a dense layer after its last ReLU, so "
             "their covariances do not add; end the branch with a convolution"
         )
@@ -113,7 +113,7 @@ def _ends_in_weights(path: tuple[Layer, ...]) -> bool:
 
 def _window_shape(layer: Convolution | Pool, shape: Shape, where: str) -> Shape:
     if shape.flat:
-        raise SpecError(f"{where}: it needs a map, but the map is already flattened; move it up")
+        raise TangentError(f"{where}: it needs a map, but the map is already flattened; move it up")
     height = _window_count(layer, shape.height, where)
     return replace(shape, height=height, width=_window_count(layer, shape.width, where))
 
@@ -126,11 +126,11 @@ def _window_count(layer: Convolution | Pool, length: int, where: str) -> int:
         count = (length - layer.size) // stride + 1 if min(layer.size, stride) > 0 else 0
     else:
         if min(layer.kernel_size, layer.stride) < 1 or layer.padding < 0:
-            raise SpecError(f"{where}: kernel_size and stride start at 1 and padding at 0")
+            raise TangentError(f"{where}: kernel_size and stride start at 1 and padding at 0")
         reach = length + 2 * layer.padding
         count = (reach - layer.kernel_size) // layer.stride + 1
     if count < 1:
-        raise SpecError(
+        raise TangentError(
             f"{where}: it does not fit on {length} positions ({reach} with padding); "
             "make it smaller, or the image larger"
         )

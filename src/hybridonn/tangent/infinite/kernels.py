@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hybridonn.progress import Advance, Progress, Silent
 from hybridonn.tangent.infinite.checks import (
     Kernel,
     check_images,
@@ -21,13 +20,14 @@ from hybridonn.tangent.infinite.layers import Layer
 from hybridonn.tangent.infinite.pairs import plan_pairs
 from hybridonn.tangent.infinite.propagate import (
     Kernels,
-    Network,
+    PreparedNetwork,
     between,
     cross_covariance,
-    deviations,
+    deviations_of_images,
     prepare,
 )
 from hybridonn.tangent.infinite.tiles import TILE, TileStore, open_store
+from hybridonn.tangent.progress import Advance, Progress, open_bar
 
 # Numbers held at once on a CPU: more gain no speed, they only leave its caches
 # (measured with 7 x 7 convolution and 6 x 6 pooling: 2^23 as fast as 2^21, 2^25 slower).
@@ -52,25 +52,25 @@ def infinite_kernels(
     the memory allows; the numbers do not depend on the budget beyond rounding.
 
     Args:
-        layers: The network, ending in one position (``Flatten``, ``Dense``).
-        x1: Images (N1, C, H, W), floating point; the device computes.
-        x2: Images (N2, C, H, W); None: x1, where only half of the tiles are computed.
+        layers: the network, ending in one position (``Flatten``, ``Dense``).
+        x1: images (N1, C, H, W), floating point; the kernel is computed on their device.
+        x2: images (N2, C, H, W); None: x1, where only half of the tiles are computed.
         kernel: "ntk" (tangent kernel of the trained layers) or "nngp" (covariance of
             the outputs).
-        memory_gb: Working memory beside the images and the result, GB (10^9 bytes).
-        dtype: Of the computation and of the result. In float32 the NTK is good to
-            about 1e-4 relative (see :func:`hybridonn.tangent.infinite.arccosine.rectify`).
-        progress: Shows how far it is.
-        folder: Where finished tiles are kept; a second call with the same network,
-            images and dtype takes them up again. None: nothing is kept.
+        memory_gb: working memory beside the images and the result, GB (10^9 bytes).
+        dtype: type of the numbers that are computed and returned. In float32 the NTK is good
+            to about 1e-4 relative (see :func:`hybridonn.tangent.infinite.arccosine.rectify`).
+        progress: shows how many image pairs are done.
+        folder: folder of finished tiles; a second call with the same network, images and dtype
+            goes on where the first one was interrupted. None: nothing is kept.
 
     Returns:
         The kernel (N1, N2).
 
     Raises:
-        DataError: Images are integer, not finite, empty or of different shapes.
-        SpecError: The layers do not fit together, or the budget is below one image pair.
-        ArtefactError: A stored tile cannot be read or written.
+        TangentError: the images are integer, not finite, empty or of different shapes, the
+            layers do not fit together, the budget is below one image pair, or a stored tile
+            cannot be read or written.
     """
     check_images(x1, "x1")
     if x2 is not None:
@@ -85,7 +85,7 @@ def infinite_kernels(
     store = None if folder is None else open_store(folder, layers, kernel, first, second)
     result = torch.empty(len(first), len(second), dtype=dtype, device=x1.device)
     total = _image_pairs(len(first), len(second), symmetric=x2 is None)
-    with (progress or Silent()).bar(f"infinite-width {kernel.upper()}", total) as advance:
+    with open_bar(progress, f"infinite-width {kernel.upper()}", total) as advance:
         _fill(result, network, (first, second), x2 is None, pairs, store, advance)
     return result
 
@@ -110,7 +110,7 @@ def _tiles(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[int, int]
 
 def _fill(
     result: Tensor,
-    network: Network,
+    network: PreparedNetwork,
     images: tuple[Tensor, Tensor],
     symmetric: bool,
     pairs: int,
@@ -141,7 +141,7 @@ def _mirror(tile: Tensor) -> Tensor:
 
 
 def _tile(
-    network: Network, one: Tensor, two: Tensor, pairs: int, advance: Advance, half: bool
+    network: PreparedNetwork, one: Tensor, two: Tensor, pairs: int, advance: Advance, half: bool
 ) -> Tensor:
     """One tile, some image pairs at a time; of a half only what touches the upper triangle."""
     limit = pairs if one.is_cuda else min(pairs, max(1, CPU_VALUES // network.pairs.values))
@@ -150,18 +150,17 @@ def _tile(
     tile = one.new_zeros(len(one), len(two))
     lefts = range(0, len(two), columns)
     lower = [two[left : left + columns] for left in lefts]
-    lower_deviations = [deviations(network, part) for part in lower]
+    lower_deviations = [deviations_of_images(network, part) for part in lower]
     for top in range(0, len(one), rows):
         upper = one[top : top + rows]
-        upper_deviations = deviations(network, upper)
+        upper_deviations = deviations_of_images(network, upper)
         for number, left in enumerate(lefts):
             if half and left + columns <= top:
                 advance(len(upper) * len(lower[number]))
                 continue
             entering = Kernels(cross_covariance(network.pairs, upper, lower[number]), None)
             out = between(network, entering, upper_deviations, lower_deviations[number])
-            part = out.tangent if network.tangent else out.covariance
-            assert part is not None  # check_network refuses an NTK with nothing trained
+            part = out.wanted(tangent=network.tangent)
             tile[top : top + rows, left : left + columns] = part
             advance(part.numel())
     return tile

@@ -27,21 +27,21 @@ from hybridonn.tangent.infinite.mixing import mix_columns, mix_flatten, mix_rows
 
 
 @dataclass(frozen=True)
-class Mix:
+class WeightedSums:
     """Weighted sums of pairs: ``matrix`` (P_out, P_in), sparse CSR."""
 
     matrix: Tensor
 
 
 @dataclass(frozen=True)
-class Pick:
-    """Some of the pairs: ``index`` (P_out,)."""
+class Selection:
+    """A choice of pairs: ``index`` (P_out,)."""
 
     index: Tensor
 
 
 @dataclass(frozen=True)
-class Weigh:
+class Affine:
     """Weights and biases: covariance times ``scale`` plus ``shift``; trained or fixed."""
 
     scale: float
@@ -50,40 +50,44 @@ class Weigh:
 
 
 @dataclass(frozen=True)
-class Rectify:
-    """A ReLU at the pairs (``first``, ``second``), each (P,); ``name`` finds the variances.
+class Rectification:
+    """A ReLU.
 
-    ``diagonal`` (positions,) says where the pairs (p, p) are in the list; it is there
-    only in plans that are built to give the variances.
+    Attributes:
+        name: key of the variances before this ReLU.
+        first: positions in the first image of the pairs, (P,).
+        second: positions in the second image of the pairs, (P,).
+        diagonal: indices of the pairs (p, p) in the list, (positions,), in plans that are
+            built to give the variances; else empty.
     """
 
     name: tuple[int, ...]
     first: Tensor
     second: Tensor
-    diagonal: Tensor | None
+    diagonal: Tensor
 
 
 @dataclass(frozen=True)
-class Add:
+class PathSum:
     """The sum of two paths from the same pairs."""
 
     branch: tuple[Operation, ...]
     shortcut: tuple[Operation, ...]
 
 
-Operation = Mix | Pick | Weigh | Rectify | Add
+Operation = WeightedSums | Selection | Affine | Rectification | PathSum
 
 
 @dataclass(frozen=True)
-class Plan:
+class PairPlan:
     """Operations from the pairs of the images to the one pair of the output.
 
     Attributes:
-        operations: In the order of the layers.
-        first: Positions in the first image, (P,) int64.
-        second: Positions in the second image, (P,) int64.
-        values: The most numbers held at once for one pair of images and one kernel.
-        rectified: Number of arc-cosine evaluations for one pair of images.
+        operations: operations in the order of the layers.
+        first: positions in the first image, (P,) int64.
+        second: positions in the second image, (P,) int64.
+        values: the most numbers held at once for one pair of images and one kernel.
+        rectified: number of arc-cosine evaluations for one pair of images.
     """
 
     operations: tuple[Operation, ...]
@@ -93,20 +97,26 @@ class Plan:
     rectified: int
 
 
-def plan_pairs(layers: Sequence[Layer], image: Shape, *, variances: bool = False) -> Plan:
+def plan_pairs(layers: Sequence[Layer], image: Shape, *, variances: bool = False) -> PairPlan:
     """Work out what one entry of the kernel needs.
 
     Args:
-        layers: The network; its output must be a single position.
-        image: Shape of the images.
-        variances: Also keep every equal pair (p, p) at every ReLU; for the covariances
+        layers: the network; its output must be a single position.
+        image: shape of the images.
+        variances: also keep every equal pair (p, p) at every ReLU, for the covariances
             of an image with itself.
+
+    Returns:
+        The plan of the pairs and of the operations on them.
+
+    Raises:
+        TangentError: a layer does not fit what comes before it.
     """
     operations, codes = _plan(
         tuple(layers), image, torch.zeros(1, dtype=torch.int64), variances, ()
     )
     first, second = codes // image.positions, codes % image.positions
-    return Plan(operations, first, second, _values(operations, len(codes)), _count(operations))
+    return PairPlan(operations, first, second, _values(operations, len(codes)), _count(operations))
 
 
 def _plan(
@@ -127,7 +137,7 @@ def _plan(
             case Residual():
                 done, wanted = _plan_sum(layer, wanted, before, variances, name)
             case Dense():
-                done = (Weigh(layer.weight_variance, layer.bias_variance, layer.trained),)
+                done = (Affine(layer.weight_variance, layer.bias_variance, layer.trained),)
             case _:
                 done, wanted = _plan_windows(layer, wanted, after, before)
         operations[:0] = done
@@ -139,12 +149,12 @@ def _plan_relu(
 ) -> tuple[tuple[Operation, ...], Tensor]:
     if not variances:
         p, q = wanted // shape.positions, wanted % shape.positions
-        return (Rectify(name, p, q, None),), wanted
+        return (Rectification(name, p, q, wanted.new_empty(0)),), wanted
     equal = torch.arange(shape.positions) * (shape.positions + 1)
     codes = torch.unique(torch.cat([wanted, equal]))
     p, q = codes // shape.positions, codes % shape.positions
-    relu = Rectify(name, p, q, torch.searchsorted(codes, equal))
-    return (relu, Pick(torch.searchsorted(codes, wanted))), codes
+    relu = Rectification(name, p, q, torch.searchsorted(codes, equal))
+    return (relu, Selection(torch.searchsorted(codes, wanted))), codes
 
 
 def _plan_sum(
@@ -153,8 +163,11 @@ def _plan_sum(
     branch, first = _plan(layer.branch, shape, wanted, variances, (*name, 0))
     shortcut, second = _plan(layer.shortcut, shape, wanted, variances, (*name, 1))
     codes = torch.unique(torch.cat([first, second]))
-    start = Pick(torch.searchsorted(codes, first)), Pick(torch.searchsorted(codes, second))
-    return (Add((start[0], *branch), (start[1], *shortcut)),), codes
+    start = (
+        Selection(torch.searchsorted(codes, first)),
+        Selection(torch.searchsorted(codes, second)),
+    )
+    return (PathSum((start[0], *branch), (start[1], *shortcut)),), codes
 
 
 def _plan_windows(
@@ -162,15 +175,15 @@ def _plan_windows(
 ) -> tuple[tuple[Operation, ...], Tensor]:
     if isinstance(layer, Flatten):
         matrix, codes = mix_flatten(wanted, before)
-        return (Mix(matrix),), codes
+        return (WeightedSums(matrix),), codes
     assert not isinstance(layer, Relu | Dense | Residual)
     between = Shape(before.height, after.width)
     rows, codes = mix_rows(layer, wanted, after, between)
     columns, codes = mix_columns(layer, codes, between, before)
-    mixes = (Mix(columns), Mix(rows))
+    mixes = (WeightedSums(columns), WeightedSums(rows))
     if not isinstance(layer, Convolution):
         return mixes, codes
-    return (*mixes, Weigh(layer.weight_variance, layer.bias_variance, layer.trained)), codes
+    return (*mixes, Affine(layer.weight_variance, layer.bias_variance, layer.trained)), codes
 
 
 def _values(operations: tuple[Operation, ...], entering: int) -> int:
@@ -178,11 +191,11 @@ def _values(operations: tuple[Operation, ...], entering: int) -> int:
     for operation in operations:
         before = size
         match operation:
-            case Mix():
+            case WeightedSums():
                 size = operation.matrix.shape[0]
-            case Pick():
+            case Selection():
                 size = len(operation.index)
-            case Add():
+            case PathSum():
                 inner = _values(operation.branch, size) + _values(operation.shortcut, size)
                 most = max(most, size + inner)
                 size = _size(operation.branch, size)
@@ -195,11 +208,11 @@ def _values(operations: tuple[Operation, ...], entering: int) -> int:
 def _size(operations: tuple[Operation, ...], size: int) -> int:
     for operation in operations:
         match operation:
-            case Mix():
+            case WeightedSums():
                 size = operation.matrix.shape[0]
-            case Pick():
+            case Selection():
                 size = len(operation.index)
-            case Add():
+            case PathSum():
                 size = _size(operation.branch, size)
             case _:
                 pass
@@ -209,8 +222,8 @@ def _size(operations: tuple[Operation, ...], size: int) -> int:
 def _count(operations: tuple[Operation, ...]) -> int:
     total = 0
     for operation in operations:
-        if isinstance(operation, Rectify):
+        if isinstance(operation, Rectification):
             total += len(operation.first)
-        elif isinstance(operation, Add):
+        elif isinstance(operation, PathSum):
             total += _count(operation.branch) + _count(operation.shortcut)
     return total

@@ -18,30 +18,41 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.errors import TangentError
 from hybridonn.tangent.infinite.arccosine import rectify
 from hybridonn.tangent.infinite.geometry import Shape
 from hybridonn.tangent.infinite.layers import Layer
-from hybridonn.tangent.infinite.pairs import Add, Mix, Operation, Pick, Plan, Rectify, plan_pairs
+from hybridonn.tangent.infinite.pairs import (
+    Operation,
+    PairPlan,
+    PathSum,
+    Rectification,
+    Selection,
+    WeightedSums,
+    plan_pairs,
+)
 
 # Numbers rectified at once: small enough for the second-level cache of a CPU core
 # (five arrays of 2^14 float64), large enough to fill a GPU.
 CPU_CHUNK, CUDA_CHUNK = 2**14, 2**24
 
-Deviations = Callable[[Rectify, Tensor], tuple[Tensor, Tensor]]
+# Standard deviations (positions, N) of the pre-activations, by the name of the ReLU behind them.
+Deviations = Mapping[tuple[int, ...], Tensor]
+DeviationLookup = Callable[[Rectification, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Network:
-    """What the kernel of one network needs, placed on a device.
+class PreparedNetwork:
+    """The operations on pairs of positions that one network needs, placed on a device.
 
     Attributes:
-        pairs: For two different images.
-        self_pairs: For an image with itself: gives the variances at every ReLU.
-        tangent: Whether the tangent kernel is wanted beside the covariance.
+        pairs: operations for two different images.
+        self_pairs: operations for an image with itself, which give the variances at every ReLU.
+        tangent: whether the tangent kernel is wanted beside the covariance.
     """
 
-    pairs: Plan
-    self_pairs: Plan
+    pairs: PairPlan
+    self_pairs: PairPlan
     tangent: bool
 
 
@@ -52,6 +63,17 @@ class Kernels:
     covariance: Tensor
     tangent: Tensor | None
 
+    def wanted(self, *, tangent: bool) -> Tensor:
+        """The tangent kernel, or the covariance.
+
+        Raises:
+            TangentError: the tangent kernel is wanted and no layer is trained.
+        """
+        found = self.tangent if tangent else self.covariance
+        if found is None:
+            raise TangentError('no layer is trained, so the NTK is 0; ask for kernel="nngp"')
+        return found
+
 
 def prepare(
     layers: Sequence[Layer],
@@ -60,29 +82,39 @@ def prepare(
     tangent: bool,
     device: torch.device,
     dtype: torch.dtype,
-) -> Network:
+) -> PreparedNetwork:
     """Plan the pairs of a network once, for any number of images of one shape."""
     pairs = _place(plan_pairs(layers, image), device, dtype)
     self_pairs = _place(plan_pairs(layers, image, variances=True), device, dtype)
-    return Network(pairs, self_pairs, tangent)
+    return PreparedNetwork(pairs, self_pairs, tangent)
 
 
-def deviations(network: Network, images: Tensor) -> Mapping[tuple[int, ...], Tensor]:
-    """Standard deviations of the pre-activations at every ReLU, (positions, N) by name.
+def deviations_of_images(network: PreparedNetwork, images: Tensor) -> Deviations:
+    """Standard deviations of the pre-activations at every ReLU.
 
     Args:
-        network: The prepared network.
-        images: Images, (N, C, H, W).
+        network: the prepared network.
+        images: images (N, C, H, W).
+
+    Returns:
+        Standard deviations (positions, N) by the name of the ReLU.
     """
-    return variances_of(network, own_covariance(network.self_pairs, images))
+    return deviations_of(network, own_covariance(network.self_pairs, images))
 
 
-def variances_of(network: Network, entering: Tensor) -> Mapping[tuple[int, ...], Tensor]:
-    """The same from the covariances (P, N) that enter the network."""
+def deviations_of(network: PreparedNetwork, entering: Tensor) -> Deviations:
+    """Standard deviations of the pre-activations at every ReLU, from the covariances before them.
+
+    Args:
+        network: the prepared network.
+        entering: covariances (P, N) of each image with itself at the pairs that enter the network.
+
+    Returns:
+        Standard deviations (positions, N) by the name of the ReLU.
+    """
     found: dict[tuple[int, ...], Tensor] = {}
 
-    def remember(relu: Rectify, covariance: Tensor) -> tuple[Tensor, Tensor]:
-        assert relu.diagonal is not None
+    def remember(relu: Rectification, covariance: Tensor) -> tuple[Tensor, Tensor]:
         deviation = covariance[relu.diagonal].clamp_min_(0).sqrt_()
         found[relu.name] = deviation
         return deviation[relu.first], deviation[relu.second]
@@ -92,21 +124,24 @@ def variances_of(network: Network, entering: Tensor) -> Mapping[tuple[int, ...],
 
 
 def between(
-    network: Network,
+    network: PreparedNetwork,
     entering: Kernels,
-    first: Mapping[tuple[int, ...], Tensor],
-    second: Mapping[tuple[int, ...], Tensor],
+    first: Deviations,
+    second: Deviations,
 ) -> Kernels:
     """Kernels (N1, N2) of a network's output from those that enter it.
 
     Args:
-        network: The prepared network.
-        entering: Covariance and tangent kernel (P, N1, N2) of the needed pairs; overwritten.
-        first: Deviations of the first images.
-        second: Deviations of the second images.
+        network: the prepared network.
+        entering: covariance and tangent kernel (P, N1, N2) of the needed pairs; overwritten.
+        first: standard deviations (positions, N1) of the first images at every ReLU.
+        second: standard deviations (positions, N2) of the second images at every ReLU.
+
+    Returns:
+        Covariance and tangent kernel (N1, N2).
     """
 
-    def look_up(relu: Rectify, _: Tensor) -> tuple[Tensor, Tensor]:
+    def look_up(relu: Rectification, _: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = first[relu.name], second[relu.name]
         return rows[relu.first][:, :, None], columns[relu.second][:, None, :]
 
@@ -114,13 +149,16 @@ def between(
     return Kernels(out.covariance[0], None if out.tangent is None else out.tangent[0])
 
 
-def cross_covariance(plan: Plan, first: Tensor, second: Tensor) -> Tensor:
-    """Covariances of the pixels, <x_p, x'_q> / C, as (P, N1, N2).
+def cross_covariance(plan: PairPlan, first: Tensor, second: Tensor) -> Tensor:
+    """Covariances of the pixels, ``<x_p, x'_q> / C``.
 
     Args:
-        plan: Which pairs.
-        first: Images (N1, C, H, W).
-        second: Images (N2, C, H, W).
+        plan: the pairs of positions p, q that are needed.
+        first: images (N1, C, H, W).
+        second: images (N2, C, H, W).
+
+    Returns:
+        Covariances (P, N1, N2).
     """
     channels = first.shape[1]
     left = first.flatten(2).permute(2, 0, 1)[plan.first] / channels
@@ -128,28 +166,28 @@ def cross_covariance(plan: Plan, first: Tensor, second: Tensor) -> Tensor:
     return torch.bmm(left, right)
 
 
-def own_covariance(plan: Plan, images: Tensor) -> Tensor:
+def own_covariance(plan: PairPlan, images: Tensor) -> Tensor:
     """Covariances of every image's pixels with its own, (P, N); images (N, C, H, W)."""
     pixels = images.flatten(2).permute(2, 0, 1)
     return (pixels[plan.first] * pixels[plan.second]).mean(-1)
 
 
 def propagate(
-    operations: Sequence[Operation], kernels: Kernels, look_up: Deviations, *, tangent: bool
+    operations: Sequence[Operation], kernels: Kernels, look_up: DeviationLookup, *, tangent: bool
 ) -> Kernels:
     """Carry covariance and tangent kernel, (P, ...), through the operations; overwrites them."""
     covariance, theta = kernels.covariance, kernels.tangent
     for operation in operations:
         match operation:
-            case Mix():
+            case WeightedSums():
                 covariance = _mix(operation, covariance)
                 theta = None if theta is None else _mix(operation, theta)
-            case Pick():
+            case Selection():
                 covariance = covariance[operation.index]
                 theta = None if theta is None else theta[operation.index]
-            case Rectify():
+            case Rectification():
                 _rectify_inplace(covariance, theta, *look_up(operation, covariance))
-            case Add():
+            case PathSum():
                 covariance, theta = _add(operation, Kernels(covariance, theta), look_up, tangent)
             case _:
                 covariance.mul_(operation.scale).add_(operation.shift)
@@ -159,7 +197,7 @@ def propagate(
     return Kernels(covariance, theta)
 
 
-def _mix(operation: Mix, values: Tensor) -> Tensor:
+def _mix(operation: WeightedSums, values: Tensor) -> Tensor:
     mixed = operation.matrix @ values.flatten(1)
     return mixed.view(-1, *values.shape[1:])
 
@@ -178,7 +216,7 @@ def _rectify_inplace(
 
 
 def _add(
-    operation: Add, kernels: Kernels, look_up: Deviations, tangent: bool
+    operation: PathSum, kernels: Kernels, look_up: DeviationLookup, tangent: bool
 ) -> tuple[Tensor, Tensor | None]:
     one = propagate(operation.branch, kernels, look_up, tangent=tangent)
     two = propagate(operation.shortcut, kernels, look_up, tangent=tangent)
@@ -188,7 +226,8 @@ def _add(
     return covariance, one.tangent.add_(two.tangent)
 
 
-def _place(plan: Plan, device: torch.device, dtype: torch.dtype) -> Plan:
+def _place(plan: PairPlan, device: torch.device, dtype: torch.dtype) -> PairPlan:
+    """The plan with its tensors on a device."""
     moved = tuple(_move(operation, device, dtype) for operation in plan.operations)
     return replace(
         plan, operations=moved, first=plan.first.to(device), second=plan.second.to(device)
@@ -197,17 +236,17 @@ def _place(plan: Plan, device: torch.device, dtype: torch.dtype) -> Plan:
 
 def _move(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
     match operation:
-        case Mix():
-            return Mix(operation.matrix.to(device=device, dtype=dtype))
-        case Pick():
-            return Pick(operation.index.to(device))
-        case Rectify():
-            diagonal = None if operation.diagonal is None else operation.diagonal.to(device)
-            return Rectify(
-                operation.name, operation.first.to(device), operation.second.to(device), diagonal
+        case WeightedSums():
+            return WeightedSums(operation.matrix.to(device=device, dtype=dtype))
+        case Selection():
+            return Selection(operation.index.to(device))
+        case Rectification():
+            first, second, diagonal = operation.first, operation.second, operation.diagonal
+            return Rectification(
+                operation.name, first.to(device), second.to(device), diagonal.to(device)
             )
-        case Add():
+        case PathSum():
             branch = tuple(_move(one, device, dtype) for one in operation.branch)
-            return Add(branch, tuple(_move(one, device, dtype) for one in operation.shortcut))
+            return PathSum(branch, tuple(_move(one, device, dtype) for one in operation.shortcut))
         case _:
             return operation

@@ -1,4 +1,4 @@
-"""Random features of the first convolution block: its kernels as Gram matrices.
+"""Random features of a convolution block, whose Gram matrices approximate its kernels.
 
 With the patch u_p (scaled so that <u_p, v_q> is the pre-activations' covariance) and
 a weight vector w with E[w w^T] = 1, ReLU splits into its odd and its even part,
@@ -44,9 +44,9 @@ class Filters:
     """Filters of some cells.
 
     Attributes:
-        cells: Which cells.
-        w: Directions of the pre-activations, (cells, m, d).
-        b: Directions of the tangent term, (cells, m, d); None where it is not sampled.
+        cells: the cells that the filters belong to.
+        w: directions of the pre-activations, (cells, m, d).
+        b: directions of the tangent term, (cells, m, d); None where it is not sampled.
     """
 
     cells: slice
@@ -54,7 +54,7 @@ class Filters:
     b: Tensor | None
 
     def to(self, images: Tensor) -> Filters:
-        """The same in the images' dtype and on their device."""
+        """The filters in the images' dtype and on their device."""
         return Filters(self.cells, self.w.to(images), None if self.b is None else self.b.to(images))
 
 
@@ -84,11 +84,14 @@ def draw_filters(
     """Filters for all cells, some cells at a time, from one seed.
 
     Args:
-        block: The convolution block.
-        features: Features of all cells together.
-        cells_at_once: Cells in one draw; does not change the numbers drawn.
-        tangent: Whether the tangent term is sampled as well.
-        seed: Of the generator.
+        block: the convolution block.
+        features: number of features of all cells together.
+        cells_at_once: cells in one draw; does not change the numbers drawn.
+        tangent: sample the tangent term as well.
+        seed: seed of the random filters.
+
+    Yields:
+        The filters of some cells.
     """
     generator = torch.Generator().manual_seed(seed)
     each = max(1, round(features / block.cells))
@@ -120,9 +123,12 @@ def pooled_features(block: Block, filters: Filters, images: Tensor) -> Features:
     """Pooled random features of the images, divided by the root of their number.
 
     Args:
-        block: The convolution block; its tensors on the images' device.
-        filters: Filters of some cells, in the images' dtype and device.
-        images: Images, (N, C, H, W).
+        block: the convolution block; its tensors are on the images' device.
+        filters: filters of some cells, in the images' dtype and on their device.
+        images: images (N, C, H, W).
+
+    Returns:
+        The features of these cells.
     """
     pixels = block.pixels[filters.cells]
     cells, positions, _ = pixels.shape
@@ -166,11 +172,14 @@ def _fill(block: Block, filters: Filters, patches: Tensor, even: Tensor, odd: Te
 
 
 def linear_metric(block: Block, images: Tensor) -> Tensor:
-    """M with x^T M x' = sum over cells of <mean u, mean v> less the bias, (CHW, CHW).
+    """The metric M with x^T M x' = sum over cells of <mean u, mean v>, without the bias.
 
     Args:
-        block: The convolution block.
-        images: Any images (N, C, H, W) of the shape, dtype and device that are meant.
+        block: the convolution block.
+        images: any images (N, C, H, W) of the shape, dtype and device that are meant.
+
+    Returns:
+        The metric (C H W, C H W).
     """
     pixels = images[0].numel()
     basis = torch.eye(pixels, dtype=images.dtype, device=images.device)
