@@ -37,3 +37,11 @@ def test_a_value_that_occurs_twice_is_written_twice() -> None:
     shared = [1, {"a": 2}]
 
     assert parse_yaml(dump_yaml({"b": shared, "c": shared}), "here") == {"b": shared, "c": shared}
+
+
+def test_quotes_stand_only_where_they_are_needed() -> None:
+    tree = {"a": "b", "c": ["kernels-first", "08", 1e-5, True, None, 3, float("inf")]}
+
+    assert dump_yaml(tree) == (
+        "a: b\nc:\n- kernels-first\n- '08'\n- 1.0e-05\n- true\n- null\n- 3\n- .inf\n"
+    )

@@ -9,7 +9,7 @@ from hybridonn.spec import Data, read_spec
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("data.size_pixels=abc", "data.size_pixels is 'abc': allowed is a valid tuple"),
+        ("data.size_pixels=abc", "data.size_pixels is 'abc': allowed is a valid list"),
         ("data.size_pixels=[1,2,3]", "at most 2 items"),
         ("data.size_pixels=0", "greater than or equal to 1"),
         ("data.resize=squash", "allowed is 'crop', 'stretch' or 'pad'"),

@@ -36,7 +36,7 @@ CHIP = (
     "compensation.tuned.ntkd.temperature=2.0",
 )
 SPEC = read_spec(None, (*QUICK, *CHIP))
-GRID = {"learning_rate": ["1e-6", 0.01], "ntk_weight": [1, 30]}
+GRID = {"learning_rate": [1e-6, 0.01], "ntk_weight": [1, 30]}
 
 
 @pytest.fixture(scope="module")

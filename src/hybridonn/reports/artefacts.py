@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.yaml_reading import parse_yaml
+from hybridonn.errors import ArtefactError, HybridonnError
 from hybridonn.optics.layout import Layout
 from hybridonn.reports.chip import Chip, read_chip
 from hybridonn.reports.estimate import Estimated, read_estimate
@@ -180,9 +180,9 @@ def list_branches(spec: str, kernels: int, size: int) -> tuple[Branch, ...]:
         size: Side of the largest kernel.
     """
     try:
-        tree = yaml.safe_load(spec)["student"]["branches"]
+        tree = parse_yaml(spec, "spec.yaml")["student"]["branches"]
         stated = [(int(b["kernels"]), int(b["kernel_size"]), int(b["binning"])) for b in tree]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+    except (HybridonnError, KeyError, TypeError, ValueError):
         stated = []  # a spec of one branch, or of a student of another kind
     if sum(count for count, _, _ in stated) != kernels:
         return (Branch(slice(0, kernels), size, 1),)

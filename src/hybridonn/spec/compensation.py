@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hybridonn.spec.section import Positive, Section, Seed
+from hybridonn.spec.section import Positive, Section, Seed, Several
 from hybridonn.spec.training import Distillation, Method, Training, Tuning
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -20,9 +20,9 @@ class Compensation(Section):
 
     fraction: Share = 0.1  # of the student's training images that are captured behind the chip
     # Further fractions at which the calibration and distillation.method are measured as well.
-    fractions: tuple[Share, ...] = ()
+    fractions: Several[Share] = ()
     # Compared on the same captures; the network of distillation.method is kept.
-    methods: tuple[Method, ...] = ("none", "kd", "ntkd")
+    methods: Several[Method] = ("none", "kd", "ntkd")
     # none: start from the backend as designed; gains: of the sub-optics and offsets;
     # layers: then also every layer's weights. All in closed form, without labels.
     calibration: Literal["none", "gains", "layers"] = "layers"

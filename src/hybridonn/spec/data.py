@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 
-from hybridonn.spec.section import Count, Fraction, Section, Seed
+from hybridonn.spec.section import Count, Fraction, Location, Section, Seed, Several
 
 # Sets of the user's own, which always need a folder; those that come with the package or have
 # one place in the data root, which take none; all others may name one.
@@ -17,10 +16,11 @@ MASK_SETS = ("mask_folder", "carvana", "dsb2018", "coco_stuff10k")
 
 
 def _to_pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) else value
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Size = Annotated[tuple[Count, Count], BeforeValidator(_to_pair)]  # (height, width), or one for both
+# (height, width), or one for both.
+Size = Annotated[tuple[Count, Count], Strict(False), BeforeValidator(_to_pair)]
 
 
 class Data(Section):
@@ -39,13 +39,15 @@ class Data(Section):
         "mnist",
         "idx",
     ] = "digits"
-    folder: Path | None = None  # of idx, image_folder and mask_folder; of others: where they lie
+    folder: Location | None = (
+        None  # of idx, image_folder and mask_folder; of others: where they lie
+    )
     variant: str | None = None  # which of a folder's sets, where it holds several (EMNIST)
     transpose: bool = False  # EMNIST stores its images transposed
     colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all pictures alike
     size_pixels: Size | None = None  # of a square, or [height, width]; None: as stored
     resize: Literal["crop", "stretch", "pad"] = "crop"  # where the shape differs
-    mask_classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=256)] | None = None
+    mask_classes: Annotated[Several[str], Field(min_length=2, max_length=256)] | None = None
     skip_bad: bool = False  # leave damaged files out, and count them
     train_images: Count | None = None  # images that the student sees; None: all
     validation_fraction: Fraction = 0.1  # of the images that are not for testing

@@ -7,6 +7,18 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+# What pydantic calls by the names of Python's types, in the words of YAML.
+ALLOWED = {
+    "int_type": "a valid integer, without quotes, decimal point or exponent",
+    "float_type": "a valid number, without quotes",
+    "bool_type": "true or false",
+    "string_type": "a text, in quotes",
+    "tuple_type": "a valid list, such as [1, 2]",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "path_type": "a path",
+}
+
 
 def explain(error: ValidationError, root: type[BaseModel], where: str) -> str:
     """A line for each fault: the key, what was found, what is allowed, the nearest key.
@@ -24,14 +36,26 @@ def explain(error: ValidationError, root: type[BaseModel], where: str) -> str:
 def _merge_unions(error: ValidationError) -> list[Any]:
     # A value that fits no member of a union is reported once a member: say all in one.
     faults: dict[tuple[Any, ...], Any] = {}
-    for fault in error.errors():
+    for fault in map(_in_words, error.errors()):
         key = tuple(part for part in fault["loc"] if not _is_union_tag(part))
         if key in faults:
-            also = fault["msg"].removeprefix("Input should be ").replace("tuple", "list of names")
+            also = fault["msg"].removeprefix("Input should be ")
+            also = also.replace(ALLOWED["tuple_type"], "a valid list of names")
             faults[key]["msg"] += f", or {also}"
         else:
             faults[key] = {**fault, "loc": key}
     return list(faults.values())
+
+
+def _in_words(fault: Any) -> dict[str, Any]:
+    kind = fault["type"]
+    if kind in ALLOWED:
+        return {**fault, "msg": f"Input should be {ALLOWED[kind]}"}
+    if kind in {"too_short", "too_long"}:
+        count = fault["ctx"]["min_length" if kind == "too_short" else "max_length"]
+        few = "least" if kind == "too_short" else "most"
+        return {**fault, "msg": f"Input should be a list of at {few} {count} items"}
+    return fault
 
 
 def _is_union_tag(part: Any) -> bool:
@@ -95,5 +119,6 @@ def _child(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    words = {True: "true", False: "false", None: "null"}
+    text = words[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

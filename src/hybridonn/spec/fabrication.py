@@ -65,9 +65,9 @@ class Fabrication(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_preset(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping) or given.get("preset") not in PRESETS:
-            return given
-        return PRESETS[given["preset"]] | dict(given)
+        # What is no preset, a list for example, is refused by its own field, not here.
+        filled = PRESETS.get(str(given.get("preset"))) if isinstance(given, Mapping) else None
+        return given if filled is None else filled | dict(given)
 
     def with_seed(self, seed: int) -> Fabrication:
         """Another chip of the same process."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hybridonn.spec.section import Count, NotNegative, Positive, Section, Seed
+from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed
 
-Whole = Annotated[float, Field(ge=1, multiple_of=1, allow_inf_nan=False)]
+Whole = Annotated[float, Field(ge=1, multiple_of=1)]
 Transmittance = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Metasurface(Section):
     """A metasurface of square pillars before a camera; the defaults are the authors' chip."""
 
-    library: Path | None = None  # CSV of transmissions; None: silicon nitride on quartz
+    library: Location | None = None  # CSV of transmissions; None: silicon nitride on quartz
     cell_pillars: Count = 2  # a cell of the design is so many by so many equal pillars
     sensor_distance_mm: Positive = 2.4
     kernel_pixel_um: Positive = 11.72  # on the sensor: 20 cells of 586 nm, two camera pixels

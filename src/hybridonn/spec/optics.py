@@ -9,7 +9,7 @@ from pydantic import Field
 from hybridonn.errors import SpecError
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
-from hybridonn.spec.section import NotNegative, Positive, Section
+from hybridonn.spec.section import NotNegative, Positive, Section, Several
 from hybridonn.spec.sensor import Sensor
 
 
@@ -22,7 +22,7 @@ class Optics(Section):
     gap_mm: NotNegative = 0.05
     wafer_diameter_mm: Positive = 100.0  # that the metasurface is made on, corners and all
     # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
-    wavelengths_nm: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    wavelengths_nm: Annotated[Several[Positive], Field(min_length=1)] | None = None
     frontend: Literal["ideal", "four_f"] = "ideal"  # what takes the picture in training
     four_f: FourF = FourF()  # of frontend: four_f
     # kernels-first: train ideal kernels, then fit the metasurface to them; end-to-end: go on

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Item = TypeVar("Item")
+
+
+def _refuse_empty(path: Any) -> Any:
+    if path == "":  # would be the working directory
+        raise ValueError("the path is empty; name a file or a folder, or leave the key out")
+    return path
+
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+# A larger number overflows the sizes of arrays, long before any machine holds them.
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+# YAML has lists and texts where the tree keeps tuples and paths. All else is strict: a boolean,
+# a text and 2.0 are no whole numbers, and ``yes`` is no boolean.
+Several = Annotated[tuple[Item, ...], Strict(False)]
+Location = Annotated[Path, Strict(False), BeforeValidator(_refuse_empty)]
 
 
 class Section(BaseModel):
-    """A part of the spec: frozen, and strict about its keys."""
+    """A part of the spec: frozen, and strict about its keys and the types of its values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",  # else infinite arguments of a teacher become null
+    )

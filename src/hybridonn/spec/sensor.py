@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from hybridonn.spec.section import Count, NotNegative, Positive, Section
+from typing import Annotated
+
+from pydantic import Field
+
+from hybridonn.spec.section import NotNegative, Positive, Section
 
 
 class Sensor(Section):
@@ -15,7 +19,7 @@ class Sensor(Section):
     pixel_um: Positive = 5.86
     full_well_electrons: Positive = 32_500.0
     read_noise_electrons: NotNegative = 7.0
-    bit_depth: Count | None = 8  # None: not rounded
+    bit_depth: Annotated[int, Field(ge=1, le=32)] | None = 8  # None: not rounded
     exposure: Positive = 1.0  # of the brightest light there can be, over full well
     bayer: bool = False
     noise: bool = True

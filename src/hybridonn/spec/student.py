@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hybridonn.spec.section import Count, Section
+from hybridonn.spec.section import Count, Section, Several
 
 Backend = Literal["dense", "pyramid", "coarse_fine", "upsampling"]
 
@@ -45,7 +45,7 @@ class Student(Section):
     kernels: Count = 8  # of all branches together
     kernel_size: Count = 7
     stride: Count = 1  # pixels of the scene a pixel of the feature map: a coarser sensor
-    branches: tuple[Branch, ...] = ()  # several frontends; empty: one of kernels x kernel_size
+    branches: Several[Branch] = ()  # several frontends; empty: one of kernels x kernel_size
     optics: Literal["trained", "random"] = "trained"  # random: the kernels stay as drawn
     # dense: pooling and dense layers, one answer an image. One answer a pixel: pyramid joins
     # the branches from coarse to fine by up-convolutions, coarse_fine fuses two branches,
@@ -55,7 +55,7 @@ class Student(Section):
     rectification: Literal["one_sided", "two_sided"] = "one_sided"  # two_sided: relu(x), relu(-x)
     pooling: Literal["average", "max"] = "average"
     pooled_size: Count = 6
-    hidden: tuple[Count, ...] = (160,)  # widths of dense layers, or channels from fine to coarse
+    hidden: Several[Count] = (160,)  # widths of dense layers, or channels from fine to coarse
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before each dense layer
 
     @property

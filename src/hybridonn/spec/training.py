@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hybridonn.spec.section import Count, NotNegative, Positive, Section, Seed
+from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
 Method = Literal["none", "kd", "ntkd"]
 METHODS: tuple[Method, ...] = ("none", "kd", "ntkd")
@@ -49,7 +48,7 @@ class Teacher(Section):
 
     name: str = "lenet"  # built in, or `package.module:callable`
     arguments: dict[str, Any] = Field(default={})
-    weights: Path | None = None  # safetensors: loaded as they are, in place of any training
+    weights: Location | None = None  # safetensors: loaded as they are, in place of any training
     seed: Seed = 0  # its own, so that students of any seed learn from one teacher
     training: Training = Training(epochs=12, learning_rate=3e-3)
 
@@ -62,14 +61,14 @@ COMPARED = 24
 class Tangent(Section):
     """How the tangent kernels of student and teacher are matched."""
 
-    layers: Literal["last", "first", "all"] | tuple[str, ...] = "last"  # of the student
+    layers: Literal["last", "first", "all"] | Several[str] = "last"  # of the student
     # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
-    teacher_layers: Literal["last", "first", "all"] | tuple[str, ...] = "all"
+    teacher_layers: Literal["last", "first", "all"] | Several[str] = "all"
     # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
     # KD has caught up with cka (docs/results.md).
     discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
     # Of ridge_cka, in mean eigenvalues of each kernel; less would drown in single precision.
-    ridge: Annotated[float, Field(ge=1e-3, allow_inf_nan=False)] = 0.3
+    ridge: Annotated[float, Field(ge=1e-3)] = 0.3
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from hybridonn.core.yaml_reading import parse_yaml, read_yaml
+from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.errors import SpecError
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
@@ -197,7 +198,7 @@ def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
     Raises:
         SpecError: The file cannot be read, or a key or value is not allowed.
     """
-    tree = _read_yaml(path) if path else default_tree()
+    tree = _read_file(path) if path else default_tree()
     for setting in settings:
         _lay_over(tree, setting)
     where = str(path) if path else "the default spec"
@@ -223,25 +224,19 @@ def default_tree() -> dict[str, Any]:
     """The tree of the default spec: the digits that come with the package."""
     from importlib.resources import files
 
-    return yaml.safe_load((files("hybridonn") / "digits.yaml").read_text("utf-8"))
+    return parse_yaml((files("hybridonn") / "digits.yaml").read_text("utf-8"), "digits.yaml")
 
 
 def dump_spec(spec: Spec) -> str:
     """The spec as YAML, every default spelled out."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    return dump_yaml(spec.model_dump(mode="json"))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise SpecError(f"cannot read the spec {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+def _read_file(path: Path) -> dict[str, Any]:
+    tree = read_yaml(path, SpecError)
     if not isinstance(tree, dict):
-        raise SpecError(
-            f"{path} holds {type(tree).__name__}; a spec is a mapping of keys to values"
-        )
+        found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
+        raise SpecError(f"{path} holds {found}; a spec is a mapping of keys to values")
     return tree
 
 
@@ -257,7 +252,4 @@ def _lay_over(tree: dict[str, Any], setting: str) -> None:
         if not isinstance(child, dict):
             raise SpecError(f"--set {setting}: {parent} is a value, it holds no keys")
         tree = child
-    try:
-        tree[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SpecError(f"--set {setting}: the value is not valid YAML") from None
+    tree[last] = parse_yaml(text, f"--set {setting}", SpecError)

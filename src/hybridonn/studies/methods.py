@@ -5,8 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-import yaml
-
+from hybridonn.core.yaml_reading import parse_yaml
 from hybridonn.errors import SpecError
 from hybridonn.spec import METHODS, Method, Tuned
 
@@ -30,7 +29,7 @@ def parse_grid(lines: list[str]) -> dict[str, list[Any]]:
     """``key=v1,v2`` lines to values by key.
 
     Raises:
-        SpecError: A key cannot be tuned, or has no values.
+        SpecError: A key cannot be tuned or is given twice, or a value is, or there is none.
     """
     grid: dict[str, list[Any]] = {}
     known = list(Tuned.model_fields)
@@ -42,8 +41,17 @@ def parse_grid(lines: list[str]) -> dict[str, list[Any]]:
             raise SpecError(
                 f"--grid {line}: {key!r} cannot be tuned{hint} Known: {', '.join(known)}"
             )
-        values = [yaml.safe_load(value) for value in text.split(",") if value.strip()]
+        values = [
+            parse_yaml(value, f"--grid {line}", SpecError)
+            for value in text.split(",")
+            if value.strip()
+        ]
         if not values:
             raise SpecError(f"--grid {line}: found no values; write --grid {key}=V1,V2")
+        shown = ", ".join(map(str, values))
+        if key in grid:
+            raise SpecError(f"--grid {line}: {key} is given twice; give all its values at once")
+        if len(set(map(str, values))) < len(values):
+            raise SpecError(f"--grid {line}: a value stands twice in {shown}; name each once")
         grid[key] = values
     return grid

@@ -7,8 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
+from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table, write_text
@@ -67,7 +66,7 @@ def tune(
                 rows.append(_try(spec, method, values, seeds, school))
                 write_table(folder / "tuning.csv", rows)
         best = {method: best_of(rows, method, grid) for method in methods}
-        text = yaml.safe_dump({"tuned": best}, sort_keys=False)
+        text = dump_yaml({"tuned": best})
         write_text(folder / "tuned.yaml", text)
     return text
 

@@ -12,9 +12,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-import yaml
-
 from hybridonn.compensation.captured import Captured
+from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -107,7 +106,7 @@ def tune_compensation(
         # What the spec tuned before took part, so it goes with the best.
         stood = stated_compensation(spec).tuned.model_dump(exclude_none=True)
         best = {method: stood[method] | best_of(rows, method, grid) for method in methods}
-        text = yaml.safe_dump({"compensation": {"tuned": best}}, sort_keys=False)
+        text = dump_yaml({"compensation": {"tuned": best}})
         write_text(folder / "tuned.yaml", text)
     return text
 
