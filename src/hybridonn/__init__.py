@@ -3,6 +3,53 @@
 From a physical size to a deployed network: lay out, teach, distil, report.
 Method: Xiang et al., "Neural Tangent Knowledge Distillation for Optical
 Convolutional Networks", NeurIPS 2025, arXiv 2508.08421.
+
+The front door of a notebook::
+
+    import hybridonn
+
+    spec = hybridonn.read_spec("mine.yaml")
+    hybridonn.run(spec, "runs/mine")
+    run = hybridonn.load_run("runs/mine")
+    student = run.student()  # an nn.Module
+    answer = hybridonn.predict(run, images)
+
+``hybridonn.tangent``, ``hybridonn.optics`` and ``hybridonn.networks`` are public, too.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybridonn.pipeline.loaded_run import LoadedRun, Prediction, load_run, predict
+    from hybridonn.pipeline.run import run
+    from hybridonn.spec import Spec, read_spec
+
 __version__ = "0.1.0"
+
+__all__ = ["LoadedRun", "Prediction", "Spec", "load_run", "predict", "read_spec", "run"]
+
+# Imported when they are first asked for: torch alone takes seconds.
+_ROOMS = {
+    "LoadedRun": "hybridonn.pipeline.loaded_run",
+    "Prediction": "hybridonn.pipeline.loaded_run",
+    "Spec": "hybridonn.spec",
+    "load_run": "hybridonn.pipeline.loaded_run",
+    "predict": "hybridonn.pipeline.loaded_run",
+    "read_spec": "hybridonn.spec",
+    "run": "hybridonn.pipeline.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    if name in ("networks", "optics", "tangent"):
+        return import_module(f"hybridonn.{name}")
+    raise AttributeError(f"module 'hybridonn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

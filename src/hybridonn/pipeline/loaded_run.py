@@ -1,0 +1,182 @@
+"""A finished run, read from its folder alone: the data set is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridonn.errors import ArtefactError, DataError
+from hybridonn.files import read_json, read_tensors
+from hybridonn.pipeline.folder import read_run_spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from hybridonn.networks.frontends import Frontend
+    from hybridonn.networks.hybrid import HybridNetwork
+    from hybridonn.spec import Spec
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What a run folder holds, read when it is asked for.
+
+    Attributes:
+        folder: The run folder.
+        spec: The spec that the run was made from.
+    """
+
+    folder: Path
+    spec: Spec
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """All numbers, by stage: ``run.results["student"]["accuracy"]``."""
+        return read_json(self.folder / "results.json")
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Versions, seeds, hashes, data set, machine and times of the run."""
+        return read_json(self.folder / "record.json")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the outputs."""
+        return tuple(self._data("classes"))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of the images that the networks take."""
+        channels, height, width = self._data("image_shape")
+        return channels, height, width
+
+    def student(self) -> HybridNetwork:
+        """The trained hybrid network, in inference mode: (B, C, H, W) in [0, 1] to logits.
+
+        Raises:
+            ArtefactError: The run has no finished student.
+        """
+        from hybridonn.networks.students import build_student
+
+        spec = self.spec
+        network = build_student(
+            spec.student, self.image_shape, len(self.classes), spec.seed, spec.optics
+        )
+        network.load_state_dict(self._weights("student"))
+        return network.eval()
+
+    def frontend(self) -> Frontend:
+        """The optics of the trained student: a scene (B, C, H, W) to feature maps."""
+        return self.student().frontend
+
+    def teacher(self) -> nn.Module:
+        """The digital teacher, in inference mode: (B, C, H, W) in [0, 1] to logits.
+
+        Raises:
+            ArtefactError: The run has no finished teacher.
+        """
+        from hybridonn.networks.memory import lay_channels_last
+        from hybridonn.networks.teachers import build_teacher
+
+        stated = self.spec.teacher
+        network = build_teacher(
+            stated.name,
+            stated.arguments,
+            self.image_shape,
+            len(self.classes),
+            stated.seed,
+            per_pixel=self.spec.task == "segmentation",
+        )
+        network.load_state_dict(self._weights("teacher"))
+        lay_channels_last(network)
+        return network.eval()
+
+    def _weights(self, stage: str) -> dict[str, Tensor]:
+        return read_tensors(self.folder / stage / "weights.safetensors")[0]
+
+    def _data(self, key: str) -> list[Any]:
+        try:
+            return self.record["data"][key]
+        except (KeyError, TypeError):
+            raise ArtefactError(
+                f"{self.folder / 'record.json'} does not say the {key} of the data set; "
+                "run `hybridonn run` on this folder again to write it anew"
+            ) from None
+
+
+def load_run(folder: str | Path) -> LoadedRun:
+    """Open the folder of a finished run.
+
+    Args:
+        folder: The run folder, such as ``runs/mnist``.
+
+    Raises:
+        ArtefactError: The folder is no run, or the run is not finished.
+    """
+    folder = Path(folder)
+    spec = read_run_spec(folder)
+    if not (folder / "record.json").is_file():
+        raise ArtefactError(
+            f"{folder} holds a run that is not finished: it has no record.json; "
+            "run the same `hybridonn run` command again to finish it"
+        )
+    return LoadedRun(folder, spec)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of some images.
+
+    Attributes:
+        logits: The outputs, (N, classes) or (N, classes, H, W), float32.
+        predicted: The class of each image (N,) or of each pixel (N, H, W), int64.
+        classes: The names of the classes, in the order of the outputs.
+    """
+
+    logits: Tensor
+    predicted: Tensor
+    classes: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each image's class, of a network that answers one class an image."""
+        return [self.classes[index] for index in self.predicted.flatten().tolist()]
+
+
+def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[Any]) -> Prediction:
+    """Ask the trained student of a run.
+
+    Args:
+        run: A run, or its folder.
+        images: 8-bit images (N, C, H, W), or (N, H, W) of a grey data set, of the size that
+            the student was trained on.
+
+    Raises:
+        DataError: The images have another type, number of channels or size.
+        ArtefactError: The folder is no finished run.
+    """
+    from hybridonn.distillation.training import predict as predict_logits
+
+    run = run if isinstance(run, LoadedRun) else load_run(run)
+    logits = predict_logits(run.student(), _as_images(images, run.image_shape))
+    return Prediction(logits, logits.argmax(1), run.classes)
+
+
+def _as_images(images: Tensor | np.ndarray | Sequence[Any], wanted: tuple[int, int, int]) -> Tensor:
+    import torch
+
+    images = torch.as_tensor(images)
+    if images.ndim == 3 and wanted[0] == 1:
+        images = images[:, None]
+    if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != wanted:
+        raise DataError(
+            f"found images of shape {tuple(images.shape)} and type {images.dtype}; the run takes "
+            f"(N, {', '.join(map(str, wanted))}) of type torch.uint8, 0 dark and 255 bright"
+        )
+    if not len(images):
+        raise DataError("found no image to predict; give at least one")
+    return images
