@@ -129,6 +129,13 @@ def _print_notes(notes: dict[str, Any]) -> None:
         )
     Console().print(table)
     lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
+    partly = [one for one in notes["sub_optics"] if one["measured_share"] < 1]
+    if partly:
+        least = min(partly, key=lambda one: one["measured_share"])
+        lines.append(
+            f"{len(partly)} of {len(notes['sub_optics'])} sub-optics were not captured whole (least: "
+            f"{least['sub_optic']} with {least['measured_share']:.1%}); no fit looks at the rest"
+        )
     if notes["skipped_images"]:
         lines.append(f"{notes['skipped_images']} images were left out")
     if notes.get("frames_not_in_manifest"):

@@ -58,3 +58,22 @@ def test_disorder_names_what_a_picture_looks_like(bench):
     assert find_disorder(measured, simulated) == []
     measured[[2, 9]] = measured[[9, 2]]
     assert find_disorder(measured, simulated) == [(2, 9), (9, 2)]
+
+
+def test_pixels_that_were_not_measured_are_left_out(bench):
+    simulated = pictures(bench())
+    covered = np.ones(simulated.shape[1:], bool)
+    covered[:, :4] = False
+    covered[2, :, 20:] = False
+    measured = np.where(covered, 2 * simulated + 1, 100 * simulated.std())
+    found = compare(measured, simulated, covered)
+    lit = simulated.any((0, 2, 3))
+    np.testing.assert_allclose(found.gains[lit], 0.5)
+    np.testing.assert_allclose(found.offsets, -1, atol=1e-9)
+    np.testing.assert_allclose(found.correlations[lit], 1)
+    assert pair_sub_optics(measured, simulated, covered).tolist() == [0, 1, 2, 3, 4, 5]
+    common = covered.all(0)
+    assert find_disorder(measured.sum(1), simulated.sum(1), common) == []
+    swapped = measured.sum(1)
+    swapped[[2, 9]] = swapped[[9, 2]]
+    assert find_disorder(swapped, simulated.sum(1), common) == [(2, 9), (9, 2)]

@@ -1,20 +1,21 @@
 """Closed forms against known answers."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from hybridonn.compensation.calibration import calibrate, fit_gains, fit_layer
+from hybridonn.compensation.calibration import calibrate, fit_gains, fit_layer, fit_layers
 from hybridonn.compensation.captured import Captured
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.hybrid import count_parameters
 
 
-def captured(positive, negative):
+def captured(positive, negative, measured=None):
     count = len(positive)
     shown = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.zeros(count).long())
-    return Captured(positive, negative, shown)
+    return Captured(positive, negative, shown, measured)
 
 
 def draw(count=200):
@@ -28,10 +29,48 @@ def test_gains_and_offsets_are_found_to_one_percent_at_20_db():
     offsets = torch.tensor([0.1, -0.2, 0.0, 0.3])
     made = captured(positive, negative)
     simulated = made.subtract(gains) + offsets[:, None, None]
-    simulated += 0.1 * simulated.std() * torch.randn(simulated.shape)
+    noise = torch.randn(simulated.shape, generator=torch.Generator().manual_seed(1))
+    simulated += 0.1 * simulated.std() * noise
     found, shifted = fit_gains(made, simulated)
     assert torch.allclose(found, gains, rtol=0.01)
     assert torch.allclose(shifted, offsets, atol=0.01)
+
+
+def test_gains_are_those_of_numpy_in_double_precision():
+    # Pictures that are nearly alike over a large background: single precision loses them.
+    positive, negative = draw(50)
+    positive, negative = 100 + 0.1 * positive, 100 + 0.1 * negative
+    simulated = 1.5 * positive - 1.2 * negative + 0.3
+    found, shifted = fit_gains(captured(positive, negative), simulated)
+    for kernel in range(4):
+        columns = [positive[:, kernel], -negative[:, kernel], torch.ones_like(negative[:, kernel])]
+        A = np.stack([column.double().numpy().ravel() for column in columns], 1)
+        wanted = np.linalg.lstsq(A, simulated[:, kernel].double().numpy().ravel())[0]
+        assert found[kernel].numpy() == pytest.approx(wanted[:2], rel=2e-3)
+        assert float(shifted[kernel]) == pytest.approx(wanted[2], abs=0.1)
+
+
+def test_pixels_that_were_not_measured_take_no_part():
+    positive, negative = draw(40)
+    measured = torch.ones(4, 2, 8, 8, dtype=torch.bool)
+    measured[:, 0, :, 0] = measured[2, 1, 7] = False
+    simulated = 1.5 * positive - 0.5 * negative + 0.1
+    spoilt = torch.where(measured[:, 0], positive, 9.0), torch.where(measured[:, 1], negative, 9.0)
+    found, shifted = fit_gains(captured(*spoilt, measured), simulated)
+    assert torch.allclose(found, torch.tensor([1.5, 0.5]).expand(4, 2), atol=1e-4)
+    assert torch.allclose(shifted, torch.full((4,), 0.1), atol=1e-4)
+
+
+def test_a_convolution_is_fitted_where_its_inputs_were_measured():
+    true, layer = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    x = torch.randn(8, 2, 9, 9)
+    covered = torch.ones(2, 9, 9, dtype=torch.bool)
+    covered[1, :, 8] = False
+    spoilt = torch.where(covered, x, 5.0)
+    with torch.no_grad():
+        fit_layers(layer, true, spoilt, x, 1e-9, covered)
+    assert torch.allclose(layer.weight, true.weight, atol=1e-4)
+    assert torch.allclose(layer.bias, true.bias, atol=1e-4)
 
 
 def test_a_dark_picture_gets_no_gain():

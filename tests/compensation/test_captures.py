@@ -1,5 +1,7 @@
 """The record of captures: written whole, read back, refused when damaged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,9 +39,20 @@ def test_a_set_is_read_as_it_was_written(tmp_path, psfs):
     for name in ("image_ids", "positive", "negative", "exposure_s", "gains", "quality", "psfs"):
         np.testing.assert_array_equal(getattr(read, name), getattr(captures, name))
     assert read.notes == captures.notes
+    assert read.measured is None
     assert read.kernels == 2
     assert (tmp_path / "c" / "more.txt").exists()
     assert read.of_part("test").image_ids.tolist() == ["test-00000", "test-00007"]
+
+
+def test_what_was_not_measured_is_kept(tmp_path):
+    measured = np.ones((2, 2, 4, 5), bool)
+    measured[1, 0, 0] = False
+    write_captures(replace(make_captures(), measured=measured), tmp_path / "c")
+    np.testing.assert_array_equal(read_captures(tmp_path / "c").measured, measured)
+    write_captures(replace(make_captures(), measured=measured[0]), tmp_path / "d")
+    with pytest.raises(ArtefactError, match="do not fit one another"):
+        read_captures(tmp_path / "d")
 
 
 def test_a_write_that_fails_leaves_no_trace(tmp_path):

@@ -67,6 +67,43 @@ def test_registered_captures_are_the_simulation_but_for_gains(tmp_path, bench):
     assert np.abs(got - wanted)[inner].max() < 0.02 * wanted.max()
 
 
+def light_the_rim(bench):
+    """Images whose border is as bright as their middle."""
+    for part in ("student_train", "test"):
+        images = getattr(bench.design.dataset, part).images
+        images[:] = 110 + images // 2
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
+def test_aligned_captures_keep_their_rim(tmp_path, bench, noise):
+    made = bench()
+    light_the_rim(made)
+    _, light = write_arrays(tmp_path / "a.npz", made, noise=noise)
+    captures = run_arrays(tmp_path / "a.npz", made).captures
+    assert captures.quality.min() > 0.999
+    assert captures.measured is not None
+    assert captures.measured.all()
+    pictures = np.stack([captures.positive, captures.negative], 2).reshape(light.shape)
+    np.testing.assert_allclose(
+        pictures / captures.notes["light_to_simulation"], light, atol=0.02 * light.max()
+    )
+
+
+def test_what_lies_outside_of_the_frames_is_left_out_of_every_fit(tmp_path, bench):
+    made = bench()
+    light_the_rim(made)
+    moves = np.array([[2.0, 0], [0, -2], [0, 0], [1, 1], [0, 0], [-3, 3]])
+    write_arrays(tmp_path / "a.npz", made, moves=moves)
+    captures = run_arrays(tmp_path / "a.npz", made).captures
+    assert captures.quality.min() > 0.999
+    gains = captures.gains.ravel() * made.gains
+    np.testing.assert_allclose(gains / np.median(gains), 1, atol=0.01)
+    shares = [one["measured_share"] for one in captures.notes["sub_optics"]]
+    wanted = [(28 - abs(y)) * (28 - abs(x)) / 784 for y, x in moves]
+    np.testing.assert_allclose(shares, wanted, atol=1e-9)
+    assert captures.positive.min() > 0
+
+
 def test_swapped_sub_optics_are_paired(tmp_path, bench):
     made = bench()
     ids, light = write_arrays(tmp_path / "a.npz", made)

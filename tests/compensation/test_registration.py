@@ -90,6 +90,36 @@ def test_a_large_shift_and_scale_are_found_from_a_search():
     assert found.scale == pytest.approx(1.08, abs=1e-3)
 
 
+def test_what_has_not_moved_is_not_moved():
+    scene, still = blobs(7), 0
+    for seed in range(20):
+        found = register(add_noise(render(*scene), seed), render(*scene))
+        parts = [*found.shift_pixels, found.rotation_rad, found.scale - 1]
+        still += sum(part == 0 for part in parts)
+        assert np.abs(parts) == pytest.approx(0, abs=0.02)
+    assert still >= 0.9 * 4 * 20  # about 95 of 100
+
+
+def test_the_uncertainty_is_the_scatter_under_noise():
+    scene, movement = blobs(8), (1.5, -2.0, np.radians(2), 1.02)
+    moved = render(*scene, movement=movement)
+    found = [register(add_noise(moved, seed), render(*scene)) for seed in range(40)]
+    values = np.array([[*one.shift_pixels, one.rotation_rad, one.scale] for one in found])
+    stated = np.array([one.uncertainty for one in found]).mean(0)
+    np.testing.assert_allclose(values.std(0), stated, rtol=0.35)
+
+
+def test_pixels_that_were_not_measured_do_not_count():
+    scene = blobs(9)
+    measured = render(*scene, movement=(0.4, 0.0, 0.0, 1.0))
+    covered = np.ones((SIDE, SIDE), bool)
+    covered[:, :8] = covered[20:24] = False
+    spoilt = np.where(covered, measured, 5.0)
+    found = register(spoilt, render(*scene), covered=covered)
+    assert found.shift_pixels == pytest.approx((0.4, 0.0), abs=2e-3)
+    assert found.correlation > 0.99999
+
+
 def test_dark_pictures_give_no_correlation_rather_than_a_fault():
     found = register(np.zeros((2, 12, 12)), render(*blobs(6, 2, 12), side=12))
     assert found.correlation == 0

@@ -1,11 +1,14 @@
 """The twin against chips whose optics and camera are known."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from tests.compensation.conftest import blob_images, smooth_kernels
 
 from hybridonn.compensation.captured import capture_images
-from hybridonn.compensation.twin import REACH, Twin, fit_twin
+from hybridonn.compensation.twin import REACH, RIDGE, Twin, fit_twin
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.drawn_chips import design_of
@@ -49,7 +52,7 @@ def pad_to(kernels, size):
 @pytest.mark.parametrize(("channels", "stride"), [(1, 1), (3, 1), (1, 2)])
 def test_without_noise_a_twin_is_the_chip(channels, stride):
     design, chip = make_chip(channels, stride)
-    twin = fit_twin(capture_images(chip, show(200, channels), 0), design, stride)
+    twin = fit_twin(capture_images(chip, show(200 // channels, channels), 0), design, stride)
     new = show(20, channels, seed=7)
     seen = capture_images(chip, new, 0)
     ones = torch.ones(len(design), 2)
@@ -57,6 +60,54 @@ def test_without_noise_a_twin_is_the_chip(channels, stride):
     found = look(twin, new, ones, 0)
     assert float((found - expected).norm() / expected.norm()) < 0.01
     assert float(twin.noise[..., 0].max()) < 1e-4 * float(seen.positive.square().mean())
+
+
+def cut_off(captured, measured):
+    """The captures where something was measured, and nonsense elsewhere."""
+    positive, negative = (
+        torch.where(measured[:, sign], pictures, 7.0)
+        for sign, pictures in enumerate((captured.positive, captured.negative))
+    )
+    return replace(captured, positive=positive, negative=negative, measured=measured)
+
+
+def test_a_twin_is_the_least_squares_of_numpy_in_double_precision():
+    design, chip = make_chip()
+    captured = capture_images(chip, show(6), 0)
+    measured = torch.ones(3, 2, 28, 28, dtype=torch.bool)
+    measured[0, 1, :, :3] = False
+    twin = fit_twin(cut_off(captured, measured), design, 1)
+    reach = 7 + 2 * REACH
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(captured.shown.images.numpy() / 255.0, ((0, 0), (0, 0), *((reach // 2,) * 2,) * 2)),
+        (reach, reach),
+        axis=(2, 3),
+    )
+    patches = windows[:, 0].reshape(-1, reach**2)
+    patches = np.append(patches, np.ones((len(patches), 1)), 1)
+    start = pad_to(torch.stack(split_signs(design), 1), reach)
+    for sign, pictures in enumerate((captured.positive, captured.negative)):
+        rows = np.tile(measured[0, sign].numpy().ravel(), 6)
+        A, y = patches[rows], pictures[:, 0].numpy().astype(float).ravel()[rows]
+        begin = np.append(start[0, sign].numpy().astype(float).ravel(), 0)
+        level = RIDGE * (A * A).sum(0).mean()
+        more = np.concatenate([A, np.sqrt(level) * np.eye(len(begin))])
+        right = np.concatenate([y - A @ begin, np.zeros(len(begin))])
+        wanted = begin + np.linalg.lstsq(more, right)[0]
+        found = np.append(twin.kernels[0, sign].numpy().ravel(), float(twin.offsets[0, sign]))
+        np.testing.assert_allclose(found, wanted, atol=2e-4 * np.abs(wanted).max())
+
+
+def test_a_twin_goes_on_beyond_the_frame_as_captures_do():
+    design, chip = make_chip()
+    measured = torch.ones(3, 2, 28, 28, dtype=torch.bool)
+    measured[:, :, :, :3] = False
+    twin = fit_twin(cut_off(capture_images(chip, show(100), 0), measured), design, 1)
+    seen = twin.pictures(to_scene(show(5, seed=7).images))
+    torch.testing.assert_close(seen[..., :3], seen[..., 3:4].expand(-1, -1, -1, -1, 3))
+    truth = chip.pictures(to_scene(show(5, seed=7).images))
+    truth = torch.einsum("bkschw,ksc->bkshw", truth, chip.gains)[..., 3:]
+    assert float((seen[..., 3:] - truth).norm() / truth.norm()) < 0.01
 
 
 def test_shot_noise_is_found():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from hybridonn.compensation.overlap import likelihood, near, transform
 from hybridonn.optics.psf import fast_length
 
 MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
@@ -31,7 +33,9 @@ class Agreement:
     correlations: np.ndarray
 
 
-def compare(measured: np.ndarray, simulated: np.ndarray) -> Agreement:
+def compare(
+    measured: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
+) -> Agreement:
     """Fit ``measured = slope simulated + background`` for each sub-optic, over all images.
 
     The noise is in the measured pictures, so they are fitted by the simulated ones: the other way
@@ -40,14 +44,22 @@ def compare(measured: np.ndarray, simulated: np.ndarray) -> Agreement:
     Args:
         measured: (N, M, H, W).
         simulated: (N, M, H, W).
+        covered: Pixels at which something was measured, (M, H, W) bool; None: all.
     """
-    x, y = (np.moveaxis(a, 1, 0).reshape(a.shape[1], -1) for a in (simulated, measured))
-    x0, y0 = x.mean(1, dtype=np.float64), y.mean(1, dtype=np.float64)
-    n = x.shape[1]
-    xx, yy, xy = (
-        np.einsum("mp,mp->m", a, b, dtype=np.float64) / n - a0 * b0
-        for a, b, a0, b0 in ((x, x, x0, x0), (y, y, y0, y0), (x, y, x0, y0))
-    )
+    weights = np.ones(measured.shape[1:]) if covered is None else covered.astype(np.float64)
+    count = np.maximum(1, len(measured) * weights.sum((1, 2)))
+
+    def mean(*factors: np.ndarray) -> np.ndarray:
+        total = np.zeros(measured.shape[1])
+        for at in range(0, len(measured), AT_A_TIME):
+            some = (factor[at : at + AT_A_TIME].astype(np.float64) for factor in factors)
+            total += np.einsum("nmhw,mhw->m", math.prod(some), weights)
+        return total / count
+
+    x0, y0 = mean(simulated), mean(measured)
+    xx = mean(simulated, simulated) - x0 * x0
+    yy = mean(measured, measured) - y0 * y0
+    xy = mean(simulated, measured) - x0 * y0
     slope = np.where(xx > 0, xy / np.where(xx > 0, xx, 1), 0)
     spread = np.sqrt(np.maximum(xx * yy, 0))
     correlation = np.where(spread > 0, xy / np.where(spread > 0, spread, 1), 0)
@@ -55,17 +67,20 @@ def compare(measured: np.ndarray, simulated: np.ndarray) -> Agreement:
     return Agreement(gains, slope * x0 - y0, correlation)
 
 
-def pair_sub_optics(measured: np.ndarray, simulated: np.ndarray) -> np.ndarray:
+def pair_sub_optics(
+    measured: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
+) -> np.ndarray:
     """Which measured sub-optic shows what: the most likely assignment.
 
-    Under white noise the likelihood of a pair, with its best gain, offset and shift, falls with
-    the power that is left over: the assignment maximises the sum of ``-log(1 - r^2)``, r the
-    correlation. Sub-optics see the same image and look alike, so they keep the names that they
-    were given unless others leave clearly less.
+    The assignment maximises the likelihood under white noise, each pair with its best gain, offset
+    and shift, see :mod:`hybridonn.compensation.overlap`. Sub-optics see the same image and look
+    alike, so they keep the names that they were given unless others leave clearly less.
 
     Args:
         measured: (N, M, H, W).
         simulated: (N, M, H, W).
+        covered: Pixels at which something was measured, (M, H, W) bool; None: all. Pairs are
+            compared where all sub-optics have them.
 
     Returns:
         (M,) int: ``measured[:, result]`` is in the order of ``simulated``.
@@ -73,37 +88,62 @@ def pair_sub_optics(measured: np.ndarray, simulated: np.ndarray) -> np.ndarray:
     from scipy.ndimage import zoom
     from scipy.optimize import linear_sum_assignment
 
+    common = common_pixels(measured.shape[2:], covered)
+    fine = np.kron(common, np.ones((2, 2), bool))
+    shape = tuple(fast_length(n + 2 * MOST_SHIFT_PIXELS) for n in fine.shape)
+    searched = near(shape, (2 * MOST_SHIFT_PIXELS,) * 2)  # half pixels
     seen, wanted = (
-        np.swapaxes(np.asarray(zoom(stack[:PAIRED], (1, 1, 2, 2), order=1)), 0, 1)
+        [
+            transform(np.asarray(zoom(stack[:PAIRED, number], (1, 2, 2), order=1)), fine, shape)
+            for number in range(stack.shape[1])
+        ]
         for stack in (measured, simulated)
     )
-    steps = 2 * MOST_SHIFT_PIXELS  # half pixels
-    correlations = shifted_correlations(_centred(wanted), _centred(seen), steps)
-    scores = -np.log(1 - np.clip(correlations, 0, 1 - 1e-6) ** 2)
+    pixels = fine.sum() * len(measured[:PAIRED])
+    scores = np.array(
+        [[likelihood(one, other)[searched].max() for one in seen] for other in wanted]
+    )
+    scores *= 2 / max(1, pixels)
     named = np.arange(len(scores))
     scores[named, named] += NAMED_BONUS
     return linear_sum_assignment(-scores)[1]
 
 
-def find_disorder(measured: np.ndarray, simulated: np.ndarray) -> list[tuple[int, int]]:
+def find_disorder(
+    measured: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
+) -> list[tuple[int, int]]:
     """Pictures that look like another image than they should.
 
     Args:
         measured: (N, H, W), best the sum over all sub-optics, which no pairing changes.
         simulated: (N, H, W).
+        covered: Pixels at which something was measured, (H, W) bool; None: all.
 
     Returns:
         (position, position of the image that it looks like) of each such picture.
     """
     found = []
+    common = np.ones(measured.shape[1:], bool) if covered is None else covered
     for start in range(0, len(measured), AT_A_TIME):
         block = slice(start, start + AT_A_TIME)
-        seen, wanted = (_contrasts(stack[block])[:, None] for stack in (measured, simulated))
+        seen, wanted = (
+            _contrasts(stack[block], common)[:, None] for stack in (measured, simulated)
+        )
         scores = shifted_correlations(seen, wanted, MOST_SHIFT_PIXELS)
         best, own = scores.argmax(1), scores.diagonal()
         wrong = np.flatnonzero(scores.max(1) > own + CLEARLY)
         found += [(start + int(i), start + int(best[i])) for i in wrong]
     return found
+
+
+def common_pixels(shape: tuple[int, ...], covered: np.ndarray | None) -> np.ndarray:
+    """Pixels that were measured behind all sub-optics, (H, W) bool.
+
+    Args:
+        shape: (H, W).
+        covered: Pixels of each sub-optic that were measured, (M, H, W) bool; None: all.
+    """
+    return np.ones(shape, bool) if covered is None else np.logical_and.reduce(covered)
 
 
 def shifted_correlations(left: np.ndarray, right: np.ndarray, most: int) -> np.ndarray:
@@ -125,15 +165,15 @@ def shifted_correlations(left: np.ndarray, right: np.ndarray, most: int) -> np.n
     return scores
 
 
-def _contrasts(pictures: np.ndarray) -> np.ndarray:
+def _contrasts(pictures: np.ndarray, common: np.ndarray) -> np.ndarray:
     """Pictures of equal brightness without what all of them share, (N, H, W)."""
-    light = pictures - pictures.min((1, 2), keepdims=True)
+    if not common.any():
+        return np.zeros_like(pictures)
+    light = (pictures - pictures[:, common].min(1)[:, None, None]) * common
     light = light / np.maximum(light.sum((1, 2), keepdims=True), 1e-30)
-    return light - light.mean(0) if len(light) > 2 else light - light.mean((1, 2), keepdims=True)
-
-
-def _centred(stack: np.ndarray) -> np.ndarray:
-    return stack - stack.mean((1, 2, 3), keepdims=True)
+    if len(light) > 2:
+        return light - light.mean(0)
+    return (light - light[:, common].mean(1)[:, None, None]) * common
 
 
 def _unit(stack: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from hybridonn.compensation.captured import AT_A_TIME, Captured
 from hybridonn.compensation.merge import merge_offsets
 
 Layer = nn.Linear | nn.Conv2d
+ROOM = 2**22  # pixels of all kernels that are held in float64 at once
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,15 @@ def calibrate(
     calibrated = deepcopy(backend).eval()
     merge_offsets(calibrated, offsets)
     if form == "layers":
-        fit_layers(calibrated, deepcopy(backend).eval(), captured.subtract(gains), simulated, ridge)
+        seen, target = captured.subtract(gains), deepcopy(backend).eval()
+        fit_layers(calibrated, target, seen, simulated, ridge, captured.covered().all(1))
     return Calibration(gains, offsets, calibrated)
 
 
 def fit_gains(captured: Captured, simulated: Tensor) -> tuple[Tensor, Tensor]:
     """Least squares of each kernel: ``simulated ~ g+ positive - g- negative + offset``.
+
+    All sums are in float64, over the pixels that were measured behind both sub-optics.
 
     Args:
         captured: Pictures behind the chip.
@@ -79,20 +83,39 @@ def fit_gains(captured: Captured, simulated: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Gains (K, 2), at least 0, and offsets (K,).
     """
-    columns = [captured.positive, -captured.negative, torch.ones_like(captured.positive)]
-    A = torch.stack([c.transpose(0, 1).flatten(1) for c in columns], 2)  # (K, N H W, 3)
-    y = simulated.transpose(0, 1).flatten(1)[..., None]
-    gram, moment = (A.mT @ A).double(), (A.mT @ y).double()
+    kernels, height, width = simulated.shape[1:]
+    used = captured.covered().all(1).double()[..., None]  # (K, H', W', 1)
+    gram = torch.zeros(kernels, 3, 3, dtype=torch.float64)
+    moment = torch.zeros(kernels, 3, 1, dtype=torch.float64)
+    at_a_time = max(1, ROOM // (kernels * height * width))
+    for positive, negative, wanted in zip(
+        *(one.split(at_a_time) for one in (captured.positive, captured.negative, simulated)),
+        strict=True,
+    ):
+        columns = torch.stack([positive, -negative, torch.ones_like(positive)], -1).double()
+        A = (columns * used).transpose(0, 1).flatten(1, 3)  # (K, N H' W', 3)
+        y = wanted.double().transpose(0, 1).flatten(1)[..., None]
+        gram += A.mT @ A
+        moment += A.mT @ y
     # A picture that stays dark has no gain: the tiny ridge leaves it at zero.
-    tiny = 1e-9 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    tiny = 1e-12 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    tiny = tiny.clamp_min(1e-30)  # of a kernel without a common pixel nothing is known
     fit = torch.linalg.solve(gram + tiny * torch.eye(3).to(gram), moment)[..., 0].float()
     return fit[:, :2].clamp_min(0), fit[:, 2]
 
 
 def fit_layers(
-    backend: nn.Module, design: nn.Module, measured: Tensor, simulated: Tensor, ridge: float
+    backend: nn.Module,
+    design: nn.Module,
+    measured: Tensor,
+    simulated: Tensor,
+    ridge: float,
+    covered: Tensor | None = None,
 ) -> None:
     """Set every dense and convolutional layer anew, from the first to the last, in place.
+
+    Outputs of a convolution that depend on pixels that were not measured are left out where most
+    others do not; a dense layer sees all pixels of a picture or none.
 
     Args:
         backend: What sees the measured features.
@@ -100,19 +123,30 @@ def fit_layers(
         measured: (N, K, H', W').
         simulated: (N, K, H', W').
         ridge: See :func:`fit_layer`.
+        covered: Pixels of the features that were measured, (K, H', W') bool; None: all.
     """
+    spoilt = measured[:1].clone()
+    if covered is not None:
+        spoilt[:, ~covered] = torch.nan  # whatever it reaches becomes NaN, too
     for name in _order_of_call(backend, measured[:1]):
         layer, target = backend.get_submodule(name), design.get_submodule(name)
+        reached = _rows(layer, _see(backend, layer, spoilt)[0]).isnan().any(1)  # pyright: ignore
+        used = None if float(reached.float().mean()) > 0.5 else ~reached
         pairs = (
             (_see(backend, layer, here)[0], _see(design, target, there)[1])
             for here, there in zip(
                 measured.split(AT_A_TIME), simulated.split(AT_A_TIME), strict=True
             )
         )
-        fit_layer(layer, pairs, ridge)  # pyright: ignore[reportArgumentType]
+        fit_layer(layer, pairs, ridge, used)  # pyright: ignore[reportArgumentType]
 
 
-def fit_layer(layer: Layer, pairs: Iterable[tuple[Tensor, Tensor]], ridge: float) -> None:
+def fit_layer(
+    layer: Layer,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    ridge: float,
+    used: Tensor | None = None,
+) -> None:
     """Ridge regression from what a layer sees to what it should give, near to what it is.
 
     Minimises ``|X W - Y|^2 + l |W - W0|^2`` (Hoerl and Kennard 1970, with the design W0 in
@@ -123,6 +157,7 @@ def fit_layer(layer: Layer, pairs: Iterable[tuple[Tensor, Tensor]], ridge: float
         layer: Dense or convolutional; set in place.
         pairs: Its inputs and its wanted outputs, batch by batch.
         ridge: Relative to the mean squared input.
+        used: Outputs of an image that count, (P,) bool; None: all.
     """
     weight = layer.weight.flatten(1).double()
     if layer.bias is not None:
@@ -131,8 +166,12 @@ def fit_layer(layer: Layer, pairs: Iterable[tuple[Tensor, Tensor]], ridge: float
     moment = weight.new_zeros(weight.shape[1], weight.shape[0])
     for seen, wanted in pairs:
         rows = _rows(layer, seen).double()
+        targets = wanted.movedim(1, -1).reshape(len(rows), -1)
+        if used is not None:
+            some = used.repeat(len(rows) // len(used))
+            rows, targets = rows[some], targets[some]
         gram += rows.T @ rows
-        moment += rows.T @ (wanted.movedim(1, -1).reshape(len(rows), -1) - rows @ weight.T)
+        moment += rows.T @ (targets - rows @ weight.T)
     level = ridge * gram.diagonal().mean()
     weight = weight + torch.linalg.solve(gram + level * torch.eye(len(gram)).to(gram), moment).T
     if layer.bias is not None:

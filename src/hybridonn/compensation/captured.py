@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,25 +25,56 @@ class Captured:
         positive: (N, K, H', W').
         negative: (N, K, H', W').
         shown: The raw images in the same order, with their labels.
+        measured: Pixels of each sub-optic's pictures that were measured, (K, 2, H', W') bool, the
+            same of all images; no fit looks at the others. None: all were.
     """
 
     positive: Tensor
     negative: Tensor
     shown: ImageSet
+    measured: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.positive)
 
     def take(self, positions: Tensor) -> Captured:
         """The captures at these positions, in this order."""
-        return Captured(
-            self.positive[positions], self.negative[positions], self.shown.take(positions)
+        return replace(
+            self,
+            positive=self.positive[positions],
+            negative=self.negative[positions],
+            shown=self.shown.take(positions),
         )
 
     def subtract(self, gains: Tensor) -> Tensor:
         """Signed features: (N, K, H', W'), by gains of both sub-optics, (K, 2)."""
         plus, minus = gains.to(self.positive)[:, :, None, None].unbind(1)
         return plus * self.positive - minus * self.negative
+
+    def nearest(self) -> Tensor | None:
+        """The measured pixel nearest to each one, (K, 2, H' W') int64; None: all are measured.
+
+        What lies beyond a frame holds the value of its border, in true captures and in a twin's.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        covered = self.covered()
+        if bool(covered.all()):
+            return None
+        width = covered.shape[-1]
+        found = []
+        for mask in covered.flatten(0, 1).numpy():
+            place = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+            row, column = torch.from_numpy(np.asarray(place)).long()
+            found.append((row * width + column).flatten())
+        return torch.stack(found).view(*covered.shape[:2], -1)
+
+    def covered(self) -> Tensor:
+        """Pixels of each sub-optic's pictures that were measured, (K, 2, H', W') bool."""
+        if self.measured is not None:
+            return self.measured
+        kernels, height, width = self.positive.shape[1:]
+        return torch.ones(kernels, 2, height, width, dtype=torch.bool)
 
 
 def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Captured:

@@ -44,6 +44,9 @@ class CaptureSet:
         psfs: Measured point spread functions as the pictures of a point, (K, 2, C, P, P) float32;
             None: not measured.
         notes: How the set was made: ``dataset`` (its checksum), ``student`` (fingerprint).
+        measured: Pixels of each sub-optic's pictures that were measured, (K, 2, H, W) bool; the
+            others lay outside of the frames and hold the border's value, which no fit looks at.
+            None: all were.
     """
 
     image_ids: np.ndarray
@@ -54,6 +57,7 @@ class CaptureSet:
     quality: np.ndarray
     psfs: np.ndarray | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    measured: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -137,7 +141,8 @@ def write_captures(
     refuse_taken(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        write_arrays(part / "captures.npz", **{name: getattr(captures, name) for name in ARRAYS})
+        names = [*ARRAYS, *(() if captures.measured is None else ("measured",))]
+        write_arrays(part / "captures.npz", **{name: getattr(captures, name) for name in names})
         if captures.psfs is not None:
             write_arrays(part / "psfs.npz", psfs=captures.psfs)
         write_json(part / "captures.json", captures.notes)
@@ -177,6 +182,7 @@ def read_captures(folder: Path) -> CaptureSet:
         **{name: arrays[name] for name in ARRAYS},
         psfs=read_arrays(psfs)["psfs"] if psfs.exists() else None,
         notes=read_json(folder / "captures.json"),
+        measured=arrays.get("measured"),
     )
     _check(captures, path)
     return captures
@@ -184,12 +190,14 @@ def read_captures(folder: Path) -> CaptureSet:
 
 def _check(captures: CaptureSet, path: Path) -> None:
     shape, number = captures.positive.shape, len(captures.image_ids)
+    measured = captures.measured
     wrong = (
         len(shape) != 4
         or captures.negative.shape != shape
         or (shape[0], len(captures.exposure_s)) != (number, number)
         or captures.gains.shape != (shape[1], 2)
         or captures.quality.shape != (shape[1], 2)
+        or not (measured is None or measured.shape == (shape[1], 2, *shape[2:]))
     )
     if wrong:
         found = ", ".join(f"{name} {getattr(captures, name).shape}" for name in ARRAYS)

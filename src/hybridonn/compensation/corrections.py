@@ -109,9 +109,14 @@ def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
 
     Args:
         picture: (H, W) or (H, W, C).
-        bad: (H, W); where 5 x 5 pixels are all bad, zero is put.
+        bad: (H, W); where 5 x 5 pixels are all bad, the nearest good one goes on.
     """
+    from scipy.ndimage import distance_transform_edt
+
     repaired = picture.copy()
+    if bad.all():
+        return repaired
+    nearest = np.asarray(distance_transform_edt(bad, return_distances=False, return_indices=True))
     masked = np.where(bad if picture.ndim == 2 else bad[..., None], np.nan, picture)
     for row, column in zip(*np.nonzero(bad), strict=True):
         for reach in (1, 2):
@@ -123,7 +128,7 @@ def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
                 repaired[row, column] = np.nanmedian(near, 0)
                 break
         else:
-            repaired[row, column] = 0
+            repaired[row, column] = picture[tuple(nearest[:, row, column])]
     return repaired
 
 

@@ -7,6 +7,7 @@ the other captures (or from the pictures of a point, where only these were taken
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from hybridonn.compensation.agreement import (
     Agreement,
+    common_pixels,
     compare,
     find_disorder,
     pair_sub_optics,
@@ -27,6 +29,7 @@ from hybridonn.compensation.placement import (
     Camera,
     Placement,
     centred_placement,
+    cover,
     cut,
     describe_orientation,
     find_mosaic,
@@ -44,6 +47,7 @@ MOSAIC_IMAGES = 8  # whose mean frame shows how a camera is mounted
 # A sub-optic that follows the simulation less is left where the layout puts it, and reported.
 LEAST_TILE = 0.3
 LEAST_MEDIAN = 0.5  # of all sub-optics: below, this is not the chip of this run
+LEAST_COVERED = 0.5  # of a picture: what most pixels were not measured for cannot be used
 _SILENT = Silent()
 
 
@@ -89,12 +93,14 @@ class Geometry:
         orientation: Of :func:`~hybridonn.compensation.placement.orient`.
         placements: Of each sub-optic, in the order of the simulation.
         registrations: Of each sub-optic on its simulated picture.
+        covered: Pixels of each sub-optic's picture that were measured, (2 K, H', W') bool.
     """
 
     order: np.ndarray
     orientation: int
     placements: tuple[Placement, ...]
     registrations: tuple[Registration, ...]
+    covered: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -139,9 +145,10 @@ def import_captures(
     fitted = fitted or [POINT]
     expected = design.expect(fitted)
     geometry = _find_geometry(expected, source, design, camera, fitted)
+    _check_covered(geometry.covered, source.where)
     seen = _read_tiles(source, fitted, geometry, design.shape, _SILENT)
     tiles = _read_tiles(source, image_ids, geometry, design.shape, progress)
-    agreement = _compare(source, design, tiles, image_ids, seen, expected)
+    agreement = _compare(source, design, geometry, tiles, image_ids, seen, expected)
     if isinstance(source, FrameSource) and not source.corrections.darks:
         # Without a dark picture the background is known from the fit alone.
         tiles += agreement.offsets.astype(np.float32)[:, None, None]
@@ -154,6 +161,7 @@ def import_captures(
         exposure_s=np.array([source.exposure_s(one) for one in image_ids], np.float32),
         gains=(agreement.gains / level).reshape(-1, 2),
         quality=agreement.correlations.reshape(-1, 2),
+        measured=geometry.covered.reshape(-1, 2, *design.shape),
         notes=describe(source.where, design, geometry, agreement, image_ids, level)
         | _describe_source(source, skipped),
     )
@@ -220,16 +228,17 @@ def _find_geometry(
 ) -> Geometry:
     start = _first_geometry(expected, source, design, camera, image_ids)
     tiles = _read_tiles(source, image_ids, start, design.shape, _SILENT)
-    _check_order(tiles.sum(1), expected.sum(1), image_ids, source)
-    order = pair_sub_optics(tiles, expected)
+    _check_order(tiles, expected, start.covered, image_ids, source)
+    order = pair_sub_optics(tiles, expected, start.covered)
     registrations, refined = [], []
     for one, place in enumerate(order):
-        found = register(tiles[:, place], expected[:, one])
+        found = register(tiles[:, place], expected[:, one], covered=start.covered[place])
         if abs(found.correlation) < LEAST_TILE:
             found = replace(found, shift_pixels=(0.0, 0.0), rotation_rad=0.0, scale=1.0)
         registrations.append(found)
         refined.append(start.placements[place].refined(found))
-    return Geometry(order, start.orientation, tuple(refined), tuple(registrations))
+    covered = _cover_all(source, image_ids[0], start.orientation, refined, design.shape)
+    return Geometry(order, start.orientation, tuple(refined), tuple(registrations), covered)
 
 
 def _first_geometry(
@@ -239,19 +248,51 @@ def _first_geometry(
     order = np.arange(expected.shape[1])
     frame = source.read(image_ids[0])
     if not source.is_mosaic:
-        placement = centred_placement((frame.shape[1], frame.shape[2]), camera)
-        return Geometry(order, 0, (placement,) * len(order), ())
+        placements = [centred_placement((frame.shape[1], frame.shape[2]), camera)] * len(order)
+        covered = _cover_all(source, image_ids[0], 0, placements, design.shape)
+        return Geometry(order, 0, tuple(placements), (), covered)
     some = image_ids[:MOSAIC_IMAGES]
     mean = sum(source.read(image_id)[0] for image_id in some) / len(some)
     pictures = expected[: len(some)].mean(0)
     orientation, placements, _ = find_mosaic(np.asarray(mean), pictures, design.layout, camera)
-    return Geometry(order, orientation, tuple(placements), ())
+    covered = _cover_all(source, image_ids[0], orientation, placements, design.shape)
+    return Geometry(order, orientation, tuple(placements), (), covered)
+
+
+def _cover_all(
+    source: Source,
+    image_id: str,
+    orientation: int,
+    placements: Sequence[Placement],
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """Which pixels of each picture were measured, (2 K, H', W') bool: the same of all images."""
+    frame = orient(source.read(image_id)[0], orientation)
+    blind = None if source.blind is None else orient(source.blind, orientation)
+    size = (frame.shape[0], frame.shape[1])
+    return np.stack([cover(size, placement, shape, blind) for placement in placements])
+
+
+def _check_covered(covered: np.ndarray, where: Path) -> None:
+    shares = covered.mean((1, 2))
+    few = np.flatnonzero(shares < LEAST_COVERED)
+    refuse(
+        [f"{name_sub_optic(n)} ({shares[n]:.0%})" for n in few.tolist()],
+        f"sub-optics lie in the frames with less than {LEAST_COVERED:.0%} of their pictures",
+        "capture a larger region, or check --camera-pixel-um and --pixels-per-feature",
+        where,
+    )
 
 
 def _check_order(
-    measured: np.ndarray, simulated: np.ndarray, image_ids: list[str], source: Source
+    tiles: np.ndarray,
+    expected: np.ndarray,
+    covered: np.ndarray,
+    image_ids: list[str],
+    source: Source,
 ) -> None:
-    wrong = find_disorder(measured, simulated)
+    common = common_pixels(tiles.shape[2:], covered)
+    wrong = find_disorder(tiles.sum(1), expected.sum(1), common)
     named = [f"{image_ids[here]} looks like {image_ids[there]}" for here, there in wrong]
     steps = Counter(there - here for here, there in wrong)
     cure = "compare the frames with the manifest"
@@ -281,6 +322,7 @@ def _read_tiles(
 def _compare(
     source: Source,
     design: Design,
+    geometry: Geometry,
     tiles: np.ndarray,
     image_ids: list[str],
     seen: np.ndarray,
@@ -293,10 +335,10 @@ def _compare(
     """
     if image_ids:
         simulated = design.expect(image_ids)
-        _check_order(tiles.sum(1), simulated.sum(1), image_ids, source)
+        _check_order(tiles, simulated, geometry.covered, image_ids, source)
         learnt = [n for n, one in enumerate(image_ids) if split_image_id(one)[0] != "test"]
         seen, expected = tiles[learnt], simulated[learnt]
-    agreement = compare(seen, expected)
+    agreement = compare(seen, expected, geometry.covered)
     lit = expected.any((0, 2, 3))
     median = float(np.median(agreement.correlations[lit]))
     if median < LEAST_MEDIAN:
@@ -355,11 +397,24 @@ def describe(
                 "shift_x_pixels": found.shift_pixels[1],
                 "rotation_degrees": float(np.degrees(found.rotation_rad)),
                 "scale": found.scale,
+                **_describe_uncertainty(found),
+                "measured_share": float(geometry.covered[number].mean()),
                 "gain": float(agreement.gains[number]) / level,
                 "correlation": float(agreement.correlations[number]),
             }
             for number, found in enumerate(geometry.registrations)
         ],
+    }
+
+
+def _describe_uncertainty(found: Registration) -> dict[str, float]:
+    """Standard deviations; what is below twice its own was not applied."""
+    y, x, angle, scale = found.uncertainty
+    return {
+        "shift_y_uncertainty_pixels": y,
+        "shift_x_uncertainty_pixels": x,
+        "rotation_uncertainty_degrees": float(np.degrees(angle)),
+        "scale_uncertainty": scale,
     }
 
 

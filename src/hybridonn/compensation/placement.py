@@ -92,7 +92,8 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
     """The picture of one sub-optic on the grid of the feature maps.
 
     A pixel is the mean of so many samples as it has camera pixels, so that light is not lost
-    between samples; where frame and feature map have equal pixels, a cubic spline.
+    between samples; where frame and feature map have equal pixels, a cubic spline. Beyond the
+    frame its border goes on: what was measured there, :func:`cover` says.
 
     Args:
         frame: (H, W).
@@ -101,25 +102,53 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
     """
     from scipy.ndimage import map_coordinates
 
+    places, side = _sample(placement, shape)
+    low, high = (
+        np.clip(edge, 0, frame.shape)
+        for edge in (
+            np.floor(places.min(1)).astype(int) - 8,
+            np.ceil(places.max(1)).astype(int) + 9,
+        )
+    )
+    low = np.minimum(low, np.array(frame.shape) - 1)
+    high = np.maximum(high, low + 1)  # a picture outside of the frame is the frame's border
+    window = frame[low[0] : high[0], low[1] : high[1]]
+    order = 3 if side == 1 else 1
+    values = map_coordinates(window, places - low[:, None], order=order, mode="nearest")
+    return values.reshape(shape[0], side, shape[1], side).mean((1, 3))
+
+
+def cover(
+    frame_shape: tuple[int, int],
+    placement: Placement,
+    shape: tuple[int, int],
+    blind: np.ndarray | None = None,
+) -> np.ndarray:
+    """Pixels of a sub-optic's picture that were measured as a whole, (H', W') bool.
+
+    Args:
+        frame_shape: Of the camera.
+        placement: Where the picture lies.
+        shape: Of a feature map.
+        blind: Pixels of the frame that measure nothing, (H, W) bool; None: there are none.
+    """
+    places, side = _sample(placement, shape)
+    size = np.array(frame_shape)[:, None]
+    # A camera pixel measures the light of its whole area, half a pixel around its centre.
+    measured = np.all((places >= -0.5) & (places <= size - 0.5), axis=0)
+    if blind is not None:
+        row, column = np.clip(np.rint(places).astype(int), 0, size - 1)
+        measured &= ~blind[row, column]
+    return measured.reshape(shape[0], side, shape[1], side).all((1, 3))
+
+
+def _sample(placement: Placement, shape: tuple[int, int]) -> tuple[np.ndarray, int]:
+    """Where a picture is read in the frame, (2, samples), and samples along a pixel's side."""
     side = max(1, round(float(np.sqrt(abs(np.linalg.det(placement.matrix))))))
     inner = (np.arange(side) - (side - 1) / 2) / side
     axes = [((np.arange(n) - (n - 1) / 2)[:, None] + inner).ravel() for n in shape]
     grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(2, -1)
-    places = placement.matrix @ grid + placement.origin[:, None]
-    low = np.maximum(np.floor(places.min(1)).astype(int) - 8, 0)
-    high = np.ceil(places.max(1)).astype(int) + 9
-    window = frame[low[0] : high[0], low[1] : high[1]]
-    if not window.size:
-        return np.zeros(shape)
-    values = map_coordinates(
-        window, places - low[:, None], order=3 if side == 1 else 1, mode="constant"
-    )
-    return values.reshape(shape[0], side, shape[1], side).mean((1, 3))
-
-
-def cut_all(frame: np.ndarray, placements: list[Placement], shape: tuple[int, int]) -> np.ndarray:
-    """The pictures of all sub-optics of a mosaic, (2 K, H, W)."""
-    return np.stack([cut(frame, placement, shape) for placement in placements])
+    return placement.matrix @ grid + placement.origin[:, None], side
 
 
 def render_mosaic(
@@ -142,8 +171,10 @@ def render_mosaic(
         grid = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"))
         away = grid.reshape(2, -1) - placement.origin[:, None]
         places = np.linalg.inv(placement.matrix) @ away
-        places += (np.array(picture.shape)[:, None] - 1) / 2
-        values = map_coordinates(picture, places, order=1, mode="constant")
+        middle = (np.array(picture.shape)[:, None] - 1) / 2
+        # A picture fills the area of its pixels, half a pixel around their centres.
+        lit = np.all(np.abs(places) <= middle + 0.5, axis=0)
+        values = map_coordinates(picture, places + middle, order=1, mode="nearest") * lit
         frame[low[0] : high[0], low[1] : high[1]] += values.reshape(grid.shape[1:])
     return frame
 

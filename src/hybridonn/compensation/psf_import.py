@@ -17,7 +17,7 @@ from hybridonn.compensation.importing import (
     name_sub_optic,
 )
 from hybridonn.compensation.manifest import Frame, refuse
-from hybridonn.compensation.placement import Placement, cut, orient
+from hybridonn.compensation.placement import Placement, cover, cut, orient
 from hybridonn.compensation.registration import Registration
 from hybridonn.compensation.sources import FrameSource
 from hybridonn.errors import DataError
@@ -76,7 +76,9 @@ def psfs_from_frames(
             placement = _at_point(geometry.placements[number], design.shape)
             for channel, picture in _channels(light, frame, colours, source.where):
                 turned = orient(picture, geometry.orientation)
-                psfs[number, channel] = cut(turned, placement, (size, size))
+                # Beyond the frame nothing is known of the light: it is taken for dark.
+                within = cover((turned.shape[0], turned.shape[1]), placement, (size, size))
+                psfs[number, channel] = cut(turned, placement, (size, size)) * within
     missing = np.argwhere(np.any(np.isnan(psfs), axis=(2, 3)))
     names = [f"{name_sub_optic(number)} colour {colour}" for number, colour in missing.tolist()]
     refuse(names, "pictures of a point are missing", "add a row for each", source.where)
@@ -150,6 +152,7 @@ def import_psfs(path: Path, design: Design, *, mend: bool = False) -> Imported:
         tuple(
             Registration((0.0, 0.0), 0.0, 1.0, 1.0, 0.0, float(r)) for r in agreement.correlations
         ),
+        np.ones((len(measured), *design.shape), bool),
     )
     nothing = np.zeros((0, len(psfs), *design.shape), np.float32)
     captures = CaptureSet(

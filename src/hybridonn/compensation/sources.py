@@ -21,6 +21,11 @@ class Source(Protocol):
     where: Path
 
     @property
+    def blind(self) -> np.ndarray | None:
+        """Pixels of a frame that measure nothing, (H, W) bool; None: there are none."""
+        ...
+
+    @property
     def image_ids(self) -> list[str]:
         """The images of the data set that were captured."""
         ...
@@ -60,6 +65,11 @@ class FrameSource:
             self._frames.setdefault(frame.image_id, []).append(frame)
         for frames in self._frames.values():
             frames.sort(key=lambda frame: (frame.sub_optic or 0, frame.channel or 0))
+
+    @property
+    def blind(self) -> np.ndarray | None:
+        """Hot and dead pixels: what stands there was guessed from their neighbours."""
+        return self.corrections.bad
 
     @property
     def image_ids(self) -> list[str]:
@@ -136,6 +146,7 @@ class ArraySource:
     """
 
     is_mosaic = False
+    blind = None
 
     def __init__(self, path: Path, kernels: int, shape: tuple[int, int]) -> None:
         self.where = path

@@ -28,7 +28,7 @@ from hybridonn.networks.frontends import split_signs
 
 REACH = 4  # pixels that shift, blur and rotation may carry light beyond the designed kernel
 ENOUGH = 1000  # captures that are fitted: more change the numbers by less than their noise
-ROOM = 2**25  # numbers in the patches that are held at once
+ROOM = 2**24  # float64 numbers in the patches that are held at once
 RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
 
 
@@ -41,12 +41,15 @@ class Twin:
         offsets: Of each sub-optic's pictures, (K, 2).
         noise: Variance without light and by light, (K, 2, 2).
         stride: Pixels of the scene a pixel of a picture.
+        nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64: of the true
+            captures, too, those outside of the frame hold their neighbour's. None: its own.
     """
 
     kernels: Tensor
     offsets: Tensor
     noise: Tensor
     stride: int
+    nearest: Tensor | None = None
 
     def pictures(self, scene: Tensor) -> Tensor:
         """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
@@ -54,7 +57,11 @@ class Twin:
         seen = F.conv2d(
             scene, weight, self.offsets.flatten(), self.stride, padding=weight.shape[-1] // 2
         )
-        return seen.unflatten(1, (-1, 2))
+        seen = seen.unflatten(1, (-1, 2))
+        if self.nearest is None:
+            return seen
+        index = self.nearest.expand(len(seen), -1, -1, -1)
+        return seen.flatten(3).gather(3, index).view_as(seen)
 
     @torch.no_grad()
     def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: Tensor) -> None:
@@ -93,41 +100,69 @@ def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
     start = F.pad(torch.stack(split_signs(design), 1), 4 * (REACH,)).flatten(0, 1).flatten(1)
     start = F.pad(start, (0, 1)).T.double()  # (C P P + 1, 2 K): the last row is the offsets
     few = captured.take(torch.arange(min(ENOUGH, len(captured))))
-    gram = start.new_zeros(len(start), len(start))
-    moment = torch.zeros_like(start)
-    for patches, pictures in _rows(few, reach, stride):
-        gram += (patches.T @ patches).double()
-        moment += (patches.T @ pictures).double()
-    level = RIDGE * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
-    fit = (start + torch.linalg.solve(gram + level, moment - gram @ start)).float()
+    fit = _fit_kernels(few, start, reach, stride)
     noise = _fit_noise(few, fit, reach, stride)
-    shape = (kernels, 2, colours, reach, reach)
-    return Twin(fit[:-1].T.reshape(shape), fit[-1].view(-1, 2), noise.view(-1, 2, 2), stride)
+    shape, fit = (kernels, 2, colours, reach, reach), fit.float()
+    return Twin(
+        fit[:-1].T.reshape(shape),
+        fit[-1].view(-1, 2),
+        noise.view(-1, 2, 2),
+        stride,
+        captured.nearest(),
+    )
+
+
+def _fit_kernels(captured: Captured, start: Tensor, reach: int, stride: int) -> Tensor:
+    """Kernels and offsets of least squares, (C P P + 1, 2 K) float64, near to where they start."""
+    covered = _list_covered(captured)
+    masks, kind = torch.unique(covered, dim=0, return_inverse=True)
+    gram = start.new_zeros(len(masks), len(start), len(start))
+    moment = torch.zeros_like(start)
+    for patches, pictures in _rows(captured, reach, stride):
+        rows = patches.flatten(0, 1)
+        gram += rows.T @ rows
+        moment += rows.T @ (pictures * covered.T).flatten(0, 1)
+        for own, mask in zip(gram, masks, strict=True):
+            left_out = patches[:, ~mask].flatten(0, 1)
+            own -= left_out.T @ left_out
+    fit = torch.empty_like(start)
+    for number, own in enumerate(gram):
+        some = kind == number
+        level = RIDGE * own.diagonal().mean() * torch.eye(len(own)).to(own)
+        away = torch.linalg.solve(own + level, moment[:, some] - own @ start[:, some])
+        fit[:, some] = start[:, some] + away
+    return fit
 
 
 def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tensor:
     """Squared residual against the light, a line for each sub-optic, (2 K, 2), not negative."""
+    used = _list_covered(captured).T.double()
     sums = torch.zeros(5, fit.shape[1], dtype=torch.float64)
     for patches, pictures in _rows(captured, reach, stride):
-        light = (patches @ fit).double()
-        squared, light = (pictures - light).square(), light.clamp_min(0)
-        terms = torch.ones_like(light), light, light.square(), squared, squared * light
-        sums += torch.stack([term.sum(0) for term in terms])
+        light = patches @ fit
+        squared, light = (pictures - light).square() * used, light.clamp_min(0) * used
+        terms = used.expand_as(light), light, light.square(), squared, squared * light
+        sums += torch.stack([term.sum((0, 1)) for term in terms])
     count, light, square, squared, product = sums
     spread = count * square - light.square()
     slope = ((count * product - light * squared) / spread.clamp_min(1e-12)).clamp_min(0)
-    dark = ((squared - slope * light) / count).clamp_min(0)
+    dark = ((squared - slope * light) / count.clamp_min(1)).clamp_min(0)
     return torch.stack([dark, slope], 1).float()
 
 
+def _list_covered(captured: Captured) -> Tensor:
+    """Pixels that were measured behind each sub-optic, (2 K, H' W') bool."""
+    return captured.covered().flatten(0, 1).flatten(1)
+
+
 def _rows(captured: Captured, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Patches (M, C P P + 1), a one at the end, and the pixels (M, 2 K) that they give."""
+    """Patches (B, H' W', C P P + 1), a one at the end, and the pixels (B, H' W', 2 K), float64."""
     seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
     each = reach**2 * captured.shown.images.shape[1] * seen[0, 0].numel()
     at_a_time = max(1, ROOM // each)
     for some, pictures in zip(
         captured.shown.images.split(at_a_time), seen.split(at_a_time), strict=True
     ):
-        patches = F.unfold(to_scene(some), reach, padding=reach // 2, stride=stride)
-        patches = patches.transpose(1, 2).flatten(0, 1)
-        yield F.pad(patches, (0, 1), value=1.0), pictures.flatten(2).transpose(1, 2).flatten(0, 1)
+        patches = F.unfold(to_scene(some).double(), reach, padding=reach // 2, stride=stride)
+        rows = F.pad(patches.transpose(1, 2), (0, 1), value=1.0)
+        yield rows, pictures.double().flatten(2).transpose(1, 2)

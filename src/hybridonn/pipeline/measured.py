@@ -123,7 +123,9 @@ def compensate_captures(
 
 def _as_captured(captures: CaptureSet, dataset: Dataset) -> Captured:
     positive, negative = (torch.from_numpy(a) for a in (captures.positive, captures.negative))
-    return Captured(positive.float(), negative.float(), look_up(captures.image_ids, dataset))
+    measured = None if captures.measured is None else torch.from_numpy(captures.measured)
+    shown = look_up(captures.image_ids, dataset)
+    return Captured(positive.float(), negative.float(), shown, measured)
 
 
 def _keep_optics(part: Path, student: HybridNetwork, captures: CaptureSet) -> None:

@@ -1,0 +1,84 @@
+"""How likely two stacks of pictures show the same, by their shift, over the pixels that they share.
+
+The law: one stack is the other, shifted, times a gain, plus an offset and white noise. At the best
+gain and offset the logarithm of the likelihood of n shared pixels is ``-n log(1 - r^2) / 2`` but
+for a constant, r their correlation. All sums over shared pixels are correlations of the pictures,
+their squares and their masks, so transforms give them at all shifts at once (Padfield 2012, IEEE
+Trans. Image Process. 21, 2706, equations 8 to 16).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SMALLEST = 1e-6  # of the power that may be left over: beyond it rounding decides
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """Fourier transforms of a stack, of its sums and of the pixels that count.
+
+    Attributes:
+        shape: Of the pictures that were transformed, at least twice the stack's to reach all
+            shifts.
+        each: Of every picture less the mean of all, (S, *shape) as of real pictures.
+        mask: Of the pixels that count.
+        total: Of the sum of the pictures.
+        square: Of the sum of their squares.
+    """
+
+    shape: tuple[int, ...]
+    each: np.ndarray
+    mask: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+
+    def shift_all(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """``sum over q of one(q + shift) other(q)`` at every shift, (..., *shape)."""
+        return np.fft.irfft2(one * other.conj(), self.shape)
+
+
+def transform(pictures: np.ndarray, covered: np.ndarray, shape: tuple[int, ...]) -> Transforms:
+    """Transform a stack.
+
+    Args:
+        pictures: (S, H, W).
+        covered: Pixels that count, (H, W) bool.
+        shape: Of the transforms.
+    """
+    # Less their mean: its square would round away the variance of faint pictures.
+    mean = pictures[:, covered].mean() if covered.any() else 0.0
+    pictures = (pictures - mean) * covered
+    sums = (covered, pictures.sum(0), (pictures**2).sum(0))
+    return Transforms(
+        shape, np.fft.rfft2(pictures, shape), *(np.fft.rfft2(one, shape) for one in sums)
+    )
+
+
+def likelihood(one: Transforms, other: Transforms) -> np.ndarray:
+    """Logarithm of the likelihood of every shift of one stack on another, (*shape).
+
+    Where the correlation is negative, it is that of pictures that have nothing in common, 0.
+
+    Args:
+        one: The stack that is shifted.
+        other: The stack that stays, of as many pictures and the same shape.
+    """
+    n = np.maximum(one.shift_all(one.mask, other.mask), 1) * len(one.each)
+    x, xx = (one.shift_all(sums, other.mask) for sums in (one.total, one.square))
+    y, yy = (one.shift_all(one.mask, sums) for sums in (other.total, other.square))
+    xy = np.fft.irfft2((one.each * other.each.conj()).sum(0), one.shape) - x * y / n
+    power = np.maximum((xx - x * x / n) * (yy - y * y / n), 0)
+    r = np.clip(xy / np.sqrt(np.where(power > 0, power, np.inf)), 0, 1)
+    return -n * np.log(1 - r * r + SMALLEST) / 2
+
+
+def near(shape: tuple[int, ...], most: tuple[float, ...]) -> np.ndarray:
+    """Shifts of at most so many pixels along each axis, (*shape) bool."""
+    reached = []
+    for period, limit in zip(shape, most, strict=True):
+        steps = np.arange(period)
+        reached.append(np.minimum(steps, period - steps) <= limit)
+    return reached[0][:, None] & reached[1]
