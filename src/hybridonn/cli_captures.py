@@ -133,8 +133,8 @@ def _print_notes(notes: dict[str, Any]) -> None:
     if partly:
         least = min(partly, key=lambda one: one["measured_share"])
         lines.append(
-            f"{len(partly)} of {len(notes['sub_optics'])} sub-optics were not captured whole (least: "
-            f"{least['sub_optic']} with {least['measured_share']:.1%}); no fit looks at the rest"
+            f"{len(partly)} of {len(notes['sub_optics'])} sub-optics were captured in part (least: "
+            f"{least['sub_optic']}, {least['measured_share']:.1%}); no fit looks at the rest"
         )
     if notes["skipped_images"]:
         lines.append(f"{notes['skipped_images']} images were left out")
