@@ -15,8 +15,9 @@ from hybridonn.networks.drawn_chips import design_of
 from hybridonn.networks.frontends import split_signs
 from hybridonn.networks.measured_frontend import MeasuredFrontend
 from hybridonn.optics.fabrication import fabricate
+from hybridonn.optics.layout import lay_out
 from hybridonn.optics.sensor import Sensor
-from hybridonn.spec import Fabrication
+from hybridonn.spec import Fabrication, Optics
 
 ERRORS = Fabrication(
     kernel_noise_fraction=0.3,
@@ -30,7 +31,7 @@ ERRORS = Fabrication(
 
 def make_chip(channels=1, stride=1, camera=None):
     design = smooth_kernels(channels)
-    made = fabricate(design_of(design), ERRORS)
+    made = fabricate(design_of(design, lay_out(Optics(), len(design))), ERRORS)
     return design, MeasuredFrontend(made.psfs, made.gains, stride, camera)
 
 

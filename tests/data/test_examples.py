@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from hybridonn.core.random import generator_of
 from hybridonn.data import load_batch, load_dataset
-from hybridonn.networks.seeding import generator_of
 from hybridonn.pipeline.run import run
 from hybridonn.spec import read_spec
 

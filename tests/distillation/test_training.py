@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.core.random import seeded
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import training
@@ -23,7 +24,6 @@ from hybridonn.distillation.training import (
     train,
 )
 from hybridonn.errors import TrainingError
-from hybridonn.networks.seeding import seeded
 
 
 @pytest.fixture

@@ -5,15 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hybridonn.core.random import generator_of, seed_of
+from hybridonn.errors import OpticsError
 from hybridonn.optics.chip_as_built import (
     DesignedChip,
     count_steps,
     draw_process,
     make_field,
     measure_as_built,
+    refuse_unsampled,
 )
 from hybridonn.optics.chip_optics import measure_optics
 from hybridonn.optics.crosstalk import count_reach, leak_light
+from hybridonn.optics.fabrication import Design, fabricate
 from hybridonn.optics.layout import lay_out
 from hybridonn.optics.metasurface import Metasurface
 from hybridonn.optics.pillar_errors import sample_band
@@ -85,8 +89,8 @@ def test_the_same_seed_is_the_same_chip_and_another_is_another(chip, name):
 
 
 def test_an_error_has_draws_of_its_own(chip):
-    alone = draw_process(chip, Fabrication(width_bias_nm=3.0))
-    every = draw_process(chip, Fabrication.model_validate(ALL))
+    alone = draw_process(2, Fabrication(width_bias_nm=3.0))
+    every = draw_process(2, Fabrication.model_validate(ALL))
     assert every.bias_m == alone.bias_m
     drawn = {
         every.bias_m / 3e-9,
@@ -99,7 +103,7 @@ def test_an_error_has_draws_of_its_own(chip):
 
 def test_draws_have_the_stated_magnitude(chip):
     chips = [
-        draw_process(chip, Fabrication.model_validate(ALL | {"seed": seed})) for seed in range(400)
+        draw_process(2, Fabrication.model_validate(ALL | {"seed": seed})) for seed in range(400)
     ]
     for name, size in (("bias_m", 3e-9), ("depth_fraction", 0.02), ("defocus_m", 5e-6)):
         values = torch.tensor([getattr(one, name) for one in chips])
@@ -123,7 +127,7 @@ def test_the_noise_of_a_cell_is_the_mean_of_its_pillars(chip):
     library = PillarLibrary(torch.tensor([532e-9]), widths, values, 293e-9, 750e-9)
     errors, wanted = Fabrication(width_noise_nm=2.0), torch.full((64, 64), 150e-9)
     metasurface = replace(chip.metasurface, wavelengths_m=(532e-9,))
-    process = draw_process(chip, errors)
+    process = draw_process(2, errors)
     field = make_field(wanted, metasurface, library, process, errors, (0, 0, 0))
     assert (field.angle() / 1e7).std() == pytest.approx(2e-9 / 2, rel=0.05)  # 2 x 2 pillars
 
@@ -137,7 +141,7 @@ def test_a_wavelength_offset_is_a_distance_off(chip):
     metasurface = replace(chip.metasurface, wavelengths_m=(532e-9,))
     plain = replace(chip, metasurface=metasurface, library=library)
     errors = Fabrication(wavelength_offset_nm=3.0, seed=4)
-    (offset_m,) = draw_process(plain, errors).offsets_m
+    (offset_m,) = draw_process(1, errors).offsets_m
     assert abs(offset_m) > 1e-9
     distance_m = metasurface.distance_m * (1 + offset_m / 532e-9)
     farther = replace(plain, metasurface=replace(metasurface, distance_m=distance_m))
@@ -149,7 +153,7 @@ def test_a_wavelength_offset_is_a_distance_off(chip):
 
 def test_defocus_is_another_distance(chip):
     errors = Fabrication(defocus_um=5.0, seed=2)
-    distance_m = chip.metasurface.distance_m + draw_process(chip, errors).defocus_m
+    distance_m = chip.metasurface.distance_m + draw_process(2, errors).defocus_m
     moved = replace(chip, metasurface=replace(chip.metasurface, distance_m=distance_m))
     assert torch.equal(measure_as_built(chip, errors), measure_as_built(moved, Fabrication(seed=2)))
 
@@ -180,9 +184,46 @@ def test_where_no_pillar_stands_the_light_passes_freely(chip):
         bare.widths_m[0, 0],
         chip.metasurface,
         chip.library.at(chip.metasurface.wavelengths_m),
-        draw_process(chip, Fabrication()),
+        draw_process(2, Fabrication()),
         Fabrication(width_bias_nm=3.0),
         (0, 0, 0),
     )
     wanted = chip.library.at(chip.metasurface.wavelengths_m).transmission[:, 0]
     assert torch.allclose(field[:, 5, 7], wanted.to(field))
+
+
+def test_every_error_chip_and_sub_optic_has_draws_of_its_own(monkeypatch, chip):
+    made = []
+
+    def note(*parts):
+        made.append(parts)
+        return generator_of(*parts)
+
+    monkeypatch.setattr("hybridonn.optics.fabrication.generator_of", note)
+    monkeypatch.setattr("hybridonn.optics.chip_as_built.generator_of", note)
+    # One wavelength a colour: pillars are drawn alike for each of a band.
+    few = {"preset": "poor-mnist", "stray_light": False, "bandwidth_nm": 0}
+    preset = Fabrication.model_validate(few)
+    psfs = torch.rand(2, 2, 2, 7, 7)
+    for errors in (preset, preset.with_seed(1)):
+        measure_as_built(chip, errors)
+        fabricate(Design(psfs, torch.ones(2, 2, 2), chip.layout), errors)
+    # Four errors of the process, two of each of four sub-optics, six of pictures; of two chips.
+    assert len(made) == len(set(made)) == 2 * (4 + 2 * 4 + 6)
+    # torch keeps 32 bits of a seed on the CPU.
+    assert len({seed_of(*parts) % 2**32 for parts in made}) == len(made)
+
+
+def test_a_chip_that_its_cells_cannot_simulate_is_refused_before_it_is_made(chip):
+    errors = Fabrication(defocus_um=120.0)
+    refused = []
+    for seed in range(8):
+        try:
+            measure_as_built(chip, errors.with_seed(seed))
+        except OpticsError:
+            refused.append(seed)
+            with pytest.raises(OpticsError, match=f"fabrication.seed {seed} has its sensor at"):
+                refuse_unsampled(chip.metasurface, chip.window, errors.with_seed(seed))
+        else:
+            refuse_unsampled(chip.metasurface, chip.window, errors.with_seed(seed))
+    assert 0 < len(refused) < 8

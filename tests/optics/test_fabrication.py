@@ -1,19 +1,24 @@
 """A chip against its design: each error by what it must do, and by what it must leave."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy import ndimage
 
+from hybridonn.errors import OpticsError
+from hybridonn.optics import fabrication
 from hybridonn.optics.fabrication import (
     Design,
     add_delta,
     blur,
+    draw,
     fabricate,
-    leak,
-    mixing_matrix,
+    misalign,
     resample,
 )
-from hybridonn.spec import Fabrication
+from hybridonn.optics.layout import lay_out
+from hybridonn.spec import Fabrication, Optics
 
 ALL = {
     "kernel_noise_fraction": 0.2,
@@ -28,7 +33,7 @@ ALL = {
 @pytest.fixture
 def design():
     psfs = torch.rand(4, 2, 3, 7, 7, generator=torch.Generator().manual_seed(0))
-    return Design(psfs, torch.ones(4, 2, 3))
+    return Design(psfs, torch.ones(4, 2, 3), lay_out(Optics(), 4))
 
 
 def test_no_errors_leave_the_design(design):
@@ -98,15 +103,25 @@ def test_blur_keeps_the_light_and_widens_by_its_variance():
         assert variance == pytest.approx(width**2, rel=0.05)  # cut off at three standard deviations
 
 
-def test_crosstalk_mixes_neighbours_and_loses_light_only_outwards():
-    mixing = mixing_matrix(16, 0.2)
-    assert mixing[5].sum() == pytest.approx(1)  # four neighbours
-    assert mixing[0].sum() == pytest.approx(1 - 0.2 / 2)  # a corner has two
-    psfs = torch.zeros(8, 2, 1, 3, 3)
-    psfs[0, 0] = 1
-    leaked = leak(psfs, 0.2)
-    assert leaked[0, 1, 0, 0, 0] == pytest.approx(0.05)
-    assert leaked[0, 0, 0, 0, 0] == pytest.approx(0.8)
+def test_a_new_source_of_errors_leaves_the_draws_of_all_others(monkeypatch, design):
+    # Draws were once numbered by a list of the errors: one more changed every chip.
+    errors = Fabrication(**ALL, seed=5)
+    before, tilts = fabricate(design, errors).psfs, []
+
+    def add_tilt(psfs, errors):
+        tilts.append(draw("tilt", psfs.shape[:2], errors))
+        return misalign(psfs, errors)
+
+    monkeypatch.setattr(fabrication, "misalign", add_tilt)
+    assert torch.equal(fabricate(design, errors).psfs, before)
+    others = [draw(name, tilts[0].shape, errors) for name in ("delta", "shift", "brightness")]
+    assert not any(torch.allclose(tilts[0], other) for other in others)
+
+
+def test_a_design_is_made_on_a_layout_of_its_kernels(design):
+    few = replace(design, layout=lay_out(Optics(), 3))
+    with pytest.raises(OpticsError, match="places 3 kernels, but there are 4"):
+        fabricate(few, Fabrication(crosstalk_fraction=0.1))
 
 
 def test_a_preset_fills_in_what_is_not_stated():

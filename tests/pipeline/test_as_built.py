@@ -35,6 +35,7 @@ SMALL = (
     "distillation.method=kd",
     "fabrication.preset=electron-beam",
     "fabrication.width_bias_nm=12",
+    "fabrication.defocus_um=2",
 )
 QUICK = (
     "compensation.fraction=0.1",

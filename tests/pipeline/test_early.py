@@ -55,6 +55,10 @@ def test_what_can_be_made_passes(digits):
             ["fraction of 0.005 of 1,294 images is 6 captures", "at least 10", "of 0.0078"],
         ),
         ("compensation.fractions=[0.1,0.0001]", ["fraction of 0.0001", "is 0 captures"]),
+        (
+            "fabrication={defocus_um: 40, bandwidth_nm: 10}",
+            ["fabrication.seed 0 has its sensor at", "carry less than", "fabrication.defocus_um"],
+        ),
         ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
     ],
 )

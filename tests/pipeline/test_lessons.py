@@ -10,6 +10,7 @@ from hybridonn.networks.drawn_chips import design_of
 from hybridonn.networks.measured_frontend import MeasuredFrontend
 from hybridonn.networks.students import build_student
 from hybridonn.optics.fabrication import fabricate
+from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.compensated import choose_captures
 from hybridonn.pipeline.lessons import draw_lessons, look
 from hybridonn.spec import Compensation, Fabrication, read_spec
@@ -30,7 +31,9 @@ def student(digits):
 @pytest.fixture(scope="module")
 def chip(student):
     errors = Fabrication(brightness_fraction=0.3, shift_pixels=0.5)
-    made = fabricate(design_of(student.frontend.signed_kernels().detach()), errors)
+    made = fabricate(
+        design_of(student.frontend.signed_kernels().detach(), lay_out(SPEC.optics, 3)), errors
+    )
     return MeasuredFrontend(made.psfs, made.gains)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.errors import SpecError
@@ -86,7 +87,7 @@ def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Ca
         seed: Of the noise.
     """
     device = frontend.psfs.device
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = generator_of("noise of a chip's camera", seed, device=device)
     parts = [
         frontend.capture(to_scene(part).to(device), generator).cpu()
         for part in shown.images.split(AT_A_TIME)

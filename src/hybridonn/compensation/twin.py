@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.compensation.captured import AT_A_TIME, Captured
+from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.frontends import split_signs
@@ -73,7 +74,7 @@ class Twin:
             seed: Of the noise.
             out: (N, K, H', W').
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of("noise of a twin's camera", seed)
         signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
         dark, light = self.noise[None, ..., None, None].unbind(3)
         for some, part in zip(shown.images.split(AT_A_TIME), out.split(AT_A_TIME), strict=True):

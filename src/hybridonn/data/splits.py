@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import sorting_keys
 from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet, hash_parts
 from hybridonn.errors import DataError
 from hybridonn.spec import Data
@@ -154,13 +155,8 @@ def thin(part: ImageSet, classes: int, number: int | None, seed: int) -> ImageSe
 
 
 def shuffle_classes(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
-    """The positions of each class's images, in an order drawn from the seed.
-
-    The keys are raw numbers of PCG64, whose stream numpy keeps the same in all
-    versions and on all machines (NEP 19), unlike what ``Generator`` makes of it.
-    """
-    keys = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(len(labels))
-    order = np.argsort(keys, kind="stable")
+    """The positions of each class's images, in an order drawn from the seed."""
+    order = np.argsort(sorting_keys(len(labels), seed), kind="stable")
     return [order[labels[order] == number] for number in range(classes)]
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from hybridonn.networks.seeding import generator_of
+from hybridonn.core.random import generator_of
 from hybridonn.tangent import ntk, record, tangent_features
 
 

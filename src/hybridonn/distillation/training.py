@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
+from hybridonn.core.random import generator_of, seeded
 from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -21,7 +22,6 @@ from hybridonn.distillation.objective import Batch, Objective
 from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.errors import TrainingError
 from hybridonn.networks.memory import lay_channels_last
-from hybridonn.networks.seeding import generator_of, seeded
 from hybridonn.progress import Progress, Silent
 
 Watch = Callable[[nn.Module], dict[str, float]]

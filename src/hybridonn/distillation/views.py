@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 
+from hybridonn.core.random import generator_of
 from hybridonn.data.batches import load_batch
 from hybridonn.data.dataset import ImageSet
-from hybridonn.networks.seeding import generator_of
 from hybridonn.spec import Augmentation, Training
 
 CHUNK = 1000  # images that are changed at a time

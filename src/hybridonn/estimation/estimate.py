@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
 from hybridonn.errors import DataError, SpecError
 from hybridonn.estimation.design_kernel import columns_within, design_kernel
 from hybridonn.estimation.resampling import bootstrap_error, jackknife_error
@@ -163,7 +164,7 @@ def estimate_accuracy(
     _check_labels(train_images, train_labels, "training")
     _check_labels(test_images, test_labels, "test")
     order = torch.randperm(
-        len(train_labels), generator=torch.Generator().manual_seed(settings.seed)
+        len(train_labels), generator=generator_of("order of the estimate", settings.seed)
     ).to(train_labels.device)
     sets = [(train_images[order], train_labels[order]), (test_images, test_labels)]
     if validation is not None:
@@ -332,7 +333,7 @@ def _train_error(
 ) -> float | None:
     if resamples == 0:
         return None
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of("resampled training images", seed)
     kept = max(1, round(KEPT_FRACTION * parts.train))
     accuracies = []
     for _ in range(resamples):

@@ -35,12 +35,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.core.random import generator_of
 from hybridonn.errors import SpecError
 from hybridonn.estimation.architecture import architecture_of
 from hybridonn.estimation.design_kernel import columns_within
 from hybridonn.estimation.estimate import Estimate, Settings, estimate_from_kernel
 from hybridonn.estimation.ridge import build_system, one_hot, predict, solve_system
-from hybridonn.networks.seeding import generator_of
 from hybridonn.progress import Progress, Silent
 from hybridonn.tangent.infinite import (
     HE_VARIANCE,
@@ -97,7 +97,7 @@ def estimate_design(
     started = perf_counter()
     settings = settings or Settings()
     count = len(train_labels)
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = generator_of("order of the design's estimate", settings.seed)
     order = torch.randperm(count, generator=generator).to(train_labels.device)
     images = torch.cat([train_images[order], test_images])
     labels = torch.cat([train_labels[order], test_labels])
@@ -174,7 +174,7 @@ class Optical:
 def draw_optical(
     student: spec.Student,
     image_shape: tuple[int, int, int],
-    *seeds: object,
+    *seeds: int,
     derivatives: int = 0,
 ) -> Optical:
     """Draw the kernels of a design, and the directions of their derivatives.

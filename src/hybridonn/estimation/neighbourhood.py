@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.core.random import seeded
 from hybridonn.networks.decoders import CoarseFineBackend
 from hybridonn.networks.frontends import Frontend, as_branches
-from hybridonn.networks.seeding import seeded
 from hybridonn.networks.students import build_frontend
 
 BATCH = 8  # images whose pictures are held at once
@@ -60,7 +60,7 @@ class Sight:
     two_sided: bool
 
 
-def draw_sight(student: spec.Student, scenes: Tensor, *seeds: object) -> Sight:
+def draw_sight(student: spec.Student, scenes: Tensor, *seeds: int) -> Sight:
     """Draw the optical kernels as training draws them.
 
     Args:

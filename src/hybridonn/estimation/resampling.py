@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
+
 BOOTSTRAP_DRAWS = 1000  # Efron & Tibshirani 1993, section 6.4: ample for a standard error
 
 
@@ -19,7 +21,7 @@ def bootstrap_error(right: Tensor, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -
         seed: Of the draws.
         draws: How many.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of("resampled test images", seed)
     right = right.cpu().double()
     means = [
         right[torch.randint(len(right), (len(right),), generator=generator)].mean()

@@ -12,32 +12,27 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.random import seed_of
 from hybridonn.errors import OpticsError
 from hybridonn.networks.frontends import IdealConvolution, split_signs
-from hybridonn.networks.seeding import seed_of
 from hybridonn.optics.fabrication import Design, fabricate
+from hybridonn.optics.layout import Layout
 from hybridonn.spec import Fabrication
-
-# Seeds of the chips of a training: from FIRST on, MANY of them. A chip is drawn from a few times
-# its seed, of which torch's generator keeps 32 bits, so that these and the chips 0 to FIRST - 1
-# of a process have no draw in common.
-FIRST = 2**28
-MANY = 2**26
 
 
 def draw_chip(errors: Fabrication, seed: int, step: int) -> Fabrication:
-    """The chip of one step, by these two numbers alone; none has a seed below 2^28.
+    """The chip of one step, by these two numbers alone; a spec can hardly name its seed.
 
     Args:
         errors: The process; its own seed does not matter.
         seed: Of the training.
         step: Of the training, counted from its start.
     """
-    return errors.with_seed(FIRST + seed_of("drawn chip", seed, step) % MANY)
+    return errors.with_seed(seed_of("drawn chip", seed, step))
 
 
 @contextmanager
-def behind_chip(network: nn.Module, errors: Fabrication) -> Iterator[None]:
+def behind_chip(network: nn.Module, errors: Fabrication, layout: Layout) -> Iterator[None]:
     """Within this context a hybrid network takes its pictures with a chip made of its optics.
 
     Training and inference mode make no difference. The chip's kernels are parameters of their
@@ -50,9 +45,11 @@ def behind_chip(network: nn.Module, errors: Fabrication) -> Iterator[None]:
     Args:
         network: With an ideal convolution as frontend; afterwards it is as designed again.
         errors: Of the chip.
+        layout: Where the sub-optics of the kernels lie.
 
     Raises:
-        OpticsError: Its optics are not one layer of ideal kernels.
+        OpticsError: Its optics are not one layer of ideal kernels, or the layout is of another
+            number of kernels.
     """
     frontend = getattr(network, "frontend", None)
     if not isinstance(frontend, IdealConvolution):
@@ -61,7 +58,7 @@ def behind_chip(network: nn.Module, errors: Fabrication) -> Iterator[None]:
             "kernels, an IdealConvolution"
         )
     ideal = frontend.convolution
-    made = make_kernels(ideal.weight, errors)
+    made = make_kernels(ideal.weight, errors, layout)
     frontend.convolution = convolve_with(made, ideal.stride[0], ideal.weight.requires_grad)
     try:
         yield
@@ -72,27 +69,28 @@ def behind_chip(network: nn.Module, errors: Fabrication) -> Iterator[None]:
         frontend.convolution = ideal
 
 
-def make_kernels(kernels: Tensor, errors: Fabrication) -> Tensor:
+def make_kernels(kernels: Tensor, errors: Fabrication, layout: Layout) -> Tensor:
     """Signed kernels as a chip realises them, differentiable in those that were wanted.
 
     Args:
         kernels: (K, C, k, k), signed.
         errors: Of the chip.
+        layout: Where their sub-optics lie.
 
     Returns:
         (K, C, k', k') with k' >= k: a margin holds the light that has moved outwards.
     """
-    positive, negative = fabricate(design_of(kernels), errors).psfs.unbind(1)
+    positive, negative = fabricate(design_of(kernels, layout), errors).psfs.unbind(1)
     return (positive - negative).flip(-1, -2)
 
 
-def design_of(kernels: Tensor) -> Design:
+def design_of(kernels: Tensor, layout: Layout) -> Design:
     """The point spread functions of signed kernels, (K, C, k, k), without gains.
 
     ``torch`` correlates: a point spread function is its kernel turned by 180 degrees.
     """
     psfs = torch.stack(split_signs(kernels), 1).flip(-1, -2)
-    return Design(psfs, psfs.new_ones(psfs.shape[:3]))
+    return Design(psfs, psfs.new_ones(psfs.shape[:3]), layout)
 
 
 def convolve_with(kernels: Tensor, stride: int, trained: bool) -> nn.Conv2d:

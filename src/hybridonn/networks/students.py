@@ -7,13 +7,13 @@ from itertools import pairwise
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.core.random import seeded
 from hybridonn.errors import SpecError
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.decoders import CoarseFineBackend, PyramidBackend, UpsamplingBackend
 from hybridonn.networks.four_f import FourFFrontend
 from hybridonn.networks.frontends import Frontend, IdealConvolution, ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.seeding import seeded
 from hybridonn.optics.four_f import FourFSystem
 
 

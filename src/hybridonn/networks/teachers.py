@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.random import seeded
 from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.files import read_tensors
 from hybridonn.networks.alexnet import AlexNet
 from hybridonn.networks.resnet import AirbenchNet, resnet18, resnet50
-from hybridonn.networks.seeding import seeded
 from hybridonn.networks.unet import UNet, residual_unet
 
 

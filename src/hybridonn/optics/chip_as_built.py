@@ -6,14 +6,16 @@ once for each wavelength of the source's band, whose intensities add up.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
+from hybridonn.errors import SamplingError
 from hybridonn.optics.crosstalk import count_reach, leak_light, trace_light
+from hybridonn.optics.fabrication import draw
 from hybridonn.optics.layout import Layout
 from hybridonn.optics.metasurface import Metasurface, measure_psf
 from hybridonn.optics.pillar_errors import (
@@ -26,6 +28,7 @@ from hybridonn.optics.pillar_errors import (
 )
 from hybridonn.optics.pillar_table import tabulate
 from hybridonn.optics.pillars import PillarLibrary
+from hybridonn.optics.psf import check_steepness
 from hybridonn.spec.fabrication import Fabrication
 
 NM, UM = 1e-9, 1e-6
@@ -84,12 +87,12 @@ def measure_as_built(
     Raises:
         SamplingError: The cells are too large for the window.
     """
-    process = draw_process(chip, errors)
+    process = draw_process(len(chip.metasurface.wavelengths_m), errors)
     library = etch_deeper(chip.library, process.depth_fraction)
     pixels = count_reach(chip.metasurface, chip.layout, chip.window) if errors.stray_light else 0
     psfs = _dark(chip, chip.window)
     landed = _dark(chip, pixels)
-    band = _split_band(chip, process, errors)
+    band = _split_band(chip.metasurface, process, errors)
     for sample, (metasurface, weight) in enumerate(band):
         weight = weight.to(psfs)[:, None, None]
         pillars = shift_wavelengths(library, metasurface.wavelengths_m)
@@ -115,18 +118,42 @@ def count_steps(chip: DesignedChip, errors: Fabrication) -> int:
     return 2 * len(chip.widths_m) * len(sample_band(1.0, 0.0, errors.bandwidth_nm * NM)[0])
 
 
-def draw_process(chip: DesignedChip, errors: Fabrication) -> Process:
+def refuse_unsampled(metasurface: Metasurface, window: int, errors: Fabrication) -> None:
+    """Refuse a chip whose light its cells cannot carry, before anything is made.
+
+    Args:
+        metasurface: Geometry of a sub-optic, as designed.
+        window: Side of the point spread functions, in pixels.
+        errors: Magnitudes and the seed.
+
+    Raises:
+        SamplingError: With the sensor and the wavelengths where this chip has them, the cells
+            are too large.
+    """
+    process = draw_process(len(metasurface.wavelengths_m), errors)
+    reach_m = (metasurface.cells + window * metasurface.pixel_cells) / 2 * metasurface.cell_m
+    for made, _ in _split_band(metasurface, process, errors):
+        try:
+            if made.distance_m <= 0 or min(made.wavelengths_m) <= 0:
+                raise SamplingError("neither distance nor wavelength can be below 0")
+            check_steepness(reach_m, made.cell_m, made.wavelengths_m, made.distance_m)
+        except SamplingError as error:
+            raise SamplingError(
+                f"the chip of fabrication.seed {errors.seed} has its sensor at "
+                f"{made.distance_m / UM:.4g} um and light down to "
+                f"{min(made.wavelengths_m) / NM:.4g} nm: {error}; or state a smaller "
+                "fabrication.defocus_um, bandwidth_nm or wavelength_offset_nm"
+            ) from None
+
+
+def draw_process(colours: int, errors: Fabrication) -> Process:
     """Draw what is common to the chip; each error has draws of its own."""
-
-    def draw(error: str, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=_generator(error, errors.seed))
-
-    offsets = draw("wavelength", len(chip.metasurface.wavelengths_m))
+    offsets = draw("wavelength", (colours,), errors)
     return Process(
-        bias_m=NM * errors.width_bias_nm * float(draw("bias")),
-        depth_fraction=errors.etch_depth_fraction * float(draw("depth")),
+        bias_m=NM * errors.width_bias_nm * float(draw("width", (), errors)),
+        depth_fraction=errors.etch_depth_fraction * float(draw("etch depth", (), errors)),
         offsets_m=tuple((NM * errors.wavelength_offset_nm * offsets).tolist()),
-        defocus_m=UM * errors.defocus_um * float(draw("distance")),
+        defocus_m=UM * errors.defocus_um * float(draw("distance", (), errors)),
     )
 
 
@@ -154,32 +181,30 @@ def make_field(
     side = round(metasurface.cell_m / library.period_m)
     if errors.width_bias_nm or errors.width_noise_nm:
         noise_m = NM * errors.width_noise_nm / side
-        generator = _generator("widths", *draws)
+        generator = generator_of("chip widths of each cell", *draws)
         widths_m = bias_widths(widths_m, process.bias_m, noise_m, library, generator)
     field = _transmit(library, widths_m)
     if errors.coupling_fraction:
         field = couple_neighbours(field, errors.coupling_fraction / side)
     if errors.stitching_nm:
         lengths = (NM * errors.stitching_nm, UM * errors.stitch_field_um, metasurface.cell_m)
-        field = stitch(field, *lengths, _generator("stitching", *draws))
+        field = stitch(field, *lengths, generator_of("chip stitching", *draws))
     return field
 
 
 def _split_band(
-    chip: DesignedChip, process: Process, errors: Fabrication
+    metasurface: Metasurface, process: Process, errors: Fabrication
 ) -> list[tuple[Metasurface, Tensor]]:
     """The sub-optics at each wavelength of the colours' bands, with each colour's weight, (C,)."""
     bands = [
         sample_band(wavelength_m, offset_m, NM * errors.bandwidth_nm)
-        for wavelength_m, offset_m in zip(
-            chip.metasurface.wavelengths_m, process.offsets_m, strict=True
-        )
+        for wavelength_m, offset_m in zip(metasurface.wavelengths_m, process.offsets_m, strict=True)
     ]
-    distance_m = chip.metasurface.distance_m + process.defocus_m
+    distance_m = metasurface.distance_m + process.defocus_m
     return [
         (
             replace(
-                chip.metasurface,
+                metasurface,
                 wavelengths_m=tuple(places[sample] for places, _ in bands),
                 distance_m=distance_m,
             ),
@@ -201,9 +226,3 @@ def _transmit(library: PillarLibrary, widths_m: Tensor) -> Tensor:
 def _dark(chip: DesignedChip, pixels: int) -> Tensor:
     kernels, colours = len(chip.widths_m), len(chip.metasurface.wavelengths_m)
     return chip.widths_m.new_zeros(kernels, 2, colours, pixels, pixels)
-
-
-def _generator(*parts: object) -> torch.Generator:
-    # From a hash, so that no error, chip or sub-optic shares draws with another.
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

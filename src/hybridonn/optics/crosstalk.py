@@ -1,5 +1,8 @@
 """Light that one sub-optic throws onto its neighbours' pictures.
 
+Who is whose neighbour, the layout says, for both models that are here: a stated fraction that
+goes to the next sub-optics, and rays that follow the light of a metasurface.
+
 How much light goes where beyond the picture is asked for the whole chip, far from each axis,
 where a wave calculation of every sub-optic would need grids several times as large. So light is
 followed as rays: the field is cut into patches, the spectrum of a patch says how much of its
@@ -18,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.optics.layout import Layout
+from hybridonn.errors import OpticsError
+from hybridonn.optics.layout import Layout, Site
 from hybridonn.optics.metasurface import Metasurface, turn
 
 
@@ -96,15 +100,61 @@ def leak_light(maps: Tensor, layout: Layout, metasurface: Metasurface, pixels: i
     Returns:
         (K, 2, C, pixels, pixels), upright as a point spread function is: to be added to it.
     """
-    tiles = _place(layout)
+    axes = place_sub_optics(layout)
     leaked = maps.new_zeros(*maps.shape[:3], pixels, pixels)
-    for kernel, part, row_m, column_m in tiles:
-        for other, sign, other_row_m, other_column_m in tiles:
-            if (other, sign) != (kernel, part):
-                offset = (row_m - other_row_m, column_m - other_column_m)
+    for place, (down_m, right_m) in axes.items():
+        for other, (other_down_m, other_right_m) in axes.items():
+            if other != place:
+                offset = (down_m - other_down_m, right_m - other_right_m)
                 steps = [round(length_m / metasurface.pixel_m) for length_m in offset]
-                leaked[kernel, part] += _window(maps[other, sign], steps, pixels)
+                leaked[place] += _window(maps[other], steps, pixels)
     return turn(leaked)
+
+
+def mix_neighbours(psfs: Tensor, layout: Layout, fraction: float) -> Tensor:
+    """A part of each sub-optic's light lands on the pictures of its neighbours, evenly.
+
+    What goes to an empty site, or beyond the edge of the grid, is lost.
+
+    Args:
+        psfs: (K, 2, C, P, P).
+        layout: Where the sub-optics lie.
+        fraction: Of the light; a quarter goes to each of four neighbouring sites.
+
+    Raises:
+        OpticsError: The layout holds another number of kernels.
+    """
+    if not fraction:
+        return psfs
+    if layout.kernels != len(psfs):
+        raise OpticsError(
+            f"the layout places {layout.kernels} kernels, but there are {len(psfs)} point spread "
+            "functions of kernels; lay out as many"
+        )
+    pairs = torch.tensor(find_neighbours(layout), dtype=torch.long, device=psfs.device)
+    sources, places = pairs.view(-1, 2).unbind(1)
+    flat = psfs.flatten(0, 1)
+    mixed = ((1 - fraction) * flat).index_add(0, places, fraction / 4 * flat[sources])
+    return mixed.view_as(psfs)
+
+
+def find_neighbours(layout: Layout) -> list[tuple[int, int]]:
+    """The pairs of sub-optics side by side, each in both orders.
+
+    Sub-optics are counted as in a flattened (K, 2): positive and negative part of kernel 0, of
+    kernel 1 and so on.
+    """
+    grid = {
+        (site.row, site.column): 2 * site.kernel + _part(site)
+        for site in layout.sites
+        if site.kernel is not None
+    }
+    return [
+        (place, grid[row + down, column + right])
+        for (row, column), place in grid.items()
+        for down, right in ((-1, 0), (0, -1), (0, 1), (1, 0))
+        if (row + down, column + right) in grid
+    ]
 
 
 def measure_crosstalk(psfs: Tensor, leaked: Tensor) -> Tensor:
@@ -117,13 +167,20 @@ def measure_crosstalk(psfs: Tensor, leaked: Tensor) -> Tensor:
     return leaked.sum((-1, -2, -3)) / psfs.sum((-1, -2, -3))
 
 
-def _place(layout: Layout) -> list[tuple[int, int, float, float]]:
-    # The layout has y up, pictures have y down.
-    return [
-        (site.kernel, 0 if site.sign > 0 else 1, -site.y_m, site.x_m)
+def place_sub_optics(layout: Layout) -> dict[tuple[int, int], tuple[float, float]]:
+    """Kernel and part (0 positive, 1 negative) to the axis, down and to the right in metres.
+
+    They are measured from the centre of the chip; the layout has y up, pictures have y down.
+    """
+    return {
+        (site.kernel, _part(site)): (-site.y_m, site.x_m)
         for site in layout.sites
         if site.kernel is not None
-    ]
+    }
+
+
+def _part(site: Site) -> int:
+    return 0 if site.sign > 0 else 1
 
 
 def _window(light: Tensor, steps: Sequence[int], pixels: int) -> Tensor:

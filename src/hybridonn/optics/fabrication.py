@@ -6,7 +6,7 @@ pictures of sub-optics, of ideal kernels or of such a metasurface.
 The picture of the paper (Xiang et al., NeurIPS 2025) behind a fabricated
 kernel is ``brightness * misalignment * (a conv (k + delta)) + noise``. Every
 factor is drawn here from a seed; each error has draws of its own, so that one
-can be switched off without changing the others.
+can be switched off, or a new one added, without changing the others.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.core.random import generator_of
+from hybridonn.optics.crosstalk import mix_neighbours
+from hybridonn.optics.layout import Layout
 from hybridonn.spec.fabrication import Fabrication
-
-DRAWS = ("delta", "shift", "chip angle", "angle", "defocus", "brightness")
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ class Design:
         psfs: Point spread functions, (K, 2, C, P, P): of each kernel the positive and the
             negative sub-optic. Not negative.
         gains: What the electronics multiply the pictures by before they subtract, (K, 2, C).
+        layout: Where the sub-optics lie on the chip.
     """
 
     psfs: Tensor
     gains: Tensor
+    layout: Layout
 
 
 def fabricate(design: Design, errors: Fabrication) -> Design:
@@ -50,8 +53,8 @@ def fabricate(design: Design, errors: Fabrication) -> Design:
     psfs = pad(add_delta(design.psfs, errors), margin_of(errors))
     psfs = misalign(psfs, errors)
     psfs = blur(psfs, draw_defocus(psfs.shape[2], errors).to(psfs))
-    psfs = leak(brighten(psfs, errors), errors.crosstalk_fraction)
-    return Design(psfs, design.gains)
+    psfs = mix_neighbours(brighten(psfs, errors), design.layout, errors.crosstalk_fraction)
+    return Design(psfs, design.gains, design.layout)
 
 
 def add_delta(psfs: Tensor, errors: Fabrication) -> Tensor:
@@ -60,7 +63,7 @@ def add_delta(psfs: Tensor, errors: Fabrication) -> Tensor:
     What would be negative is dark: light is. Of a metasurface the pillars make delta.
     """
     rms = psfs.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
-    noise = _normal(psfs.shape, "delta", errors).to(psfs)
+    noise = draw("delta", psfs.shape, errors).to(psfs)
     return F.relu(psfs + errors.kernel_noise_fraction * rms * noise)
 
 
@@ -82,8 +85,8 @@ def misalign(psfs: Tensor, errors: Fabrication) -> Tensor:
     Bilinear interpolation is exact for a shift of pixels that integrate over their area.
     """
     kernels = psfs.shape[0]
-    shift = errors.shift_pixels * _normal((kernels, 2, 2), "shift", errors)
-    angle = _normal((1, 1), "chip angle", errors) + _normal((kernels, 2), "angle", errors)
+    shift = errors.shift_pixels * draw("shift", (kernels, 2, 2), errors)
+    angle = draw("angle", (1, 1), errors) + draw("angle of each sub-optic", (kernels, 2), errors)
     # Two equal and independent parts: together they have the stated magnitude.
     angle = math.radians(errors.rotation_degrees) / math.sqrt(2) * angle
     if not errors.shift_pixels and not errors.rotation_degrees:
@@ -113,7 +116,7 @@ def resample(pictures: Tensor, shift_pixels: Tensor, angle_radians: Tensor) -> T
 
 def draw_defocus(colours: int, errors: Fabrication) -> Tensor:
     """The width of the blur of each colour in pixels, (C,): colours focus at different depths."""
-    return errors.defocus_pixels * _normal((colours,), "defocus", errors).abs()
+    return errors.defocus_pixels * draw("defocus", (colours,), errors).abs()
 
 
 def blur(psfs: Tensor, width_pixels: Tensor) -> Tensor:
@@ -139,36 +142,16 @@ def blur(psfs: Tensor, width_pixels: Tensor) -> Tensor:
 
 def brighten(psfs: Tensor, errors: Fabrication) -> Tensor:
     """Multiply each sub-optic and colour by its brightness, ``exp`` of a normal draw."""
-    noise = _normal(psfs.shape[:3], "brightness", errors).to(psfs)
+    noise = draw("brightness", psfs.shape[:3], errors).to(psfs)
     return psfs * torch.exp(errors.brightness_fraction * noise)[..., None, None]
 
 
-def leak(psfs: Tensor, fraction: float) -> Tensor:
-    """Cross-talk: a part of each sub-optic's light lands on the pictures of its neighbours.
-
-    The 2 K sub-optics lie on a nearly square grid in the order positive,
-    negative of kernel 0, of kernel 1 and so on; what a sub-optic at the edge
-    would lose outwards is lost.
+def draw(error: str, shape: tuple[int, ...], errors: Fabrication) -> Tensor:
+    """Standard normal draws that belong to one error of one chip, whatever the other errors are.
 
     Args:
-        psfs: (K, 2, C, P, P).
-        fraction: Of the light; a quarter goes to each of four neighbours.
+        error: Its name, which no other error has.
+        shape: Of the draws.
+        errors: With the seed of the chip.
     """
-    if not fraction:
-        return psfs
-    mixing = mixing_matrix(2 * psfs.shape[0], fraction).to(psfs)
-    return torch.einsum("ij,j...->i...", mixing, psfs.flatten(0, 1)).reshape(psfs.shape)
-
-
-def mixing_matrix(sites: int, fraction: float) -> Tensor:
-    """Row i: how much of the light of each sub-optic lands on picture i, (sites, sites)."""
-    columns = math.ceil(math.sqrt(sites))
-    row, column = torch.arange(sites) // columns, torch.arange(sites) % columns
-    distance = (row[:, None] - row).abs() + (column[:, None] - column).abs()
-    return (1 - fraction) * (distance == 0).float() + fraction / 4 * (distance == 1).float()
-
-
-def _normal(shape: tuple[int, ...], error: str, errors: Fabrication) -> Tensor:
-    """Draws that belong to one error of one chip, whatever the other errors are."""
-    seed = len(DRAWS) * errors.seed + DRAWS.index(error)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, generator=generator_of(f"chip {error}", errors.seed))

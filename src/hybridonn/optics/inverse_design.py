@@ -21,6 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
 from hybridonn.errors import OpticsError
 from hybridonn.optics.look_up import allowed_widths, look_up
 from hybridonn.optics.metasurface import (
@@ -172,7 +173,10 @@ def design(
 def start_at_random(targets: Targets, workshop: Workshop, seeds: Sequence[int]) -> Tensor:
     """Widths drawn evenly from all that can be made, (K, 2, cells, cells)."""
     cells, limits = workshop.metasurface.cells, workshop.limits
-    draws = [torch.rand(2, cells, cells, generator=_generator(seed)) for seed in seeds]
+    draws = [
+        torch.rand(2, cells, cells, generator=generator_of("widths at the start", seed))
+        for seed in seeds
+    ]
     span = limits.widest_m - limits.narrowest_m
     return limits.narrowest_m + span * torch.stack(draws).to(targets.parts.device)
 
@@ -224,7 +228,8 @@ def share_light(targets: Targets) -> Tensor:
 
 def _random_phases(parts: Tensor, side: int, seeds: Sequence[int]) -> Tensor:
     shape = (*parts.shape[1:3], parts.shape[3] * side, parts.shape[4] * side)
-    turns = torch.stack([torch.rand(shape, generator=_generator(seed)) for seed in seeds])
+    draws = [generator_of("phases at the start", seed) for seed in seeds]
+    turns = torch.stack([torch.rand(shape, generator=draw) for draw in draws])
     turns = turns.to(parts)
     return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
@@ -347,7 +352,3 @@ def _spread(pixels: Tensor, side: int) -> Tensor:
 
 def _complex(real: Tensor) -> torch.dtype:
     return torch.complex128 if real.dtype == torch.float64 else torch.complex64
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)

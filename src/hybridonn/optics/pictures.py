@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.core.random import generator_of
 from hybridonn.optics.psf import fast_length
 from hybridonn.optics.targets import Targets, apply_gains, multiply, solve_products
 
@@ -103,5 +104,5 @@ def choose_scenes(images: Tensor, seed: int) -> Tensor:
         seed: Of the draw.
     """
     most = max(1, MOST_PIXELS // images[0, 0].numel())
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(images), generator=generator_of("images of a design", seed))
     return images[order[:most]]

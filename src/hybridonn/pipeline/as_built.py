@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.compensation.captured import Captured, capture_images
+from hybridonn.core.random import seed_of
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import OpticsError
@@ -17,10 +18,10 @@ from hybridonn.files import read_arrays, read_tensors, write_arrays
 from hybridonn.networks.drawn_chips import design_of
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.measured_frontend import MeasuredFrontend
-from hybridonn.networks.seeding import seed_of
 from hybridonn.optics.chip_as_built import DesignedChip, count_steps, measure_as_built
 from hybridonn.optics.fabrication import Design, fabricate
 from hybridonn.optics.inverse_design import NM
+from hybridonn.optics.layout import Layout, lay_out
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.chip import load_library, plan_optics
 from hybridonn.pipeline.metasurface import load_student
@@ -78,6 +79,7 @@ def build_as_built(
         stage="as_built",
         data=dataset.checksum,
         fabrication=errors.model_dump(mode="json"),
+        layout=place_kernels(spec).to_dict(),
         sensor=spec.optics.sensor.model_dump(mode="json"),
         student=student.fingerprint,
         metasurface=metasurface.fingerprint if metasurface else None,
@@ -121,6 +123,15 @@ def stated(spec: Spec) -> Fabrication:
     return spec.fabrication
 
 
+def place_kernels(spec: Spec) -> Layout:
+    """Where the sub-optics of a student's kernels lie: it decides who is whose neighbour.
+
+    Raises:
+        SpecError: They do not fit.
+    """
+    return lay_out(spec.optics, spec.student.kernels)
+
+
 def make_chip(
     spec: Spec,
     dataset: Dataset,
@@ -143,16 +154,19 @@ def make_chip(
         progress: Shows how far the simulation of the pillars is.
 
     Raises:
-        SpecError: An error is stated that has nothing to act on in this design.
+        SpecError: An error is stated that has nothing to act on in this design, or the kernels
+            do not fit on the chip.
         OpticsError: The stage ``metasurface`` is of another design than the spec's.
     """
     errors = errors.on(metasurface is not None)
     network = load_student(spec, dataset, student)
+    layout = place_kernels(spec)
     if metasurface is None:
-        design = design_of(network.frontend.signed_kernels().detach())
+        design = design_of(network.frontend.signed_kernels().detach(), layout)
     else:
         seen = progress or Silent()
-        design = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
+        psfs, gains = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
+        design = Design(psfs, gains, layout)
         take_backend(network, metasurface)
     made = fabricate(design, errors)
     frontend = MeasuredFrontend(
@@ -182,14 +196,14 @@ def _measure_pillars(
     metasurface: Finished,
     errors: Fabrication,
     progress: Progress,
-) -> Design:
+) -> tuple[Tensor, Tensor]:
     arrays = read_arrays(metasurface.folder / "psf.npz")
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
     if any(getattr(errors, name) for name in PILLARS_ONLY):
         chip = _read_chip(spec, image_shape, metasurface)
         with progress.bar("pillars as built", count_steps(chip, errors)) as advance:
             psfs = measure_as_built(chip, errors, advance)
-    return Design(psfs, gains)
+    return psfs, gains
 
 
 def _read_chip(

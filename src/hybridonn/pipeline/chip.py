@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-import torch
 from torch import Tensor
 
 from hybridonn import spec as specs
+from hybridonn.core.random import generator_of
 from hybridonn.errors import OpticsError
 from hybridonn.networks.frontends import BinnedFrontend, Frontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend
-from hybridonn.networks.seeding import seed_of
 from hybridonn.optics.chip_optics import count_window, size_of_plane
 from hybridonn.optics.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
 from hybridonn.optics.layout import Layout, lay_out
@@ -209,7 +208,7 @@ def put_in(
     device = next(network.backend.parameters()).device
     noise = None
     if camera and spec.optics.sensor.noise:
-        noise = torch.Generator(device).manual_seed(seed_of("camera", spec.seed))
+        noise = generator_of("camera", spec.seed, device=device)
     sensor = build_sensor(spec, chip) if camera else None
     optics = MetasurfaceFrontend(psfs, chip.kernel_size, spec.student.stride, gains, sensor, noise)
     network.frontend = in_branches(optics, chip).to(device)

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.compensation.captured import Captured, count_captures
+from hybridonn.core.random import generator_of
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
-from hybridonn.pipeline.as_built import make_chip, stated
+from hybridonn.pipeline.as_built import make_chip, place_kernels, stated
 from hybridonn.pipeline.lessons import Lessons, draw_lessons
 from hybridonn.pipeline.recovery import treat
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
@@ -58,6 +59,7 @@ def compensate(
         stage="compensated",
         data=dataset.checksum,
         fabrication=stated(spec).model_dump(mode="json"),
+        layout=place_kernels(spec).to_dict(),
         compensation=settings.model_dump(mode="json"),
         sensor=spec.optics.sensor.model_dump(mode="json"),
         teacher=teacher.fingerprint,
@@ -119,7 +121,7 @@ def choose_captures(images: ImageSet, classes: int, settings: Compensation) -> T
         SpecError: The fraction is not one image of each class.
     """
     number = count_captures(settings.fraction, images, classes)
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = generator_of("captures to learn from", settings.seed)
     if images.labels.ndim > 1:
         return torch.randperm(len(images), generator=generator)[:number]
     every = ImageSet(torch.arange(len(images)), images.labels)

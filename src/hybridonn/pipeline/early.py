@@ -6,6 +6,7 @@ from hybridonn.compensation.captured import count_captures
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.training import choose_device, mixed_precision
 from hybridonn.networks.students import build_student
+from hybridonn.optics.chip_as_built import refuse_unsampled
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.spec import Spec
 
@@ -35,4 +36,6 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         for fraction in (spec.compensation.fraction, *spec.compensation.fractions):
             count_captures(fraction, dataset.student_train, len(dataset.classes))
     if spec.optics.metasurface is not None:
-        plan_optics(spec, dataset.image_shape)
+        plan = plan_optics(spec, dataset.image_shape)
+        if spec.fabrication is not None:
+            refuse_unsampled(plan.workshop.metasurface, plan.window, spec.fabrication)

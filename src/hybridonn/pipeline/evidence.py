@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.random import seed_32_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.files import write_arrays, write_table, write_tensors
@@ -79,4 +80,5 @@ def lay_flat(features: Tensor) -> np.ndarray:
 
     points = features.float().cpu().numpy()
     perplexity = min(30.0, (len(points) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(points)
+    plane = TSNE(2, perplexity=perplexity, init="pca", random_state=seed_32_of("plane"))
+    return plane.fit_transform(points)

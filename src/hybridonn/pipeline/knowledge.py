@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.knowledge import (
@@ -24,7 +25,6 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import choose_device, fitting_batch, mixed_precision
 from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.files import read_tensors, write_tensors
-from hybridonn.networks.seeding import generator_of
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.progress import Progress

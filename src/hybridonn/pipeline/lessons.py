@@ -12,9 +12,9 @@ from torch import Tensor
 from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.captured import Captured
 from hybridonn.compensation.twin import fit_twin
+from hybridonn.core.random import generator_of, seed_of
 from hybridonn.data.dataset import ImageSet, join_sets
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.seeding import generator_of, seed_of
 from hybridonn.spec import Compensation, Spec
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hybridonn import spec as specs
+from hybridonn.core.random import seed_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.knowledge import Knowledge
@@ -24,7 +25,6 @@ from hybridonn.files import read_arrays, read_tensors, write_arrays, write_table
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.metasurface_frontend import TrainableMetasurface
-from hybridonn.networks.seeding import seed_of
 from hybridonn.networks.students import build_student
 from hybridonn.optics.chip_optics import Optics, measure_optics
 from hybridonn.optics.crosstalk import count_reach, leak_light, measure_crosstalk

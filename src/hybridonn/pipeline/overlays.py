@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
 from hybridonn.data.dataset import Dataset
 from hybridonn.files import read_arrays, write_arrays
-from hybridonn.networks.seeding import generator_of
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.reports.masks import MaskPredictions
 from hybridonn.spec import Spec

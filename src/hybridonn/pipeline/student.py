@@ -20,6 +20,7 @@ from hybridonn.networks.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.frontends import as_branches
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.students import build_student
+from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
 from hybridonn.pipeline.knowledge import load_aligned, load_knowledge, watched_kernel
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
@@ -64,7 +65,7 @@ def distil(
         student=spec.student.model_dump(mode="json"),
         optics=_trained_optics(spec),
         distillation=spec.distillation.model_dump(mode="json", exclude={"robust"}),
-        **({"errors": errors.model_dump(mode="json", include=set(ON_KERNELS))} if errors else {}),
+        **({"errors": _see_chips(spec, errors)} if errors else {}),
         training=spec.training.model_dump(mode="json"),
         teacher=teacher.fingerprint,
         illustrated=illustrated,
@@ -91,12 +92,19 @@ def _trained_errors(spec: Spec) -> Fabrication | None:
     return spec.fabrication if spec.distillation.robust else None
 
 
+def _see_chips(spec: Spec, errors: Fabrication) -> dict[str, Any]:
+    """What robust training sees of the chips: errors, and who is whose neighbour."""
+    layout = lay_out(spec.optics, spec.student.kernels).to_dict()
+    return errors.model_dump(mode="json", include=set(ON_KERNELS)) | {"layout": layout}
+
+
 def _behind_chips(spec: Spec) -> Behind:
     """Each training step behind a chip of its own, where training is robust."""
     errors = _trained_errors(spec)
     if errors is None:
         return lambda network, step: nullcontext()
-    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step))
+    layout = lay_out(spec.optics, spec.student.kernels)
+    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
 
 
 def _train(

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.random import generator_of, seeded
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.errors import SpecError
@@ -23,7 +24,6 @@ from hybridonn.files import write_json, write_table
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.seeding import generator_of, seeded
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.progress import Progress
 from hybridonn.reports.perturbation import write_perturbation

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridonn.core.random import generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
@@ -34,7 +35,6 @@ from hybridonn.estimation.estimate import LAMBDAS, choose_lambda
 from hybridonn.estimation.finite import Optical, draw_optical, optical_features
 from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
 from hybridonn.files import write_json, write_table, write_text
-from hybridonn.networks.seeding import generator_of
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress, Silent

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hybridonn.core.random import numpy_generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
@@ -242,7 +243,7 @@ def spearman_interval(
     first: np.ndarray, second: np.ndarray, *, seed: int = 0, draws: int = BOOTSTRAP_DRAWS
 ) -> tuple[float, float]:
     """95 % percentile interval of the rank correlation from drawing the designs anew."""
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator_of("resampled designs", seed)
     picks = rng.integers(0, len(first), (draws, len(first)))
     values = [spearman(first[pick], second[pick]) for pick in picks]
     low, high = np.percentile(values, [2.5, 97.5])

@@ -12,7 +12,7 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_json, write_table
-from hybridonn.pipeline.as_built import answer, make_chip, stated
+from hybridonn.pipeline.as_built import answer, make_chip, place_kernels, stated
 from hybridonn.pipeline.compensated import compensate
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
@@ -163,6 +163,7 @@ def _score_once(spec: Spec, trained: Trained, errors: Fabrication, place: Path) 
         stage="one error",
         data=trained.dataset.checksum,
         fabrication=errors.model_dump(mode="json"),
+        layout=place_kernels(spec).to_dict(),
         sensor=spec.optics.sensor.model_dump(mode="json"),
         student=trained.student.fingerprint,
         metasurface=made.fingerprint if made else None,

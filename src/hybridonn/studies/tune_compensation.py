@@ -19,7 +19,7 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table, write_text
 from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.as_built import make_chip, stated
+from hybridonn.pipeline.as_built import make_chip, place_kernels, stated
 from hybridonn.pipeline.compensated import choose_captures, stated_compensation
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.lessons import draw_lessons, look
@@ -157,6 +157,7 @@ def _mark(spec: Spec, trained: Trained) -> str:
         study="tune-compensation",
         data=trained.dataset.checksum,
         fabrication=stated(spec).with_seed(0).model_dump(mode="json"),
+        layout=place_kernels(spec).to_dict(),
         compensation=stated_compensation(spec).model_dump(mode="json", exclude=keyed),
         sensor=spec.optics.sensor.model_dump(mode="json"),
         teacher=trained.teacher.fingerprint,
