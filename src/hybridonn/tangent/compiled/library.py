@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.compiled.ownership import find_exposure
 from hybridonn.tangent.errors import TangentWarning
 
 _SOURCE = Path(__file__).with_name("maxima.c")
@@ -50,9 +51,11 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
             _warn(f"CC={named} names no compiler that can be found")
         return None
     mark = "\n".join([_SOURCE.read_text("utf-8"), *command, _TYPES[dtype], _processor()])
-    folder = _cache_folder() / "compiled"
+    # Resolved: a symbolic link that another user can change must not lead elsewhere later.
+    folder = (_cache_folder() / "compiled").resolve()
     try:
-        return ctypes.CDLL(str(_built(command, _TYPES[dtype], folder, f"maxima-{_digest(mark)}")))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _load(command, _TYPES[dtype], folder, f"maxima-{_digest(mark)}")
     except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         _warn(
@@ -79,25 +82,56 @@ def _command(words: str) -> list[str] | None:
 
 def _warn(what: str) -> None:
     """Say why there is no compiled code."""
-    warnings.warn(
+    _say(
         f"{what}: tangent kernels go through torch alone, at about half the speed. Name another "
         "compiler in CC or another folder in HYBRIDONN_CACHE, or set HYBRIDONN_COMPILED=0 to do "
-        "without",
-        TangentWarning,
-        stacklevel=3,
+        "without"
     )
 
 
-def _built(command: list[str], kind: str, folder: Path, name: str) -> Path:
-    """The library of some sources, built if it is not there whole.
+def _say(sentence: str) -> None:
+    """Warn; the same sentence of libraries for several types is shown once."""
+    warnings.warn(sentence, TangentWarning, stacklevel=2)
+
+
+def _load(command: list[str], kind: str, folder: Path, name: str) -> ctypes.CDLL:
+    """Load the library of some sources, built if it is not there whole.
+
+    What another user could have changed is never loaded. In a folder that others can change the
+    library is not even built, but in a temporary one, for this process alone.
+
+    Raises:
+        OSError: No folder is safe, or it cannot be written.
+    """
+    exposure = find_exposure(folder)
+    if exposure is None:
+        return ctypes.CDLL(str(_find(folder, name) or _build(command, kind, folder, name)))
+    with tempfile.TemporaryDirectory(prefix="hybridonn-") as scratch:
+        private = Path(scratch).resolve()
+        if also := find_exposure(private):
+            raise OSError(f"{exposure}, and {also}")
+        _say(
+            f"{exposure}, so no compiled code is taken from {folder}: tangent kernels are "
+            "compiled for this process alone, which takes a second or two each time. Make the "
+            "folder your own and writable by nobody else (chmod go-w), or name another one in "
+            "HYBRIDONN_CACHE"
+        )
+        return ctypes.CDLL(str(_build(command, kind, private, name)))
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """A whole library of these sources in a folder, which nobody else could have changed.
 
     Its name holds the digest of its content: a damaged one would not fail but end the process.
     """
     for path in folder.glob(f"{name}-*.so"):
-        if path.stem == f"{name}-{_digest(path.read_bytes())}":
+        exposure = find_exposure(path)
+        if exposure:
+            _say(f"{exposure}, so this compiled code is not loaded but built again")
+        elif path.stem == f"{name}-{_digest(path.read_bytes())}":
             return path
         path.unlink(missing_ok=True)
-    return _build(command, kind, folder, name)
+    return None
 
 
 def _build(command: list[str], kind: str, folder: Path, name: str) -> Path:
@@ -107,7 +141,6 @@ def _build(command: list[str], kind: str, folder: Path, name: str) -> Path:
         OSError: the folder cannot be written.
         CalledProcessError: the compiler fails with each set of options.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         part = Path(scratch) / "maxima.so"
         fixed = [f"-DREAL={kind}", "-shared", "-fPIC", "-o", str(part), str(_SOURCE)]
@@ -117,6 +150,7 @@ def _build(command: list[str], kind: str, folder: Path, name: str) -> Path:
             if done.returncode == 0:
                 break
         done.check_returncode()
+        part.chmod(0o700)
         return part.replace(folder / f"{name}-{_digest(part.read_bytes())}.so")
 
 
