@@ -33,7 +33,9 @@ def template(
     apart: Annotated[
         bool, typer.Option("--apart", help="A frame a sub-optic, not one mosaic an image.")
     ] = False,
-    suffix: Annotated[str, typer.Option(help="Of the frames: tif, png or npy.")] = "tif",
+    suffix: Annotated[
+        str, typer.Option(help="Suffix of the frames: tif, tiff, png or npy.")
+    ] = "tif",
     data_root: DataRoot = None,
 ) -> None:
     """Write what to display in front of the chip of a run and how to name the frames."""

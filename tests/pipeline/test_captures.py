@@ -16,7 +16,7 @@ from hybridonn.errors import ArtefactError, DataError, SpecError
 from hybridonn.files import write_json, write_tensors
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import lay_out
-from hybridonn.pipeline.captures import Taken, read_design, take_in
+from hybridonn.pipeline.captures import Taken, make_template, read_design, take_in
 from hybridonn.progress import Silent
 from hybridonn.spec import dump_spec, read_spec
 
@@ -81,6 +81,21 @@ def test_a_template_is_captured_and_imported(run, tmp_path):
     names = {path.name for path in out.iterdir()}
     assert {"registration.png", "psfs.svg", "sub_optics.csv", "captures.json"} <= names
     assert not [name for name in names if name.startswith(".")]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp", "", "tif/../x", "png "])
+def test_frames_that_the_import_cannot_read_are_not_asked_for(run, tmp_path, suffix):
+    with pytest.raises(SpecError, match=r"--suffix .*: the import reads tif, tiff, png and npy"):
+        make_template(run, tmp_path / "t", fraction=0.1, test_images=1, exposure_s=0.1,
+                      apart=False, suffix=suffix)  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_suffix_is_taken_with_its_dot_and_in_capitals(run, tmp_path):
+    make_template(run, tmp_path / "t", fraction=0.01, test_images=0, exposure_s=0.1,
+                  apart=False, suffix=".TIF")  # fmt: skip
+    frames = [line.split(",")[0] for line in (tmp_path / "t" / "manifest.csv").open()][1:]
+    assert {frame.rpartition(".")[2] for frame in frames} == {"tif"}
 
 
 def test_point_spread_functions_alone_are_imported(run, tmp_path):

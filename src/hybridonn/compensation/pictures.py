@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridonn.errors import DataError
+from hybridonn.errors import DataError, SpecError
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 PNG_DEPTH, PNG_COLOUR = 24, 25  # bytes of the header (PNG specification, section 11.2.2, IHDR)
@@ -34,6 +34,22 @@ def read_picture(path: Path) -> np.ndarray:
             f"{path} is damaged ({type(error).__name__}: {error}); take the picture again"
         ) from None
     return _check(values, path)
+
+
+def check_suffix(suffix: str) -> str:
+    """The suffix of a file that :func:`read_picture` reads, without its dot.
+
+    Raises:
+        SpecError: Files of this suffix cannot be read, or not with every bit.
+    """
+    plain = suffix.lower().removeprefix(".")
+    if f".{plain}" not in SUFFIXES:
+        known = [one[1:] for one in SUFFIXES]
+        raise SpecError(
+            f"--suffix {suffix}: the import reads {', '.join(known[:-1])} and {known[-1]}, which "
+            "keep every bit of the camera; choose one of them"
+        )
+    return plain
 
 
 def full_scale(values: np.ndarray, bit_depth: int | None) -> float:

@@ -17,6 +17,7 @@ from hybridonn.compensation.captures import name_image, refuse_taken
 from hybridonn.compensation.expected import draw_point
 from hybridonn.compensation.importing import Design
 from hybridonn.compensation.manifest import DARK, FLAT, POINT, SIGNS
+from hybridonn.compensation.pictures import check_suffix
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.errors import ArtefactError, SpecError
@@ -29,8 +30,8 @@ GUIDE = """How to capture behind the chip
 1. Display each picture of the folder display/ in front of the chip, one pixel of the picture as
    one pixel of the scene; never change position, focus or gain between frames.
 2. Save what the camera sees under the name that manifest.csv gives, beside this file: TIFF, PNG
-   (8 or 16 bits) or npy, linear (no gamma), all of one size and bit depth. Another suffix is fine
-   if you change it in the manifest.
+   (8 or 16 bits) or npy, linear (no gamma), all of one size and bit depth. Another of these
+   suffixes is fine if you change it in the manifest; no other can be read.
 3. {layout}
 4. Write the true exposure time of each frame into the column exposure_s. Choose it so that no
    pixel saturates in the brightest picture. Each exposure needs its own dark frame.
@@ -64,7 +65,7 @@ def write_template(
         test_images: How many, every class in proportion and with at least one; 0: none.
         exposure_s: Put into every row, to be corrected.
         apart: A frame a sub-optic instead of one mosaic frame an image.
-        suffix: Of the frames.
+        suffix: Of the frames; one that the import reads.
         seed: Of the choice of images.
 
     Returns:
@@ -72,9 +73,10 @@ def write_template(
 
     Raises:
         ArtefactError: The folder is taken or cannot be written.
-        SpecError: The images can be displayed by no RGB or grey screen, or the fraction is
-            not one image of each class.
+        SpecError: The images can be displayed by no RGB or grey screen, the fraction is not one
+            image of each class, or the import cannot read frames of this suffix.
     """
+    suffix = check_suffix(suffix)
     refuse_taken(folder)
     dataset, part = design.dataset, folder.with_name(f".{folder.name}.{os.getpid()}.part")
     if dataset.image_shape[0] not in (1, 3):

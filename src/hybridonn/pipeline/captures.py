@@ -9,6 +9,7 @@ from typing import Any
 from hybridonn.compensation.captures import refuse_taken, write_captures
 from hybridonn.compensation.importing import Design, Imported, import_captures, with_psfs
 from hybridonn.compensation.manifest import read_manifest
+from hybridonn.compensation.pictures import check_suffix
 from hybridonn.compensation.placement import Camera
 from hybridonn.compensation.psf_import import import_psfs, psfs_from_array, psfs_from_frames
 from hybridonn.compensation.sources import ArraySource, FrameSource, Source
@@ -92,6 +93,7 @@ def make_template(
     progress: Progress = _SILENT,
 ) -> dict[str, Any]:
     """Write what to display in front of the chip of a run; see :func:`write_template`."""
+    check_suffix(suffix)  # before the data set is read
     design = read_design(run, data_root, progress)
     return write_template(
         design,
