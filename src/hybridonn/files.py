@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridonn.errors import ArtefactError
+from hybridonn.errors import ArtefactError, HybridonnError
 
 
 def cache_folder() -> Path:
@@ -66,18 +66,14 @@ def write_arrays(path: Path, **arrays: Any) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """Read an npz; refuses anything pickled.
+    """Read an npz; refuses anything pickled, and what would not fit the memory.
 
     Raises:
         ArtefactError: The file is missing or damaged.
     """
-    import numpy as np
+    from hybridonn.core.array_reading import read_archive
 
-    def load() -> dict[str, Any]:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-
-    return _read(path, load)
+    return _read(path, lambda: read_archive(path))
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -124,10 +120,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read(path: Path, load: Callable[[], Any]) -> Any:
+    if not path.exists():
+        raise ArtefactError(f"{path} is missing; run the command that makes it again")
     try:
         return load()
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} is missing; run the command that makes it again") from None
+    except HybridonnError as error:  # it is a sentence already
+        found = str(error).removeprefix(f"{path} ")
+        raise ArtefactError(
+            f"{path} is damaged ({found}); delete it and run the same command again"
+        ) from None
     except Exception as error:  # every library has its own error for a damaged file
         raise ArtefactError(
             f"{path} is damaged ({type(error).__name__}: {error}); "
