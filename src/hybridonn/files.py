@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridonn.errors import ArtefactError, HybridonnError
+from hybridonn.errors import ArtefactError
 
 
 def cache_folder() -> Path:
@@ -71,9 +71,15 @@ def read_arrays(path: Path) -> dict[str, Any]:
     Raises:
         ArtefactError: The file is missing or damaged.
     """
-    from hybridonn.core.array_reading import read_archive
+    from hybridonn.core.array_reading import ArrayFileError, read_archive
 
-    return _read(path, lambda: read_archive(path))
+    def load() -> dict[str, Any]:
+        try:
+            return read_archive(path)
+        except ArrayFileError as error:
+            raise ValueError(error.found) from None
+
+    return _read(path, load)
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -124,11 +130,6 @@ def _read(path: Path, load: Callable[[], Any]) -> Any:
         raise ArtefactError(f"{path} is missing; run the command that makes it again")
     try:
         return load()
-    except HybridonnError as error:  # it is a sentence already
-        found = str(error).removeprefix(f"{path} ")
-        raise ArtefactError(
-            f"{path} is damaged ({found}); delete it and run the same command again"
-        ) from None
     except Exception as error:  # every library has its own error for a damaged file
         raise ArtefactError(
             f"{path} is damaged ({type(error).__name__}: {error}); "

@@ -60,8 +60,10 @@ def test_a_write_that_fails_leaves_no_trace(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(ArtefactError, match="No space left"):
-        write_captures(make_captures(), tmp_path / "c", fail)
+        write_captures(make_captures(), tmp_path / "a" / "b" / "c", fail)
     assert not list(tmp_path.iterdir())
+    write_captures(make_captures(), tmp_path / "a" / "b" / "c")
+    assert len(read_captures(tmp_path / "a" / "b" / "c")) == 3
 
 
 def test_a_taken_folder_is_refused(tmp_path):
@@ -92,6 +94,25 @@ def test_image_ids_name_images(bench):
     assert len(look_up([], dataset)) == 0
     with pytest.raises(DataError, match="numbers 0 to 11"):
         look_up(["test-00012"], dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("positive", np.full((3, 2, 4, 5), np.nan)),
+        ("negative", np.full((3, 2, 4, 5), "x")),
+        ("gains", np.full((2, 2), np.inf)),
+        ("quality", np.ones((2, 2)) * 1j),
+        ("image_ids", np.arange(3)),
+        ("measured", np.ones((2, 2, 4, 5))),
+    ],
+)
+def test_values_that_are_no_numbers_are_refused(tmp_path, name, value):
+    write_captures(make_captures(), tmp_path / "c")
+    path = tmp_path / "c" / "captures.npz"
+    np.savez(path, **dict(np.load(path)) | {name: value})
+    with pytest.raises(ArtefactError, match="import it again"):
+        read_captures(tmp_path / "c")
 
 
 @pytest.mark.parametrize("wrong", ["test", "test-", "train-3", "test-1x", "3", ""])

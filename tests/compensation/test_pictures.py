@@ -1,10 +1,13 @@
 """Files of a camera, written by other libraries and by hand."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 from tifffile import imwrite
 
+from hybridonn.compensation import pictures
 from hybridonn.compensation.pictures import full_scale, read_picture
 from hybridonn.errors import DataError
 
@@ -48,6 +51,16 @@ def test_a_colour_png_of_16_bits_is_refused_not_cut(tmp_path):
         ("a.npy", lambda p: np.save(p, np.full((2, 3), np.nan)), "6 pixels that are not finite"),
         ("a.png", lambda p: Image.new("RGBA", (4, 3)).save(p), "mode RGBA"),
         ("a.png", lambda p: None, "is not there"),
+        ("a.png", lambda p: Image.new("L", (4, 3)).save(p, transparency=3), "with transparency"),
+        ("a.png", lambda p: Image.new("L", (4, 3)).save(p, format="JPEG"), "damaged"),
+        ("a.npy", lambda p: np.savez(p.open("wb"), GREY), "is an npz archive"),
+        ("a.npy", lambda p: np.save(p, np.array(3.0)), r"has the shape \(\)"),
+        ("a.npy", lambda p: np.save(p, np.full((3, 4), "x")), "allowed are unsigned"),
+        ("a.npy", lambda p: np.save(p, GREY.astype(complex)), "allowed are unsigned"),
+        ("a.tif", lambda p: imwrite(p, GREY, photometric="miniswhite"), "light as MINISWHITE"),
+        ("a.tif", lambda p: imwrite(p, np.stack([GREY, GREY])), "has the shape|holds 2 pictures"),
+        ("a.tif", lambda p: (imwrite(p, GREY), imwrite(p, GREY, append=True)), "holds 2 pictures"),
+        ("a.tif", lambda p: imwrite(p, GREY, extratags=[(274, "H", 1, 6, True)]), "is turned"),
     ],
 )
 def test_bad_pictures_are_refused(tmp_path, name, write, found):
@@ -60,3 +73,25 @@ def test_full_scale_is_that_of_the_camera():
     assert full_scale(GREY, None) == 65535
     assert full_scale(GREY, 12) == 4095
     assert full_scale(GREY.astype(float), None) == np.inf
+
+
+def test_a_picture_that_is_larger_than_its_file_is_refused(tmp_path, monkeypatch):
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x30\0\0\0\x30\0\x08\0\0\0\0"
+    chunk = zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IEND\xaeB`\x82"
+    (tmp_path / "a.png").write_bytes(header + chunk)
+    with pytest.raises(DataError, match="claims a picture of 302 MB in a file of 45 bytes"):
+        read_picture(tmp_path / "a.png")
+    monkeypatch.setattr(pictures, "MOST_BYTES", 10**6)
+    imwrite(tmp_path / "a.tif", np.zeros((1200, 1000), np.uint8), compression="zlib")
+    with pytest.raises(DataError, match=r"claims a picture of 1\.2 MB .* at most 1 MB can be read"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_a_damaged_tiff_is_refused_although_its_library_reads_on(tmp_path, capfd):
+    imwrite(tmp_path / "a.tif", GREY)
+    content = (tmp_path / "a.tif").read_bytes()
+    at = content.index((279).to_bytes(2, "little"))  # the size of the values
+    (tmp_path / "a.tif").write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+    with pytest.raises(DataError, match="is damaged"):
+        read_picture(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""

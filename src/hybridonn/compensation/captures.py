@@ -22,6 +22,7 @@ from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import read_arrays, read_json, write_arrays, write_json
 
 PARTS = ("student_train", "validation", "test")  # of a data set, as an image id names them
+MOST_DIGITS = 12  # of a position: no data set has more images
 ARRAYS = ("image_ids", "positive", "negative", "exposure_s", "gains", "quality")
 
 
@@ -90,9 +91,10 @@ def split_image_id(image_id: str) -> tuple[str, int]:
         DataError: It is no image id.
     """
     part, dash, digits = str(image_id).rpartition("-")
-    if not dash or part not in PARTS or not (digits.isascii() and digits.isdigit()):
+    number = digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS
+    if not dash or part not in PARTS or not number:
         raise DataError(
-            f"{str(image_id)!r} is no image id; write PART-NUMBER, PART one of "
+            f"{str(image_id)[:80]!r} is no image id; write PART-NUMBER, PART one of "
             f"{', '.join(PARTS)}, as in {name_image('test', 42)}"
         )
     return part, int(digits)
@@ -140,6 +142,7 @@ def write_captures(
     """
     refuse_taken(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         names = [*ARRAYS, *(() if captures.measured is None else ("measured",))]
         write_arrays(part / "captures.npz", **{name: getattr(captures, name) for name in names})
@@ -155,6 +158,9 @@ def write_captures(
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # it holds the set
+                parent.rmdir()
 
 
 def refuse_taken(folder: Path) -> None:
@@ -178,9 +184,12 @@ def read_captures(folder: Path) -> CaptureSet:
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise ArtefactError(f"{path} lacks the array {', '.join(missing)}; import it again")
     psfs = folder / "psfs.npz"
+    measured_psfs = read_arrays(psfs) if psfs.exists() else {"psfs": None}
+    if "psfs" not in measured_psfs:
+        raise ArtefactError(f"{psfs} lacks the array psfs; import it again")
     captures = CaptureSet(
         **{name: arrays[name] for name in ARRAYS},
-        psfs=read_arrays(psfs)["psfs"] if psfs.exists() else None,
+        psfs=measured_psfs["psfs"],
         notes=read_json(folder / "captures.json"),
         measured=arrays.get("measured"),
     )
@@ -189,6 +198,19 @@ def read_captures(folder: Path) -> CaptureSet:
 
 
 def _check(captures: CaptureSet, path: Path) -> None:
+    numbers = {name: getattr(captures, name) for name in ARRAYS[1:]} | {"psfs": captures.psfs}
+    for name, array in numbers.items():
+        if array is None:
+            continue
+        if array.dtype.kind not in "uif" or not np.isfinite(array).all():
+            raise ArtefactError(
+                f"{path}: {name} holds {array.dtype} or values that are not finite numbers; import "
+                "it again"
+            )
+    if captures.image_ids.dtype.kind != "U" or captures.image_ids.ndim != 1:
+        raise ArtefactError(f"{path}: image_ids are no texts; import it again")
+    if not isinstance(captures.notes, dict):
+        raise ArtefactError(f"{path.with_name('captures.json')} holds no table; import it again")
     shape, number = captures.positive.shape, len(captures.image_ids)
     measured = captures.measured
     wrong = (
@@ -198,6 +220,9 @@ def _check(captures: CaptureSet, path: Path) -> None:
         or captures.gains.shape != (shape[1], 2)
         or captures.quality.shape != (shape[1], 2)
         or not (measured is None or measured.shape == (shape[1], 2, *shape[2:]))
+        or not (measured is None or measured.dtype == bool)
+        or not (captures.psfs is None or captures.psfs.shape[:2] == (shape[1], 2))
+        or not (captures.psfs is None or captures.psfs.ndim == 5)
     )
     if wrong:
         found = ", ".join(f"{name} {getattr(captures, name).shape}" for name in ARRAYS)

@@ -53,7 +53,8 @@ class Corrections:
             light /= self.flat
         if self.bad is not None and self.bad.any():
             light = repair(light, self.bad)
-        return light / exposure_s
+        with np.errstate(over="ignore"):  # what is not finite is refused as such
+            return light / exposure_s
 
     def dark_of(self, exposure_s: float) -> np.ndarray:
         """The dark picture of an exposure.

@@ -314,8 +314,21 @@ def _read_tiles(
     tiles = np.empty((len(image_ids), len(geometry.order), *shape), np.float32)
     with progress.bar("captures", max(1, len(image_ids))) as advance:
         for number, image_id in enumerate(image_ids):
-            tiles[number] = cut_tiles(source.read(image_id), geometry, shape)
+            tiles[number] = _read_tile(source, image_id, geometry, shape)
             advance()
+    return tiles
+
+
+def _read_tile(
+    source: Source, image_id: str, geometry: Geometry, shape: tuple[int, int]
+) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        tiles = cut_tiles(source.read(image_id), geometry, shape).astype(np.float32)
+    if not np.isfinite(tiles).all():
+        raise DataError(
+            f"{source.where}: the light of {image_id} is not finite once dark, flat and exposure "
+            "are corrected; check its values and its exposure time"
+        )
     return tiles
 
 

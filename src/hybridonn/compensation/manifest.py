@@ -10,17 +10,24 @@ functions). Where every sub-optic has a file of its own, ``kernel`` (0, 1 ...) a
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from os.path import normpath
+from pathlib import Path, PurePath
 
 from hybridonn.compensation.captures import split_image_id
+from hybridonn.core.memory import say_bytes
 from hybridonn.errors import DataError
 
 DARK, FLAT, POINT = "dark", "flat", "point"
 COLUMNS = ("frame", "image_id", "exposure_s")
+NUMBERS = ("exposure_s", "kernel", "channel")
+KNOWN = (*COLUMNS, "kernel", "sign", "channel")
 SIGNS = {"plus": 0, "minus": 1}
+MOST_BYTES = 2**28  # of a manifest: two million rows
+MOST_CHARACTERS = 1000  # of a cell; notes in columns of one's own may be longer
 SHOWN = 5  # faults that a message names; the others are counted
 
 
@@ -87,25 +94,10 @@ def read_manifest(path: Path, kernels: int) -> Manifest:
         kernels: Signed kernels of the student.
 
     Raises:
-        DataError: It is missing or no CSV; rows are wrong, files missing or doubled, or an image
-            lacks frames of some sub-optics: each counted, the first ones named.
+        DataError: It is missing or no CSV; rows are wrong or leave the folder, files are missing or
+            doubled, or an image lacks frames of some sub-optics: each counted, the first named.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-            names = list(rows[0]) if rows else []
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} is missing; `hybridonn captures template RUN` writes one to fill in"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}") from None
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise DataError(
-            f"{path} lacks the column {', '.join(missing)} or has no row; its first line must be "
-            f"{','.join(COLUMNS)}[,kernel,sign]"
-        )
-    frames = _parse_rows(rows, path, kernels)
+    frames = _parse_rows(_read_rows(path), path, kernels)
     _check_files(frames, path)
     _check_doubles(frames, path)
     _check_sub_optics(frames, path, kernels)
@@ -129,9 +121,62 @@ def refuse(faults: Iterable[str], what: str, cure: str, where: Path) -> None:
     raise DataError(f"{where}: {len(faults)} {what}: {', '.join(faults[:SHOWN])}{more}; {cure}")
 
 
-def _parse_rows(rows: list[dict[str, str]], path: Path, kernels: int) -> list[Frame]:
+def _read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Number of the last line, and cells by column, of each row.
+
+    Raises:
+        DataError: It is no table in CSV with the columns of a manifest.
+    """
+    names, rows = _read_table(_read_text(path), path)
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise DataError(
+            f"{path} lacks the column {', '.join(missing)}; its first line must be "
+            f"{','.join(COLUMNS)}[,kernel,sign]"
+        )
+    doubled = [name for name, number in Counter(names).items() if number > 1 and name in KNOWN]
+    if doubled:
+        raise DataError(f"{path} has the column {doubled[0]} twice; keep one")
+    if not rows:
+        raise DataError(f"{path} has no row; list each frame in one")
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise DataError(
+                f"{path} has {say_bytes(size)}; a manifest, one row a frame, has at most "
+                f"{say_bytes(MOST_BYTES)}"
+            )
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing; `hybridonn captures template RUN` writes one to fill in"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); save "
+            "it as CSV in UTF-8"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _read_table(text: str, path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return list(table.fieldnames or ()), [(table.line_num, row) for row in table]
+    except csv.Error as error:
+        raise DataError(
+            f"{path} cannot be read as CSV after line {table.line_num} ({error}); close its "
+            "quotes, and keep cells short"
+        ) from None
+
+
+def _parse_rows(rows: list[tuple[int, dict[str, str]]], path: Path, kernels: int) -> list[Frame]:
     frames, faults = [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         try:
             frames.append(_parse(row, path.parent, kernels))
         except (ValueError, TypeError, DataError) as error:
@@ -141,17 +186,43 @@ def _parse_rows(rows: list[dict[str, str]], path: Path, kernels: int) -> list[Fr
 
 
 def _parse(row: dict[str, str], folder: Path, kernels: int) -> Frame:
-    cell: Callable[[str], str] = lambda name: (row.get(name) or "").strip()  # noqa: E731
+    cell: Callable[[str], str] = lambda name: _read_cell(row, name)  # noqa: E731
     image_id = cell("image_id")
     if image_id not in (DARK, FLAT, POINT):
         split_image_id(image_id)
     if not cell("frame"):
         raise ValueError("it names no frame")
+    if leaves(cell("frame")):
+        raise ValueError(f"the frame {cell('frame')} leaves the folder; copy it there")
     exposure = float(cell("exposure_s") or "nan")
     if not 0 < exposure < float("inf"):
         raise ValueError(f"exposure_s is {cell('exposure_s')!r}; it must be seconds, above 0")
     channel = int(cell("channel")) if cell("channel") else None
     return Frame(folder / cell("frame"), image_id, exposure, _sub_optic(cell, kernels), channel)
+
+
+def _read_cell(row: dict[str, str], name: str) -> str:
+    """A cell of one short line.
+
+    Raises:
+        ValueError: It is long, or holds a line break or another control character.
+    """
+    text = (row.get(name) or "").strip()
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(
+            f"{name} has {len(text)} characters; at most {MOST_CHARACTERS} are allowed"
+        )
+    if not text.isprintable():
+        raise ValueError(f"{name} holds a line break or another control character: {text[:80]!r}")
+    if "_" in text and name in NUMBERS:  # Python's own way to write numbers
+        raise ValueError(f"{name} is {text!r}; write a plain number")
+    return text
+
+
+def leaves(name: str) -> bool:
+    """Whether a path that a manifest names lies outside of its folder."""
+    path = PurePath(normpath(name))
+    return path.is_absolute() or path.parts[:1] == ("..",)
 
 
 def _sub_optic(cell: Callable[[str], str], kernels: int) -> int | None:
@@ -167,13 +238,20 @@ def _sub_optic(cell: Callable[[str], str], kernels: int) -> int | None:
 
 
 def _check_files(frames: list[Frame], path: Path) -> None:
-    missing = [frame.path.name for frame in frames if not frame.path.is_file()]
+    missing = [frame.path.name for frame in frames if not _is_file(frame.path)]
     cure = "take them again, or remove their rows"
     refuse(missing, f"of {len(frames)} frames are not there", cure, path)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that the system cannot have
+        return False
+
+
 def _check_doubles(frames: list[Frame], path: Path) -> None:
-    counts = Counter(frame.path for frame in frames)
+    counts = Counter(Path(normpath(frame.path)) for frame in frames)
     doubled = [f"{file.name} ({number} rows)" for file, number in counts.items() if number > 1]
     refuse(doubled, "frames are named more than once", "keep one row a frame", path)
     shown = Counter(frame.key for frame in frames if frame.image_id not in (DARK, FLAT))

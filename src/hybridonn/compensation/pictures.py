@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybridonn.core.array_reading import ArrayFileError, read_array
+from hybridonn.core.memory import free_bytes, say_bytes
 from hybridonn.errors import DataError, SpecError
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 PNG_DEPTH, PNG_COLOUR = 24, 25  # bytes of the header (PNG specification, section 11.2.2, IHDR)
+TIFF_LIGHT = (1, 2, 32803)  # black is zero, RGB, the raw pixels behind a colour filter
+# JPEG and its heirs, which may lose bits: JPEG 2000, XR and XL, WebP.
+TIFF_LOSSY = (6, 7, 22610, 33003, 33005, 34712, 34892, 34927, 34934, 50001, 50002, 52546)
+MOST_BYTES = 2**29  # of a picture: 256 million pixels of 16 bits
+MOST_SHRUNK = 2000  # deflate shrinks 1032 times at most, LZW of TIFF about 1400 times
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -27,11 +43,14 @@ def read_picture(path: Path) -> np.ndarray:
         values = reader(path)
     except FileNotFoundError:
         raise DataError(f"{path} is not there; take it again, or mend the manifest") from None
+    except ArrayFileError as error:
+        raise DataError(f"{path} is damaged (it {error.found}); take the picture again") from None
     except DataError:
         raise
-    except Exception as error:  # every library has its own error for a damaged file
+    except (Exception, MemoryError) as error:  # every library has its own for a damaged file
+        said = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path} is damaged ({type(error).__name__}: {error}); take the picture again"
+            f"{path} is damaged ({type(error).__name__}: {said}); take the picture again"
         ) from None
     return _check(values, path)
 
@@ -77,24 +96,101 @@ def _check(values: np.ndarray, path: Path) -> np.ndarray:
 def _read_png(path: Path) -> np.ndarray:
     from PIL import Image
 
-    header = path.read_bytes()[: PNG_COLOUR + 1]
+    with path.open("rb") as file:
+        header = file.read(PNG_COLOUR + 1)
     if len(header) > PNG_COLOUR and header[PNG_DEPTH] == 16 and header[PNG_COLOUR] in (2, 6):
         raise DataError(
             f"{path} is a colour PNG of 16 bits, which would be cut to 8; save it as TIFF"
         )
-    with Image.open(path) as picture:
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG"]) as picture:
         if picture.mode not in ("L", "RGB", "I;16", "I;16B"):
             raise DataError(
                 f"{path} is a PNG of mode {picture.mode}; save it as grey (8 or 16 bits) or RGB"
             )
+        if "transparency" in picture.info or getattr(picture, "n_frames", 1) > 1:
+            raise DataError(
+                f"{path} is a PNG of several pictures or with transparency; save one picture a "
+                "file, without transparency"
+            )
+        _check_size(path, picture.width * picture.height * len(picture.getbands()) * 2)
         return np.asarray(picture)
 
 
 def _read_tiff(path: Path) -> np.ndarray:
-    from tifffile import imread
+    from tifffile import TiffFile
 
-    return np.asarray(imread(path))
+    with _refuse_complaints("tifffile", path), TiffFile(path) as file:
+        if len(file.pages) != 1:
+            raise DataError(f"{path} holds {len(file.pages)} pictures; save one picture a file")
+        page = file.pages[0].aspage()
+        _check_tags(page, path)
+        _check_size(path, page.nbytes)
+        try:
+            return np.asarray(page.asarray())
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            name = getattr(page.compression, "name", page.compression)
+            raise DataError(
+                f"{path} is compressed by {name}, which needs the package imagecodecs; install it, "
+                "or save the picture without compression"
+            ) from None
+
+
+@contextmanager
+def _refuse_complaints(library: str, path: Path) -> Iterator[None]:
+    """Refuse a file of which a library logs an error and reads what is left.
+
+    Raises:
+        DataError: It does.
+    """
+    logger, errors = logging.getLogger(library), logging.handlers.BufferingHandler(2**30)
+    errors.setLevel(logging.ERROR)
+    logger.addHandler(errors)
+    passes, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.removeHandler(errors)
+        logger.propagate = passes
+    if errors.buffer:
+        said = " ".join(errors.buffer[0].getMessage().split())[:200]
+        raise DataError(f"{path} is damaged ({said}); take the picture again")
+
+
+def _check_tags(page: TiffPage, path: Path) -> None:
+    """Refuse a TIFF whose values are not the camera's, or lie otherwise than they are stored.
+
+    Raises:
+        DataError: It says so.
+    """
+    photometric, compression = int(page.photometric), int(page.compression)
+    said = ""
+    if photometric not in TIFF_LIGHT:
+        kind = getattr(page.photometric, "name", photometric)
+        said = f"stores light as {kind}; save it as grey, black is zero, or RGB"
+    elif compression in TIFF_LOSSY:
+        said = "is compressed with loss; save it without, or with deflate"
+    elif (turned := page.tags.valueof("Orientation", 1)) != 1:
+        said = f"says that it is turned (orientation {turned}); save it as it is to be seen"
+    if said:
+        raise DataError(f"{path} {said}")
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Refuse a picture that claims more bytes than its file can hold, or the memory.
+
+    Raises:
+        DataError: It does.
+    """
+    held = path.stat().st_size
+    most = min(MOST_SHRUNK * held, MOST_BYTES, free_bytes())
+    if size > most:
+        raise DataError(
+            f"{path} claims a picture of {say_bytes(size)} in a file of {say_bytes(held)}; at most "
+            f"{say_bytes(most)} can be read: take the picture again, or cut it"
+        )
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    return np.load(path, allow_pickle=False)
+    return read_array(path)

@@ -20,8 +20,8 @@ from hybridonn.compensation.manifest import Frame, refuse
 from hybridonn.compensation.placement import Placement, cover, cut, orient
 from hybridonn.compensation.registration import Registration
 from hybridonn.compensation.sources import FrameSource
+from hybridonn.core.array_reading import ArrayFileError, read_archive, read_array, read_headers
 from hybridonn.errors import DataError
-from hybridonn.files import read_arrays
 from hybridonn.networks.frontends import split_signs
 
 MARGIN = 2  # pixels around the kernel in which light that misses it is kept
@@ -201,15 +201,15 @@ def find_hot(psfs: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def _load(path: Path) -> np.ndarray:
-    if path.suffix == ".npz":
-        arrays = read_arrays(path)
-        if "psfs" not in arrays:
-            raise DataError(f"{path} lacks the array psfs; it holds {', '.join(arrays)}")
-        return arrays["psfs"]
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array: {error}") from None
+        if path.suffix != ".npz":
+            return read_array(path)
+        headers = read_headers(path)
+        if "psfs" in headers:
+            return read_archive(path, ["psfs"])["psfs"]
+    except ArrayFileError as error:
+        raise DataError(f"{path} cannot be read as an array: it {error.found}") from None
+    raise DataError(f"{path} lacks the array psfs; it holds {', '.join(headers) or 'none'}")
 
 
 def _sub_optics_in(frame: Frame, geometry: Geometry) -> list[int]:

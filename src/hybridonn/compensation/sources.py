@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hybridonn.compensation.captures import name_image
 from hybridonn.compensation.corrections import Corrections, read_corrections, saturated_share
 from hybridonn.compensation.manifest import DARK, FLAT, POINT, Frame, Manifest, refuse
 from hybridonn.compensation.pictures import read_picture
+from hybridonn.core.array_reading import ArrayHeader, read_archive, read_headers
 from hybridonn.errors import DataError
-from hybridonn.files import read_arrays
 
 
 class Source(Protocol):
@@ -142,7 +143,8 @@ class ArraySource:
         shape: Of its feature maps.
 
     Raises:
-        DataError: An array is missing or of a wrong shape or kind, or an image is doubled.
+        DataError: An array is missing or of a wrong shape or kind, holds values that are not
+            finite, or an image is doubled.
     """
 
     is_mosaic = False
@@ -150,23 +152,19 @@ class ArraySource:
 
     def __init__(self, path: Path, kernels: int, shape: tuple[int, int]) -> None:
         self.where = path
-        arrays = read_arrays(path)
-        names = ("image_ids", "positive", "negative")
-        if missing := [name for name in names if name not in arrays]:
-            raise DataError(
-                f"{path} lacks the array {', '.join(missing)}; it needs image_ids (N,) and "
-                "positive and negative (N, kernels, height, width)"
-            )
+        headers = read_headers(path)
+        count = _check_headers(headers, kernels, shape, path)
+        arrays = read_archive(path, [*CAPTURED, *FIELDS])
         ids = [str(one) for one in arrays["image_ids"]]
-        wanted = (len(ids), kernels, *shape)
-        for name in names[1:]:
-            _check_array(arrays[name], name, wanted, path)
+        wanted = (count, kernels, *shape)
+        for name in CAPTURED[1:]:
+            _check_finite(arrays[name], name, path)
         doubled = [f"{key} ({n} times)" for key, n in Counter(ids).items() if n > 1]
         refuse(doubled, "images are there more than once", "keep one capture of each", path)
         self.image_ids = ids
         self._positions = {image_id: number for number, image_id in enumerate(ids)}
         self._arrays = arrays
-        self._exposures = _read_exposures(arrays, len(ids), path)
+        self._exposures = _read_exposures(arrays, count, path)
         self._dark, self._flat = (_read_field(arrays, name, wanted, path) for name in KINDS)
 
     def exposure_s(self, image_id: str) -> float:
@@ -178,27 +176,55 @@ class ArraySource:
         number = self._positions[image_id]
         pair = [self._arrays[name][number] for name in ("positive", "negative")]
         light = np.stack(pair, 1).astype(np.float64)
-        light = (light - self._dark) / self._flat / self.exposure_s(image_id)
+        with np.errstate(over="ignore"):  # what is not finite is refused as such
+            light = (light - self._dark) / self._flat / self.exposure_s(image_id)
         return light.reshape(-1, *light.shape[2:])
 
 
 KINDS = ("dark", "flat")
+CAPTURED, FIELDS = ("image_ids", "positive", "negative"), ("exposure_s", *KINDS)
 
 
-def _check_array(array: np.ndarray, name: str, wanted: tuple[int, ...], path: Path) -> None:
-    if array.shape != wanted:
+def _check_headers(
+    headers: dict[str, ArrayHeader], kernels: int, shape: tuple[int, int], path: Path
+) -> int:
+    """Refuse arrays of a wrong kind or shape before one is read; the number of images.
+
+    Raises:
+        DataError: An array is missing or does not fit.
+    """
+    if missing := [name for name in CAPTURED if name not in headers]:
         raise DataError(
-            f"{path}: {name} has the shape {array.shape}; the image ids and the student of the run "
-            f"need {wanted} (images, kernels, height, width): were the captures made for another "
-            "run?"
+            f"{path} lacks the array {', '.join(missing)}; it needs image_ids (N,) and "
+            "positive and negative (N, kernels, height, width)"
         )
-    if array.dtype.kind not in "uif" or not np.isfinite(array).all():
-        raise DataError(f"{path}: {name} holds {array.dtype} or values that are not finite numbers")
+    ids = headers["image_ids"]
+    if ids.dtype.kind != "U" or len(ids.shape) != 1:
+        raise DataError(
+            f"{path}: image_ids are {ids.dtype} of the shape {ids.shape}; they must be texts, "
+            f"(images,), such as {name_image('test', 42)}"
+        )
+    wanted = (*ids.shape, kernels, *shape)
+    for name, found in headers.items():
+        if name in CAPTURED[1:] and found.shape != wanted:
+            raise DataError(
+                f"{path}: {name} has the shape {found.shape}; the image ids and the student of the "
+                f"run need {wanted} (images, kernels, height, width): were the captures made for "
+                "another run?"
+            )
+        if name in (*CAPTURED[1:], *FIELDS) and found.dtype.kind not in "uif":
+            raise DataError(f"{path}: {name} holds {found.dtype}; allowed are integers and floats")
+    return ids.shape[0]
+
+
+def _check_finite(array: np.ndarray, name: str, path: Path) -> None:
+    if bad := int((~np.isfinite(array)).sum()):
+        raise DataError(f"{path}: {name} holds {bad} values that are not finite numbers")
 
 
 def _read_exposures(arrays: dict[str, Any], number: int, path: Path) -> np.ndarray:
     exposures = arrays.get("exposure_s", np.ones(number))
-    if exposures.shape != (number,) or not np.all(exposures > 0):
+    if exposures.shape != (number,) or not np.all((exposures > 0) & np.isfinite(exposures)):
         raise DataError(f"{path}: exposure_s must be {number} times in seconds, all above 0")
     return exposures
 
@@ -214,6 +240,7 @@ def _read_field(
             f"{path}: {name} has the shape {field.shape}; allowed are {wanted[2:]} and "
             f"{(wanted[1], 2, *wanted[2:])}"
         )
+    _check_finite(field, name, path)
     if name == "dark":
         return field
     dark = arrays.get("dark", 0.0)

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from hybridonn.core.memory import free_bytes
+from hybridonn.core.memory import free_bytes, say_bytes
 from hybridonn.errors import DataError
 
 NPY, NPZ = b"\x93NUMPY", b"PK"
@@ -30,7 +30,15 @@ MEMORY_SHARE = 0.8  # of what is left
 
 
 class ArrayFileError(DataError):
-    """A file that holds no array, or not the one that its header promises."""
+    """A file that holds no array, or not the one that its header promises.
+
+    Attributes:
+        found: What is wrong, as a sentence about the file without its subject.
+    """
+
+    def __init__(self, found: str, path: Path | None = None) -> None:
+        super().__init__(found if path is None else f"{path} {found}")
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -89,15 +97,15 @@ def _read(path: Path, read: Callable[[IO[bytes]], Any]) -> Any:
         with path.open("rb") as file:
             return read(file)
     except FileNotFoundError:
-        raise ArrayFileError(f"{path} is missing") from None
+        raise ArrayFileError("is missing", path) from None
     except ArrayFileError as error:
-        raise ArrayFileError(f"{path} {error}") from None
+        raise ArrayFileError(error.found, path) from None
     except OSError as error:
-        raise ArrayFileError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ArrayFileError(f"cannot be read: {error.strerror or error}", path) from None
     # zipfile and numpy have an error of their own for each kind of damage.
     except (Exception, MemoryError) as error:
         found = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ArrayFileError(f"{path} is damaged: {found}") from None
+        raise ArrayFileError(f"is damaged: {found}", path) from None
 
 
 def _read_npy(file: IO[bytes]) -> np.ndarray:
@@ -166,8 +174,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
             )
         if one.file_size > DEFLATE_RATIO * one.compress_size + 1024:
             raise ArrayFileError(
-                f"holds {one.filename[:80]!r}, which claims {_say(one.file_size)} in "
-                f"{_say(one.compress_size)}; write it again"
+                f"holds {one.filename[:80]!r}, which claims {say_bytes(one.file_size)} in "
+                f"{say_bytes(one.compress_size)}; write it again"
             )
 
 
@@ -190,7 +198,8 @@ def _read_header(stream: IO[bytes], size: int) -> ArrayHeader:
     header = ArrayHeader(shape, dtype, start)
     if header.size != size - start:
         raise ArrayFileError(
-            f"claims an array of {_say(header.size)} and holds {_say(size - start)}; write it again"
+            f"claims an array of {say_bytes(header.size)} and holds {say_bytes(size - start)}; "
+            "write it again"
         )
     return header
 
@@ -214,14 +223,6 @@ def _parse_header(text: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _check_memory(size: int) -> None:
     free = free_bytes()
     if size > MEMORY_SHARE * free:
-        raise ArrayFileError(f"would take {_say(size)} of memory, and {_say(free)} are left")
-
-
-def _say(size: int) -> str:
-    """Bytes in words."""
-    if size >= 10**15:
-        return "more than a petabyte"
-    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6), ("kB", 3)):
-        if size >= 10**power:
-            return f"{size / 10**power:.3g} {unit}"
-    return f"{size} bytes"
+        raise ArrayFileError(
+            f"would take {say_bytes(size)} of memory, and {say_bytes(free)} are left"
+        )

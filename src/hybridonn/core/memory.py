@@ -26,3 +26,13 @@ def free_bytes() -> int:
             pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
             known.append(max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")))
     return min(known)
+
+
+def say_bytes(size: float) -> str:
+    """A number of bytes in words: ``1.5 GB``."""
+    if size >= 1e15:
+        return "more than a petabyte"
+    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6), ("kB", 3)):
+        if size >= 10**power:
+            return f"{size / 10**power:.3g} {unit}"
+    return f"{size:.0f} bytes"
