@@ -1,5 +1,6 @@
 import numpy as np
 
+from hybridonn.distillation.best_epoch import find_best
 from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.save import render_figure
 
@@ -55,3 +56,27 @@ def test_a_loss_that_is_all_task_is_drawn_once():
     student = table(epoch=[1, 2], loss=[1.0, 0.5], task=[1.0, 0.5])
     panel = draw_curves({"student": student}).axes[0]
     assert len(panel.lines) == 1
+
+
+def test_the_dot_is_on_the_epoch_that_is_kept():
+    student = table(
+        epoch=[1, 2, 3, 4],
+        loss=[4, 3, 2, 1],
+        validation_accuracy=[0.5, 0.9, 0.9, 0.8],  # of equals the lower loss is kept
+        validation_loss=[2, 0.8, 0.7, 0.6],
+        alignment=[0.6, 0.7, 0.8, 0.9],  # still rises when the best epoch is over
+    )
+    rates, alignment, _ = draw_curves({"student": student}).axes[:3]
+    for axes, value in ((rates, 90), (alignment, 0.8)):
+        dots = [line for line in axes.lines if line.get_marker() == "o"]
+        assert [(*line.get_xdata(), *line.get_ydata()) for line in dots] == [(3, value)]
+
+
+def test_of_equal_epochs_the_first_with_the_lowest_loss_is_kept():
+    history = [
+        {"validation_miou": 0.5, "validation_loss": 1.0},
+        {"validation_miou": 0.7, "validation_loss": 0.9},
+        {"validation_miou": 0.7, "validation_loss": 0.8},
+        {"validation_miou": 0.7, "validation_loss": 0.8},
+    ]
+    assert find_best(history, "miou") == 2

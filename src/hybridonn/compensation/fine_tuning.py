@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hybridonn import spec
 from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.best_epoch import find_best, rank_epoch
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import Task
@@ -84,10 +85,7 @@ def fine_tune(
     )
     before = validate(network.to(choose_device(settings.device)), lesson)
     history = train(network, lesson, checkpoint, progress)
-    spoilt = captures.held_out and max(_rank(row, task) for row in history) < _rank(before, task)
+    best = rank_epoch(history[find_best(history, task.metric)], task.metric)
+    spoilt = captures.held_out and best < rank_epoch(before, task.metric)
     result = deepcopy(backend) if spoilt else network.backend
     return result.cpu().eval(), [{"epoch": 0, **before}, *history]
-
-
-def _rank(row: dict[str, Any], task: Task) -> tuple[float, float]:
-    return row[f"validation_{task.metric}"], -row["validation_loss"]

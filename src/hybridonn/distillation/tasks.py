@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.distillation.overlap import Overlap, measure_overlap
+
 SIGNS = 4  # random sign combinations of a pixel-by-pixel answer
 
 
@@ -105,15 +107,13 @@ class Segmentation:
         return entropy + dice_loss(logits, truth)
 
     def score(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Intersection over union of each image, mean over its classes: (B,).
+        """Intersection over union of each image, mean over its classes: (B,), float64.
 
         A class that neither the truth nor the answer holds is left out of the
         image's mean. The mean over images is mIoU as the paper counts it, over
         images and classes.
         """
-        overlap, union = count_overlap(self.predict(logits), labels, logits.shape[1])
-        present = union > 0
-        return (overlap / union.clamp(min=1)).sum(1) / present.sum(1)
+        return self._overlap(logits, labels).scores
 
     def measure(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
         """``miou`` over images and classes, and over the pixels of the whole set.
@@ -121,13 +121,14 @@ class Segmentation:
         ``miou_pixels`` counts intersections and unions over all images before
         it divides, as Cityscapes and COCO-Stuff do: large objects weigh more.
         """
-        overlap, union = count_overlap(self.predict(logits), labels, logits.shape[1])
-        whole = overlap.sum(0) / union.sum(0).clamp(min=1)
-        present = union.sum(0) > 0
+        overlap = self._overlap(logits, labels)
         return {
-            self.metric: float(self.score(logits, labels).mean()),
-            "miou_pixels": float(whole[present].mean()),
+            self.metric: float(overlap.scores.mean()),
+            "miou_pixels": float(overlap.pooled.nanmean()),
         }
+
+    def _overlap(self, logits: Tensor, labels: Tensor) -> Overlap:
+        return measure_overlap(self.predict(logits), labels, logits.shape[1])
 
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each pixel, (B, H, W)."""
@@ -177,23 +178,6 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     both = (chance * truth).sum((0, 2, 3))
     either = chance.sum((0, 2, 3)) + truth.sum((0, 2, 3))
     return 1 - ((2 * both + 1) / (either + 1)).mean()
-
-
-def count_overlap(predicted: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Pixels of intersection and of union, of each image and class.
-
-    Args:
-        predicted: Classes, (B, H, W).
-        labels: Classes, (B, H, W).
-        classes: How many there are.
-
-    Returns:
-        Two tensors (B, classes), float32.
-    """
-    pairs = [(predicted == c, labels == c) for c in range(classes)]
-    overlap = torch.stack([(a & b).sum((1, 2)) for a, b in pairs], 1)
-    union = torch.stack([(a | b).sum((1, 2)) for a, b in pairs], 1)
-    return overlap.float(), union.float()
 
 
 TASKS: Mapping[str, type[Task]] = MappingProxyType(

@@ -17,6 +17,7 @@ from hybridonn import spec
 from hybridonn.core.random import generator_of, seeded
 from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.objective import Batch, Objective
 from hybridonn.distillation.views import count_views, is_augmented, make_view
@@ -313,10 +314,9 @@ def _steps_an_epoch(lesson: Lesson) -> int:
 
 
 def _is_best(row: dict[str, Any], state: TrainingState, metric: str) -> bool:
-    def rank(row: dict[str, Any]) -> tuple[float, float]:
-        return row[f"validation_{metric}"], -row["validation_loss"]
-
-    return state.best_epoch == 0 or rank(row) > rank(state.history[state.best_epoch - 1])
+    if state.best_epoch == 0:
+        return True
+    return rank_epoch(row, metric) > rank_epoch(state.history[state.best_epoch - 1], metric)
 
 
 def _is_out_of_patience(state: TrainingState, settings: spec.Training) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective, weigh
 from hybridonn.distillation.tasks import TASKS
@@ -137,7 +138,7 @@ def _train(
         _keep_optics(part, student, dataset)
     else:
         keep_outcome(part, student, history, logits, dataset.test)
-    best = max(history, key=lambda row: (row[f"validation_{task.metric}"], -row["validation_loss"]))
+    best = history[find_best(history, task.metric)]
     return {
         "method": spec.distillation.method,
         "seed": spec.seed,

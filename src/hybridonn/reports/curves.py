@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybridonn.distillation.best_epoch import find_best
 from hybridonn.reports.reading import Table
 from hybridonn.reports.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
@@ -29,6 +30,8 @@ METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
 @styled
 def draw_curves(histories: Mapping[str, Table]) -> Figure:
     """Draw loss terms of each network, validation accuracy and NTK alignment.
+
+    A dot marks the epoch whose weights were kept, on the alignment as well.
 
     Args:
         histories: Columns of history.csv by network (``teacher``, ``student``);
@@ -89,8 +92,9 @@ def _draw_rates(
             axes.axhline(values[0], color=colour, linestyle=dashes, label=f"{name}, as loaded")
             continue
         axes.plot(table["epoch"], values, color=colour, linestyle=dashes, label=name)
-        best = int(np.nanargmax(values))
-        axes.plot(table["epoch"][best], values[best], "o", color=colour, markersize=6)
+        kept = _find_kept(table)
+        if kept is not None:
+            axes.plot(table["epoch"][kept], values[kept], "o", color=colour, markersize=6)
     if scale == 100:
         _zoom(axes, [scale * table[column] for table in histories.values()])
     epochs = np.concatenate([table["epoch"] for table in histories.values()])
@@ -128,6 +132,20 @@ def _metric_of(histories: Mapping[str, Table]) -> str:
         if any(_holds(table, f"validation_{metric}") for table in histories.values()):
             return metric
     return next(iter(METRICS))
+
+
+def _find_kept(table: Table) -> int | None:
+    """Position of the epoch whose weights were kept; None: nothing was validated."""
+    metric = _metric_of({"": table})
+    if not _holds(table, f"validation_{metric}"):
+        return None
+    score = np.nan_to_num(table[f"validation_{metric}"], nan=-np.inf)
+    loss = table.get("validation_loss", np.zeros(len(score)))
+    rows = [
+        {f"validation_{metric}": one, "validation_loss": other}
+        for one, other in zip(score, np.nan_to_num(loss, nan=np.inf), strict=True)
+    ]
+    return find_best(rows, metric)
 
 
 def _holds(table: Table, column: str) -> bool:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
+from hybridonn.distillation.overlap import Overlap, measure_overlap
 from hybridonn.reports.statistics import mean_interval
 
 
@@ -31,22 +33,15 @@ class MaskPredictions:
         return len(self.labels)
 
     @cached_property
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of intersection and of union of each image and class, two (N, classes)."""
-        pairs = [(self.predicted == c, self.labels == c) for c in range(self.classes)]
-        overlap = np.stack([(a & b).sum((1, 2)) for a, b in pairs], 1)
-        return overlap, np.stack([(a | b).sum((1, 2)) for a, b in pairs], 1)
-
-    @cached_property
-    def shares(self) -> np.ndarray:
-        """Intersection over union of each image and class; NaN: in neither truth nor answer."""
-        overlap, union = self.counts
-        return np.where(union > 0, overlap / np.maximum(union, 1), np.nan)
+    def overlap(self) -> Overlap:
+        """Intersections and unions of answer and truth."""
+        pair = (torch.from_numpy(masks) for masks in (self.predicted, self.labels))
+        return measure_overlap(*pair, self.classes)
 
     @cached_property
     def scores(self) -> np.ndarray:
         """Each image's mean over its classes, (N,)."""
-        return np.nanmean(self.shares, 1)
+        return self.overlap.scores.numpy()
 
     @property
     def value(self) -> float:
@@ -56,14 +51,12 @@ class MaskPredictions:
     @property
     def whole(self) -> np.ndarray:
         """Of each class over the pixels of the whole set, (classes,); NaN: it is nowhere."""
-        overlap, union = (one.sum(0) for one in self.counts)
-        return np.where(union > 0, overlap / np.maximum(union, 1), np.nan)
+        return self.overlap.pooled.numpy()
 
     @property
     def by_class(self) -> np.ndarray:
         """Of each class the mean over the images that hold it, (classes,); NaN: none does."""
-        count = np.isfinite(self.shares).sum(0)
-        return np.where(count > 0, np.nansum(self.shares, 0) / np.maximum(count, 1), np.nan)
+        return self.overlap.by_class.numpy()
 
     @property
     def interval(self) -> tuple[float, float]:
