@@ -11,6 +11,7 @@ from hybridonn.data import load_dataset
 from hybridonn.errors import OpticsError, SpecError
 from hybridonn.files import read_arrays, read_tensors, write_tensors
 from hybridonn.networks.students import build_student
+from hybridonn.optics.pillars import PillarLibrary
 from hybridonn.pipeline import metasurface as stage_module
 from hybridonn.pipeline.knowledge import gather_knowledge
 from hybridonn.pipeline.metasurface import make_metasurface
@@ -70,6 +71,21 @@ def test_the_metasurface_does_what_the_kernels_do(made, trained):
     assert len(found["psf_residual"]) == 1
     assert 0 < found["crosstalk"] <= found["crosstalk_worst"] < 1
     assert found["strategy"] == "kernels-first"
+
+
+def test_it_says_what_the_chip_is_made_of(made):
+    found = made.results
+    assert (found["material"], found["substrate"]) == ("Si3N4/Beliaev", "SiO2/Malitson")
+    assert (found["height_nm"], found["period_nm"], found["cell_nm"]) == pytest.approx(
+        (750, 293, 586)
+    )
+    assert 65 <= found["narrowest_nm"] < found["widest_nm"] <= 237
+    assert found["aperture_mm"] == pytest.approx(128 * 586e-6)
+    half = found["aperture_mm"] / 2
+    assert found["numerical_aperture"] == pytest.approx(half / (half**2 + 0.2**2) ** 0.5)
+    library = PillarLibrary.read_csv(made.folder / "library.csv")
+    assert library.wavelengths_m.tolist() == pytest.approx([532e-9])
+    assert library.height_m == pytest.approx(750e-9)
 
 
 def test_it_leaves_widths_pictures_and_a_table(made):

@@ -32,8 +32,38 @@ def test_the_report_shows_the_estimate_where_there_is_one(promised):
     text = write_report(promised).read_text("utf-8")
     assert 'id="estimate"' in text
     assert "fitted to 1,000 training images and tested on 360 test images" in text
-    assert "1.78 points above it" in text
+    assert "97.2 % with 1,000 training images, 1.8 points above it" in text
     assert (promised / "figures" / "estimate.png").stat().st_size > 5000
+
+
+def keep_answers(folder, places, wrong):
+    """The estimate's answers to some of the test images, the first so many wrong."""
+    labels = np.load(folder / "student" / "predictions.npz")["labels"][places]
+    predicted = np.where(np.arange(len(places)) < wrong, (labels + 1) % 10, labels)
+    path = folder / "estimate" / "predictions.npz"
+    np.savez(path, positions=places, labels=labels, predicted=predicted)
+    change = {"accuracy": float((predicted == labels).mean()), "test_images": len(places)}
+    results = json.loads((folder / "results.json").read_text())
+    results["estimate"] |= change
+    (folder / "results.json").write_text(json.dumps(results))
+    curve = f"images,accuracy\n1000,{change['accuracy']}\n"
+    (folder / "estimate" / "learning_curve.csv").write_text(curve)
+
+
+def test_estimate_and_student_are_compared_on_the_same_test_images(promised):
+    keep_answers(promised, np.arange(180), 27)  # the student errs on the first 10 of 360
+    text = " ".join(write_report(promised).read_text("utf-8").split())
+    assert "reaches 97.2 % with 1,000 training images, 9.4 points above it" in text
+    assert "on the same 180 test images (student less estimate, 95 % over these images: " in text
+    assert "The two saw different" not in text
+
+
+def test_answers_of_other_images_are_refused(promised):
+    keep_answers(promised, np.arange(180), 27)
+    path = promised / "estimate" / "predictions.npz"
+    np.savez(path, **(dict(np.load(path)) | {"positions": np.arange(180, 360)}))
+    with pytest.raises(ArtefactError, match="not those of the student"):
+        read_run(promised)
 
 
 def test_a_run_without_estimate_has_no_such_picture(run_folder):
@@ -48,9 +78,18 @@ def test_the_curve_the_bar_and_the_levels_are_drawn():
     assert axes.get_xscale() == "log"
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [88.1, 91.2, 93.8, 95.1, 95.44])
     low, high = axes.collections[0].get_segments()[0][:, 1]
-    assert (low, high) == pytest.approx((95.44 - 1.176, 95.44 + 1.176), abs=1e-6)
+    assert (low, high) == pytest.approx((94.110, 96.482), abs=2e-3)  # on the scale of log-odds
     levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() in ("--", ":")]
     assert levels == [99, 97]
+
+
+def test_an_interval_never_passes_100_per_cent():
+    estimate = make_estimate(accuracy=0.9916, uncertainty=0.0057)
+    estimate.curve["accuracy"][-1] = 0.9916
+    axes = draw_learning_curve(estimate).axes[0]
+    low, high = axes.collections[0].get_segments()[0][:, 1]
+    assert 96 < low < 99.16 < high < 100
+    assert "99.2 % (96.9 to 99.8 %)" in [text.get_text() for text in axes.texts]
 
 
 def test_rows_in_any_order_give_the_same_figure():
@@ -63,7 +102,7 @@ def test_rows_in_any_order_give_the_same_figure():
 
 def test_the_caption_says_what_differs_and_what_is_left_out():
     text = describe_estimate(make_estimate(), 0.94, 5000, 10_000)
-    assert "94.00 % with 5,000 training images, 1.44 points below it" in text
+    assert "94.00 % with 5,000 training images, 1.4 points below it" in text
     assert "different training and test images" in text
     assert "the number of optical kernels and the widths of the hidden layers do not count" in text
     assert "leaves out" in text

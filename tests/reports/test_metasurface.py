@@ -1,7 +1,5 @@
 """The section of the metasurface, on made-up PSFs whose pictures are known."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -14,65 +12,12 @@ from hybridonn.reports.report import write_report
 SIDE = 4  # cells along a pixel
 
 
-def parts_of(kernels):
-    """Upright targets from 0 to 1, and what they were divided by."""
-    turned = kernels[..., ::-1, ::-1]
-    parts = np.stack([np.maximum(turned, 0), np.maximum(-turned, 0)], axis=1)
-    scale = parts.max(axis=(1, 3, 4))
-    return (parts / scale[:, None, :, None, None]).astype(np.float32), scale
-
-
-def add_metasurface(folder, strategy="kernels-first", window=15):
-    """Put the artefacts of a perfect metasurface into a run folder."""
-    kernels = np.load(folder / "student" / "kernels.npz")["kernels"]
-    target, scale = parts_of(kernels)
-    size, colours = kernels.shape[-1], kernels.shape[1]
-
-    def pad(pictures, pixels):
-        margin = (pixels - size) // 2
-        return np.pad(pictures, [(0, 0)] * 3 + [(margin, margin)] * 2)
-
-    fine = pad(target[:4], size + 4).repeat(SIDE, -1).repeat(SIDE, -2)
-    stage = folder / "metasurface"
-    stage.mkdir(exist_ok=True)
-    arrays = {
-        "psf": pad(target, window) / 8,
-        "target": target,
-        "gains": np.repeat(8 * scale[:, None], 2, axis=1),
-        "fine_psf": fine / 8 / SIDE**2,
-        "fine_target": fine,
-    }
-    np.savez(stage / "psf.npz", **arrays)
-    (stage / "stage.json").write_text(json.dumps({"fingerprint": "f" * 64}))
-    numbers = {
-        "kernel_error": 0.0437,
-        "kernel_error_worst": 0.0886,
-        "kernel_error_by_colour": [0.04 + 0.01 * colour for colour in range(colours)],
-        "psf_residual": [0.83 - 0.1 * colour for colour in range(colours)],
-        "authors_loss": 0.694,
-        "efficiency": 0.538,
-        "crosstalk": 0.166,
-        "crosstalk_worst": 0.24,
-        "crosstalk_accuracy": 0.86,
-        "camera_accuracy": 0.8635,
-        "accuracy": 0.8607,
-        "ideal_accuracy": 0.8635,
-        "strategy": strategy,
-    }
-    if strategy == "end-to-end":
-        first = {"accuracy": 0.85, "kernel_error": 0.05, "psf_residual": [0.9] * colours}
-        numbers |= {f"kernels_first_{key}": value for key, value in first.items()}
-    results = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_text(json.dumps(results | {"metasurface": numbers}))
-    return folder, kernels, numbers, arrays
-
-
 def panels(figure):
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
 
 
 @pytest.mark.parametrize(("bands", "rows"), [(1, 4), (3, 9)])
-def test_a_perfect_metasurface_looks_like_its_targets(make, tmp_path, bands, rows):
+def test_a_perfect_metasurface_looks_like_its_targets(make, tmp_path, bands, rows, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run", bands=bands))
     figure = draw_optics(read_optics(folder, numbers, kernels))
     shown = panels(figure)
@@ -108,7 +53,7 @@ def add_branches(folder, arrays):
     np.savez(folder / "metasurface" / "psf.npz", **(arrays | more))
 
 
-def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path):
+def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path, add_metasurface):
     folder, kernels, numbers, arrays = add_metasurface(make(tmp_path / "run"))
     add_branches(folder, arrays)
     optics = read_optics(folder, numbers | {"kernel_error_by_branch": [0.03, 0.06]}, kernels)
@@ -123,7 +68,7 @@ def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path):
     assert rows["kernel error at 1/2 resolution"] == ("–", "6.00 %")
 
 
-def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path):
+def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path, add_metasurface):
     folder, _, _, arrays = add_metasurface(make(tmp_path / "run"))
     captions = []
     for branches in (False, True):
@@ -138,7 +83,7 @@ def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path):
     )
 
 
-def test_a_kernel_that_is_not_there_is_refused(make, tmp_path):
+def test_a_kernel_that_is_not_there_is_refused(make, tmp_path, add_metasurface):
     folder, kernels, numbers, arrays = add_metasurface(make(tmp_path / "run"))
     wrong = arrays | {"shown": np.array([0, 1, 2, 8])}
     np.savez(folder / "metasurface" / "psf.npz", **wrong)
@@ -146,13 +91,13 @@ def test_a_kernel_that_is_not_there_is_refused(make, tmp_path):
         read_optics(folder, numbers, kernels)
 
 
-def test_a_narrow_window_shows_what_it_holds(make, tmp_path):
+def test_a_narrow_window_shows_what_it_holds(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run"), window=9)
     shown = panels(draw_optics(read_optics(folder, numbers, kernels)))
     assert [picture.shape[-1] for picture in shown[:3]] == [9, 9, 9 * SIDE]
 
 
-def test_the_table_has_every_number(make, tmp_path):
+def test_the_table_has_every_number(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run", bands=3))
     table = list_numbers(read_optics(folder, numbers, kernels))
     assert table[0] == ("", "ideal kernels", "metasurface")
@@ -165,7 +110,7 @@ def test_the_table_has_every_number(make, tmp_path):
     assert rows["cross-talk, worst sub-optic"] == ("–", "24.00 %")
 
 
-def test_the_two_strategies_stand_side_by_side(make, tmp_path):
+def test_the_two_strategies_stand_side_by_side(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run"), "end-to-end")
     table = list_numbers(read_optics(folder, numbers, kernels))
     assert table[0] == ("", "ideal kernels", "kernels first", "end to end")
@@ -175,7 +120,7 @@ def test_the_two_strategies_stand_side_by_side(make, tmp_path):
     assert rows["loss of the authors"] == ("–", "–", "0.694")
 
 
-def test_the_report_shows_the_section_and_its_table(make, tmp_path):
+def test_the_report_shows_the_section_and_its_table(make, tmp_path, add_metasurface):
     folder, *_ = add_metasurface(make(tmp_path / "run"))
     text = write_report(folder).read_text("utf-8")
     assert '<section id="optics">' in text
@@ -200,14 +145,16 @@ def test_a_run_without_metasurface_has_no_section(run_folder):
         ("psf", lambda a: a[..., 5:-5, 5:-5], "do not show a kernel"),
     ],
 )
-def test_artefacts_that_contradict_each_other_are_refused(make, tmp_path, name, change, message):
+def test_artefacts_that_contradict_each_other_are_refused(
+    make, tmp_path, name, change, message, add_metasurface
+):
     folder, _, _, arrays = add_metasurface(make(tmp_path / "run"))
     np.savez(folder / "metasurface" / "psf.npz", **(arrays | {name: change(arrays[name])}))
     with pytest.raises(ArtefactError, match=message):
         read_run(folder)
 
 
-def test_a_missing_file_is_named(make, tmp_path):
+def test_a_missing_file_is_named(make, tmp_path, add_metasurface):
     folder, *_ = add_metasurface(make(tmp_path / "run"))
     (folder / "metasurface" / "psf.npz").unlink()
     with pytest.raises(ArtefactError, match=r"psf\.npz cannot be used: it is missing"):

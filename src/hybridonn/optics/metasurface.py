@@ -14,7 +14,7 @@ the whole scene (Xiang et al. 2025, arXiv 2508.08421, model it so).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, sqrt
+from math import floor, hypot, sqrt
 from typing import Any
 
 import torch
@@ -50,6 +50,17 @@ class Metasurface:
     def pixel_m(self) -> float:
         """Side of a kernel's pixel on the sensor."""
         return self.pixel_cells * self.cell_m
+
+    @property
+    def aperture_m(self) -> float:
+        """Side of the sub-optic."""
+        return self.cells * self.cell_m
+
+    @property
+    def numerical_aperture(self) -> float:
+        """Sine of the angle at which half a side is seen from the middle of the sensor."""
+        half_m = self.aperture_m / 2
+        return half_m / hypot(half_m, self.distance_m)
 
     @property
     def widest_picture(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hybridonn.data.batches import to_scene
@@ -32,7 +33,8 @@ def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progres
     refuse_masks(spec)
     check_fit(spec.student, dataset.image_shape)
     mark = fingerprint(
-        stage="estimate, best draw",  # another rule is another stage: kept results stay apart
+        # Another rule is another stage: kept results stay apart.
+        stage="estimate, best draw, test images named",
         data=dataset.checksum,
         task=spec.task,
         student=spec.student.model_dump(mode="json"),
@@ -65,7 +67,13 @@ def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
         part / "learning_curve.csv",
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
     )
-    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), predicted=found.predictions)
+    places = thin(_number(dataset.test), classes, settings.test_images, seed).images
+    write_arrays(
+        part / "predictions.npz",
+        positions=places.numpy(),
+        labels=test.labels.numpy(),
+        predicted=found.predictions,
+    )
     replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
     return {
         metric: found.accuracy,
@@ -106,6 +114,11 @@ def _regress(
         )
     layers = architecture_of(spec.student, max_pooling="average")
     return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=tiles)
+
+
+def _number(part: ImageSet) -> ImageSet:
+    """The positions of images in the place of the images."""
+    return ImageSet(torch.arange(len(part)), part.labels)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

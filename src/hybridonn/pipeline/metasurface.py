@@ -77,7 +77,8 @@ def make_metasurface(
         progress: Shows how far it is.
 
     Returns:
-        The stage; ``widths.npz``, ``psf.npz`` and ``sub_optics.csv`` are its artefacts.
+        The stage; ``widths.npz``, ``library.csv``, ``psf.npz`` and ``sub_optics.csv`` are its
+        artefacts.
 
     Raises:
         OpticsError: The optics cannot be made or simulated.
@@ -116,7 +117,7 @@ def make_metasurface(
             results |= _classify(network, spec, chip, optics, gains, dataset)
             write_tensors(part / "backend.safetensors", network.backend.state_dict())
         _write(part, spec, chip, widths_m, optics, gains)
-        return results | {"strategy": spec.optics.strategy}
+        return results | _describe_pillars(chip, widths_m) | {"strategy": spec.optics.strategy}
 
     return finish(folder, mark, work)
 
@@ -333,6 +334,24 @@ def _describe(
     return found
 
 
+def _describe_pillars(chip: Chip, widths_m: Tensor) -> dict[str, Any]:
+    """What the chip is made of, in numbers; lengths as a fab states them."""
+    geometry, library = chip.workshop.metasurface, chip.workshop.library
+    widths_nm = _to_nm(widths_m)
+    return {
+        "material": library.material,
+        "substrate": library.substrate,
+        "height_nm": library.height_m / NM,
+        "period_nm": library.period_m / NM,
+        "cell_nm": geometry.cell_m / NM,
+        "narrowest_nm": int(widths_nm[widths_nm > 0].min(initial=int(widths_nm.max()))),
+        "widest_nm": int(widths_nm.max()),
+        "aperture_mm": geometry.aperture_m * 1e3,
+        "distance_mm": geometry.distance_m * 1e3,
+        "numerical_aperture": geometry.numerical_aperture,
+    }
+
+
 def _measure_crosstalk(chip: Chip, optics: Optics, image_shape: tuple[int, int, int]) -> Tensor:
     side = min(chip.window, max(image_shape[1:]) // 2 * 2 + 1)
     leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, side)
@@ -361,6 +380,8 @@ def _write(
         cell_pillars=settings_of(spec).cell_pillars,
         period_m=chip.workshop.library.period_m,
     )
+    # What the pillars do at the wavelengths of the design: the phases of a width map.
+    chip.workshop.library.write_csv(part / "library.csv")
     write_arrays(
         part / "psf.npz",
         psf=optics.psfs.numpy(),

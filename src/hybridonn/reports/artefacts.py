@@ -27,6 +27,7 @@ from hybridonn.reports.predictions import (
     read_predictions,
 )
 from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, read_text, refusal
+from hybridonn.reports.width_map import WidthMaps, read_width_maps
 
 PIPELINE = "the run itself"
 
@@ -92,6 +93,8 @@ class Run:
         layout_file: The file that was made of it; None: none was, or of another design.
         overlays: Test images to be shown with their masks; None: answers are no masks.
         chip: What fabrication cost and compensation won back; None: there is no chip.
+        untaught: Answers of the same student trained without a teacher; None: there is none.
+        width_maps: The designed pillars of one kernel; None: none, or of an earlier version.
     """
 
     folder: Path
@@ -108,6 +111,8 @@ class Run:
     layout_file: LayoutDrawing | None = None
     overlays: Overlays | None = None
     chip: Chip | None = None
+    untaught: Predictions | MaskPredictions | None = None
+    width_maps: WidthMaps | None = None
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -140,6 +145,8 @@ def read_run(folder: Path) -> Run:
         )
     names = [name for name in ("teacher", "student") if name in results]
     models = {name: _read_model(folder, name, len(classes), results[name]) for name in names}
+    _check_same_images(folder, models)
+    student = models["student"].predictions
     layout = _read_layout(folder / "layout" / "layout.json")
     path = folder / "student" / "kernels.npz"
     kernels, wavelengths = _read_kernels(path)
@@ -161,13 +168,17 @@ def read_run(folder: Path) -> Run:
             folder / "student" / "examples.npz",
             kernels,
             len(classes),
-            models["student"].predictions.labels.ndim,
+            student.labels.ndim,
         ),
-        estimate=read_estimate(folder, results["estimate"]) if "estimate" in results else None,
+        estimate=(
+            read_estimate(folder, results["estimate"], student) if "estimate" in results else None
+        ),
         optics=optics,
         layout_file=read_drawing(folder) if simulated else None,
-        overlays=_read_overlays(folder, models["student"].predictions),
-        chip=read_chip(folder, record, results, len(classes), optics),
+        overlays=_read_overlays(folder, student),
+        chip=read_chip(folder, record, results, student, len(classes), optics),
+        width_maps=read_width_maps(folder, optics.shown[0]) if optics else None,
+        untaught=_read_untaught(folder, results, student, len(classes)),
     )
 
 
@@ -219,6 +230,40 @@ def _read_model(folder: Path, name: str, classes: int, numbers: dict[str, Any]) 
     check_metric(predictions, numbers, "accuracy", path, name)
     embedding = read_embeddings(folder / name / "embedding.npz", stage, classes)["positions"]
     return Model(history, predictions, embedding)
+
+
+def _check_same_images(folder: Path, models: dict[str, Model]) -> None:
+    """Refuse a teacher that was tested on other images than the student: they are compared.
+
+    Raises:
+        ArtefactError: The labels of the two differ.
+    """
+    labels = [model.predictions.labels for model in models.values()]
+    if not all(np.array_equal(labels[0], other) for other in labels[1:]):
+        found = "its test images are not those of the student"
+        raise ArtefactError(
+            refusal(folder / "teacher" / "predictions.npz", "the teacher stage", found)
+        )
+
+
+def _read_untaught(
+    folder: Path, results: dict[str, Any], student: Predictions | MaskPredictions, classes: int
+) -> Predictions | MaskPredictions | None:
+    """The answers of the student without a teacher; None: there is none, or it kept none.
+
+    Raises:
+        ArtefactError: The file is damaged, or of other test images.
+    """
+    path, stage = folder / "untaught" / "predictions.npz", "the untaught stage"
+    if "untaught" not in results or not path.is_file():
+        return None
+    read = read_masks if isinstance(student, MaskPredictions) else read_predictions
+    answers = read(path, stage, classes)
+    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
+    check_metric(answers, results["untaught"], key, path, "untaught")
+    if not np.array_equal(answers.labels, student.labels):
+        raise ArtefactError(refusal(path, stage, "its test images are not those of the student"))
+    return answers
 
 
 def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Overlays | None:

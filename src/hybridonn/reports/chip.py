@@ -20,8 +20,14 @@ from hybridonn.reports.predictions import (
     read_predictions,
 )
 from hybridonn.reports.reading import Table, read_arrays, read_json, read_table, refusal
-from hybridonn.reports.statistics import mean_interval, wilson_interval
+from hybridonn.reports.statistics import (
+    Difference,
+    mean_interval,
+    score_difference,
+    wilson_interval,
+)
 
+Answers = Predictions | MaskPredictions
 BUILT, COMPENSATED = "the as_built stage", "the compensated stage"
 
 
@@ -30,14 +36,23 @@ class Treatment:
     """How good the network is behind the chip after one treatment.
 
     Attributes:
-        method: ``uncompensated``, ``calibrated``, or the method of the fine-tuning.
+        method: ``ideal`` optics, ``uncompensated``, ``calibrated``, or the method of the
+            fine-tuning.
         value: The metric on the test captures.
         interval: Its 95 % interval; None: only the value was kept.
+        scores: The metric of each test capture, (N,); None: only the value was kept.
     """
 
     method: str
     value: float
     interval: tuple[float, float] | None
+    scores: np.ndarray | None = None
+
+    def gain_over(self, other: Treatment) -> Difference | None:
+        """How far this is ahead on the same captures; None: they have not the same ones."""
+        if self.scores is None or other.scores is None or len(self.scores) != len(other.scores):
+            return None
+        return score_difference(self.scores, other.scores)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Chip:
         measured: A camera took the captures behind a real chip; or the chip is simulated.
         built: The numbers of the stage ``as_built``; empty: the chip is measured.
         numbers: Those of the stage ``compensated``; empty: nothing was compensated.
+        ideal: Ideal optics on the same images as the captures; without scores where a run of
+            an earlier version kept those of all test images alone.
         treatments: The chip as built first, then what was compared.
         answers: Of the chip as built, and of the compensated one; masks of segmentation.
         embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
@@ -73,8 +90,9 @@ class Chip:
     measured: bool
     built: dict[str, Any]
     numbers: dict[str, Any]
+    ideal: Treatment
     treatments: tuple[Treatment, ...]
-    answers: dict[str, Predictions | MaskPredictions]
+    answers: dict[str, Answers]
     embeddings: dict[str, Embedding]
     optics: ChipOptics | None
     fractions: Table | None
@@ -91,6 +109,18 @@ class Chip:
         return None if key is None else self.built[key]
 
     @property
+    def step_before(self) -> dict[str, Treatment]:
+        """What each treatment starts from: the calibration from the chip as built, and so on."""
+        first = self.treatments[0]
+        calibrated = next((one for one in self.treatments if one.method == "calibrated"), first)
+        if self.numbers.get("calibration") == "none":
+            calibrated = first
+        return {
+            one.method: first if one.method == "calibrated" else calibrated
+            for one in self.treatments[1:]
+        }
+
+    @property
     def kept(self) -> Treatment | None:
         """The treatment that is left to the chip; None: nothing was compensated."""
         method = self.numbers.get("method")
@@ -101,6 +131,7 @@ def read_chip(
     folder: Path,
     record: dict[str, Any],
     results: dict[str, Any],
+    student: Answers,
     classes: int,
     optics: SimulatedOptics | None,
 ) -> Chip | None:
@@ -110,6 +141,7 @@ def read_chip(
         folder: The run.
         record: What ``record.json`` holds; its hashes tell which stages belong to it.
         results: What ``results.json`` holds.
+        student: Its answers with ideal optics, on all test images.
         classes: How many there are.
         optics: The metasurface as designed, if the run designs one.
 
@@ -128,12 +160,15 @@ def read_chip(
     place = folder / "compensated"
     answers = _read_answers(folder, classes, built, won, metric)
     one = answers["as built"]
-    treatments = (Treatment("uncompensated", one.value, one.interval),)
+    treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
+    if won:
+        treatments = _read_treatments(place / "scores.npz", won, metric)
     return Chip(
         measured=measured,
         built=built,
         numbers=won,
-        treatments=_read_treatments(place / "scores.npz", won, metric) if won else treatments,
+        ideal=_pair_ideal(student, one),
+        treatments=treatments,
         answers=answers,
         embeddings=_read_maps(place, classes) if won and metric == "accuracy" else {},
         optics=_read_optics(folder, measured, optics),
@@ -154,7 +189,7 @@ def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
 
 def _read_answers(
     folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], metric: str
-) -> dict[str, Predictions | MaskPredictions]:
+) -> dict[str, Answers]:
     """The answers of the chip as built, and of the compensated one where there is one."""
     files = [("as built", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
     files += [("compensated", "compensated/predictions.npz", metric)]
@@ -196,8 +231,14 @@ def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Trea
             raise ArtefactError(refusal(path, COMPENSATED, wrong))
         whole = metric == "accuracy"
         interval = wilson_interval(int(some.sum()), total) if whole else mean_interval(some)
-        found.append(Treatment(method, value, interval))
+        found.append(Treatment(method, value, interval, some))
     return tuple(found)
+
+
+def _pair_ideal(student: Answers, built: Answers) -> Treatment:
+    """Ideal optics, image by image where the captures are of all test images in their order."""
+    same = np.array_equal(student.labels, built.labels)
+    return Treatment("ideal", student.value, student.interval, student.scores if same else None)
 
 
 def _read_fractions(path: Path) -> Table | None:

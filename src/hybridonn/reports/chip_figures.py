@@ -9,8 +9,7 @@ import numpy as np
 from hybridonn.reports.captures import draw_pairs
 from hybridonn.reports.chip import Chip, ChipOptics, Treatment
 from hybridonn.reports.chip_wording import METHODS
-from hybridonn.reports.masks import MaskPredictions
-from hybridonn.reports.predictions import Predictions
+from hybridonn.reports.formats import Answers, decimals
 from hybridonn.reports.reading import Table
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.style import FAINT, INK, PALETTE, WIDTH_IN, styled
@@ -29,16 +28,14 @@ COLOURS = {
 MOST_PAIRS = 16  # pictures of kernels or of point spread functions that fit on a page
 WINDOW = 2  # sides of a kernel, beyond which a window is not drawn
 
-Answers = Predictions | MaskPredictions
-
 
 @styled
 def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     """Draw the metric under each treatment with its 95 % interval, and what won back enlarged.
 
     Args:
-        chip: With its treatments.
-        ideal: The answers with ideal optics.
+        chip: With its treatments and the ideal optics.
+        ideal: The student's answers with ideal optics, for the name of the metric.
     """
     from matplotlib.figure import Figure
 
@@ -47,7 +44,7 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     figure.set_layout_engine("constrained")
     panels = figure.subplots(1, 2 if count > 1 else 1, sharey=True, squeeze=False)[0]
     for axes, some in zip(panels, (chip.treatments, chip.treatments[1:]), strict=False):
-        _draw_intervals(axes, some, count, ideal)
+        _draw_intervals(axes, some, chip, ideal.metric)
     names = [METHODS.get(one.method, one.method) for one in chip.treatments]
     panels[0].set_yticks(range(count), names)
     panels[0].set_ylim(count - 0.4, -0.6)
@@ -60,9 +57,10 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     return figure
 
 
-def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], count: int, ideal: Answers) -> None:
-    level = 100 * ideal.value
-    axes.axvspan(*(100 * end for end in ideal.interval), color="#eceff1", linewidth=0)
+def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], chip: Chip, metric: str) -> None:
+    count, level, places = len(chip.treatments), 100 * chip.ideal.value, decimals(chip.total)
+    if chip.ideal.interval is not None:
+        axes.axvspan(*(100 * end for end in chip.ideal.interval), color="#eceff1", linewidth=0)
     axes.axvline(level, color=FAINT, linestyle="--", linewidth=1.2)
     for place, one in enumerate(some, count - len(some)):
         colour = COLOURS.get(one.method, INK)
@@ -71,12 +69,12 @@ def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], count: int, ideal: 
         axes.plot(100 * one.value, place, "o", color=colour, ms=7)
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "bottom"}
         look["bbox"] = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85}
-        axes.annotate(f"{100 * one.value:.2f}", (100 * one.value, place), (0, 5), **look)
+        axes.annotate(f"{100 * one.value:.{places}f}", (100 * one.value, place), (0, 5), **look)
     axes.annotate(
-        f"ideal optics {level:.2f}", (level, count - 0.45), (-4, 0), color="#60666d",
+        f"ideal optics {level:.{places}f}", (level, count - 0.45), (-4, 0), color="#60666d",
         textcoords="offset points", ha="right", va="bottom", fontsize=9,
     )  # fmt: skip
-    axes.set_xlabel(f"test {ideal.metric} (%)")
+    axes.set_xlabel(f"test {metric} (%)")
     axes.margins(x=0.08)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
@@ -88,30 +86,30 @@ def draw_fractions(curve: Table, chip: Chip, ideal: Answers) -> Figure:
 
     Args:
         curve: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
-        chip: With its treatments.
-        ideal: The answers with ideal optics.
+        chip: With its treatments and the ideal optics.
+        ideal: The student's answers with ideal optics, for the name of the metric.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes in panels:
-        _draw_curve(axes, curve, chip, ideal)
-    _draw_level(panels[0], "as built", chip.treatments[0].value)
+        _draw_curve(axes, curve, chip, ideal.metric)
+    _draw_level(panels[0], "as built", chip.treatments[0].value, chip.total)
     panels[0].set_title("Beside the chip as built")
     panels[1].set_title("Enlarged")
     panels[1].legend(loc="best")
     return figure
 
 
-def _draw_curve(axes: Axes, curve: Table, chip: Chip, ideal: Answers) -> None:
+def _draw_curve(axes: Axes, curve: Table, chip: Chip, metric: str) -> None:
     for column, name in (("calibrated", "calibrated"), ("fine_tuned", chip.numbers["method"])):
         values, colour = 100 * curve[column], COLOURS.get(name, INK)
         axes.plot(curve["fraction"], values, "o-", label=METHODS.get(name, name), color=colour)
-        if isinstance(ideal, Predictions):
+        if metric == "accuracy":
             low, high = _bounds(curve[column], chip.total)
             axes.fill_between(curve["fraction"], low, high, alpha=0.13, lw=0, color=colour)
-    _draw_level(axes, "ideal optics", ideal.value)
+    _draw_level(axes, "ideal optics", chip.ideal.value, chip.total)
     axes.set_xscale("log")
     labels = [
         f"{100 * fraction:.3g} %\n{captures:,.0f}"
@@ -120,16 +118,17 @@ def _draw_curve(axes: Axes, curve: Table, chip: Chip, ideal: Answers) -> None:
     axes.set_xticks(curve["fraction"], labels)
     axes.minorticks_off()
     axes.set_xlabel("captures learnt from: fraction and number")
-    axes.set_ylabel(f"test {ideal.metric} (%)")
+    axes.set_ylabel(f"test {metric} (%)")
     axes.margins(y=0.1)
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
 
 
-def _draw_level(axes: Axes, name: str, value: float) -> None:
+def _draw_level(axes: Axes, name: str, value: float, total: int) -> None:
+    text = f"{name} {100 * value:.{decimals(total)}f}"
     axes.axhline(100 * value, color=FAINT, linestyle="--", linewidth=1.2)
     axes.annotate(
-        f"{name} {100 * value:.2f}", (1, 100 * value), (0, 3), ha="right", va="bottom",
+        text, (1, 100 * value), (0, 3), ha="right", va="bottom",
         xycoords=("axes fraction", "data"), textcoords="offset points", color="#60666d",
     )  # fmt: skip
 

@@ -17,8 +17,8 @@ from hybridonn.reports.picture import Picture
 from hybridonn.reports.predictions import Predictions
 
 INTERVALS = (
-    "Dots are the metric on the same {captures} test captures, bars its 95 % intervals, the dashed "
-    "line and the grey band the network with ideal optics on {images} test images. "
+    "Dots are the metric on {captures} test captures, bars its 95 % intervals, the dashed line and "
+    "the grey band the network with ideal optics on {images}. "
 )
 
 
@@ -37,9 +37,12 @@ def list_chip_pictures(run: Run) -> list[Picture]:
 
 
 def _treatments(run: Run, chip: Chip) -> Picture:
-    ideal = run.models["student"].predictions
+    student = run.models["student"].predictions
+    images, metric = "the same images", student.metric
+    if chip.ideal.scores is None:
+        images = f"all {student.total:,} test images, which are not the same ones"
     words = [
-        INTERVALS.format(captures=f"{chip.total:,}", images=f"{ideal.total:,}"),
+        INTERVALS.format(captures=f"{chip.total:,}", images=images),
         "“As built” is the trained network behind the chip as it came out. ",
     ]
     if chip.kept:
@@ -47,6 +50,8 @@ def _treatments(run: Run, chip: Chip) -> Picture:
             "“Calibrated” sets its backend anew in closed form on the captures, without labels; "
             "fine-tuning starts from there, on labels alone, with the teacher's answers (KD), or "
             "with its answers and its tangent kernel (NTKD). The bold one is left to the chip. "
+            "Differences are of pairs: both sides on the same images; the step before a "
+            "fine-tuning is the calibration, that before the calibration the chip as built. "
             "Intervals tell how far chance in the choice of test images may move a number, not "
             "how far other captures or another chip would. The share of the loss is left out "
             "where the loss itself is within that chance."
@@ -55,9 +60,9 @@ def _treatments(run: Run, chip: Chip) -> Picture:
     return Picture(
         "chip",
         "The chip",
-        f"Test {ideal.metric} with ideal optics, as built and compensated",
+        f"Test {metric} with ideal optics, as built and compensated",
         "".join(words),
-        lambda: draw_treatments(chip, ideal),
+        lambda: draw_treatments(chip, student),
         tuple(list_treatments(run)),
         describe_chip(run).replace(" %", "\u00a0%"),  # no line starts with a per cent sign
     )
@@ -85,20 +90,20 @@ def _say_missing(run: Run, chip: Chip) -> list[str]:
 
 
 def _fractions(run: Run, chip: Chip) -> list[Picture]:
-    curve, ideal = chip.fractions, run.models["student"].predictions
+    curve, student = chip.fractions, run.models["student"].predictions
     if curve is None:
         return []
-    bands = ", bands are 95 % intervals" if isinstance(ideal, Predictions) else ""
+    bands = ", bands are 95 % intervals" if isinstance(student, Predictions) else ""
     whole = "captures of training images" if chip.measured else "training images"
     return [
         Picture(
             "chip-fractions",
             "How many captures it takes",
-            f"Test {ideal.metric} against the fraction of captures",
+            f"Test {student.metric} against the fraction of captures",
             f"The metric on the test captures against the fraction of the {whole} that was learnt "
             f"from{bands}; below each fraction stands the number of captures. Dashed: ideal "
             "optics, and the chip as built. No test capture is ever learnt from.",
-            lambda: draw_fractions(curve, chip, ideal),
+            lambda: draw_fractions(curve, chip, student),
             level=3,
         )
     ]

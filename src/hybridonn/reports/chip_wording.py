@@ -1,12 +1,13 @@
-"""The chip in words and numbers: what fabrication cost, and what was won back."""
+"""The chip in words and numbers: what fabrication cost, and what each step won back."""
 
 from __future__ import annotations
 
 from hybridonn.reports.artefacts import Run
 from hybridonn.reports.chip import Chip, Treatment
-from hybridonn.reports.wording import percent
+from hybridonn.reports.formats import LEAST, percent, points, signed, signed_span, span
 
 METHODS = {
+    "ideal": "ideal optics",
     "uncompensated": "as built",
     "calibrated": "calibrated",
     "none": "fine-tuned on labels",
@@ -14,89 +15,147 @@ METHODS = {
     "ntkd": "fine-tuned with NTKD",
 }
 BY = {
+    "calibrated": "calibration",
     "none": "fine-tuning on labels alone",
     "kd": "fine-tuning with knowledge distillation (KD)",
     "ntkd": "fine-tuning with neural tangent knowledge distillation (NTKD)",
 }
-LEAST = 1e-5  # smaller differences are of rounding: a set of 100,000 test images has none
+
+
+def summarise_chip(run: Run) -> str:
+    """The chip in one sentence for the head of the report: as built, and compensated."""
+    chip, student = _chip(run), run.models["student"].predictions
+    kind = "measured" if chip.measured else "simulated"
+    on = "" if chip.total == student.total else f" on {chip.total:,} captured test images"
+    if on and chip.ideal.scores is not None:
+        on += f", where ideal optics reach {percent(chip.ideal.value, chip.total)},"
+    text = f"Behind the {kind} chip it reaches{on} {_reach(chip.treatments[0], chip)} as built"
+    if chip.kept is None:
+        return f"{text}; nothing was compensated."
+    return f"{text} and {_reach(chip.kept, chip)} compensated."
 
 
 def describe_chip(run: Run) -> str:
-    """What the chip loses, what was won back, how, and with how many captures."""
-    chip, student = _chip(run), run.models["student"].predictions
+    """What the chip loses, and what each step of the compensation wins back."""
+    chip, metric = _chip(run), run.models["student"].predictions.metric
     before, total = chip.treatments[0], chip.total
-    lost = student.value - before.value
+    lost = chip.ideal.value - before.value
     kind = "measured" if chip.measured else "simulated"
-    reached = f"{percent(before.value, total)} ({_between(before, total)})"
-    ideal = f"{percent(student.value, total)} with ideal optics"
+    ideal = f"{percent(chip.ideal.value, total)} with ideal optics"
     cause = "" if chip.measured else " by fabrication"
     if chip.designed is not None:
-        cause, pillars = "", percent(chip.designed, total)
-        ideal += f" and {pillars} with the pillars as designed"
-    if lost > LEAST:
-        points = _points(lost, total)
+        cause = ""
+        ideal += f" and {percent(chip.designed, total)} with the pillars as designed"
+    if chip.ideal.scores is None:
         head = (
-            f"The {kind} chip loses {points} of {student.metric}{cause}, from {ideal} to {reached}"
+            f"The {kind} chip reaches {_reach(before, chip)} {metric} on {total:,} captured test "
+            f"images; ideal optics reach {ideal.split(' with')[0]} on all test images, which is "
+            "another set, so that no loss is stated"
+        )
+    elif lost > LEAST:
+        lead = chip.ideal.gain_over(before)
+        sure = "" if lead is None else f" (95 % on the same images: {signed_span(lead, total)})"
+        head = (
+            f"The {kind} chip loses {points(lost, total)} of {metric}{cause}{sure}, from {ideal} "
+            f"to {_reach(before, chip)}"
         )
     else:
-        head = f"The {kind} chip loses nothing{cause}: {reached} {student.metric} after {ideal}"
-    return head + (_describe_gain(run, chip.kept) if chip.kept else ".")
+        head = (
+            f"The {kind} chip loses nothing{cause}: {_reach(before, chip)} {metric} after {ideal}"
+        )
+    return head + (_describe_steps(chip, chip.kept) if chip.kept else ".")
 
 
-def _describe_gain(run: Run, kept: Treatment) -> str:
-    chip, total = _chip(run), _chip(run).total
-    won = kept.value - chip.treatments[0].value
-    how = BY.get(kept.method, f"the method {kept.method}")
-    how += "" if chip.numbers["labelled"] else " without labels"
-    how = how if chip.numbers["calibration"] == "none" else f"calibration and {how}"
-    gained = "wins nothing back"
-    if won > LEAST:
-        gained = f"wins {_points(won, total)} back"
-        share = _share_won(run, kept)
-        gained += "" if share is None else f", {share} of the loss,"
-    text = (
-        f"; {how} on {_share(chip)} ({_count_captures(chip)}) {gained} and ends at "
-        f"{percent(kept.value, total)} ({_between(kept, total)})."
-    )
+def _describe_steps(chip: Chip, kept: Treatment) -> str:
+    """What calibration wins, what the kept fine-tuning wins behind it, and what was best."""
+    labels = "" if chip.numbers["labelled"] else " without labels"
+    steps = [one for one in chip.treatments[1:] if _is_step(chip, one, kept)]
+    said = [
+        f"{_name_step(one, labels)} {_say_gain(chip, one)}, to {_reach(one, chip)}" for one in steps
+    ]
+    share = _share_won(chip, kept)
+    together = "" if share is None else f" Together that is {share} of the loss."
+    text = f"; on {_share(chip)} ({_count_captures(chip)}), {'; behind it, '.join(said)}.{together}"
     best = max(chip.treatments, key=lambda one: one.value)
     if best.value > kept.value + LEAST:
         name = METHODS.get(best.method, best.method)
-        text += f" Most was reached {name}: {percent(best.value, total)}."
+        text += f" Most was reached {name}: {percent(best.value, chip.total)}."
     return text
 
 
-def _share_won(run: Run, one: Treatment) -> str | None:
+def _is_step(chip: Chip, one: Treatment, kept: Treatment) -> bool:
+    calibrates = one.method == "calibrated" and chip.numbers["calibration"] != "none"
+    return calibrates or one is kept
+
+
+def _name_step(one: Treatment, labels: str) -> str:
+    name = BY.get(one.method, f"the method {one.method}")
+    return name if one.method == "calibrated" else name + labels
+
+
+def _say_gain(chip: Chip, one: Treatment) -> str:
+    """What one step wins over the step before, and whether the test images tell it from zero."""
+    start = chip.step_before[one.method]
+    gain = one.value - start.value
+    if abs(gain) <= LEAST:
+        text = "changes nothing"
+    else:
+        text = f"{'wins' if gain > 0 else 'loses'} {points(gain, chip.total)}"
+        text += " back" if gain > 0 and start is chip.treatments[0] else ""
+    difference = one.gain_over(start)
+    if difference is None:
+        return text
+    apart = "" if difference.clear else ", not to be told from zero"
+    return f"{text} (95 %: {signed_span(difference, chip.total)}{apart})"
+
+
+def _share_won(chip: Chip, one: Treatment) -> str | None:
     """How much of the loss was won back; None: the loss is within the chance of the test images."""
-    student, before = run.models["student"].predictions, _chip(run).treatments[0]
-    if before.value >= student.interval[0]:
+    lost = chip.ideal.value - chip.treatments[0].value
+    if lost <= LEAST or not _is_lost_clearly(chip):
         return None
-    share = (one.value - before.value) / (student.value - before.value)
+    share = (one.value - chip.treatments[0].value) / lost
     return f"{100 * share:.0f} %".replace("-", "−")
+
+
+def _is_lost_clearly(chip: Chip) -> bool:
+    before = chip.treatments[0]
+    if chip.ideal.scores is None:  # of other images
+        return False
+    lost = chip.ideal.gain_over(before)
+    if lost is None:  # of the chip as built only the value is known
+        return chip.ideal.interval is not None and before.value < chip.ideal.interval[0]
+    return lost.clear and lost.mean > 0
 
 
 def list_treatments(run: Run) -> list[tuple[str, ...]]:
     """The treatments as a table, header first, the ideal optics above them."""
-    chip, student = _chip(run), run.models["student"].predictions
+    chip, metric = _chip(run), run.models["student"].predictions.metric
     total = chip.total
-    low, high = student.interval
-    header = ("", f"test {student.metric}", "95 % interval", "against ideal", "loss won back")
+    header = (
+        "",
+        f"test {metric}",
+        "95 % interval",
+        "points against ideal optics (95 %)",
+        "loss won back",
+        "points over the step before (95 %)",
+    )
     rows: list[tuple[str, ...]] = [header]
-    ideal = Treatment("ideal optics", student.value, (low, high))
-    better = [ideal]
+    better = [chip.ideal]
     if chip.designed is not None:
         better.append(Treatment("pillars as designed", chip.designed, None))
     for one in (*better, *chip.treatments):
-        against = f"{_signed(one.value - student.value, total)} points"
-        first = one in better or one is chip.treatments[0]
         name = METHODS.get(one.method, one.method)
         name += " (kept)" if chip.kept is one else ""
+        start = None if one in better else chip.step_before.get(one.method)
         rows.append(
             (
                 name,
                 percent(one.value, total),
-                _between(one, total),
-                "–" if one is ideal else against,
-                "–" if first else _share_won(run, one) or "–",
+                span(one.interval, total),
+                "–" if one is chip.ideal else _against(one, chip.ideal, chip),
+                "–" if start is None else _share_won(chip, one) or "–",
+                "–" if start is None else _against(one, start, chip),
             )
         )
     return rows
@@ -110,13 +169,28 @@ def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
     shown = [("on the chip as built", run.chip.treatments[0])]
     shown += [("on the chip compensated", run.chip.kept)] if run.chip.kept else []
     return [
-        (what, percent(one.value, total), f"95 %: {_between(one, total)}") for what, one in shown
+        (what, percent(one.value, total), f"95 %: {span(one.interval, total)}")
+        for what, one in shown
     ]
 
 
 def _chip(run: Run) -> Chip:
     assert run.chip is not None  # whoever asks has looked
     return run.chip
+
+
+def _against(one: Treatment, other: Treatment, chip: Chip) -> str:
+    """A difference in points with its interval; a dash where the images are not the same."""
+    difference = one.gain_over(other)
+    if difference is not None:
+        return f"{signed(difference.mean, chip.total)} ({signed_span(difference, chip.total)})"
+    if other.scores is None and other is chip.ideal and one.scores is not None:
+        return "–"
+    return signed(one.value - other.value, chip.total)
+
+
+def _reach(one: Treatment, chip: Chip) -> str:
+    return f"{percent(one.value, chip.total)} ({span(one.interval, chip.total)})"
 
 
 def _count_captures(chip: Chip) -> str:
@@ -128,20 +202,3 @@ def _count_captures(chip: Chip) -> str:
 def _share(chip: Chip) -> str:
     fraction = f"{100 * chip.numbers['fraction']:.3g} %"
     return f"{fraction} of the {'captures' if chip.measured else 'training images'}"
-
-
-def _between(one: Treatment, total: int) -> str:
-    if one.interval is None:
-        return "–"
-    low, high = one.interval
-    return f"{percent(low, total)[:-2]} to {percent(high, total)}"
-
-
-def _points(difference: float, total: int) -> str:
-    return f"{percent(difference, total)[:-2]} points"
-
-
-def _signed(difference: float, total: int) -> str:
-    if abs(difference) <= LEAST:
-        return "±0"
-    return ("−" if difference < 0 else "+") + percent(abs(difference), total)[:-2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,11 @@ import numpy as np
 
 from hybridonn.errors import ArtefactError
 from hybridonn.reports.curves import METRICS
-from hybridonn.reports.reading import Table, read_table, refusal
+from hybridonn.reports.formats import percent, points, signed_span, span
+from hybridonn.reports.masks import MaskPredictions
+from hybridonn.reports.predictions import Predictions
+from hybridonn.reports.reading import Table, read_arrays, read_table, refusal
+from hybridonn.reports.statistics import Difference, score_difference, share_interval
 from hybridonn.reports.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
 if TYPE_CHECKING:
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 STAGE = "the estimate stage"
 COLOUR = PALETTE[6]
-Z_95 = 1.96  # two standard errors: a 95 % interval
+Answers = Predictions | MaskPredictions
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Estimated:
         test_images: How many it is tested on.
         infinite: Whether the kernel knows nothing of the number of optical kernels.
         metric: ``accuracy``, or ``miou`` of masks.
+        positions: Which of the run's test images it is tested on, (N,); None: not kept.
+        scores: The metric of each of these images, (N,); None: not kept.
     """
 
     curve: Table
@@ -43,6 +49,19 @@ class Estimated:
     test_images: int
     infinite: bool
     metric: str = "accuracy"
+    positions: np.ndarray | None = None
+    scores: np.ndarray | None = None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the estimate, from resampling test and training images."""
+        return share_interval(self.accuracy, self.uncertainty, self.test_images)
+
+    def against(self, student: Answers) -> Difference | None:
+        """How far a student is ahead on the estimate's own test images; None: not known."""
+        if self.positions is None or self.scores is None:
+            return None
+        return score_difference(student.scores[self.positions], self.scores)
 
     @property
     def label(self) -> str:
@@ -50,12 +69,13 @@ class Estimated:
         return METRICS[self.metric]
 
 
-def read_estimate(folder: Path, numbers: Any) -> Estimated:
-    """Read and check the stage's curve and numbers.
+def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
+    """Read and check the stage's curve, numbers and answers.
 
     Args:
         folder: The run.
         numbers: The section ``estimate`` of its results.json.
+        student: Answers of the trained student on all test images.
 
     Raises:
         ArtefactError: A number or the curve is missing or damaged, or both disagree.
@@ -83,7 +103,41 @@ def read_estimate(folder: Path, numbers: Any) -> Estimated:
         )
         raise ArtefactError(refusal(path, STAGE, found))
     infinite = numbers.get("kernels", "infinite") == "infinite"
-    return Estimated(curve, *(numbers[key] for key in keys), infinite=infinite, metric=metric)
+    found = Estimated(curve, *(numbers[key] for key in keys), infinite=infinite, metric=metric)
+    answers = _read_answers(folder / "estimate" / "predictions.npz", found, student)
+    return found if answers is None else replace(found, positions=answers[0], scores=answers[1])
+
+
+def _read_answers(
+    path: Path, estimate: Estimated, student: Answers
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which test images the estimate is tested on, and its score on each; None: not kept.
+
+    Raises:
+        ArtefactError: The file is damaged, or contradicts the student or the numbers.
+    """
+    if not path.is_file():
+        return None
+    masks = isinstance(student, MaskPredictions)
+    dimensions = 3 if masks else 1
+    arrays = read_arrays(path, STAGE, {"labels": dimensions, "predicted": dimensions})
+    if "positions" not in arrays:  # of an earlier version
+        return None
+    positions, labels = arrays["positions"], arrays["labels"]
+    fits = len(positions) == len(labels) and positions.max() < student.total
+    if not fits or not np.array_equal(student.labels[positions], labels):
+        raise ArtefactError(refusal(path, STAGE, "its test images are not those of the student"))
+    if isinstance(student, MaskPredictions):
+        scores = MaskPredictions(labels, arrays["predicted"], student.classes).scores
+    else:
+        scores = (arrays["predicted"] == labels).astype(float)
+    if abs(float(scores.mean()) - estimate.accuracy) > 1e-3 + 1 / len(scores):
+        found = (
+            f"its {estimate.metric} is {scores.mean():.4f}, and results.json says "
+            f"estimate.{estimate.metric} {estimate.accuracy:.4f}"
+        )
+        raise ArtefactError(refusal(path, STAGE, found))
+    return positions, scores
 
 
 @styled
@@ -97,7 +151,7 @@ def draw_learning_curve(
     """Draw the estimated accuracy or mIoU against the number of training images.
 
     Args:
-        estimate: The curve and its error bar, which stands at the last point.
+        estimate: The curve and its 95 % interval, which stands at the last point.
         student: What the trained student reaches, in [0, 1].
         student_images: What it was trained on; None: its level is a line only.
         teacher: What the teacher reaches.
@@ -105,46 +159,46 @@ def draw_learning_curve(
     from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
 
-    figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 4.5), layout="constrained")
     axes = figure.subplots()
     order = estimate.curve["images"].argsort()
     images, values = (estimate.curve[name][order] for name in ("images", estimate.metric))
     axes.plot(images, 100 * values, "o-", color=COLOUR, markersize=5, label="estimate")
-    half = 100 * Z_95 * estimate.uncertainty
+    low, high = (100 * end for end in estimate.interval)
+    sides = [[max(0.0, 100 * values[-1] - low)], [max(0.0, high - 100 * values[-1])]]
     look = {"fmt": "none", "capsize": 5, "elinewidth": 1.8, "color": COLOUR}
-    axes.errorbar(images[-1], 100 * values[-1], half, label="95 % interval", **look)
-    levels = [("teacher", teacher, "--"), ("student", student, ":")]
-    for name, level, dashes in levels:
-        if level is not None:
-            label = f"{name} {'as trained' if name == 'student' else ''}".strip()
-            axes.axhline(
-                100 * level,
-                color=MODELS[name],
-                ls=dashes,
-                lw=1.6,
-                label=f"{label}, {100 * level:.2f} %",
-            )
+    axes.errorbar(images[-1], 100 * values[-1], sides, label="95 % interval", **look)
+    _draw_level(axes, "teacher", teacher, "--", estimate.test_images)
+    _draw_level(axes, "student", student, ":", estimate.test_images)
     if student is not None and student_images is not None:
         look = {"color": MODELS["student"], "markersize": 9, "markeredgecolor": "white"}
         axes.plot(student_images, 100 * student, "D", **look)
     axes.set_ylabel(f"test {estimate.label} (%)")
-    clear = student is None or student > min(values)  # a lower level would cross the legend
-    _finish(axes, [*images, *([student_images] if student_images else [])], clear)
-    # The curve rises to its last point: above and left of it there is room.
-    look: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
-    axes.annotate(
-        f"{100 * estimate.accuracy:.2f} ± {half:.2f} %",
-        (images[-1], 100 * values[-1] + half),
-        (-9, 0),
+    axes.margins(y=0.12)
+    _finish(axes, [*images, *([student_images] if student_images else [])])
+    axes.annotate(  # above its bar: the curve itself may lie anywhere beside it
+        f"{percent(estimate.accuracy, estimate.test_images)} "
+        f"({span(estimate.interval, estimate.test_images)})",
+        (images[-1], high),
+        (14, 5),
         fontweight="bold",
         color=COLOUR,
         path_effects=[withStroke(linewidth=3, foreground="white")],
-        **look,
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
     )
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
-def _finish(axes: Axes, images: list[float], clear: bool) -> None:
+def _draw_level(axes: Axes, name: str, level: float | None, dashes: str, total: int) -> None:
+    if level is not None:
+        label = f"{name}{' as trained' if name == 'student' else ''}, {percent(level, total)}"
+        axes.axhline(100 * level, color=MODELS[name], ls=dashes, lw=1.6, label=label)
+
+
+def _finish(axes: Axes, images: list[float]) -> None:
     from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     axes.set_xscale("log")
@@ -162,12 +216,15 @@ def _finish(axes: Axes, images: list[float], clear: bool) -> None:
     axes.set_title("Promised before training, and reached by it")
     axes.grid(True)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right" if clear else "center left")
     axes.spines["bottom"].set_color(INK)
 
 
 def describe_estimate(
-    estimate: Estimated, student: float | None, student_images: int | None, tested: int | None
+    estimate: Estimated,
+    student: float | None,
+    student_images: int | None,
+    tested: int | None,
+    difference: Difference | None = None,
 ) -> str:
     """The caption: what the estimate is, how it compares, and what it leaves out.
 
@@ -176,10 +233,11 @@ def describe_estimate(
         student: What the trained student reaches, in [0, 1].
         student_images: What it was trained on.
         tested: On how many test images.
+        difference: Student less estimate on the estimate's own test images; None: not known.
     """
     said = _describe_masks(estimate) if estimate.metric == "miou" else _describe_classes(estimate)
     if student is not None:
-        said.append(_compare(estimate, student, student_images, tested))
+        said.append(_compare(estimate, student, student_images, tested, difference))
     said.append(
         "It leaves out what training finds beyond small changes of the initial weights, the "
         "teacher, the augmentation and all errors of real optics: read it to compare designs "
@@ -213,22 +271,33 @@ def _describe_classes(estimate: Estimated) -> list[str]:
 
 
 def _compare(
-    estimate: Estimated, student: float, student_images: int | None, tested: int | None
+    estimate: Estimated,
+    student: float,
+    student_images: int | None,
+    tested: int | None,
+    difference: Difference | None,
 ) -> str:
-    gap = 100 * (student - estimate.accuracy)
+    total = estimate.test_images
+    gap = student - estimate.accuracy if difference is None else difference.mean
     side = "above" if gap > 0 else "below"
     on = "" if student_images is None else f" with {student_images:,} training images"
     sentence = (
-        f"The trained student reaches {100 * student:.2f} %{on}, {abs(gap):.2f} points {side} it."
+        f"The trained student reaches {percent(student, tested or total)}{on}, "
+        f"{points(gap, total)} {side} it"
     )
+    if difference is not None:
+        sentence += (
+            f" on the same {total:,} test images (student less estimate, 95 % over these images: "
+            f"{signed_span(difference, total)})"
+        )
     unlike = [
         what
         for what, one, other in (
             ("training", student_images, estimate.train_images),
-            ("test", tested, estimate.test_images),
+            ("test", tested if difference is None else None, total),
         )
         if one is not None and one != other
     ]
     if not unlike:
-        return sentence
-    return f"{sentence} The two saw different {' and '.join(unlike)} images."
+        return f"{sentence}."
+    return f"{sentence}. The two saw different {' and '.join(unlike)} images."

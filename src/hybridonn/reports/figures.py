@@ -9,6 +9,7 @@ from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.embedding import draw_embedding
 from hybridonn.reports.estimate import describe_estimate, draw_learning_curve
 from hybridonn.reports.features import draw_features
+from hybridonn.reports.formats import percent
 from hybridonn.reports.iou import draw_iou, list_shares
 from hybridonn.reports.kernels import draw_kernels
 from hybridonn.reports.layout import draw_layout
@@ -18,6 +19,7 @@ from hybridonn.reports.metasurface import draw_optics, list_numbers
 from hybridonn.reports.overlays import draw_overlays
 from hybridonn.reports.picture import Picture
 from hybridonn.reports.predictions import Predictions
+from hybridonn.reports.width_map import count_step, draw_width_maps, list_pillar_numbers
 
 
 def list_pictures(run: Run) -> list[Picture]:
@@ -27,7 +29,7 @@ def list_pictures(run: Run) -> list[Picture]:
         _layout(run),
         *promised,
         *_kernels(run),
-        *([] if run.optics is None else [_optics(run)]),
+        *([] if run.optics is None else [_optics(run), *_pillars(run)]),
         *([] if run.layout_file is None else [_layout_file(run)]),
         *_features(run),
         _curves(run),
@@ -65,9 +67,11 @@ def _estimate(run: Run) -> Picture:
     return Picture(
         "estimate",
         "Promised before training",
-        f"Estimated {estimate.label} against training images, {100 * estimate.accuracy:.2f} % in "
-        "the end",
-        describe_estimate(estimate, student.value, images, student.total),
+        f"Estimated {estimate.label} against training images, "
+        f"{percent(estimate.accuracy, estimate.test_images)} in the end",
+        describe_estimate(
+            estimate, student.value, images, student.total, estimate.against(student)
+        ),
         lambda: draw_learning_curve(
             estimate, student=student.value, student_images=images, teacher=teacher
         ),
@@ -127,7 +131,12 @@ def _count(run: Run, branch: Branch) -> str:
 def _optics(run: Run) -> Picture:
     optics = run.optics
     assert optics is not None  # list_pictures asks
-    apart = ""
+    apart = old = ""
+    if run.width_maps is None:
+        old = (
+            " Widths and phases of the pillars are not shown: the version that made this design "
+            "kept no phases. Remove the folder metasurface and run the same command again."
+        )
     if optics.binnings.max() > 1:
         apart = (
             " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b "
@@ -144,10 +153,36 @@ def _optics(run: Run) -> Picture:
         "that frame. Below, kernel error is the relative Euclidean distance of the two, root D "
         "and the loss are those of Xiang et al., efficiency is the light within the frame over "
         "the light that falls on the sub-optic, and cross-talk the light of neighbouring "
-        "sub-optics over a sub-optic's own, where the sensor reads it." + apart,
+        "sub-optics over a sub-optic's own, where the sensor reads it." + old + apart,
         lambda: draw_optics(optics),
         tuple(list_numbers(optics)),
     )
+
+
+def _pillars(run: Run) -> list[Picture]:
+    """The widths and phases of the designed pillars; none for an earlier version's stage."""
+    maps, optics = run.width_maps, run.optics
+    if maps is None or optics is None:
+        return []
+    step = count_step(maps)
+    thinned = f" Of the whole, every {step}th cell along a side is shown." if step > 1 else ""
+    return [
+        Picture(
+            "pillars",
+            "The designed pillars",
+            f"Widths and phases of the pillars of kernel {maps.kernel}",
+            f"The pillars of kernel {maps.kernel}, positive part above, negative part below, as "
+            "one looks through the metasurface at the scene. The width decides the phase by which "
+            "a pillar delays light, counted from an empty cell, in whole turns; a width has one "
+            "phase at each wavelength. On the right, the middle of the sub-optic, cell by cell."
+            f"{thinned} The numerical aperture is the sine of the angle at which half a side of "
+            "the sub-optic is seen from the middle of its picture on the sensor. All widths lie "
+            "in metasurface/widths.npz.",
+            lambda: draw_width_maps(maps),
+            tuple(list_pillar_numbers(optics.results, optics.wavelengths_nm)),
+            level=3,
+        )
+    ]
 
 
 def _layout_file(run: Run) -> Picture:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from hybridonn.distillation.overlap import Overlap, measure_overlap
 from hybridonn.reports.statistics import mean_interval
+
+if TYPE_CHECKING:
+    from hybridonn.distillation.overlap import Overlap
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,12 @@ class MaskPredictions:
     @cached_property
     def overlap(self) -> Overlap:
         """Intersections and unions of answer and truth."""
-        pair = (torch.from_numpy(masks) for masks in (self.predicted, self.labels))
-        return measure_overlap(*pair, self.classes)
+        import torch
+
+        from hybridonn.distillation.overlap import measure_overlap
+
+        predicted, labels = (torch.from_numpy(one) for one in (self.predicted, self.labels))
+        return measure_overlap(predicted, labels, self.classes)
 
     @cached_property
     def scores(self) -> np.ndarray:

@@ -28,9 +28,14 @@ class Predictions:
     metric = "accuracy"
 
     @property
+    def scores(self) -> np.ndarray:
+        """1 where an image is named rightly, else 0: (N,)."""
+        return (self.logits.argmax(axis=1) == self.labels).astype(float)
+
+    @property
     def correct(self) -> int:
         """How many test images the network names rightly."""
-        return int((self.logits.argmax(axis=1) == self.labels).sum())
+        return int(self.scores.sum())
 
     @property
     def total(self) -> int:

@@ -11,9 +11,7 @@ from hybridonn.files import write_text
 from hybridonn.reports.artefacts import Run, read_run
 from hybridonn.reports.chip_wording import list_chip_tiles
 from hybridonn.reports.figures import list_pictures
-from hybridonn.reports.save import save_figure
-from hybridonn.reports.wording import (
-    describe_run,
+from hybridonn.reports.formats import (
     duration,
     flatten,
     interval,
@@ -21,7 +19,10 @@ from hybridonn.reports.wording import (
     moment,
     number,
     percent,
+    span,
 )
+from hybridonn.reports.save import save_figure
+from hybridonn.reports.wording import describe_run, reach_design
 
 
 def write_report(run: Path) -> Path:
@@ -92,28 +93,45 @@ def list_tiles(run: Run) -> list[tuple[str, str, str]]:
             f"95 %: {interval(student)}",
         )
     ]
-    if "teacher" in run.models:
-        teacher = run.models["teacher"].predictions
-        reached = percent(teacher.value, teacher.total)
-        tiles.append((f"teacher {teacher.metric}", reached, f"95 %: {interval(teacher)}"))
-        if teacher.value:
-            kept = percent(student.value / teacher.value, student.total)
-            tiles.append(("of the teacher kept", kept, f"student / teacher {student.metric}"))
-    tiles += _list_hardware(run)
+    tiles += [*_list_design(run), *list_chip_tiles(run), *_list_teacher(run), *_list_hardware(run)]
     seconds = [
         value for _, value in flatten(run.record["seconds"]) if isinstance(value, int | float)
     ]
-    tiles += list_chip_tiles(run)
     return [*tiles, ("time", duration(sum(seconds)), "all stages together")]
 
 
+def _list_design(run: Run) -> list[tuple[str, str, str]]:
+    """What the designed metasurface reaches; nothing where none is designed."""
+    reached = reach_design(run)
+    if reached is None:
+        return []
+    _, value, ends = reached
+    total = run.models["student"].predictions.total
+    note = "simulated" if ends is None else f"95 %: {span(ends, total)}"
+    return [("with the designed metasurface", percent(value, total), note)]
+
+
+def _list_teacher(run: Run) -> list[tuple[str, str, str]]:
+    """The teacher, and how much of it the student keeps where the teacher is the better one."""
+    if "teacher" not in run.models:
+        return []
+    student, teacher = run.models["student"].predictions, run.models["teacher"].predictions
+    reached = percent(teacher.value, teacher.total)
+    tiles = [(f"teacher {teacher.metric}", reached, f"95 %: {interval(teacher)}")]
+    if teacher.value >= student.value > 0:
+        kept = percent(student.value / teacher.value, student.total)
+        tiles.append(("of the teacher kept", kept, f"student / teacher {teacher.metric}"))
+    return tiles
+
+
 def _list_hardware(run: Run) -> list[tuple[str, str, str]]:
-    count, bands, height, width = run.kernels.shape
-    size = f"{height} × {width}" + (f", {bands} bands" if bands > 1 else "")
+    bands = run.kernels.shape[1]
+    sizes = dict.fromkeys(f"{branch.size} × {branch.size}" for branch in run.branches)
+    size = " and ".join(sizes) + (f", {bands} bands" if bands > 1 else "")
     layout = run.layout
     sides = f"{layout.width_m * 1e3:.6g} × {layout.height_m * 1e3:.6g} mm"
     used = f"{2 * layout.kernels} of {layout.rows * layout.columns} sites in use"
-    tiles = [("optical kernels", str(count), size), ("metasurface", sides, used)]
+    tiles = [("optical kernels", str(len(run.kernels)), size), ("metasurface", sides, used)]
     digital = look_up(run.results, "student.parameters.digital")
     if digital is not None:
         optical = look_up(run.results, "student.parameters.optical")

@@ -195,13 +195,13 @@ def fit_power_law(x: np.ndarray, y: np.ndarray) -> PowerLaw:
     Raises:
         ValueError: Fewer than three different values of x: two points fit any line exactly.
     """
-    from scipy.stats import linregress
-
     if len(np.unique(x)) < 3:
         raise ValueError(f"a power law needs three different values of x, not {len(np.unique(x))}")
-    fit = linregress(np.log(x), np.log(y))
-    half = student_quantile(len(x) - 2) * float(fit.stderr)
-    exponent = float(fit.slope)
+    across, up = (np.log(some) - np.log(some).mean() for some in (x, y))
+    exponent = float(across @ up) / float(across @ across)
+    rest = up - exponent * across
+    error = sqrt(float(rest @ rest) / (len(x) - 2) / float(across @ across))
+    half = student_quantile(len(x) - 2) * error
     return PowerLaw(exponent, exponent - half, exponent + half, len(x))
 
 

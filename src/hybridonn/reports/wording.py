@@ -1,135 +1,137 @@
-"""Numbers as a reader wants them, and the verdict in words."""
+"""The verdict in words: what was reached, with what, behind which optics, beside which teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from hybridonn.reports.artefacts import Run
+from hybridonn.reports.chip_wording import summarise_chip
+from hybridonn.reports.formats import (
+    LEAST,
+    Answers,
+    interval,
+    look_up,
+    number,
+    percent,
+    points,
+    signed_span,
+    span,
+)
 from hybridonn.reports.masks import MaskPredictions
-from hybridonn.reports.predictions import Predictions
+from hybridonn.reports.statistics import Difference, score_difference, wilson_interval
+from hybridonn.reports.width_map import describe_pillars
 
 METHODS = {
     "none": "on the task alone, without distillation",
     "kd": "by knowledge distillation (KD)",
     "ntkd": "by neural tangent knowledge distillation (NTKD)",
 }
-MANY_IMAGES = 1000  # from here on a second decimal of a per cent is more than one image
-
-
-def percent(share: float, total: int = MANY_IMAGES) -> str:
-    """A share in per cent, with as many decimals as so many test images bear."""
-    return f"{100 * share:.{2 if total >= MANY_IMAGES else 1}f} %"
-
-
-def interval(predictions: Predictions | MaskPredictions) -> str:
-    """The 95 % interval of an accuracy or mIoU, in per cent."""
-    low, high = predictions.interval
-    return f"{percent(low, predictions.total)[:-2]} to {percent(high, predictions.total)}"
-
-
-def duration(seconds: float) -> str:
-    """A time that a person can take in."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def moment(text: str) -> str:
-    """A time stamp of the record for the eye; what is no ISO time stays as it is."""
-    from datetime import datetime
-
-    try:
-        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}".strip()
-    except (TypeError, ValueError):
-        return str(text)
-
-
-def number(value: Any) -> str:
-    """A value of results.json or record.json, for a table."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.6g}"
-    if isinstance(value, list):
-        return ", ".join(map(number, value))
-    return str(value)
-
-
-def flatten(tree: dict[str, Any], parent: str = "") -> Iterator[tuple[str, Any]]:
-    """(key, value) of every leaf, keys joined by dots."""
-    for key, value in tree.items():
-        name = f"{parent}.{key}" if parent else str(key)
-        if isinstance(value, dict):
-            yield from flatten(value, name)
-        else:
-            yield name, value
-
-
-def look_up(tree: dict[str, Any], key: str) -> Any:
-    """The value under a dotted key; None where there is none."""
-    for name in key.split("."):
-        if not isinstance(tree, dict) or name not in tree:
-            return None
-        tree = tree[name]
-    return tree
 
 
 def describe_run(run: Run) -> list[str]:
-    """The verdict: what was reached, with what, and how it compares with the teacher."""
+    """The verdict: the student, its optics as designed and as built, and the teacher."""
     student = run.models["student"].predictions
     method = str(look_up(run.results, "student.method"))
+    ideal = " with ideal optics" if run.optics or run.chip else ""
     sentences = [
         f"On the {student.total:,} test images of {run.record['data'].get('name', 'the data')}, "
         f"the hybrid optical network reaches {percent(student.value, student.total)} "
-        f"{student.metric} (95 % interval {interval(student)}). It was trained "
+        f"{student.metric} (95 % interval {interval(student)}){ideal}. It was trained "
         f"{METHODS.get(method, f'by the method {method}')}, with {_describe_hardware(run)}."
     ]
-    if "teacher" in run.models:
-        sentences += _compare_with_teacher(run) + _judge_teacher(run)
-    else:
-        sentences.append("This run has no teacher to compare with.")
-    return sentences
+    if run.optics is not None:
+        sentences.append(_describe_design(run, student))
+    if run.chip is not None:
+        sentences.append(summarise_chip(run))
+    if "teacher" not in run.models:
+        return [*sentences, "This run has no teacher to compare with."]
+    return [*sentences, *_compare_with_teacher(run), *_judge_teacher(run)]
+
+
+def compare_answers(answers: Answers, baseline: Answers) -> Difference:
+    """How far a network is ahead of another one on the same test images."""
+    return score_difference(answers.scores, baseline.scores)
+
+
+def reach_design(run: Run) -> tuple[str, float, tuple[float, float] | None] | None:
+    """The metric behind the designed metasurface: its name, value and 95 % interval.
+
+    None: no metasurface was designed. Of an accuracy the interval is Wilson's; of an mIoU the
+    stage keeps no image's score, so there is none.
+    """
+    if run.optics is None:
+        return None
+    student = run.models["student"].predictions
+    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
+    value = run.optics.results.get(key)
+    if not isinstance(value, int | float):
+        return None
+    ends = None
+    if key == "accuracy":
+        ends = wilson_interval(round(value * student.total), student.total)
+    return student.metric, float(value), ends
 
 
 def _describe_hardware(run: Run) -> str:
-    count, _, height, width = run.kernels.shape
-    optical = f"{count} optical kernel{'s' * (count != 1)} of {height} × {width}"
+    sizes = [(branch.kernels.stop - branch.kernels.start, branch.size) for branch in run.branches]
+    total = sum(count for count, _ in sizes)
+    each = {size for _, size in sizes}
+    optical = f"{total} optical kernel{'s' * (total != 1)}"
+    if len(each) == 1:
+        optical += f" of {sizes[0][1]} × {sizes[0][1]}"
+    else:
+        optical += f" ({', '.join(f'{count} of {size} × {size}' for count, size in sizes)})"
     digital = look_up(run.results, "student.parameters.digital")
     return optical if digital is None else f"{optical} and {number(digital)} digital parameters"
 
 
-def _compare_with_teacher(run: Run) -> list[str]:
-    def points(difference: float) -> str:
-        return f"{percent(difference, student.total)[:-2]} points"
+def _describe_design(run: Run, student: Answers) -> str:
+    """The designed metasurface in a sentence: what it is made of and what it reaches."""
+    assert run.optics is not None  # describe_run asks
+    made = describe_pillars(run.optics.results, run.optics.wavelengths_nm)
+    reached = reach_design(run)
+    if reached is None:
+        return f"Its metasurface was designed: {made}."
+    metric, value, ends = reached
+    sure = "" if ends is None else f" ({span(ends, student.total)})"
+    gain = value - student.value
+    against = "as many as ideal optics"
+    if abs(gain) > LEAST:
+        against = (
+            f"{points(gain, student.total)} {'more' if gain > 0 else 'less'} than ideal optics"
+        )
+    return (
+        f"With its designed metasurface, {made}, the simulation reaches "
+        f"{percent(value, student.total)} {metric}{sure} on the same images, {against}."
+    )
 
+
+def _compare_with_teacher(run: Run) -> list[str]:
     student, teacher = run.models["student"].predictions, run.models["teacher"].predictions
     name = look_up(run.results, "teacher.name")
     who = f"teacher, {name}," if name else "teacher"
     reached = f"{percent(teacher.value, teacher.total)} ({interval(teacher)})"
     gap = teacher.value - student.value
+    sure = _say_sure(compare_answers(student, teacher), student.total)
     if gap <= 0:
-        level = "exactly as good as" if gap == 0 else f"{points(-gap)} worse than"
-        sentences = [
-            f"The {who} reaches {reached}: it is {level} the student. "
+        level = "exactly as good as" if gap == 0 else f"{points(gap, student.total)} worse than"
+        return [
+            f"The {who} reaches {reached}: it is {level} the student{sure}. "
             "Distilling from a teacher that is not better promises little; train a better "
             "teacher, or compare with the task alone."
         ]
-    else:
-        kept = percent(student.value / teacher.value, student.total)
-        sentences = [
-            f"Its {who} reaches {reached}: the student keeps {kept} of the teacher's "
-            f"{teacher.metric} and lies {points(gap)} below it."
-        ]
-    if _overlap(student, teacher):
-        sentences.append(
-            f"The two intervals overlap: {student.total:,} test images do not settle "
-            "how far apart the two networks are."
-        )
-    return sentences
+    kept = percent(student.value / teacher.value, student.total)
+    return [
+        f"Its {who} reaches {reached}: the student keeps {kept} of the teacher's "
+        f"{teacher.metric} and lies {points(gap, student.total)} below it{sure}."
+    ]
+
+
+def _say_sure(difference: Difference, total: int) -> str:
+    """The interval of student less teacher, and whether the test images tell the two apart."""
+    apart = "" if difference.clear else f"; {total:,} test images do not tell the two apart"
+    return (
+        f" (student less teacher on the same images, 95 %: {signed_span(difference, total)} "
+        f"points{apart})"
+    )
 
 
 def _judge_teacher(run: Run) -> list[str]:
@@ -140,26 +142,23 @@ def _judge_teacher(run: Run) -> list[str]:
     student = run.models["student"].predictions
     key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
     alone = look_up(run.results, f"untaught.{key}")
-    points = f"{percent(abs(margin), student.total)[:-2]} points"
+    far = points(margin, student.total)
     head = (
         f"The same student trained on the task alone, without any teacher, reaches "
         f"{percent(alone, student.total)}"
     )
     if margin < 0:
         return [
-            f"{head}, and the teacher lies {points} below that: this teacher is bad for its "
+            f"{head}, and the teacher lies {far} below that: this teacher is bad for its "
             "task. Train a better one before distilling from it."
         ]
     gain = student.value - alone
     side = "more" if gain > 0 else "less"
-    with_it = f"{percent(abs(gain), student.total)[:-2]} points {side}"
+    taught = f"{points(gain, student.total)} {side}"
+    if run.untaught is not None:
+        difference = compare_answers(student, run.untaught)
+        taught += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
     return [
-        f"{head}; the teacher lies {points} above that, and the student that it taught reaches "
-        f"{with_it}."
+        f"{head}; the teacher lies {far} above that, and the student that it taught reaches "
+        f"{taught}."
     ]
-
-
-def _overlap(first: Predictions | MaskPredictions, second: Predictions | MaskPredictions) -> bool:
-    low, high = first.interval
-    other_low, other_high = second.interval
-    return low <= other_high and other_low <= high
