@@ -21,7 +21,7 @@ TERMS = {
     "task": ("task", PALETTE[0], "-"),
     "kd": ("KD", PALETTE[6], "--"),
     "ntk": ("NTK", PALETTE[4], "-."),
-    "validation_loss": ("validation", PALETTE[5], ":"),
+    "validation_loss": ("task, validation", PALETTE[5], ":"),
 }
 
 METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
@@ -100,7 +100,7 @@ def _draw_rates(
     epochs = np.concatenate([table["epoch"] for table in histories.values()])
     _finish(axes, epochs, title, label)
     if len(histories) > 1:
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
 
 
 def _zoom(axes: Axes, curves: list[np.ndarray]) -> None:

@@ -234,11 +234,12 @@ def _curves(run: Run) -> Picture:
         "Training",
         f"{metric}, alignment and loss terms by epoch",
         f"Epoch by epoch. {metric} is measured on the validation images, which nothing is trained "
-        "on; a dot marks the best epoch, and the first steep epochs may lie below the frame. "
+        "on; a dot marks the epoch whose weights are kept, the one with the highest score, of "
+        "equals the lowest loss on these images. The first steep epochs may lie below the frame. "
         "NTK alignment, where it is recorded, is the centred kernel alignment of the student's "
         "neural tangent kernel with the teacher's: 1 means equal up to scale. The losses are shown "
         "on a logarithmic scale, the student's with the terms of its objective, each before its "
-        "weight.",
+        "weight, and the task's loss on the validation images.",
         lambda: draw_curves({name: model.history for name, model in run.models.items()}),
     )
 

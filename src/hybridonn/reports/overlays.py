@@ -49,8 +49,9 @@ def draw_overlays(
         label = f"{overlays.reasons[row]}\nimage {position}"
         panels[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     for axes, name in zip(panels[0], ("image", "truth", *names), strict=True):
-        title = axes.get_title("center")
-        axes.set_title(f"{name}\n{title}" if title else f"{name}\n", loc="center", pad=3)
+        look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        look |= {"ha": "center", "va": "bottom", "fontsize": 11, "fontweight": "bold"}
+        axes.annotate(name, (0.5, 1), (0, 16), **look)
     _add_legend(figure, classes)
     return figure
 
