@@ -1,5 +1,7 @@
 """A layout file that another program changed must never pass for the design."""
 
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from hybridonn.errors import ArtefactError
 from hybridonn.optics.chip_design import NM, make_design
 from hybridonn.optics.layout import lay_out
 from hybridonn.optics.layout_file import write_layout
-from hybridonn.optics.layout_reading import compare_design, read_layout
+from hybridonn.optics.layout_reading import compare_design, read_layout, read_own_layout
 from hybridonn.spec import Optics
 
 gdstk = pytest.importorskip("gdstk")
@@ -134,3 +136,51 @@ def test_the_first_difference_is_located(tmp_path):
         compare_design(read_layout(path, PERIOD * NM), replace(design, widths=other), path)
     assert "kernel 1, negative part, row 4, column 2" in str(caught.value)
     assert "for 99 nm" in str(caught.value)
+
+
+def change_bytes(content, rng):
+    """A damaged file whose checksum is right: nothing warns the reader."""
+    content = bytearray(content)
+    for place in rng.integers(20, len(content) - 5, 4):
+        content[place] = rng.integers(256)
+    return bytes(content[:-4]) + struct.pack("<I", zlib.crc32(bytes(content[:-4])))
+
+
+def test_a_file_that_crashes_its_library_is_a_sentence(tmp_path):
+    chip, path = make_chip(), tmp_path / "chip.oas"
+    write_layout(path, chip)
+    sound, rng = path.read_bytes(), np.random.default_rng(0)
+    crashed = 0
+    for _ in range(40):
+        path.write_bytes(change_bytes(sound, rng))
+        try:
+            read_layout(path, PERIOD * NM)
+        except ArtefactError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+            crashed += "SIGSEGV" in str(error)
+        if crashed:
+            return
+    pytest.fail("none of the damaged files crashes gdstk")
+
+
+def test_a_file_that_needs_more_than_its_size_promises_is_refused(tmp_path):
+    path = tmp_path / "chip.oas"
+    library = gdstk.Library(unit=1e-6, precision=1e-9)
+    cell = library.new_cell("W065")
+    # 200 bytes that stand for 4e12 places.
+    many = gdstk.rectangle((0, 0), (0.065, 0.065), layer=1, datatype=0)
+    many.repetition = gdstk.Repetition(2_000_000, 2_000_000, spacing=(0.293, 0.293))
+    cell.add(many)
+    library.new_cell("CHIP_hybridonn").add(gdstk.Reference(cell))
+    library.write_oas(path, validation="crc32")
+    with pytest.raises(ArtefactError, match=r"chip\.oas cannot be used: .*memory"):
+        read_layout(path, PERIOD * NM)
+
+
+def test_what_is_read_apart_is_what_is_read_here(tmp_path):
+    path = tmp_path / "chip.gds"
+    write_layout(path, make_chip())
+    here, apart = read_own_layout(path, PERIOD * NM), read_layout(path, PERIOD * NM)
+    np.testing.assert_equal(vars(apart), vars(here))
+    assert apart.widths.dtype == here.widths.dtype

@@ -16,7 +16,7 @@ from hybridonn.errors import ArtefactError, OpticsError
 from hybridonn.optics.chip_design import NM, ChipDesign
 from hybridonn.optics.design_rules import DesignRules, Extremes, check_rules
 from hybridonn.optics.layout_cells import make_chip, make_pillar_cells, make_sub_optic
-from hybridonn.optics.layout_reading import LayoutFile, compare_design, read_layout
+from hybridonn.optics.layout_reading import LayoutFile, compare_design, read_own_layout
 
 FORMATS = {"oasis": ".oas", "gdsii": ".gds"}
 STEPS_NM = (1.0, 0.5)
@@ -124,7 +124,7 @@ def write_layout(
     extremes = check_rules(drawn, options.rules, step_m)
     with _aside(path) as part:
         _write(part, drawn, options, step_m)
-        found = read_layout(part, design.period_m, design.cell_pillars)
+        found = read_own_layout(part, design.period_m, design.cell_pillars)
         compare_design(found, drawn, path)
         content = part.stat().st_size, _hash(part)
     seconds = round(perf_counter() - started, 2)

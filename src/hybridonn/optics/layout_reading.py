@@ -1,4 +1,8 @@
-"""Reads a layout file back into the design that it holds, shape by shape."""
+"""Reads a layout file back into the design that it holds, shape by shape.
+
+The library of layout files, gdstk, crashes on many damaged ones. So a file from elsewhere is read
+in a process of its own, within bounds that a sound file of its size keeps many times over.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from hybridonn.core.isolation import IsolationError, read_isolated
 from hybridonn.errors import ArtefactError
 from hybridonn.optics.chip_design import NM, PARTS, ChipDesign
 from hybridonn.optics.layout_cells import (
@@ -21,6 +26,11 @@ from hybridonn.optics.layout_cells import (
     parse_sub_optic,
     place_sub_optic,
 )
+
+# A chip of 32 sub-optics takes 12 bytes of memory a byte of OASIS to write and check, and 49 s for
+# 173 MB on one core.
+LEAST_GB, MEMORY_A_BYTE = 0.5, 24
+LEAST_S, BYTES_A_SECOND = 20.0, 1e6
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,39 @@ class LayoutFile:
 
 
 def read_layout(path: Path, period_m: float, cell_pillars: int = 2) -> LayoutFile:
-    """Read a layout file that this software wrote.
+    """Read a layout file that may have been changed or damaged since this software wrote it.
+
+    Args:
+        path: OASIS by its checksum, or GDSII where the name ends in .gds.
+        period_m: Distance of neighbouring pillars.
+        cell_pillars: Pillars along the side of a cell.
+
+    Raises:
+        ArtefactError: As :func:`read_own_layout`, or gdstk crashes on the file, or reading it
+            takes more memory or time than a sound file of its size.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    try:
+        found = read_isolated(
+            _read_fields,
+            path,
+            period_m,
+            cell_pillars,
+            what=f"the layout file {path}",
+            memory_gb=LEAST_GB + size * MEMORY_A_BYTE / 1e9,
+            seconds=LEAST_S + size / BYTES_A_SECOND,
+        )
+    except IsolationError as error:
+        _refuse(path, error.found)
+    return LayoutFile(**found)
+
+
+def _read_fields(path: Path, period_m: float, cell_pillars: int) -> dict[str, Any]:
+    return vars(read_own_layout(path, period_m, cell_pillars))
+
+
+def read_own_layout(path: Path, period_m: float, cell_pillars: int = 2) -> LayoutFile:
+    """Read a layout file that this process has just written.
 
     The widths are measured on the pillars that are drawn, not taken from names.
 
