@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -216,3 +217,27 @@ def test_a_constant_phase_is_no_difference():
     turned = make_library(transmission=library.transmission * complex(0, 1))
     for colour in range(3):
         assert phase_difference(turned, colour).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("width_nm", "wavelength_nm", "sentence"),
+    [
+        (100, 449.6, "published at 635, 532, 450 nm, not at 449.6 nm"),
+        (100, 633, "not at 633 nm"),
+        (50, 532, "65 to 240 nm wide, not 50 nm"),
+        (250, 532, "not 250 nm"),
+        (float("nan"), 532, "not nan nm"),
+    ],
+)
+def test_the_published_phase_is_not_used_beyond_what_was_published(
+    width_nm, wavelength_nm, sentence
+):
+    with pytest.raises(OpticsError, match=sentence):
+        published_phase(torch.tensor([150e-9, width_nm * NM]), wavelength_nm * NM)
+
+
+def test_other_pillars_are_not_held_against_the_published_phase():
+    wide = make_library().at([532 * NM])
+    wide = replace(wide, widths_m=torch.cat([wide.widths_m[:-1], torch.tensor([250e-9])]))
+    assert "RMS" in summarise(make_library())[1]
+    assert "RMS" not in summarise(wide)[0]

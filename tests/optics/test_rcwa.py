@@ -1,11 +1,14 @@
 import cmath
+import warnings
+from dataclasses import replace
 from math import pi, sqrt
 
 import numpy as np
 import pytest
 
 from hybridonn.errors import OpticsError
-from hybridonn.optics.materials import packaged_file, read_material
+from hybridonn.optics.diffraction import DiffractionWarning, list_orders
+from hybridonn.optics.materials import Block, Material, packaged_file, read_material
 from hybridonn.optics.pillars import NM, default_library
 from hybridonn.optics.rcwa import (
     PillarCell,
@@ -14,6 +17,7 @@ from hybridonn.optics.rcwa import (
     compute_point,
     load_solver,
 )
+from hybridonn.optics.sampling import SamplingWarning
 
 meent = pytest.importorskip("meent")
 
@@ -191,7 +195,7 @@ def test_an_interrupted_library_goes_on_where_it_was(tmp_path, monkeypatch):
     with journal.open("a") as file:
         file.write('{"2.0000')  # the line that was being written when the power failed
     resumed = compute_library(*arguments)
-    assert len(calls) == 4 + 5
+    assert len(calls) == 4 + 5 + 2  # two pillars with more harmonics
     fresh = compute_library(*arguments[:-1], tmp_path / "other")
     assert (resumed.transmission == fresh.transmission).all()
     calls.clear()
@@ -199,7 +203,7 @@ def test_an_interrupted_library_goes_on_where_it_was(tmp_path, monkeypatch):
     assert not calls
     other = PillarCell(CELL.period_m, 700 * NM, NITRIDE, QUARTZ)
     compute_library(other, *arguments[1:])  # another height: nothing of the journal holds
-    assert len(calls) == 8
+    assert len(calls) == 8 + 2
 
 
 def test_convergence_is_told_against_the_highest(tmp_path):
@@ -234,6 +238,37 @@ def test_what_cannot_be_made_is_one_sentence(
     with pytest.raises(OpticsError, match=sentence):
         compute_library(CELL, widths, wavelengths, harmonics, tmp_path / "points")
     assert not (tmp_path / "points").exists()
+
+
+def test_a_lattice_that_diffracts_into_its_substrate_is_said_before_it_is_tabulated(tmp_path):
+    glass = replace(CELL, period_m=420 * NM)
+    with pytest.warns(DiffractionWarning, match="4 orders .* index 1.466 at 450 nm") as caught:
+        compute_library(glass, [0, 150 * NM, 300 * NM], [635 * NM, 450 * NM], 2, tmp_path / "a")
+    assert "below 307 nm" in str(caught[0].message)
+    with pytest.raises(OpticsError, match=r"4 orders .* into the air at 450 nm"):
+        compute_library(
+            replace(CELL, period_m=500 * NM), [150 * NM, 300 * NM], [450 * NM], 2, tmp_path / "b"
+        )
+    assert not (tmp_path / "b").exists()
+
+
+def test_light_of_other_orders_is_what_is_lost():
+    # Lossless pillars: what the rule says of orders agrees with the power that the solver misses.
+    fixed = Material("n 2.05", "", (Block("n", 3e-7, 1e-6, lambda w: 2.05 + 0 * w),))
+    for period_nm in (300, 306, 309, 420):
+        cell = replace(CELL, period_m=period_nm * NM, pillar=fixed)
+        lost = compute_point(cell, 150 * NM, 450 * NM, 3, load_solver()).lost
+        orders = list_orders(cell.period_m, 450 * NM, QUARTZ.index(450 * NM).real)
+        assert (lost > 1e-6) == (orders.count > 0)
+
+
+def test_too_few_harmonics_are_said(tmp_path):
+    widths = [0, 100 * NM, 150 * NM, 200 * NM]
+    with pytest.warns(SamplingWarning, match="1 harmonics leave the transmission .* 5 change"):
+        compute_library(CELL, widths, [450 * NM], 1, tmp_path / "few")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compute_library(CELL, widths, [450 * NM], 3, tmp_path / "enough")
 
 
 def test_an_order_that_grazes_the_surface_harms_nothing():

@@ -70,15 +70,14 @@ class Journal:
 
 
 def _read_lines(path: Path) -> list[str]:
-    """Whole lines of JSON; a torn last line is dropped."""
+    """Whole lines of JSON mappings; a torn last line is dropped, a damaged file is begun anew."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return []
     whole = text.split("\n")[:-1]
     try:
-        for line in whole:
-            json.loads(line)
-    except ValueError:
+        trees = [json.loads(line) for line in whole]
+    except (ValueError, RecursionError):
         return []
-    return whole
+    return whole if all(isinstance(tree, dict) for tree in trees) else []

@@ -8,11 +8,17 @@ from pathlib import Path
 from hybridonn.errors import OpticsError
 from hybridonn.files import write_table
 from hybridonn.optics.pillars import NM, PillarLibrary
-from hybridonn.optics.rcwa import MOST_HARMONICS, PillarCell, compute_convergence, compute_library
+from hybridonn.optics.rcwa import (
+    CHECKED,
+    MORE,
+    MOST_HARMONICS,
+    PillarCell,
+    compute_convergence,
+    compute_library,
+    spread_widths,
+)
 from hybridonn.progress import Progress
 
-CHECKED = 6  # widths whose convergence is recorded, spread over the library
-MORE = 4  # harmonics of the record beyond those of the library
 MOST_LENGTHS = 5000
 
 
@@ -50,9 +56,7 @@ def make_library(
     journal = out.with_name(f".{out.name}.points")
     widths = sorted({0.0, *widths_m})
     library = compute_library(cell, widths, wavelengths_m, harmonics, journal, progress=progress)
-    pillars = widths[1:]
-    last = len(pillars) - 1
-    chosen = sorted({pillars[round(i * last / (CHECKED - 1))] for i in range(CHECKED)})
+    chosen = spread_widths(widths, CHECKED)
     numbers = sorted(
         {max(1, harmonics // 2), max(1, harmonics * 3 // 4), harmonics, harmonics + MORE}
     )

@@ -63,8 +63,8 @@ def read_table(path: Path) -> tuple[dict[str, str], list[float], list[float], Po
     return notes, wavelengths, widths, points
 
 
-def note_nm(path: Path, notes: dict[str, str], name: str) -> float:
-    """A length among the notes.
+def note_number(path: Path, notes: dict[str, str], name: str) -> float:
+    """A number among the notes, such as a length in nanometres.
 
     Raises:
         OpticsError: It is missing or no number.

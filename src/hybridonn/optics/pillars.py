@@ -18,7 +18,8 @@ from torch import Tensor
 
 from hybridonn.errors import OpticsError
 from hybridonn.files import write_text
-from hybridonn.optics.library_table import format_table, note_nm, read_table
+from hybridonn.optics.diffraction import check_orders
+from hybridonn.optics.library_table import format_table, note_number, read_table
 from hybridonn.optics.materials import packaged_file
 
 NM = 1e-9
@@ -40,6 +41,7 @@ class PillarLibrary:
         material: Of the pillars, for the record.
         substrate: That they stand on, for the record.
         source: Solver and settings, for the record.
+        substrate_index: Its highest refractive index at these wavelengths; None: not stated.
 
     Raises:
         OpticsError: Widths or wavelengths that are equal, not finite, not positive or out
@@ -54,6 +56,7 @@ class PillarLibrary:
     material: str = ""
     substrate: str = ""
     source: str = ""
+    substrate_index: float | None = None
 
     def __post_init__(self) -> None:
         kinds = {
@@ -96,8 +99,11 @@ class PillarLibrary:
     def at(self, wavelengths_m: Sequence[float]) -> PillarLibrary:
         """The same library at some of its wavelengths, in the order asked for.
 
+        Warns where the lattice of the pillars diffracts into its substrate.
+
         Raises:
-            OpticsError: A wavelength is not in the library.
+            OpticsError: A wavelength is not in the library, or the lattice diffracts into the
+                air.
         """
         held = self.wavelengths_m
         chosen = []
@@ -110,6 +116,7 @@ class PillarLibrary:
                     "with: hybridonn optics library --wavelengths-nm ..."
                 )
             chosen.append(int(distance.argmin()))
+        check_orders(self.period_m, held[chosen].tolist(), self.substrate_index)
         return replace(self, wavelengths_m=held[chosen], transmission=self.transmission[chosen])
 
     @classmethod
@@ -121,8 +128,10 @@ class PillarLibrary:
         """
         path = Path(path)
         notes, wavelengths, widths, points = read_table(path)
-        period, height = (note_nm(path, notes, name) for name in ("period_nm", "height_nm"))
+        period, height = (note_number(path, notes, name) for name in ("period_nm", "height_nm"))
         values = [[points[width, wavelength] for width in widths] for wavelength in wavelengths]
+        texts = (notes.get(name, "") for name in ("material", "substrate", "source"))
+        index = "substrate_index"
         try:
             return cls(
                 torch.tensor(wavelengths, dtype=torch.float64) * NM,
@@ -130,7 +139,8 @@ class PillarLibrary:
                 torch.tensor(values, dtype=torch.complex128),
                 period * NM,
                 height * NM,
-                *(notes.get(name, "") for name in ("material", "substrate", "source")),
+                *texts,
+                substrate_index=note_number(path, notes, index) if index in notes else None,
             )
         except OpticsError as error:
             raise OpticsError(f"{path}: {error}") from None
@@ -147,6 +157,7 @@ class PillarLibrary:
             "material": self.material,
             "substrate": self.substrate,
             "source": self.source,
+            **({"substrate_index": f"{self.substrate_index:.6g}"} if self.substrate_index else {}),
             "convention": "amplitude^2 = transmitted power; phase from the empty cell, exp(+ikz)",
         }
         rows = (

@@ -7,6 +7,7 @@ from math import pi
 import torch
 from torch import Tensor
 
+from hybridonn.errors import OpticsError
 from hybridonn.optics.pillars import NM, PM, PillarLibrary
 
 # Xiang et al. 2025 (arXiv 2508.08421), the published PSF-design notebook of the CIFAR-10
@@ -18,21 +19,41 @@ FITS = {
     450: (1.87336, 0.0237, 0.03191),
 }
 HEIGHT_M, PERIOD_M = 750e-9, 293e-9
+NARROWEST_M, WIDEST_M = 65e-9, 240e-9  # of the fitted widths, 65 to 237 nm; their hard limit
 
 
 def publishes(library: PillarLibrary, wavelength_m: float) -> bool:
     """Whether the authors' curve is of these pillars at this wavelength."""
     same_cell = max(abs(library.height_m - HEIGHT_M), abs(library.period_m - PERIOD_M)) < PM
-    return same_cell and any(abs(wavelength_m - fit * NM) < PM for fit in FITS)
+    narrowest_m, widest_m = library.widths_m[[library.first_pillar, -1]].tolist()
+    inside = narrowest_m > NARROWEST_M - PM and widest_m < WIDEST_M + PM
+    return same_cell and inside and any(abs(wavelength_m - fit * NM) < PM for fit in FITS)
 
 
 def published_phase(widths_m: Tensor, wavelength_m: float) -> Tensor:
     """Phase in radians, up to a constant, of the authors' pillars at 635, 532 or 450 nm.
 
+    Args:
+        widths_m: Any shape; 0 (no pillar, whose phase is 0) or 65 to 240 nm.
+        wavelength_m: In vacuum.
+
     Raises:
-        KeyError: Another wavelength.
+        OpticsError: Another wavelength, or a width beyond those that the curve was fitted to.
     """
-    A, b, s = FITS[round(wavelength_m / NM)]
+    fit = next((fit for nm, fit in FITS.items() if abs(wavelength_m - nm * NM) < PM), None)
+    if fit is None:
+        raise OpticsError(
+            f"the authors' phase is published at {', '.join(map(str, FITS))} nm, not at "
+            f"{wavelength_m / NM:.6g} nm; choose among these or compute a library"
+        )
+    inside = (widths_m > NARROWEST_M - PM) & (widths_m < WIDEST_M + PM)
+    outside = widths_m[~(inside | (widths_m == 0))]
+    if outside.numel():
+        raise OpticsError(
+            f"the authors' phase is of pillars {NARROWEST_M / NM:g} to {WIDEST_M / NM:g} nm wide, "
+            f"not {outside[0].item() / NM:.6g} nm; stay within or compute a library"
+        )
+    A, b, s = fit
     w = widths_m * 1e6
     return 2 * pi * A * (1 - torch.exp(-(w**2 - 2 * b * w) / s))
 

@@ -8,23 +8,32 @@ amplitude and phase (reciprocity), so the library serves both.
 from __future__ import annotations
 
 import cmath
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from math import pi, sqrt
+from math import isfinite, pi, sqrt
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from hybridonn.errors import OpticsError
+from hybridonn.optics.diffraction import check_orders
 from hybridonn.optics.journal import Journal
 from hybridonn.optics.materials import Material
 from hybridonn.optics.pillars import NM, PillarLibrary
+from hybridonn.optics.sampling import SamplingWarning
 from hybridonn.progress import Progress, Silent
 
 Solver = Callable[[float, float, float, float, complex, complex, int], tuple[complex, complex]]
 # With more, one point takes longer than minutes and gigabytes on a desktop.
 MOST_HARMONICS = 20
+MORE = 4  # harmonics with which a result is compared, beyond its own
+CHECKED = 6  # widths whose convergence is recorded, spread over the library
+# Change of a transmission: phases that are off by 0.1 rad cost a focus 1 % of its height
+# (Marechal; Born and Wolf 1999, Principles of Optics, section 9.1.3).
+UNSETTLED = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,29 @@ class Point:
     harmonics: int
     transmission: complex
     lost: float
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where finished points are kept, and what they depend on beside width and harmonics.
+
+    Attributes:
+        cell: Geometry and materials.
+        wavelengths_m: Of the library.
+        journal: The file.
+    """
+
+    cell: PillarCell
+    wavelengths_m: tuple[float, ...]
+    journal: Path
+
+    def settings(self) -> list[Any]:
+        """What the journal is begun anew for where it changes."""
+        indices = [
+            (str(self.cell.pillar.index(w)), str(self.cell.substrate.index(w)))
+            for w in sorted(set(self.wavelengths_m))
+        ]
+        return [version("meent"), self.cell.period_m, self.cell.height_m, *indices]
 
 
 def load_solver() -> Solver:
@@ -128,15 +160,22 @@ def compute_library(
             removed by the caller once the library is written.
         progress: Where to show how far it is.
 
+    Warns where the lattice diffracts into its substrate, and where so few harmonics leave the
+    numbers unsettled.
+
     Raises:
-        OpticsError: Geometry that cannot be made, a wavelength outside a table, or the solver
-            is not installed.
+        OpticsError: Geometry that cannot be made, a lattice that diffracts into the air, a
+            wavelength outside a table, or the solver is not installed.
     """
     _refuse(cell, widths_m, wavelengths_m, harmonics)
+    substrate_index = max(cell.substrate.index(w).real for w in wavelengths_m)
+    check_orders(cell.period_m, wavelengths_m, substrate_index)
     wanted = [(width, wavelength, harmonics) for wavelength in wavelengths_m for width in widths_m]
-    points = _compute_points("pillars", cell, wanted, journal, progress or Silent())
+    kept = Kept(cell, tuple(wavelengths_m), journal)
+    points = _compute_points("pillars", kept, wanted, progress or Silent())
     values = torch.tensor([point.transmission for point in points], dtype=torch.complex128)
     orders = 2 * harmonics + 1
+    _warn_unsettled(kept, widths_m, harmonics, progress or Silent())
     return PillarLibrary(
         torch.tensor(wavelengths_m, dtype=torch.float64),
         torch.tensor(widths_m, dtype=torch.float64),
@@ -146,6 +185,7 @@ def compute_library(
         cell.pillar.name,
         cell.substrate.name,
         f"rigorous coupled-wave analysis, meent {version('meent')}, {orders} x {orders} harmonics",
+        substrate_index,
     )
 
 
@@ -171,12 +211,41 @@ def compute_convergence(
         _refuse(cell, widths_m, wavelengths_m, number)
     pairs = [(width, wavelength) for wavelength in wavelengths_m for width in widths_m]
     wanted = [(*pair, number) for pair in pairs for number in sorted(harmonics)]
-    points = _compute_points("convergence", cell, wanted, journal, progress or Silent())
+    kept = Kept(cell, tuple(wavelengths_m), journal)
+    points = _compute_points("convergence", kept, wanted, progress or Silent())
     rows = []
     for first in range(0, len(points), len(harmonics)):
         series = points[first : first + len(harmonics)]
         rows += [_compare(point, series[-1]) for point in series]
     return rows
+
+
+def spread_widths(widths_m: Sequence[float], count: int) -> list[float]:
+    """So many pillars, evenly spread over a library's, the narrowest and the widest with them."""
+    pillars = [width for width in widths_m if width > 0]
+    last = len(pillars) - 1
+    return sorted({pillars[round(i * last / (count - 1))] for i in range(count)})
+
+
+def _warn_unsettled(
+    kept: Kept, widths_m: Sequence[float], harmonics: int, progress: Progress
+) -> None:
+    """Compare two pillars at the shortest wavelength with what more harmonics give."""
+    more, wavelength_m = min(harmonics + MORE, MOST_HARMONICS), min(kept.wavelengths_m)
+    spread = spread_widths(widths_m, CHECKED)
+    checked = sorted({spread[len(spread) // 2], spread[-1]})
+    wanted = [(width, wavelength_m, number) for width in checked for number in (harmonics, more)]
+    points = _compute_points("more harmonics", kept, wanted, progress)
+    for few, many in zip(points[::2], points[1::2], strict=True):
+        change = abs(few.transmission - many.transmission)
+        if change > UNSETTLED:
+            warnings.warn(
+                f"{harmonics} harmonics leave the transmission of a pillar of "
+                f"{few.width_m / NM:.6g} nm at {wavelength_m / NM:.6g} nm unsettled: {more} change "
+                f"it by {change:.2g}, allowed is {UNSETTLED:g}; ask for more harmonics",
+                SamplingWarning,
+                stacklevel=3,
+            )
 
 
 def _compare(point: Point, best: Point) -> dict[str, float]:
@@ -194,33 +263,33 @@ def _compare(point: Point, best: Point) -> dict[str, float]:
 
 
 def _compute_points(
-    label: str,
-    cell: PillarCell,
-    wanted: Iterable[tuple[float, float, int]],
-    journal_file: Path,
-    progress: Progress,
+    label: str, kept: Kept, wanted: Iterable[tuple[float, float, int]], progress: Progress
 ) -> list[Point]:
     solve = load_solver()
     wanted = list(wanted)
-    indices = [
-        (str(cell.pillar.index(w)), str(cell.substrate.index(w)))
-        for w in sorted({p[1] for p in wanted})
-    ]
-    settings = [version("meent"), cell.period_m, cell.height_m, *indices]
     points = []
     with (
-        Journal(journal_file, settings) as journal,
+        Journal(kept.journal, kept.settings()) as journal,
         progress.bar(label, len(wanted)) as advance,
     ):
         for width, wavelength, harmonics in wanted:
             key = f"{width:.6e} {wavelength:.6e} {harmonics}"
-            if (kept := journal.get(key)) is None:
-                point = compute_point(cell, width, wavelength, harmonics, solve)
-                kept = [point.transmission.real, point.transmission.imag, point.lost]
-                journal.add(key, kept)
-            points.append(Point(width, wavelength, harmonics, complex(*kept[:2]), kept[2]))
+            numbers = _read_numbers(journal.get(key))
+            if numbers is None:
+                point = compute_point(kept.cell, width, wavelength, harmonics, solve)
+                numbers = [point.transmission.real, point.transmission.imag, point.lost]
+                journal.add(key, numbers)
+            points.append(Point(width, wavelength, harmonics, complex(*numbers[:2]), numbers[2]))
             advance(1, f"{width / NM:g} nm at {wavelength / NM:g} nm")
     return points
+
+
+def _read_numbers(value: Any) -> list[float] | None:
+    """Real and imaginary part and loss of a kept point; None where the journal is damaged."""
+    if not (isinstance(value, list) and len(value) == 3):
+        return None
+    whole = all(isinstance(number, float | int) and isfinite(number) for number in value)
+    return value if whole else None
 
 
 def _refuse(

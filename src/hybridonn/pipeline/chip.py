@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,6 +16,7 @@ from hybridonn.networks.frontends import BinnedFrontend, Frontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend
 from hybridonn.optics.chip_optics import count_window, size_of_plane
+from hybridonn.optics.diffraction import check_steep_orders
 from hybridonn.optics.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
 from hybridonn.optics.layout import Layout, lay_out
 from hybridonn.optics.metasurface import fit_metasurface
@@ -148,6 +150,8 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     widest = max(window * metasurface.pixel_cells, size_of_plane(metasurface, size))
     reach_m = (metasurface.cells + widest) / 2 * metasurface.cell_m
     check_steepness(reach_m, metasurface.cell_m, wavelengths_m, metasurface.distance_m)
+    steepest = reach_m / math.hypot(reach_m, metasurface.distance_m)
+    check_steep_orders(library.period_m, wavelengths_m, steepest)
     layout = lay_out(spec.optics, spec.student.kernels)
     plan = Plan(Workshop(metasurface, library, limits, recipe), layout, window, branches)
     build_sensor(spec, plan)
