@@ -2,10 +2,12 @@
 
 import cmath
 import math
+import warnings
 
 import pytest
 import torch
 
+from hybridonn.errors import OpticsError
 from hybridonn.optics.materials import packaged_file, read_material
 from hybridonn.optics.pillar_errors import (
     bias_widths,
@@ -17,6 +19,7 @@ from hybridonn.optics.pillar_errors import (
 )
 from hybridonn.optics.pillars import PillarLibrary, default_library, transmit
 from hybridonn.optics.rcwa import PillarCell, compute_point, load_solver
+from hybridonn.optics.sampling import SamplingWarning
 
 NM = 1e-9
 
@@ -73,6 +76,27 @@ def test_wavelengths_of_the_library_give_it_back():
     library = default_library()
     found = shift_wavelengths(library, library.wavelengths_m.tolist())
     assert torch.allclose(found.transmission, library.transmission, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("held_nm", "wanted_nm"), [([532], 515), ([532, 635], 550), ([450, 532, 635], 400)]
+)
+def test_a_wavelength_far_from_those_of_the_library_is_said(held_nm, wanted_nm):
+    phase = torch.linspace(0, 3, 4).expand(len(held_nm), 4)
+    library = make_library(phase, held_nm)
+    with pytest.warns(SamplingWarning, match=f"is asked for {wanted_nm} nm.*--wavelengths-nm"):
+        shift_wavelengths(library, [wanted_nm * NM])
+    for near_nm in (held_nm[0] + 9, held_nm[-1] - 9):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            shift_wavelengths(library, [near_nm * NM])
+
+
+@pytest.mark.parametrize("wanted_nm", [300, 800, 0.532, -5, float("nan")])
+def test_a_wavelength_beyond_those_of_the_library_is_refused(wanted_nm):
+    library = make_library(torch.linspace(0, 3, 4).expand(3, 4), [450, 532, 635])
+    with pytest.raises(OpticsError, match=f"is asked for {wanted_nm:g} nm, more than 20% beyond"):
+        shift_wavelengths(library, [wanted_nm * NM])
 
 
 def compute_turn(width_m, wavelengths_m, heights_m):

@@ -1,5 +1,6 @@
 import cmath
 import math
+import warnings
 
 import pytest
 import torch
@@ -7,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import fresnel, j1
 
-from hybridonn.errors import OpticsError
+from hybridonn.errors import OpticsError, SamplingError
 from hybridonn.optics.propagation import Propagator, propagate, transfer_function
+from hybridonn.optics.sampling import SamplingWarning
 from hybridonn.optics.sources import coordinates, gaussian_beam, plane_wave, thin_lens
 
 GREEN = 532e-9
@@ -156,11 +158,10 @@ def test_padding_keeps_light_from_coming_in_again():
     shape, pitch, z = (64, 64), 2e-6, 4e-3
     edge = torch.zeros(1, *shape, dtype=torch.complex128)
     edge[:, 20:44, 60:] = 1
-    small = Propagator(shape, pitch, [GREEN], z, dtype=torch.complex128)(edge)
-    large = Propagator(shape, pitch, [GREEN], z, padding=8, dtype=torch.complex128)(edge)
-    wrapped = Propagator(
-        shape, pitch, [GREEN], z, padding=1, dtype=torch.complex128, band_limited=False
-    )(edge)
+    plain = {"dtype": torch.complex128, "checked": False}
+    small = Propagator(shape, pitch, [GREEN], z, **plain)(edge)
+    large = Propagator(shape, pitch, [GREEN], z, padding=8, **plain)(edge)
+    wrapped = Propagator(shape, pitch, [GREEN], z, padding=1, band_limited=False, **plain)(edge)
     assert relative(small, large) < 0.2  # the band limit blurs the far field of a short window
     assert relative(wrapped, large) > 0.5
 
@@ -195,7 +196,7 @@ def test_phases_are_right_after_a_million_waves():
     shape=st.tuples(st.integers(1, 20), st.integers(1, 20)),
 )
 def test_it_is_linear(a, seed, shape):
-    one = Propagator(shape, 1e-6, COLOURS, 3e-5, dtype=torch.complex128)
+    one = Propagator(shape, 1e-6, COLOURS, 3e-5, dtype=torch.complex128, checked=False)
     x, y = noise(2, 3, *shape, seed=seed)
     difference = one(a * x + y) - (a * one(x) + one(y))
     assert float(difference.abs().max()) < 1e-10
@@ -205,12 +206,12 @@ def test_it_is_linear(a, seed, shape):
 @given(leading=st.lists(st.integers(1, 3), max_size=3), shared=st.booleans())
 def test_a_batch_is_one_by_one(leading, shared):
     shape = (9, 14)
-    propagator = Propagator(shape, 1e-6, COLOURS, 3e-5, dtype=torch.complex128)
+    propagator = Propagator(shape, 1e-6, COLOURS, 3e-5, dtype=torch.complex128, checked=False)
     field = noise(*leading, 1 if shared else 3, *shape)
     found = propagator(field)
     assert found.shape == (*leading, 3, *shape)
     for k, wavelength in enumerate(COLOURS):
-        alone = Propagator(shape, 1e-6, [wavelength], 3e-5, dtype=torch.complex128)
+        alone = Propagator(shape, 1e-6, [wavelength], 3e-5, dtype=torch.complex128, checked=False)
         for one, expected in zip(
             field[..., 0 if shared else k, :, :].reshape(-1, *shape),
             found[..., k, :, :].reshape(-1, *shape),
@@ -220,7 +221,7 @@ def test_a_batch_is_one_by_one(leading, shared):
 
 
 def test_gradients_are_right():
-    propagator = Propagator((3, 4), 1e-6, COLOURS[:2], 2e-5, dtype=torch.complex128)
+    propagator = Propagator((3, 4), 1e-6, COLOURS[:2], 2e-5, dtype=torch.complex128, checked=False)
     field = noise(2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(propagator, field)
     assert torch.autograd.gradgradcheck(lambda f: propagator(f).abs().square(), field)
@@ -300,3 +301,20 @@ def test_cuda_finds_what_the_cpu_finds():
         field.cuda(), transfer_function((64, 64), 1e-6, COLOURS, 1e-4, device="cuda")
     )
     assert relative(on_gpu.cpu(), on_cpu) < 1e-5
+
+
+def test_the_first_field_is_held_against_the_sampling_rules():
+    x = (torch.arange(64) - 31.5) * 1e-6
+    lens = torch.polar(torch.ones(64, 64), -math.pi * (x[:, None] ** 2 + x**2) / (GREEN * 4e-4))
+    wrapping = Propagator((64, 64), 1e-6, [GREEN], 1e-3, padding=1, band_limited=False)
+    wrapping(torch.zeros(1, 64, 64, dtype=torch.complex64))  # darkness tells nothing
+    with pytest.raises(SamplingError, match=r"aliases.*use band_limited=True"):
+        wrapping(lens[None])
+    narrow = Propagator((64, 64), 1e-6, [GREEN], 1e-3)
+    with pytest.warns(SamplingWarning, match="steeper light is cut off; use padding of at least"):
+        narrow(lens[None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        narrow(lens[None])  # said once
+        Propagator((64, 64), 1e-6, [GREEN], 1e-3, checked=False)(lens[None])
+        Propagator((64, 64), 1e-6, [GREEN], 5e-5)(torch.ones(1, 64, 64, dtype=torch.complex64))

@@ -7,15 +7,22 @@ complex, (..., H, W).
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from hybridonn.errors import OpticsError
 from hybridonn.optics.pillars import PillarLibrary
+from hybridonn.optics.sampling import SamplingWarning
 
 NEIGHBOURS = 3  # wavelengths of a library through which the parabola of an index goes
+# Relative. Against rigorous coupled waves the packaged library's phase at 522 to 600 nm is within
+# 0.02 rad, at 700 nm within 0.04; from 532 nm alone it is 0.13 rad off 10 nm away (five widths
+# of 80 to 210 nm).
+FAR, FARTHEST, FAR_BY_FEW = 0.1, 0.2, 0.02
 
 
 def bias_widths(
@@ -65,11 +72,16 @@ def shift_wavelengths(library: PillarLibrary, wavelengths_m: Sequence[float]) ->
 
     Args:
         library: With all its wavelengths.
-        wavelengths_m: Wanted, at most some nanometres from those of the library.
+        wavelengths_m: Wanted. Warns where fewer than three wavelengths are held and one is more
+            than 2 % from the nearest, or more than 10 % beyond the shortest or longest held.
 
     Returns:
         The library at these wavelengths, in this order; exact where it holds them.
+
+    Raises:
+        OpticsError: A wavelength lies a fifth beyond the shortest or the longest held.
     """
+    _check_reach(library.wavelengths_m, wavelengths_m)
     held = 1 / library.wavelengths_m
     phase = unwrap_phase(library.transmission)
     nearest, turned = [], []
@@ -86,6 +98,28 @@ def shift_wavelengths(library: PillarLibrary, wavelengths_m: Sequence[float]) ->
         transmission=library.transmission[nearest],
     )
     return _turn(own, torch.stack(turned))
+
+
+def _check_reach(held_m: Tensor, wavelengths_m: Sequence[float]) -> None:
+    shortest, longest = float(held_m.min()), float(held_m.max())
+    few = len(held_m) < NEIGHBOURS
+    for wanted in wavelengths_m:
+        beyond = max(shortest / wanted, wanted / longest, 1.0) - 1 if wanted > 0 else math.inf
+        away = float((held_m / wanted - 1).abs().min()) if wanted > 0 else math.inf
+        held = (
+            f"a library of pillars at {', '.join(f'{w * 1e9:.6g}' for w in held_m.tolist())} nm is "
+            f"asked for {wanted * 1e9:.6g} nm"
+        )
+        cure = "add wavelengths with: hybridonn optics library --wavelengths-nm ..."
+        if beyond > FARTHEST:
+            raise OpticsError(f"{held}, more than {FARTHEST:.0%} beyond; {cure}")
+        if beyond > FAR or (few and away > FAR_BY_FEW * (1 + 1e-9)):
+            warnings.warn(
+                f"{held}, and what lies between or beyond is a guess that may be 0.1 rad off in "
+                f"phase; {cure}",
+                SamplingWarning,
+                stacklevel=3,
+            )
 
 
 def unwrap_phase(transmission: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class Propagator(nn.Module):
         dtype: torch.dtype = torch.complex64,
         device: torch.device | str | None = None,
         band_limited: bool = True,
+        checked: bool = True,
     ) -> None:
         """Compute the transfer functions.
 
@@ -61,6 +62,8 @@ class Propagator(nn.Module):
             dtype: complex64 or complex128.
             device: Of the buffer.
             band_limited: Leave out the frequencies that the window cannot sample.
+            checked: Check the sampling rules on the first field that comes
+                (:func:`~hybridonn.optics.sampling.check_sampling`).
 
         Raises:
             OpticsError: A length or a number that no grid can have.
@@ -72,6 +75,16 @@ class Propagator(nn.Module):
                 "shape and padding must be whole numbers of at least 1"
             )
         self.shape = shape
+        self.unchecked = checked
+        self._grid = {
+            "shape": shape,
+            "pitch_m": pitch_m,
+            "wavelengths_m": tuple(wavelengths_m),
+            "distance_m": distance_m,
+            "padding": padding,
+            "index": index,
+            "band_limited": band_limited,
+        }
         padded = (padding * shape[0], padding * shape[1])
         transfer = transfer_function(
             padded,
@@ -95,8 +108,11 @@ class Propagator(nn.Module):
         Returns:
             The field at the distance, (..., W, H, W').
 
+        Warns where the first field has light that the grid loses.
+
         Raises:
             OpticsError: The field has another shape than this propagator was made for.
+            SamplingError: The first field has light that would come out at a wrong place.
         """
         waves = len(self.transfer)
         if (
@@ -108,7 +124,17 @@ class Propagator(nn.Module):
                 f"the field has the shape {tuple(field.shape)}; this propagator takes "
                 f"(..., {waves} or 1, {self.shape[0]}, {self.shape[1]})"
             )
+        if self.unchecked:
+            self._check(field)
         return propagate(field, self.transfer)
+
+    def _check(self, field: Tensor) -> None:
+        from hybridonn.optics.sampling import check_sampling  # which checks lengths as here
+
+        if not bool(field.detach().any()):
+            return  # darkness tells nothing: the next field is looked at
+        self.unchecked = False
+        check_sampling(**self._grid, field=field.detach())
 
 
 def propagate(field: Tensor, transfer: Tensor) -> Tensor:
