@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -14,6 +15,13 @@ app = typer.Typer(
     help="Measured captures of a chip: what to display, and taking it in.", no_args_is_help=True
 )
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
+
+
+class Side(Enum):
+    """Where the bits of a camera lie among those of its files."""
+
+    left = "left"
+    right = "right"
 
 
 @app.command()
@@ -88,7 +96,11 @@ def import_(
     ] = None,
     bit_depth: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=16, help="Bits of the camera, where its files have more."),
+        typer.Option(min=1, max=32, help="Bits of the camera; by default recognised and said."),
+    ] = None,
+    alignment: Annotated[
+        Optional[Side],  # noqa: UP045
+        typer.Option(help="Where the camera's bits lie in its files' bits; by default recognised."),
     ] = None,
     skip_bad: Annotated[
         bool,
@@ -103,7 +115,11 @@ def import_(
 
     folder = out or run / "captures"
     pixel_m = None if camera_pixel_um is None else camera_pixel_um * 1e-6
-    taken = Taken(source, psfs, Camera(pixels_per_feature, pixel_m), bit_depth, skip_bad)
+    camera, side = (
+        Camera(pixels_per_feature, pixel_m),
+        None if alignment is None else alignment.value,
+    )
+    taken = Taken(source, psfs, camera, bit_depth, skip_bad, side)
     with show_bars() as progress:
         notes = take_in(run, taken, folder, data_root, progress)
     _print_notes(notes)
@@ -131,6 +147,7 @@ def _print_notes(notes: dict[str, Any]) -> None:
         )
     Console().print(table)
     lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
+    lines += [notes["camera"]] if "camera" in notes else []
     partly = [one for one in notes["sub_optics"] if one["measured_share"] < 1]
     if partly:
         least = min(partly, key=lambda one: one["measured_share"])

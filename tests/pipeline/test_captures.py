@@ -71,6 +71,7 @@ def test_a_template_is_captured_and_imported(run, tmp_path):
     assert {row["image_id"] for row in rows} == {*shown, "dark", "flat"}
     said = invoke("import", run, folder, "--out", out, "--pixels-per-feature", 3)
     assert "0.99" in said or "1.000" in said
+    assert "camera: 16 bits, right-aligned: saturated at 65535" in said
     captures = read_captures(out)
     assert len(captures) == len(shown) - 1
     assert captures.quality.min() > 0.98
@@ -113,6 +114,8 @@ def test_point_spread_functions_alone_are_imported(run, tmp_path):
 def test_nothing_to_import_is_said(run, tmp_path):
     with pytest.raises(DataError, match="nothing is given"):
         take_in(run, Taken(None), tmp_path / "c")
+    with pytest.raises(DataError, match="--bit-depth and --alignment are of frames"):
+        take_in(run, Taken(None, tmp_path / "p.npy", bit_depth=12), tmp_path / "c")
 
 
 def test_an_import_that_fails_leaves_no_trace(run, tmp_path):

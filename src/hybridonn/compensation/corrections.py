@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybridonn.compensation.manifest import DARK, FLAT, Frame, Manifest
-from hybridonn.compensation.pictures import full_scale, read_picture
+from hybridonn.compensation.pictures import read_picture
 from hybridonn.errors import DataError
 
 HOT_DEVIATIONS = 12.0  # beyond what noise of a million pixels does, which ends near 5
 DEAD_SHARE = 0.05  # of the mean flat: a pixel that sees less cannot be divided by it
 MOST_BAD_SHARE = 0.02  # of pixels hot or dead; more is another fault than single pixels
-SATURATED_SHARE = 1e-4  # of pixels; fewer are hot ones or cosmic rays
+COARSEST_STEP = 2.0**8  # of left-aligned values; larger ones are constants of a simulation
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,21 @@ class Corrections:
         )
 
 
-def read_corrections(manifest: Manifest, bit_depth: int | None = None) -> Corrections:
+def read_corrections(manifest: Manifest) -> Corrections:
     """Average the dark and flat pictures of a manifest and find hot and dead pixels.
 
     Raises:
-        DataError: They differ in shape, a flat is saturated, has no dark of its exposure or is
-            dark itself, or too many pixels are bad.
+        DataError: They differ in shape, a flat has no dark of its exposure or is dark itself, or
+            too many pixels are bad.
     """
     darks: dict[float, list[np.ndarray]] = {}
     for frame in manifest.showing(DARK):
         darks.setdefault(frame.exposure_s, []).append(read_picture(frame.path))
     _check_alike([picture for pictures in darks.values() for picture in pictures], "dark")
     means = {exposure: np.mean(pictures, 0) for exposure, pictures in darks.items()}
-    flat = _read_flat(manifest.showing(FLAT), Corrections(means, None, None), bit_depth)
-    bad = _find_bad(list(means.values()), flat)
+    flat = _read_flat(manifest.showing(FLAT), Corrections(means, None, None))
+    steps = [find_step(pictures) for pictures in darks.values()]
+    bad = _find_bad(list(zip(means.values(), steps, strict=True)), flat)
     if bad is not None and bad.mean() > MOST_BAD_SHARE:
         raise DataError(
             f"{int(bad.sum())} of {bad.size} pixels are hot in the dark picture or dead in the "
@@ -96,13 +97,17 @@ def read_corrections(manifest: Manifest, bit_depth: int | None = None) -> Correc
     return Corrections(means, safe, bad)
 
 
-def saturated_share(raw: np.ndarray, bad: np.ndarray | None, bit_depth: int | None) -> float:
-    """The share of good pixels at full scale; 0 where it is negligible."""
-    full = raw >= full_scale(raw, bit_depth)
-    if bad is not None:
-        full &= ~(bad if raw.ndim == 2 else bad[..., None])
-    share = float(full.mean())
-    return share if share > SATURATED_SHARE else 0.0
+def find_step(pictures: Sequence[np.ndarray]) -> float:
+    """The step between neighbouring values of a camera, above one where it is left-aligned.
+
+    Args:
+        pictures: As the camera wrote them, of one type; of floats the step is not known, 0.
+    """
+    if pictures[0].dtype.kind != "u":
+        return 0.0
+    used = int(np.bitwise_or.reduce([np.bitwise_or.reduce(one, axis=None) for one in pictures]))
+    varied = any(np.ptp(one) > 0 for one in pictures)
+    return min(COARSEST_STEP, float(used & -used)) if used and varied else 1.0
 
 
 def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
@@ -133,20 +138,10 @@ def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
     return repaired
 
 
-def _read_flat(
-    frames: Sequence[Frame], darkened: Corrections, bit_depth: int | None
-) -> np.ndarray | None:
+def _read_flat(frames: Sequence[Frame], darkened: Corrections) -> np.ndarray | None:
     if not frames:
         return None
-    lights = []
-    for frame in frames:
-        raw = read_picture(frame.path)
-        if share := saturated_share(raw, None, bit_depth):
-            raise DataError(
-                f"{frame.path} is saturated in {share:.2%} of its pixels; take the flat with a "
-                "shorter exposure"
-            )
-        lights.append(darkened.apply(raw, frame.exposure_s))
+    lights = [darkened.apply(read_picture(frame.path), frame.exposure_s) for frame in frames]
     _check_alike(lights, "flat")
     mean = np.mean(lights, 0)
     level = mean.mean((0, 1))
@@ -164,8 +159,8 @@ def _check_alike(pictures: list[np.ndarray], kind: str) -> None:
         raise DataError(f"the {kind} pictures have the sizes {shapes}; take all with one setting")
 
 
-def _find_bad(darks: list[np.ndarray], flat: np.ndarray | None) -> np.ndarray | None:
-    masks = [_is_hot(dark) for dark in darks]
+def _find_bad(darks: list[tuple[np.ndarray, float]], flat: np.ndarray | None) -> np.ndarray | None:
+    masks = [_is_hot(dark, step) for dark, step in darks]
     if flat is not None:
         masks.append(_any_colour(flat < DEAD_SHARE))
     if len({mask.shape for mask in masks}) > 1:
@@ -173,11 +168,12 @@ def _find_bad(darks: list[np.ndarray], flat: np.ndarray | None) -> np.ndarray | 
     return np.any(masks, axis=0) if masks else None
 
 
-def _is_hot(dark: np.ndarray) -> np.ndarray:
+def _is_hot(dark: np.ndarray, step: float) -> np.ndarray:
     middle = np.median(dark, (0, 1))
     # 1.4826: from the median absolute deviation to the standard deviation of a normal law.
-    spread = 1.4826 * np.median(np.abs(dark - middle), (0, 1))
-    return _any_colour(dark > middle + HOT_DEVIATIONS * np.maximum(spread, 1.0))
+    spread = np.maximum(1.4826 * np.median(np.abs(dark - middle), (0, 1)), step)
+    spread = np.where(spread > 0, spread, dark.std((0, 1)))  # floats that are mostly alike
+    return _any_colour(dark > middle + HOT_DEVIATIONS * spread)
 
 
 def _any_colour(mask: np.ndarray) -> np.ndarray:

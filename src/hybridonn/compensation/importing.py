@@ -140,7 +140,7 @@ def import_captures(
     Raises:
         DataError: The captures cannot be used; the message names and counts what is wrong.
     """
-    image_ids, skipped = _choose_images(source, design, skip_bad)
+    image_ids, skipped = _choose_images(source, design, camera, skip_bad)
     fitted = [one for one in image_ids if split_image_id(one)[0] != "test"][:FITTED]
     fitted = fitted or [POINT]
     expected = design.expect(fitted)
@@ -187,7 +187,9 @@ def cut_tiles(frames: np.ndarray, geometry: Geometry, shape: tuple[int, int]) ->
     )
 
 
-def _choose_images(source: Source, design: Design, skip_bad: bool) -> tuple[list[str], int]:
+def _choose_images(
+    source: Source, design: Design, camera: Camera, skip_bad: bool
+) -> tuple[list[str], int]:
     """The images that can be used, and the number of those left out."""
     image_ids, dataset = list(source.image_ids), design.dataset
     faults = []
@@ -197,13 +199,14 @@ def _choose_images(source: Source, design: Design, skip_bad: bool) -> tuple[list
             faults.append(f"{image_id} ({part} has {len(getattr(dataset, part))})")
     cure = f"the run's data set is {dataset.name}: name the run that the template was made for"
     refuse(faults, "image ids name no image of the data set", cure, source.where)
-    skipped: set[str] = set()
-    if isinstance(source, FrameSource):
-        saturated = source.find_saturated()
-        cure = "take them with a shorter exposure, or leave their images out with --skip-bad"
-        if not skip_bad or POINT in saturated.values():
-            refuse(saturated, "frames are saturated", cure, source.where)
-        skipped = set(saturated.values())
+    saturated = source.find_saturated(
+        design.shape[0] * design.shape[1] * camera.pixels_per_feature**2
+    )
+    cure = "take them with a shorter exposure, or leave their images out with --skip-bad"
+    if not skip_bad or POINT in saturated.values():
+        what = f"frames are saturated ({source.levels.describe()})"
+        refuse(saturated, what, cure, source.where)
+    skipped = set(saturated.values())
     kept = [image_id for image_id in image_ids if image_id not in skipped]
     _check_enough(kept, source, dataset)
     return kept, len(image_ids) - len(kept)
@@ -432,10 +435,10 @@ def _describe_uncertainty(found: Registration) -> dict[str, float]:
 
 
 def _describe_source(source: Source, skipped: int) -> dict[str, Any]:
+    said = {"skipped_images": skipped, "camera": source.levels.describe()}
     if not isinstance(source, FrameSource):
-        return {}
-    return {
-        "skipped_images": skipped,
+        return said
+    return said | {
         "hot_or_dead_pixels": source.corrections.bad_pixels,
         "dark_exposures_s": sorted(source.corrections.darks),
         "flat": source.corrections.flat is not None,

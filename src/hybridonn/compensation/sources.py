@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hybridonn.compensation.captures import name_image
-from hybridonn.compensation.corrections import Corrections, read_corrections, saturated_share
+from hybridonn.compensation.corrections import MOST_BAD_SHARE, Corrections, read_corrections
+from hybridonn.compensation.levels import Alignment, Levels, Tally, find_levels, tally
 from hybridonn.compensation.manifest import DARK, FLAT, POINT, Frame, Manifest, refuse
 from hybridonn.compensation.pictures import read_picture
 from hybridonn.core.array_reading import ArrayHeader, read_archive, read_headers
@@ -44,23 +45,39 @@ class Source(Protocol):
         """How long the image was exposed."""
         ...
 
+    @property
+    def levels(self) -> Levels:
+        """At which value the camera saturates; known once saturated frames were looked for."""
+        ...
+
+    def find_saturated(self, picture_pixels: float | None = None) -> dict[str, str]:
+        """Image id by the name of each saturated frame."""
+        ...
+
 
 class FrameSource:
     """Camera frames in a folder with a manifest.
 
     Args:
         manifest: What lies there.
-        bit_depth: Bits that the camera really has; None: those of the file.
+        bit_depth: Bits that the camera really has; None: recognised, or those of the file.
+        alignment: Of the camera's bits in the file's; None: recognised.
 
     Raises:
         DataError: A dark or flat picture cannot be used.
     """
 
-    def __init__(self, manifest: Manifest, bit_depth: int | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        bit_depth: int | None = None,
+        alignment: Alignment | None = None,
+    ) -> None:
         self.where = manifest.path
         self.manifest = manifest
-        self.bit_depth = bit_depth
-        self.corrections: Corrections = read_corrections(manifest, bit_depth)
+        self.stated = bit_depth, alignment
+        self.levels = find_levels((), bit_depth, alignment)
+        self.corrections: Corrections = read_corrections(manifest)
         self._frames: dict[str, list[Frame]] = {}
         for frame in manifest.frames:
             self._frames.setdefault(frame.image_id, []).append(frame)
@@ -102,18 +119,42 @@ class FrameSource:
         """One frame, corrected, (H, W) or (H, W, 3)."""
         return self.corrections.apply(read_picture(frame.path), frame.exposure_s)
 
-    def find_saturated(self) -> dict[str, str]:
-        """Read every frame and check it.
+    def find_saturated(self, picture_pixels: float | None = None) -> dict[str, str]:
+        """Read every frame, recognise at which value the camera saturates, and check.
+
+        Args:
+            picture_pixels: Of one sub-optic's picture, of which a mosaic holds many; None: each
+                frame holds one.
 
         Returns:
             Image id by the name of each saturated frame.
 
         Raises:
-            DataError: Frames differ in size or bit depth, from one another or from the dark
-                and flat pictures, or are damaged.
+            DataError: Frames differ in size or bit depth, are damaged, or hold other values than
+                the stated bit depth allows; a dark or flat picture is saturated.
         """
-        kinds: dict[str, tuple[tuple[int, ...], str]] = {}
+        tallies = self._count_values()
+        lit = {frame: one for frame, one in tallies.items() if frame.image_id != DARK}
+        self.levels = find_levels(lit.values(), *self.stated)
         saturated: dict[str, str] = {}
+        for frame, one in tallies.items():
+            if not self.levels.reaches(one) or not (share := one.share(picture_pixels)):
+                continue
+            if frame.image_id not in (DARK, FLAT):
+                saturated[frame.path.name] = frame.image_id
+            elif frame.image_id == FLAT or share > MOST_BAD_SHARE:
+                cure = (
+                    "with a shorter exposure" if frame.image_id == FLAT else "with closed shutter"
+                )
+                raise DataError(
+                    f"{frame.path} is saturated in {share:.2%} of its pixels ({one.top:g}); take "
+                    f"the {frame.image_id} picture {cure}"
+                )
+        return saturated
+
+    def _count_values(self) -> dict[Frame, Tally]:
+        kinds: dict[str, tuple[tuple[int, ...], str]] = {}
+        found: dict[Frame, Tally] = {}
         damaged: list[str] = []
         bad = self.corrections.bad
         for frame in (f for frames in self._frames.values() for f in frames):
@@ -123,13 +164,12 @@ class FrameSource:
                 damaged.append(str(error))
                 continue
             kinds[frame.path.name] = (raw.shape, raw.dtype.name)
-            fits = bad is None or bad.shape == raw.shape[:2]
-            shown = frame.image_id not in (DARK, FLAT)
-            if shown and saturated_share(raw, bad if fits else None, self.bit_depth):
-                saturated[frame.path.name] = frame.image_id
+            fits = bad is not None and bad.shape == raw.shape[:2] and frame.image_id != DARK
+            planes = raw if raw.ndim == 2 else np.moveaxis(raw, 2, 0)
+            found[frame] = tally(planes, frame.exposure_s, bad if fits else None)
         refuse(damaged, "frames cannot be read", "take them again", self.where)
         _check_kinds(kinds, self.where)
-        return saturated
+        return found
 
 
 class ArraySource:
@@ -141,6 +181,8 @@ class ArraySource:
         path: The npz.
         kernels: Signed kernels of the student.
         shape: Of its feature maps.
+        bit_depth: Bits of the camera, where the arrays hold its own values; None: recognised.
+        alignment: Of these bits in the array's; None: recognised.
 
     Raises:
         DataError: An array is missing or of a wrong shape or kind, holds values that are not
@@ -150,8 +192,17 @@ class ArraySource:
     is_mosaic = False
     blind = None
 
-    def __init__(self, path: Path, kernels: int, shape: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kernels: int,
+        shape: tuple[int, int],
+        bit_depth: int | None = None,
+        alignment: Alignment | None = None,
+    ) -> None:
         self.where = path
+        self.stated = bit_depth, alignment
+        self.levels = find_levels((), bit_depth, alignment)
         headers = read_headers(path)
         count = _check_headers(headers, kernels, shape, path)
         arrays = read_archive(path, [*CAPTURED, *FIELDS])
@@ -171,11 +222,32 @@ class ArraySource:
         """How long the image was exposed; 1 where the arrays do not say."""
         return float(self._exposures[self._positions[image_id]])
 
+    def find_saturated(self, picture_pixels: float | None = None) -> dict[str, str]:
+        """The images whose arrays hold values at which a camera saturates.
+
+        Args:
+            picture_pixels: Is that of a feature map here.
+
+        Raises:
+            DataError: The arrays hold other values than the stated bit depth allows.
+        """
+        stacks = {image_id: self._stack(image_id) for image_id in self.image_ids}
+        tallies = {one: tally(stack, self.exposure_s(one)) for one, stack in stacks.items()}
+        self.levels = find_levels(tallies.values(), *self.stated)
+        pixels = float(np.prod(self._arrays["positive"].shape[2:]))
+        return {
+            f"image {one}": one
+            for one, found in tallies.items()
+            if self.levels.reaches(found) and found.share(pixels)
+        }
+
+    def _stack(self, image_id: str) -> np.ndarray:
+        number = self._positions[image_id]
+        return np.stack([self._arrays[name][number] for name in CAPTURED[1:]], 1)
+
     def read(self, image_id: str) -> np.ndarray:
         """Light behind the chip, (2 K, H, W): plus and minus of kernel 0, of kernel 1 ..."""
-        number = self._positions[image_id]
-        pair = [self._arrays[name][number] for name in ("positive", "negative")]
-        light = np.stack(pair, 1).astype(np.float64)
+        light = self._stack(image_id).astype(np.float64)
         with np.errstate(over="ignore"):  # what is not finite is refused as such
             light = (light - self._dark) / self._flat / self.exposure_s(image_id)
         return light.reshape(-1, *light.shape[2:])

@@ -8,6 +8,7 @@ from typing import Any
 
 from hybridonn.compensation.captures import refuse_taken, write_captures
 from hybridonn.compensation.importing import Design, Imported, import_captures, with_psfs
+from hybridonn.compensation.levels import Alignment
 from hybridonn.compensation.manifest import read_manifest
 from hybridonn.compensation.pictures import check_suffix
 from hybridonn.compensation.placement import Camera
@@ -34,7 +35,8 @@ class Taken:
         frames: A folder with a manifest, or an npz of feature maps; None: only ``psfs``.
         psfs: A .npy or .npz of point spread functions; None: those of the frames.
         camera: The camera's pixels.
-        bit_depth: Bits that the camera really has; None: those of its files.
+        bit_depth: Bits that the camera really has; None: recognised, or those of its files.
+        alignment: Of the camera's bits in the files'; None: recognised.
         skip_bad: Leave saturated images out and mend point spread functions.
     """
 
@@ -43,6 +45,7 @@ class Taken:
     camera: Camera = field(default_factory=Camera)
     bit_depth: int | None = None
     skip_bad: bool = False
+    alignment: Alignment | None = None
 
 
 def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design:
@@ -143,8 +146,13 @@ def _import(taken: Taken, design: Design, progress: Progress) -> Imported:
                 "nothing is given to import: name a folder with a manifest, an npz of feature "
                 "maps, or point spread functions with --psfs"
             )
+        if taken.bit_depth is not None or taken.alignment is not None:
+            raise DataError(
+                "--bit-depth and --alignment are of frames, and only point spread functions are "
+                "given; leave them out"
+            )
         return import_psfs(taken.psfs, design, mend=taken.skip_bad)
-    source = _open_source(taken.frames, design, taken.bit_depth)
+    source = _open_source(taken.frames, design, taken.bit_depth, taken.alignment)
     imported = import_captures(
         source, design, taken.camera, skip_bad=taken.skip_bad, progress=progress
     )
@@ -156,14 +164,16 @@ def _import(taken: Taken, design: Design, progress: Progress) -> Imported:
     return imported if psfs is None else with_psfs(imported, psfs)
 
 
-def _open_source(path: Path, design: Design, bit_depth: int | None) -> Source:
+def _open_source(
+    path: Path, design: Design, bit_depth: int | None, alignment: Alignment | None
+) -> Source:
     kernels = len(design.kernels)
     if path.is_dir():
         _check_template(path, design)
-        return FrameSource(read_manifest(path / MANIFEST, kernels), bit_depth)
+        return FrameSource(read_manifest(path / MANIFEST, kernels), bit_depth, alignment)
     if path.suffix != ".npz":
         raise DataError(f"{path} is neither a folder with {MANIFEST} nor an npz of feature maps")
-    return ArraySource(path, kernels, design.shape)
+    return ArraySource(path, kernels, design.shape, bit_depth, alignment)
 
 
 def _check_template(folder: Path, design: Design) -> None:
