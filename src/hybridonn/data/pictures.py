@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hybridonn.data.colour_profiles import find_transform, to_srgb
+from hybridonn.data.image_decoding import (
+    DEEP_BITS,
+    OpenImage,
+    decode_deep,
+    guard,
+    open_image,
+    refuse_transparency,
+    turn_upright,
+)
+from hybridonn.data.image_facts import TURNED, ImageFacts
 from hybridonn.data.listing import Item, MaskRule
+from hybridonn.data.masks import read_mask_file
 from hybridonn.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-T = TypeVar("T")
-
-GREY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I")
-COLOUR_MODES = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
-THINGS = (1, 91)  # of COCO-Stuff: 1 to 91 are things, 92 to 182 stuff, 0 is not labelled
-
 
 @dataclass(frozen=True)
 class Shape:
-    """What a picture's file says of it, before it is decoded."""
+    """What a picture's file says of it, before it is decoded.
+
+    Attributes:
+        height: Pixels, as it is shown.
+        width: Likewise.
+        grey: One channel.
+        deep: More than 8 bits a channel.
+    """
 
     height: int
     width: int
     grey: bool
+    deep: bool = False
 
     def __str__(self) -> str:
-        return f"{self.height} x {self.width} pixels, {'grey' if self.grey else 'in colour'}"
+        depth = ", 16 bits" if self.deep else ""
+        return f"{self.height} x {self.width} pixels, {'grey' if self.grey else 'in colour'}{depth}"
 
 
 @dataclass(frozen=True)
@@ -45,12 +58,14 @@ class Target:
         grey: One channel in place of three.
         resize: ``crop``: fill the target and cut what is over; ``pad``: fit in and
             leave the rest black, in masks class 0; ``stretch``: change the shape.
+        bit_depth: Bits of the largest value in files of 16 bits.
     """
 
     height: int
     width: int
     grey: bool
     resize: str = "crop"
+    bit_depth: int = 16
 
     @property
     def channels(self) -> int:
@@ -62,65 +77,87 @@ def read_shape(path: Path) -> Shape:
     """Size and depth of a picture.
 
     Raises:
-        DataError: The file is no picture, or of a depth that is not read.
+        DataError: The file is no picture, or says something of itself that is not allowed.
     """
 
     def load() -> Shape:
-        from PIL import Image
+        with open_image(path, "picture") as opened:
+            return shape_of(opened.facts)
 
-        with Image.open(path) as image:
-            return _shape_of(image, path)
+    return guard(path, load)
 
-    return _guard(path, load)
+
+def shape_of(facts: ImageFacts) -> Shape:
+    """Size and depth by what a file says of itself."""
+    grey = facts.colour == "grey"
+    return Shape(facts.height, facts.width, grey, facts.bits > DEEP_BITS)
 
 
 def read_picture(path: Path, target: Target) -> np.ndarray:
     """A picture as (C, H, W) uint8 of the target's size.
 
-    Of 16 bits, the upper 8 are kept; transparency is dropped; grey from colours
-    is BT.601 luma. Interpolation is bilinear, with the wider kernel that keeps a
-    smaller picture free of aliasing. EXIF rotation is not applied: masks have none.
+    It is turned as its file says, and its colours are brought to sRGB where it carries
+    another profile. Of deeper values the upper 8 bits are kept; grey from colours is BT.601
+    luma. Interpolation is bilinear, with the wider kernel that keeps a smaller picture free
+    of aliasing.
 
     Raises:
-        DataError: The file is damaged.
+        DataError: The file is damaged, transparent, or says something of itself that is not
+            allowed.
     """
 
     def load() -> np.ndarray:
-        from PIL import Image
-
         mode = "L" if target.grey else "RGB"
-        with Image.open(path) as image:
-            _shape_of(image, path)
-            # A large JPEG is decoded at 1/2, 1/4 or 1/8 where that is still large enough.
-            image.draft(mode, (target.width, target.height))
-            fitted = resize(_to_eight_bits(image).convert(mode), target, smooth=True)
+        with open_image(path, "picture") as opened:
+            deep = opened.facts.bits > DEEP_BITS
+            image = _reduce(opened, target.bit_depth) if deep else _decode(opened, target)
+            fitted = resize(image.convert(mode), target, smooth=True)
         array = np.asarray(fitted)
         return array[None] if target.grey else array.transpose(2, 0, 1)
 
-    return _guard(path, load)
+    return guard(path, load)
 
 
 def read_mask(item: Item, rule: MaskRule, target: Target) -> np.ndarray:
     """A picture's mask as (H, W) uint8 classes of the target's size, by the nearest pixel.
 
     Raises:
-        DataError: A file is damaged, differs in size from its picture, or holds a
-            value that means nothing.
+        DataError: A file is damaged, differs in size or orientation from its picture, or
+            holds a value that means nothing.
     """
     from PIL import Image
 
-    shape = read_shape(item.image)
-    size = (shape.height, shape.width)
+    def look() -> ImageFacts:
+        with open_image(item.image, "picture") as opened:
+            return opened.facts
+
+    facts = guard(item.image, look)
+    size = (facts.height, facts.width)
     mask = np.zeros(size, dtype=np.uint8)
     for path in item.masks:
-        drawn = _guard(path, lambda path=path: READERS[rule.kind](path, rule.classes))
+        drawn, orientation = read_mask_file(path, rule)
+        _compare_orientation(item.image, facts.orientation, path, orientation)
         if drawn.shape != size:
             raise DataError(
                 f"{path} is {drawn.shape[0]} x {drawn.shape[1]} pixels, but its picture "
-                f"{item.image.name} is {shape.height} x {shape.width}"
+                f"{item.image.name} is {size[0]} x {size[1]}"
             )
         mask = np.where(drawn > 0, drawn, mask)
     return np.asarray(resize(Image.fromarray(mask), target, smooth=False))
+
+
+def read_used_bits(path: Path) -> int:
+    """All bits that are set in any value of a picture of more than 8 bits.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+
+    def load() -> int:
+        with open_image(path, "picture") as opened:
+            return int(np.bitwise_or.reduce(_left_aligned(opened), None))
+
+    return guard(path, load)
 
 
 def resize(image: Image, target: Target, *, smooth: bool) -> Image:
@@ -151,97 +188,50 @@ def resize(image: Image, target: Target, *, smooth: bool) -> Image:
     return padded
 
 
-def _guard(path: Path, load: Callable[[], T]) -> T:
-    try:
-        return load()
-    except DataError:
-        raise
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing") from None
-    except Exception as error:  # every format has its own error for a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path} is damaged or no picture: {reason}") from None
-
-
-def _shape_of(image: Image, path: Path) -> Shape:
-    if image.mode not in GREY_MODES + COLOUR_MODES:
-        raise DataError(
-            f"{path} has values of mode {image.mode}; pictures have 1, 8 or 16 bits a channel"
-        )
-    if getattr(image, "n_frames", 1) != 1:
-        raise DataError(f"{path} holds {getattr(image, 'n_frames', 1)} pictures; it must hold one")
-    return Shape(image.height, image.width, image.mode in GREY_MODES)
-
-
-def _to_eight_bits(image: Image) -> Image:
-    from PIL import Image as Pillow
-
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise DataError(f"values from {values.min()} to {values.max()} are more than 16 bits hold")
-    return Pillow.fromarray((values >> 8).astype(np.uint8))
-
-
-def _read_binary(path: Path, classes: int) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        stored = np.asarray(image) if image.mode in ("1", "L", "P") else None
-        grey = np.asarray(image.convert("L"))
-    # A palette mask may be black and white, or its indices may be the values.
-    for values in (grey, stored):
-        if values is not None and (_holds_only(values, 0, 255) or _holds_only(values, 0, 1)):
-            return (values > 0).astype(np.uint8)
+def _compare_orientation(image: Path, picture: int, path: Path, mask: int) -> None:
+    if picture == mask:
+        return
+    said = [TURNED.get(each, "upright") for each in (picture, mask)]
     raise DataError(
-        f"{path} holds the values {_show_values(grey)}; a mask holds 0 for background and 255 (or "
-        "1) for the object; for more classes, name them in data.mask_classes"
+        f"{image} says that it is to be shown {said[0]}, and its mask {path} {said[1]}, so one "
+        "would be turned against the other; save both upright, without a statement of orientation"
     )
 
 
-def _read_classes(path: Path, classes: int) -> np.ndarray:
-    from PIL import Image
+def _decode(opened: OpenImage, target: Target) -> Image:
+    """The picture upright in sRGB, at no less than the target's size."""
+    image = opened.open()
+    carried = bool(image.info.get("icc_profile"))
+    size = (target.width, target.height)
+    size = size if opened.facts.orientation < 5 else size[::-1]
+    # A large JPEG is decoded at 1/2, 1/4 or 1/8 where that is still large enough.
+    image.draft("L" if target.grey and not carried else "RGB", size)
+    image.load()
+    if opened.facts.alpha:
+        refuse_transparency(image, opened.path)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    return turn_upright(to_srgb(image) if carried else image, opened.facts)
 
-    with Image.open(path) as image:
-        if image.mode not in ("1", "L", "P"):
-            raise DataError(
-                f"{path} has values of mode {image.mode}; a mask of classes has 8 bits a pixel, "
-                "grey or with a palette, whose values are the classes"
-            )
-        values = np.asarray(image).astype(np.uint8)
-    if values.max() >= classes:
+
+def _left_aligned(opened: OpenImage) -> np.ndarray:
+    """The values of a deep picture; 12 bits that the file states as such in the upper of 16."""
+    return decode_deep(opened) << (16 - opened.facts.bits)
+
+
+def _reduce(opened: OpenImage, bit_depth: int) -> Image:
+    """The upper 8 of the used bits.
+
+    Raises:
+        DataError: The picture carries a colour profile of other colours than sRGB's.
+    """
+    from PIL import Image as Pillow
+
+    profile = opened.open().info.get("icc_profile")
+    if profile and find_transform(profile)[1] is not None:
         raise DataError(
-            f"{path} holds the values {_show_values(values)}; with {classes} names in "
-            f"data.mask_classes, 0 to {classes - 1} are allowed"
+            f"{opened.path} has a colour profile of its own with values of 16 bits; convert it to "
+            "sRGB, or remove the profile if its values are the light's"
         )
-    return values
-
-
-def _read_things(path: Path, classes: int) -> np.ndarray:
-    from scipy.io import loadmat
-
-    content: dict[str, Any] = loadmat(str(path), variable_names=["S"])
-    if "S" not in content or content["S"].ndim != 2:
-        raise DataError(f"{path} holds no label map S of two dimensions")
-    labels = content["S"]
-    if labels.min() < 0 or labels.max() > 182:
-        raise DataError(
-            f"{path} holds labels from {labels.min()} to {labels.max()}; COCO-Stuff has 0 to 182"
-        )
-    return ((labels >= THINGS[0]) & (labels <= THINGS[1])).astype(np.uint8)
-
-
-READERS: Mapping[str, Callable[[Path, int], np.ndarray]] = MappingProxyType(
-    {"binary": _read_binary, "classes": _read_classes, "things": _read_things}
-)
-
-
-def _holds_only(values: np.ndarray, low: int, high: int) -> bool:
-    return bool(((values == low) | (values == high)).all())
-
-
-def _show_values(values: np.ndarray) -> str:
-    found = np.unique(values)
-    shown = ", ".join(map(str, found[:6]))
-    return shown if len(found) <= 6 else f"{shown} ... ({len(found)} values)"
+    values = _left_aligned(opened)
+    return Pillow.fromarray((values >> (bit_depth - DEEP_BITS)).astype(np.uint8))
