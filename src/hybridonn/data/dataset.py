@@ -60,6 +60,7 @@ class UnsplitSet:
         skipped: What was left out, a sentence a file.
         stored: How many pictures were stored as what, by size and depth in words;
             empty: all were stored as they are here.
+        remarks: What was recognised rather than stated, a sentence each.
     """
 
     name: str
@@ -69,6 +70,7 @@ class UnsplitSet:
     validation: ImageSet | None = None
     skipped: tuple[str, ...] = ()
     stored: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def parts(self) -> dict[str, ImageSet]:
         """The parts that there are, by name."""

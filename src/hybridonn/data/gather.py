@@ -14,9 +14,18 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from hybridonn.data.bit_depth import BitDepth, find_bit_depth
 from hybridonn.data.dataset import ImageSet, UnsplitSet
+from hybridonn.data.image_facts import check_pixels
 from hybridonn.data.listing import Item, Listing
-from hybridonn.data.pictures import Shape, Target, read_mask, read_picture, read_shape
+from hybridonn.data.pictures import (
+    Shape,
+    Target,
+    read_mask,
+    read_picture,
+    read_shape,
+    read_used_bits,
+)
 from hybridonn.data.store import Stored, create_array, find_stored, store
 from hybridonn.errors import DataError
 from hybridonn.progress import Progress
@@ -25,8 +34,9 @@ from hybridonn.spec import Data
 T = TypeVar("T")
 S = TypeVar("S")
 
-VERSION = 1  # of how pictures are decoded: a change makes every stored set anew
+VERSION = 2  # of how pictures are decoded: a change makes every stored set anew
 SHOWN_FAULTS = 20
+MOST_BITS = 16
 
 
 def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
@@ -38,14 +48,22 @@ def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
     """
     if not listing.items:
         raise DataError(_describe(listing, ("there is no picture to read", *listing.faults)))
+    _refuse_size(data)
     key = _key(listing, data)
     stored = find_stored(key) or store(key, lambda part: _fill(part, listing, data, progress))
     faults = (*listing.faults, *stored.notes["faults"])
+    for remark in stored.notes["remarks"]:
+        progress.say(f"{listing.name}: {remark}")
     if faults and not data.skip_bad:
         raise DataError(_describe(listing, faults))
     if not stored.notes["kept"]:
         raise DataError(_describe(listing, ("no picture is left", *faults)))
     return _divide(listing, stored, faults)
+
+
+def _refuse_size(data: Data) -> None:
+    if data.size_pixels is not None:
+        check_pixels(*data.size_pixels, f"data.size_pixels: {list(data.size_pixels)}")
 
 
 def _describe(listing: Listing, faults: tuple[str, ...]) -> str:
@@ -60,7 +78,7 @@ def _describe(listing: Listing, faults: tuple[str, ...]) -> str:
 
 def _key(listing: Listing, data: Data) -> str:
     # All that the decoded pictures depend on: the files, their times, how they are read.
-    wanted = (data.colour, data.size_pixels, data.resize, listing.masks)
+    wanted = (data.colour, data.size_pixels, data.resize, data.bit_depth, listing.masks)
     digest = hashlib.sha256(repr((VERSION, str(listing.root.resolve()), wanted)).encode())
     for item in listing.items:
         for path in item.files:
@@ -77,9 +95,10 @@ def _key(listing: Listing, data: Data) -> str:
 def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[str, Any]:
     shapes, faults = _look(listing, progress)
     if not shapes:
-        return {"kept": [], "faults": list(faults.values()), "stored": {}}
-    target = _choose_target(list(shapes.values()), data)
+        return {"kept": [], "faults": list(faults.values()), "stored": {}, "remarks": []}
     items = listing.items
+    depth = _find_depth(listing, shapes, faults, data.bit_depth, progress)
+    target = _choose_target(list(shapes.values()), data, depth)
     for index, shape in shapes.items():
         if fault := _differs(shape, target, data):
             faults[index] = f"{items[index].image} is {shape}; {fault}"
@@ -90,6 +109,7 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
         "kept": [index for index in good if index not in faults],
         "faults": [faults[index] for index in sorted(faults)],
         "stored": Counter(map(str, shapes.values())),
+        "remarks": [depth.remark] if depth else [],
     }
 
 
@@ -102,7 +122,39 @@ def _look(listing: Listing, progress: Progress) -> tuple[dict[int, Shape], dict[
     return shapes, faults
 
 
-def _choose_target(shapes: list[Shape], data: Data) -> Target:
+def _find_depth(
+    listing: Listing,
+    shapes: dict[int, Shape],
+    faults: dict[int, str],
+    stated: int | None,
+    progress: Progress,
+) -> BitDepth | None:
+    """What the values of the pictures of 16 bits mean; None: there are none of them.
+
+    Pictures that cannot be read join the faults.
+
+    Raises:
+        DataError: A depth is stated that no picture has, or less than one has.
+    """
+    items = listing.items
+    deep = [index for index, shape in shapes.items() if shape.deep]
+    if not deep:
+        if stated is not None:
+            raise DataError(
+                f"data.bit_depth is {stated}, but no picture of {listing.root} is stored with 16 "
+                "bits; leave it out"
+            )
+        return None
+    paths = [items[index].image for index in deep]
+    found = list(_each(read_used_bits, paths, f"look at the values of {listing.name}", progress))
+    used = {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, int)}
+    faults |= {
+        index: str(one) for index, one in zip(deep, found, strict=True) if not isinstance(one, int)
+    }
+    return find_bit_depth(used, stated)
+
+
+def _choose_target(shapes: list[Shape], data: Data, depth: BitDepth | None) -> Target:
     # Where the spec leaves size or depth open, most pictures decide.
     wanted = Counter(
         (
@@ -112,7 +164,9 @@ def _choose_target(shapes: list[Shape], data: Data) -> Target:
         for shape in shapes
     )
     (size, grey), _ = wanted.most_common(1)[0]
-    return Target(*size, grey=grey, resize=data.resize)
+    return Target(
+        *size, grey=grey, resize=data.resize, bit_depth=depth.bits if depth else MOST_BITS
+    )
 
 
 def _differs(shape: Shape, target: Target, data: Data) -> str | None:
@@ -205,4 +259,5 @@ def _divide(listing: Listing, stored: Stored, faults: tuple[str, ...]) -> Unspli
         validation if listing.validation else None,
         faults,
         stored.notes["stored"],
+        tuple(stored.notes["remarks"]),
     )

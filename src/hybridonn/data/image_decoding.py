@@ -66,9 +66,7 @@ def guard(path: Path, load: Callable[[], T]) -> T:
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except MemoryError:
-        raise DataError(
-            f"{path} needs more memory than there is; make it smaller"
-        ) from None
+        raise DataError(f"{path} needs more memory than there is; make it smaller") from None
     except Exception as error:  # every format has its own error for a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} is damaged or no picture: {reason}") from None

@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from hybridonn.data.folders import FolderWalk, find_child, find_children
 from hybridonn.data.listing import (
     Item,
     Listing,
     divide_pictures,
+    drop_repeats,
     find_parts,
-    list_files,
-    list_folders,
     name_of,
 )
 from hybridonn.errors import DataError
@@ -43,10 +43,9 @@ def list_imagenet100(folder: Path) -> Listing:
         DataError: The folder or its ``Labels.json`` cannot be read, or holds fewer
             than two classes.
     """
-    pieces = [path for path in list_folders(folder) if path.name.startswith("train.X")]
+    pieces = find_children(folder, "train.X")
     if pieces:
-        held = folder / "val.X"
-        test = held if held.is_dir() else None
+        test = find_child(folder, ("val.x",))
         listing = _list_parts("imagenet100", folder, pieces, None, test)
     else:
         train, validation, test = find_parts(folder)
@@ -58,7 +57,9 @@ def _list_parts(
     name: str, root: Path, train: list[Path], validation: Path | None, test: Path | None
 ) -> Listing:
     faults: list[str] = []
-    found = _list_classes(train, faults)
+    others = [part for part in (validation, test) if part is not None]
+    walk = FolderWalk((*train, *others), faults)
+    found = _list_classes(walk, train)
     classes = tuple(sorted(found))
     if len(classes) < 2:
         held = f"the one class {classes[0]}" if classes else "no folder with pictures"
@@ -69,20 +70,22 @@ def _list_parts(
         )
     number = {key: index for index, key in enumerate(classes)}
     items = tuple(Item(path, number[key]) for key in classes for path in found[key])
-    others = [_list_other(part, number, faults) for part in (validation, test)]
-    return Listing(name, root, classes, items, *others, faults=tuple(faults))
+    held = [_list_other(walk, part, number) for part in (validation, test)]
+    return drop_repeats(Listing(name, root, classes, items, *held, faults=tuple(faults)))
 
 
-def _list_classes(folders: list[Path], faults: list[str]) -> dict[str, list[Path]]:
+def _list_classes(walk: FolderWalk, folders: list[Path]) -> dict[str, list[Path]]:
     """The pictures of each class that has any, by the class's name."""
     found: dict[str, list[Path]] = {}
+    faults = walk.faults
     for folder in folders:
+        held = walk.list_folder(folder)
         faults += [
             f"{path} lies beside the class folders: it belongs into one of them"
-            for path in divide_pictures(list_files(folder), [])
+            for path in divide_pictures(held.files, [])
         ]
-        for of_class in list_folders(folder):
-            pictures = divide_pictures(_list_deep(of_class), faults)
+        for of_class in held.folders:
+            pictures = divide_pictures(walk.list_files_below(of_class), faults)
             if pictures:
                 found.setdefault(of_class.name, []).extend(pictures)
             else:
@@ -90,15 +93,11 @@ def _list_classes(folders: list[Path], faults: list[str]) -> dict[str, list[Path
     return found
 
 
-def _list_deep(folder: Path) -> list[Path]:
-    deep = [path for inner in list_folders(folder) for path in _list_deep(inner)]
-    return sorted(list_files(folder) + deep)
-
-
-def _list_other(folder: Path | None, number: dict[str, int], faults: list[str]) -> tuple[Item, ...]:
+def _list_other(walk: FolderWalk, folder: Path | None, number: dict[str, int]) -> tuple[Item, ...]:
     if folder is None:
         return ()
-    found = _list_classes([folder], faults)
+    faults = walk.faults
+    found = _list_classes(walk, [folder])
     faults += [
         f"{folder} has no pictures of class {key}, which is among the training pictures"
         for key in number
@@ -117,10 +116,11 @@ def _rename_classes(listing: Listing, path: Path) -> Listing:
     try:
         table = json.loads(path.read_text("utf-8"))
         names = tuple(str(table[key]).split(",")[0] for key in listing.classes)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} does not name every class of {listing.root} "
             f"({type(error).__name__}: {error}); mend it, or take it away"
         ) from None
     # Two classes of ImageNet are called crane: then the folders' names tell them apart.
-    return replace(listing, classes=names) if len(set(names)) == len(names) else listing
+    told_apart = len(set(names)) == len(names) and all(names)
+    return replace(listing, classes=names) if told_apart else listing

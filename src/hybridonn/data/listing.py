@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from hybridonn.data.folders import find_child
 from hybridonn.errors import DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -77,24 +78,6 @@ class Listing:
         return (*self.train, *self.validation, *self.test)
 
 
-def list_folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted by name, hidden ones left out.
-
-    Raises:
-        DataError: The folder cannot be read.
-    """
-    return [path for path in _list(folder) if path.is_dir()]
-
-
-def list_files(folder: Path) -> list[Path]:
-    """The files in a folder, sorted by name, hidden ones left out.
-
-    Raises:
-        DataError: The folder cannot be read.
-    """
-    return [path for path in _list(folder) if path.is_file()]
-
-
 def divide_pictures(files: Iterable[Path], faults: list[str]) -> list[Path]:
     """The pictures among files, by their endings; every other file becomes a fault."""
     pictures = []
@@ -108,12 +91,6 @@ def divide_pictures(files: Iterable[Path], faults: list[str]) -> list[Path]:
     return pictures
 
 
-def find_part(folder: Path, names: tuple[str, ...]) -> Path | None:
-    """The first of the named folders that is there, whatever the case of its name."""
-    by_name = {path.name.lower(): path for path in list_folders(folder)}
-    return next((by_name[name] for name in names if name in by_name), None)
-
-
 def find_parts(folder: Path) -> tuple[Path, Path | None, Path | None]:
     """The folders of training, validation and test.
 
@@ -124,10 +101,10 @@ def find_parts(folder: Path) -> tuple[Path, Path | None, Path | None]:
     Raises:
         DataError: The folder cannot be read.
     """
-    train = find_part(folder, TRAIN_NAMES)
+    train = find_child(folder, TRAIN_NAMES)
     if train is None:
         return folder, None, None
-    validation, test = find_part(folder, VALIDATION_NAMES), find_part(folder, TEST_NAMES)
+    validation, test = find_child(folder, VALIDATION_NAMES), find_child(folder, TEST_NAMES)
     return (train, validation, test) if test else (train, None, validation)
 
 
@@ -136,8 +113,50 @@ def name_of(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _list(folder: Path) -> list[Path]:
+def drop_repeats(listing: Listing) -> Listing:
+    """The listing without pictures that are one and the same file, by links of either kind.
+
+    Of several with the same label, the first for testing stays, else for validation, else for
+    training; of several with different labels or masks, none.
+
+    Returns:
+        The same listing with a fault for each picture that is left out.
+    """
+    parts = {"test": listing.test, "validation": listing.validation, "train": listing.train}
+    places: dict[tuple[int, int], list[tuple[str, Item]]] = {}
+    for name, items in parts.items():
+        for item in items:
+            places.setdefault(_identity(item.image), []).append((name, item))
+    if len(places) == len(listing.items):
+        return listing
+    dropped: dict[tuple[str, Path], str] = {}
+    for same in places.values():
+        dropped |= _choose_dropped(same)
+    kept = {
+        name: tuple(item for item in items if (name, item.image) not in dropped)
+        for name, items in parts.items()
+    }
+    return replace(listing, **kept, faults=(*listing.faults, *dropped.values()))
+
+
+def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]:
+    """Which of the pictures that are one file are left out, and why."""
+    (part, first), *others = same
+    agree = all((item.label, item.masks) == (first.label, first.masks) for _, item in others)
+    dropped = {
+        (name, item.image): f"{item.image} is the same file as {first.image}, by a link, "
+        + ("so it would count twice" if name == part else f"which is for {part}")
+        + ("; take one of them away" if agree else ", but its label or mask is another; mend it")
+        for name, item in others
+    }
+    if not agree:
+        dropped[part, first.image] = f"{first.image} has two labels or masks, by a link; mend it"
+    return dropped
+
+
+def _identity(path: Path) -> tuple[int, int]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        state = path.stat()
     except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror or error}") from None
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    return state.st_dev, state.st_ino

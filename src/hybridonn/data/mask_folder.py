@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
+from hybridonn.data.folders import FolderWalk, find_unprintable
 from hybridonn.data.listing import (
     Item,
     Listing,
     MaskRule,
     divide_pictures,
+    drop_repeats,
     find_parts,
-    list_files,
-    list_folders,
     name_of,
 )
 from hybridonn.errors import DataError
@@ -37,13 +39,22 @@ def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Li
     """
     faults: list[str] = []
     train, validation, test = find_parts(folder)
+    there = [part for part in (train, validation, test) if part]
+    walk = FolderWalk(tuple(part / kind for part in there for kind in ("images", "masks")), faults)
     parts = [
-        _pair(part / "images", part / "masks", faults) if part else ()
+        _pair(walk, part / "images", part / "masks") if part else ()
         for part in (train, validation, test)
     ]
     rule = MaskRule("classes", len(classes)) if classes else BINARY
-    return Listing(
-        name_of(folder), folder, classes or BINARY_CLASSES, *parts, faults=tuple(faults), masks=rule
+    return _finish(
+        Listing(
+            name_of(folder),
+            folder,
+            classes or BINARY_CLASSES,
+            *parts,
+            faults=tuple(faults),
+            masks=rule,
+        )
     )
 
 
@@ -56,9 +67,10 @@ def list_carvana(folder: Path) -> Listing:
         DataError: A folder is missing or cannot be read.
     """
     faults: list[str] = []
-    items = _pair(folder / "train", folder / "train_masks", faults)
+    images, masks = folder / "train", folder / "train_masks"
+    items = _pair(FolderWalk((images, masks), faults), images, masks)
     classes = ("background", "car")
-    return Listing("carvana", folder, classes, items, faults=tuple(faults), masks=BINARY)
+    return _finish(Listing("carvana", folder, classes, items, faults=tuple(faults), masks=BINARY))
 
 
 def list_dsb2018(folder: Path) -> Listing:
@@ -74,11 +86,14 @@ def list_dsb2018(folder: Path) -> Listing:
     inner = folder / "stage1_train"
     base = inner if inner.is_dir() else folder
     if (base / "images").is_dir():
-        items = _pair(base / "images", base / "masks", faults)
+        images, masks = base / "images", base / "masks"
+        items = _pair(FolderWalk((images, masks), faults), images, masks)
     else:
-        items = tuple(item for each in list_folders(base) for item in _list_nuclei(each, faults))
+        walk = FolderWalk((base,), faults)
+        folders = walk.list_folder(base).folders
+        items = tuple(item for each in folders for item in _list_nuclei(walk, each))
     classes = ("background", "nucleus")
-    return Listing("dsb2018", folder, classes, items, faults=tuple(faults), masks=BINARY)
+    return _finish(Listing("dsb2018", folder, classes, items, faults=tuple(faults), masks=BINARY))
 
 
 def list_coco_stuff10k(folder: Path) -> Listing:
@@ -92,25 +107,38 @@ def list_coco_stuff10k(folder: Path) -> Listing:
     """
     faults: list[str] = []
     parts = [_list_coco(folder, part, faults) for part in ("train", "test")]
-    return Listing(
-        "coco_stuff10k",
-        folder,
-        BINARY_CLASSES,
-        train=parts[0],
-        test=parts[1],
-        faults=tuple(faults),
-        masks=MaskRule("things"),
+    return _finish(
+        Listing(
+            "coco_stuff10k",
+            folder,
+            BINARY_CLASSES,
+            train=parts[0],
+            test=parts[1],
+            faults=tuple(faults),
+            masks=MaskRule("things"),
+        )
     )
 
 
-def _pair(images: Path, masks: Path, faults: list[str]) -> tuple[Item, ...]:
-    pictures = _by_stem(images, lambda stem: stem, faults)
-    drawn = _by_stem(masks, lambda stem: stem.removesuffix("_mask"), faults)
+def _finish(listing: Listing) -> Listing:
+    """The listing without pictures that are listed twice, or that are their own masks."""
+    own = [item for item in listing.items if any(item.image.samefile(mask) for mask in item.masks)]
+    faults = [f"{item.image} and its mask are the same file, by a link" for item in own]
+    parts = {
+        name: tuple(item for item in getattr(listing, name) if item not in own)
+        for name in ("train", "validation", "test")
+    }
+    return drop_repeats(replace(listing, **parts, faults=(*listing.faults, *faults)))
+
+
+def _pair(walk: FolderWalk, images: Path, masks: Path) -> tuple[Item, ...]:
+    pictures = _by_stem(walk, images, lambda stem: stem)
+    drawn = _by_stem(walk, masks, lambda stem: stem.removesuffix("_mask"))
     alone = [
         (pictures[stem] if stem in pictures else drawn[stem], stem in pictures)
         for stem in sorted(pictures.keys() ^ drawn.keys())
     ]
-    faults += [
+    walk.faults += [
         f"{path} has no mask in {masks}" if is_picture else f"{path} has no picture in {images}"
         for path, is_picture in alone
     ]
@@ -118,22 +146,23 @@ def _pair(images: Path, masks: Path, faults: list[str]) -> tuple[Item, ...]:
     return tuple(Item(pictures[stem], masks=(drawn[stem],)) for stem in both)
 
 
-def _by_stem(folder: Path, key: Callable[[str], str], faults: list[str]) -> dict[str, Path]:
+def _by_stem(walk: FolderWalk, folder: Path, key: Callable[[str], str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in divide_pictures(list_files(folder), faults):
+    for path in divide_pictures(walk.list_folder(folder).files, walk.faults):
         first = found.setdefault(key(path.stem), path)
         if first is not path:
-            faults.append(f"{path} has the same name as {first.name}, up to its ending")
+            walk.faults.append(f"{path} has the same name as {first.name}, up to its ending")
     return found
 
 
-def _list_nuclei(folder: Path, faults: list[str]) -> list[Item]:
-    kinds = [folder / "images", folder / "masks"]
+def _list_nuclei(walk: FolderWalk, folder: Path) -> list[Item]:
+    inner = {path.name: path for path in walk.list_folder(folder).folders}
     pictures, masks = (
-        divide_pictures(list_files(kind), faults) if kind.is_dir() else [] for kind in kinds
+        divide_pictures(walk.list_folder(inner[kind]).files, walk.faults) if kind in inner else []
+        for kind in ("images", "masks")
     )
     if len(pictures) != 1 or not masks:
-        faults.append(
+        walk.faults.append(
             f"{folder} holds {len(pictures)} pictures in images/ and {len(masks)} masks in masks/; "
             "there must be 1 picture and at least 1 mask"
         )
@@ -143,17 +172,29 @@ def _list_nuclei(folder: Path, faults: list[str]) -> list[Item]:
 
 def _list_coco(folder: Path, part: str, faults: list[str]) -> tuple[Item, ...]:
     path = folder / "imageLists" / f"{part}.txt"
-    try:
-        stems = path.read_text("utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}") from None
     items = []
-    for stem in stems:
+    for stem in _read_list(path):
+        if find_unprintable(stem) or "\\" in stem or PurePosixPath(stem).name != stem:
+            faults.append(
+                f"{path} names {stem[:80]!r}, which is no name of a picture: allowed are names of "
+                "files in the folder images, without the ending"
+            )
+            continue
         item = Item(
             folder / "images" / f"{stem}.jpg", masks=(folder / "annotations" / f"{stem}.mat",)
         )
-        missing = [file for file in item.files if not file.is_file()]
+        # os.path answers where pathlib raises: for names that are too long.
+        missing = [file for file in item.files if not Path(file).is_file()]
         faults += [f"{file} is missing, but {path} names it" for file in missing]
         if not missing:
             items.append(item)
     return tuple(items)
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to read a pipe would never end
+            raise DataError(f"{path} is no file; it is the list of a part's pictures")
+        return path.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None

@@ -118,7 +118,7 @@ def _read_matrix(variable: _Variable, order: str, name: str, path: Path) -> np.n
     kind, content, _ = _read_element(values, order, place)
     if kind not in _TYPES:
         raise ValueError(f"{name} has values of the unknown type {kind}")
-    dtype = np.dtype(_TYPES[kind]).newbyteorder(order)
+    dtype = np.dtype(order + _TYPES[kind])
     labels = np.frombuffer(content, dtype).reshape(shape, order="F")
     return labels.astype(dtype.newbyteorder("="))
 

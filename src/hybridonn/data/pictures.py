@@ -35,7 +35,7 @@ class Shape:
         height: Pixels, as it is shown.
         width: Likewise.
         grey: One channel.
-        deep: More than 8 bits a channel.
+        deep: 16 bits a channel, of which a camera may have filled fewer.
     """
 
     height: int
@@ -90,7 +90,7 @@ def read_shape(path: Path) -> Shape:
 def shape_of(facts: ImageFacts) -> Shape:
     """Size and depth by what a file says of itself."""
     grey = facts.colour == "grey"
-    return Shape(facts.height, facts.width, grey, facts.bits > DEEP_BITS)
+    return Shape(facts.height, facts.width, grey, facts.bits == 16 and not facts.scaled)
 
 
 def read_picture(path: Path, target: Target) -> np.ndarray:
@@ -147,7 +147,7 @@ def read_mask(item: Item, rule: MaskRule, target: Target) -> np.ndarray:
 
 
 def read_used_bits(path: Path) -> int:
-    """All bits that are set in any value of a picture of more than 8 bits.
+    """All bits that are set in any value of a picture of 16 bits.
 
     Raises:
         DataError: The file is damaged.
@@ -155,7 +155,7 @@ def read_used_bits(path: Path) -> int:
 
     def load() -> int:
         with open_image(path, "picture") as opened:
-            return int(np.bitwise_or.reduce(_left_aligned(opened), None))
+            return int(np.bitwise_or.reduce(decode_deep(opened), None))
 
     return guard(path, load)
 
@@ -214,11 +214,6 @@ def _decode(opened: OpenImage, target: Target) -> Image:
     return turn_upright(to_srgb(image) if carried else image, opened.facts)
 
 
-def _left_aligned(opened: OpenImage) -> np.ndarray:
-    """The values of a deep picture; 12 bits that the file states as such in the upper of 16."""
-    return decode_deep(opened) << (16 - opened.facts.bits)
-
-
 def _reduce(opened: OpenImage, bit_depth: int) -> Image:
     """The upper 8 of the used bits.
 
@@ -233,5 +228,7 @@ def _reduce(opened: OpenImage, bit_depth: int) -> Image:
             f"{opened.path} has a colour profile of its own with values of 16 bits; convert it to "
             "sRGB, or remove the profile if its values are the light's"
         )
-    values = _left_aligned(opened)
-    return Pillow.fromarray((values >> (bit_depth - DEEP_BITS)).astype(np.uint8))
+    facts = opened.facts
+    bits = bit_depth if shape_of(facts).deep else facts.bits
+    values = decode_deep(opened)
+    return Pillow.fromarray((values >> (bits - DEEP_BITS)).astype(np.uint8))

@@ -70,7 +70,7 @@ def survey_data(data: Data, root: Path | None, progress: Progress) -> tuple[Surv
         DataError: The set cannot be found, or nothing of it can be read.
     """
     unsplit = load_unsplit(data.model_copy(update={"skip_bad": True}), root, progress)
-    remarks: list[str] = []
+    remarks: list[str] = list(unsplit.remarks)
     parts = _split(unsplit, data, remarks)
     mean, deviation = measure_channels(parts["train"])
     channels, height, width = unsplit.images.images.shape[1:]

@@ -12,6 +12,7 @@ from hybridonn.spec.section import Count, Fraction, Location, Section, Seed, Sev
 # one place in the data root, which take none; all others may name one.
 FOLDER_SETS = ("image_folder", "mask_folder", "idx")
 FIXED_SETS = ("digits", "mnist")
+PICTURE_SETS = ("image_folder", "imagenet100", "mask_folder", "carvana", "dsb2018", "coco_stuff10k")
 MASK_SETS = ("mask_folder", "carvana", "dsb2018", "coco_stuff10k")
 
 
@@ -47,6 +48,7 @@ class Data(Section):
     colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all pictures alike
     size_pixels: Size | None = None  # of a square, or [height, width]; None: as stored
     resize: Literal["crop", "stretch", "pad"] = "crop"  # where the shape differs
+    bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None  # of 16-bit files; None: recognised
     mask_classes: Annotated[Several[str], Field(min_length=2, max_length=256)] | None = None
     skip_bad: bool = False  # leave damaged files out, and count them
     train_images: Count | None = None  # images that the student sees; None: all
@@ -66,6 +68,15 @@ class Data(Section):
             raise ValueError(
                 f"folder is {self.folder} with name: {self.name}; name: {', '.join(FOLDER_SETS)} "
                 f"needs a folder, and name: {' or '.join(FIXED_SETS)} takes none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bit_depth_goes_with_files(self) -> Data:
+        if self.bit_depth is not None and self.name not in PICTURE_SETS:
+            raise ValueError(
+                f"bit_depth is {self.bit_depth} with name: {self.name}, whose values have 8 bits; "
+                f"it is for sets of files of 16 bits: {', '.join(PICTURE_SETS)}"
             )
         return self
 
