@@ -92,9 +92,9 @@ class FolderWalk:
 
     def _find_overlap(self, real: str) -> Path | None:
         """The listed folder that is this one, holds it, or lies in it."""
-        mine = os.path.join(real, "")
+        mine = real.rstrip(os.sep) + os.sep
         for other, path in self._listed.items():
-            theirs = os.path.join(other, "")
+            theirs = other.rstrip(os.sep) + os.sep
             if mine.startswith(theirs) or theirs.startswith(mine):
                 return path
         return None
@@ -135,14 +135,16 @@ def find_children(folder: Path, start: str) -> list[Path]:
     Raises:
         DataError: The folder cannot be read.
     """
-    found = _look(folder)
-    return sorted(
-        folder / e.name for e, kind in found if kind == "folder" and e.name.startswith(start)
-    )
+    names = [entry.name for entry, kind in _look(folder) if kind == "folder"]
+    return sorted(folder / name for name in names if name.startswith(start))
 
 
 def _look(folder: Path) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """The entries of a folder that are not hidden, and what each is."""
+    """The entries of a folder that are not hidden, and what each is.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -148,9 +148,9 @@ def _find_depth(
     paths = [items[index].image for index in deep]
     found = list(_each(read_used_bits, paths, f"look at the values of {listing.name}", progress))
     used = {path: one for path, one in zip(paths, found, strict=True) if isinstance(one, int)}
-    faults |= {
-        index: str(one) for index, one in zip(deep, found, strict=True) if not isinstance(one, int)
-    }
+    for index, one in zip(deep, found, strict=True):
+        if not isinstance(one, int):
+            faults[index] = str(one)
     return find_bit_depth(used, stated)
 
 

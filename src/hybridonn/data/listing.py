@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,21 +118,28 @@ def drop_repeats(listing: Listing) -> Listing:
     """The listing without pictures that are one and the same file, by links of either kind.
 
     Of several with the same label, the first for testing stays, else for validation, else for
-    training; of several with different labels or masks, none.
+    training; of several with different labels or masks, none. A picture that is its own mask
+    is left out too.
 
     Returns:
         The same listing with a fault for each picture that is left out.
+
+    Raises:
+        DataError: A file is not there any more.
     """
     parts = {"test": listing.test, "validation": listing.validation, "train": listing.train}
     places: dict[tuple[int, int], list[tuple[str, Item]]] = {}
+    dropped: dict[tuple[str, Path], str] = {}
     for name, items in parts.items():
         for item in items:
-            places.setdefault(_identity(item.image), []).append((name, item))
-    if len(places) == len(listing.items):
-        return listing
-    dropped: dict[tuple[str, Path], str] = {}
+            image, *masks = map(_identify, item.files)
+            places.setdefault(image, []).append((name, item))
+            if image in masks:
+                dropped[name, item.image] = f"{item.image} and its mask are one file, by a link"
     for same in places.values():
-        dropped |= _choose_dropped(same)
+        dropped |= _choose_dropped(same) if len(same) > 1 else {}
+    if not dropped:
+        return listing
     kept = {
         name: tuple(item for item in items if (name, item.image) not in dropped)
         for name, items in parts.items()
@@ -143,10 +151,10 @@ def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]
     """Which of the pictures that are one file are left out, and why."""
     (part, first), *others = same
     agree = all((item.label, item.masks) == (first.label, first.masks) for _, item in others)
+    ending = "take one of them away" if agree else "and its label or mask is another: mend it"
     dropped = {
-        (name, item.image): f"{item.image} is the same file as {first.image}, by a link, "
-        + ("so it would count twice" if name == part else f"which is for {part}")
-        + ("; take one of them away" if agree else ", but its label or mask is another; mend it")
+        (name, item.image): f"{item.image} (for {name}) is the same file as {first.image} (for "
+        f"{part}), by a link; {ending}"
         for name, item in others
     }
     if not agree:
@@ -154,9 +162,9 @@ def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]
     return dropped
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identify(path: Path) -> tuple[int, int]:
     try:
-        state = path.stat()
+        state = os.stat(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     return state.st_dev, state.st_ino

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hybridonn.data.folders import FolderWalk, find_unprintable
@@ -46,7 +45,7 @@ def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Li
         for part in (train, validation, test)
     ]
     rule = MaskRule("classes", len(classes)) if classes else BINARY
-    return _finish(
+    return drop_repeats(
         Listing(
             name_of(folder),
             folder,
@@ -70,7 +69,9 @@ def list_carvana(folder: Path) -> Listing:
     images, masks = folder / "train", folder / "train_masks"
     items = _pair(FolderWalk((images, masks), faults), images, masks)
     classes = ("background", "car")
-    return _finish(Listing("carvana", folder, classes, items, faults=tuple(faults), masks=BINARY))
+    return drop_repeats(
+        Listing("carvana", folder, classes, items, faults=tuple(faults), masks=BINARY)
+    )
 
 
 def list_dsb2018(folder: Path) -> Listing:
@@ -93,7 +94,9 @@ def list_dsb2018(folder: Path) -> Listing:
         folders = walk.list_folder(base).folders
         items = tuple(item for each in folders for item in _list_nuclei(walk, each))
     classes = ("background", "nucleus")
-    return _finish(Listing("dsb2018", folder, classes, items, faults=tuple(faults), masks=BINARY))
+    return drop_repeats(
+        Listing("dsb2018", folder, classes, items, faults=tuple(faults), masks=BINARY)
+    )
 
 
 def list_coco_stuff10k(folder: Path) -> Listing:
@@ -107,7 +110,7 @@ def list_coco_stuff10k(folder: Path) -> Listing:
     """
     faults: list[str] = []
     parts = [_list_coco(folder, part, faults) for part in ("train", "test")]
-    return _finish(
+    return drop_repeats(
         Listing(
             "coco_stuff10k",
             folder,
@@ -118,17 +121,6 @@ def list_coco_stuff10k(folder: Path) -> Listing:
             masks=MaskRule("things"),
         )
     )
-
-
-def _finish(listing: Listing) -> Listing:
-    """The listing without pictures that are listed twice, or that are their own masks."""
-    own = [item for item in listing.items if any(item.image.samefile(mask) for mask in item.masks)]
-    faults = [f"{item.image} and its mask are the same file, by a link" for item in own]
-    parts = {
-        name: tuple(item for item in getattr(listing, name) if item not in own)
-        for name in ("train", "validation", "test")
-    }
-    return drop_repeats(replace(listing, **parts, faults=(*listing.faults, *faults)))
 
 
 def _pair(walk: FolderWalk, images: Path, masks: Path) -> tuple[Item, ...]:

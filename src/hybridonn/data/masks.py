@@ -55,9 +55,9 @@ def _read_classes(path: Path, classes: int) -> tuple[np.ndarray, int]:
         facts = opened.facts
         if facts.colour == "rgb" or facts.scaled:
             raise DataError(
-                f"{path} has {'colours' if facts.colour == 'rgb' else 'values that are scaled'}; a "
-                "mask of classes has 8 or 16 bits a pixel, grey or with a palette, whose values are "
-                "the classes"
+                f"{path} has {'colours' if facts.colour == 'rgb' else 'scaled values'}; a mask of "
+                "classes has 8 or 16 bits a pixel, grey or with a palette, whose values are the "
+                "classes"
             )
         numbers, palette = _read_numbers(opened)
     if numbers.max() >= classes:
