@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from hybridonn.data.image_facts import OTHER_FORMATS, ImageFacts, read_facts
+from hybridonn.data.image_facts import ImageFacts, read_facts
 from hybridonn.data.image_rules import Use, refuse_facts
 from hybridonn.errors import DataError
 
@@ -37,19 +37,23 @@ class OpenImage:
         path: The file's name.
         file: The open file.
         facts: What it says of itself.
+        first: The image, where it is open already.
     """
 
     path: Path
     file: BinaryIO
     facts: ImageFacts
+    first: Image | None
 
     def open(self) -> Image:
         """The image, its pixels not decoded yet."""
         from PIL import Image as Pillow
 
+        if self.first is not None:
+            return self.first
         kind = self.facts.format
         self.file.seek(0)
-        return Pillow.open(self.file, formats=(kind,) if kind in ("PNG", "TIFF") else OTHER_FORMATS)
+        return Pillow.open(self.file, formats=(kind,))
 
 
 def guard(path: Path, load: Callable[[], T]) -> T:
@@ -69,6 +73,8 @@ def guard(path: Path, load: Callable[[], T]) -> T:
         raise DataError(f"{path} needs more memory than there is; make it smaller") from None
     except Exception as error:  # every format has its own error for a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
+        if type(error).__name__ == "UnidentifiedImageError":  # its text names no file
+            reason = "its format, or the kind of its values, is not read"
         raise DataError(f"{path} is damaged or no picture: {reason}") from None
 
 
@@ -80,9 +86,9 @@ def open_image(path: Path, use: Use) -> Iterator[OpenImage]:
         DataError: A rule is broken.
     """
     with path.open("rb") as file:
-        facts = read_facts(file, path)
+        facts, image = read_facts(file, path)
         refuse_facts(facts, path, use)
-        yield OpenImage(path, file, facts)
+        yield OpenImage(path, file, facts, image)
 
 
 def turn_upright(image: Image, facts: ImageFacts) -> Image:
@@ -134,7 +140,7 @@ def decode_deep(opened: OpenImage) -> np.ndarray:
     image = opened.open()
     if opened.facts.colour == "grey":
         return np.asarray(turn_upright(image, opened.facts)).astype(np.uint16)
-    other = opened.open()
+    other: Any = opened.open()
     other.tile = [tile._replace(args=_other_order(tile.args)) for tile in other.tile]
     high, low = (np.asarray(turn_upright(each, opened.facts)) for each in (image, other))
     return (high.astype(np.uint16) << 8) | low

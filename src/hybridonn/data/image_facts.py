@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -76,12 +75,15 @@ class ImageFacts:
     curve: str = ""
 
 
-def read_facts(file: BinaryIO, path: Path) -> ImageFacts:
+def read_facts(file: BinaryIO, path: Path) -> tuple[ImageFacts, Image | None]:
     """What an open file says of the image in it; the pixels are not decoded.
 
     Args:
         file: The file, open for reading.
         path: Its name, for messages.
+
+    Returns:
+        What it says, and the image as Pillow opened it; None: it was not needed.
 
     Raises:
         DataError: Its orientation is none, or it has more pixels than are decoded.
@@ -92,20 +94,21 @@ def read_facts(file: BinaryIO, path: Path) -> ImageFacts:
 
     start = file.read(8)
     file.seek(0)
-    reader: Callable[[BinaryIO, Path], ImageFacts] = _read_others
+    image = None
     if start == b"\x89PNG\r\n\x1a\n":
-        reader = read_png_facts
+        facts = read_png_facts(file, path)
     elif start[:4] in TIFF_STARTS:
-        reader = read_tiff_facts
-    facts = reader(file, path)
-    file.seek(0)
+        facts = read_tiff_facts(file, path)
+    else:
+        image = _open_other(file, path)
+        facts = _describe(image, file)
     check_pixels(facts.height, facts.width, str(path))
     if facts.orientation != UPRIGHT and facts.orientation not in TURNED:
         raise DataError(
             f"{path} states the orientation {facts.orientation}; EXIF has 1 to 8: "
             "turn the picture as it should be, and save it without"
         )
-    return facts
+    return facts, image
 
 
 def check_pixels(height: int, width: int, what: str) -> None:
@@ -134,17 +137,16 @@ def shown_size(height: int, width: int, orientation: int) -> tuple[int, int]:
     return (width, height) if orientation >= 5 else (height, width)
 
 
-def _read_others(file: BinaryIO, path: Path) -> ImageFacts:
-    from PIL import Image
+def _open_other(file: BinaryIO, path: Path) -> Image:
+    from PIL import Image as Pillow
 
     try:
-        image = Image.open(file, formats=OTHER_FORMATS)
-    except Image.DecompressionBombError as error:  # before Pillow tells the size
+        return Pillow.open(file, formats=OTHER_FORMATS)
+    except Pillow.DecompressionBombError as error:  # before Pillow tells the size
         raise DataError(
             f"{path} has too many pixels ({error}); at most {MAX_PIXELS:,} are decoded: make it "
             "smaller, or cut it into tiles"
         ) from None
-    return _describe(image, file)
 
 
 def _describe(image: Image, file: BinaryIO) -> ImageFacts:
@@ -167,7 +169,7 @@ def _describe(image: Image, file: BinaryIO) -> ImageFacts:
     )
 
 
-def _largest_value(image: Image) -> int | None:
+def _largest_value(image: Any) -> int | None:
     """The value that a netpbm file calls white; None: another format, or none is stated."""
     args: Any = image.tile[0].args if image.format == "PPM" and image.tile else None
     return args[1] if isinstance(args, tuple) and len(args) == 2 else None

@@ -168,4 +168,4 @@ def refuse_frame(path: Path) -> None:
     from hybridonn.data.image_facts import read_facts
 
     with path.open("rb") as file:
-        refuse_facts(read_facts(file, path), path, "frame")
+        refuse_facts(read_facts(file, path)[0], path, "frame")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +163,7 @@ def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]
 
 def _identify(path: Path) -> tuple[int, int]:
     try:
-        state = os.stat(path)
+        state = path.stat()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     return state.st_dev, state.st_ino

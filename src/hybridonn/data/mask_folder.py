@@ -20,6 +20,7 @@ from hybridonn.errors import DataError
 
 BINARY_CLASSES = ("background", "object")
 BINARY = MaskRule("binary")
+MAX_NAME_BYTES = 250  # of file systems 255, with an ending of 5
 
 
 def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Listing:
@@ -166,7 +167,7 @@ def _list_coco(folder: Path, part: str, faults: list[str]) -> tuple[Item, ...]:
     path = folder / "imageLists" / f"{part}.txt"
     items = []
     for stem in _read_list(path):
-        if find_unprintable(stem) or "\\" in stem or PurePosixPath(stem).name != stem:
+        if not _is_name(stem):
             faults.append(
                 f"{path} names {stem[:80]!r}, which is no name of a picture: allowed are names of "
                 "files in the folder images, without the ending"
@@ -175,12 +176,17 @@ def _list_coco(folder: Path, part: str, faults: list[str]) -> tuple[Item, ...]:
         item = Item(
             folder / "images" / f"{stem}.jpg", masks=(folder / "annotations" / f"{stem}.mat",)
         )
-        # os.path answers where pathlib raises: for names that are too long.
         missing = [file for file in item.files if not Path(file).is_file()]
         faults += [f"{file} is missing, but {path} names it" for file in missing]
         if not missing:
             items.append(item)
     return tuple(items)
+
+
+def _is_name(stem: str) -> bool:
+    """Whether a text is a file's name alone, no path, of a length that file systems hold."""
+    plain = PurePosixPath(stem).name == stem != ".." and "\\" not in stem
+    return plain and len(stem.encode()) <= MAX_NAME_BYTES and not find_unprintable(stem)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from hybridonn.data.image_decoding import (
     refuse_transparency,
     turn_upright,
 )
-from hybridonn.data.image_facts import TURNED, ImageFacts
+from hybridonn.data.image_facts import TURNED, ImageFacts, shown_size
 from hybridonn.data.listing import Item, MaskRule
 from hybridonn.data.masks import read_mask_file
 from hybridonn.errors import DataError
@@ -202,10 +202,9 @@ def _decode(opened: OpenImage, target: Target) -> Image:
     """The picture upright in sRGB, at no less than the target's size."""
     image = opened.open()
     carried = bool(image.info.get("icc_profile"))
-    size = (target.width, target.height)
-    size = size if opened.facts.orientation < 5 else size[::-1]
+    high, wide = shown_size(target.height, target.width, opened.facts.orientation)
     # A large JPEG is decoded at 1/2, 1/4 or 1/8 where that is still large enough.
-    image.draft("L" if target.grey and not carried else "RGB", size)
+    image.draft("L" if target.grey and not carried else "RGB", (wide, high))
     image.load()
     if opened.facts.alpha:
         refuse_transparency(image, opened.path)
