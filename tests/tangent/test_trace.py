@@ -16,7 +16,6 @@ from hybridonn.tangent import (
     record,
     register_rule,
 )
-from hybridonn.tangent.contraction import _products
 
 
 class ChannelBias(nn.Module):
@@ -126,12 +125,6 @@ def test_a_functional_that_is_not_symmetric_has_the_exact_derivative():
     kernel = ntk(model, x, method="vector_products", create_graph=True)
     expected = torch.autograd.grad((kernel * weight).sum(), list(model.parameters())[:-1])
     assert all(close(a, b, 1e-8) for a, b in zip(found, expected, strict=True))
-
-
-def test_products_of_rows_can_be_differentiated_twice():
-    rows = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda a: _products(a, None), (rows,))
-    assert torch.autograd.gradgradcheck(lambda a: _products(a, None), (rows,))
 
 
 def test_probes_estimate_the_kernel_of_all_layers():

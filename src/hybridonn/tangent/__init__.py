@@ -10,15 +10,24 @@ from hybridonn.tangent.alignment import (
     ridge_alignment,
     smoother,
 )
+from hybridonn.tangent.dense_features import DenseEnd, dense_features, find_dense_end
+from hybridonn.tangent.empirical.gradient_factors import (
+    ExplicitGradient,
+    FactoredGradient,
+    LayerCall,
+)
+from hybridonn.tangent.empirical.kernel import explain, ntk
+from hybridonn.tangent.empirical.rules import Rule, ScaleShiftRule, register_rule
 from hybridonn.tangent.errors import TangentError, TangentWarning
-from hybridonn.tangent.features import DenseEnd, dense_features, find_dense_end, tangent_features
-from hybridonn.tangent.kernel import explain, ntk
-from hybridonn.tangent.rules import Rule, ScaleShiftRule, register_rule
+from hybridonn.tangent.features import tangent_features
 from hybridonn.tangent.sketch import sketch, trace_estimate
 from hybridonn.tangent.trace import Trace, record
 
 __all__ = [
     "DenseEnd",
+    "ExplicitGradient",
+    "FactoredGradient",
+    "LayerCall",
     "Rule",
     "ScaleShiftRule",
     "TangentError",

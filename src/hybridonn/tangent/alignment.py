@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.empirical.precision import at_least_single
 from hybridonn.tangent.errors import TangentError
-from hybridonn.tangent.pieces import full
 
 # Mean eigenvalues of a centred kernel. On the validation images of CIFAR-10: docs/results.md.
 RIDGE = 0.3
@@ -75,7 +75,7 @@ def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
 def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     """Centred alignment by pairs of different samples alone; its estimate has no bias in n.
 
-    In a batch, centred alignment is for a good part the diagonals' agreement, which says nothing of
+    In a batch, much of centred alignment is agreement of the diagonals, which says nothing about
     how samples are related: it is far above zero for unrelated kernels of few samples. With
     both kernels centred without their diagonals their inner product is the unbiased HSIC_1 of
     Song et al., JMLR 13 (2012); for networks: Nguyen, Raghu and Kornblith, ICLR 2021.
@@ -124,7 +124,7 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
     if not 0 < ridge < torch.inf:
         raise TangentError(f"ridge is {ridge}; it must be positive, 0.1 to 1 for example")
     _same_square(kernel, kernel)
-    kernel = full(kernel)
+    kernel = at_least_single(kernel)
     centred = centre(kernel / _largest(kernel))
     mean = centred.diagonal().mean()
     scaled = centred / torch.where(mean > _noise(centred) / len(centred), mean, torch.inf)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.checks import check_finite, check_inputs, require_inference
+from hybridonn.tangent.empirical.checks import check_finite, check_inputs, require_inference
 from hybridonn.tangent.errors import TangentError
 
 

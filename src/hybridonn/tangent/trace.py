@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.backward import is_output
-from hybridonn.tangent.capture import Layer, Layers, Observation
-from hybridonn.tangent.checks import check_outputs, require_inference_statistics
-from hybridonn.tangent.contraction import chunks, identity_kernel, kernel_of
-from hybridonn.tangent.errors import TangentError, TangentWarning
-from hybridonn.tangent.layerwise import (
-    covered_names,
-    fitting,
-    inputs_of,
-    joined,
-    pieces_of,
-    targets_of,
+from hybridonn.tangent.empirical.checks import check_outputs, require_inference_statistics
+from hybridonn.tangent.empirical.contraction import contract, contract_identity
+from hybridonn.tangent.empirical.cotangents import is_known
+from hybridonn.tangent.empirical.explanation import describe_methods, describe_slow
+from hybridonn.tangent.empirical.forward_pass import ForwardPass
+from hybridonn.tangent.empirical.gradient_factors import (
+    FactoredGradient,
+    LayerCall,
+    join_outputs,
 )
-from hybridonn.tangent.pieces import Call, Product
-from hybridonn.tangent.plan import BATCH_BYTES, LOOP_BYTES
-from hybridonn.tangent.reverse import is_known
-from hybridonn.tangent.rows import graph_rows
-from hybridonn.tangent.seeds import Seeds, seeds_of, sign_seeds
-from hybridonn.tangent.tails import find_tails
-from hybridonn.tangent.verification import failures
+from hybridonn.tangent.empirical.graph import is_output
+from hybridonn.tangent.empirical.layer_gradients import layer_gradients, split_pooled
+from hybridonn.tangent.empirical.layer_io import (
+    Layer,
+    Layers,
+    Recorder,
+    RuledLayer,
+    covered_names,
+    ruled_layers,
+)
+from hybridonn.tangent.empirical.output_vectors import OutputVectors, output_vectors
+from hybridonn.tangent.empirical.per_sample import gradients_from_graph
+from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
+from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
+from hybridonn.tangent.empirical.portions import chunks
+from hybridonn.tangent.empirical.verification import find_reached, verify
+from hybridonn.tangent.errors import TangentError, TangentWarning
 
 
 class Trace:
     """The layers of the model's latest forward pass; made by `record`."""
 
-    def __init__(self, observation: Observation):
-        self._seen = observation
+    def __init__(self, recorder: Recorder):
+        self._recorder = recorder
 
     @property
     def methods(self) -> dict[str, str]:
         """How each layer's part is computed, by the layers' names, in order of execution."""
-        return methods_of(self._seen)
+        return describe_methods(self._recorder)
 
     def kernel(
         self,
@@ -69,26 +76,25 @@ class Trace:
             TangentError: the outputs are not those of the recorded forward pass, or batch
                 norm couples their samples.
         """
-        check_outputs(outputs, self._seen.model)
-        layers = self._seen.selected()
-        short = _identity(layers, outputs, self._seen)
-        if short is not None:
-            return short
-        require_inference_statistics(self._seen.model)
-        seeds = seeds_of(outputs.shape[1:], probes, generator, outputs)
-        known = fitting(layers, len(outputs))
-        kernel = _sum_over(known, outputs, seeds)
+        check_outputs(outputs, self._recorder.model)
+        layers = self._recorder.selected()
+        last = _find_last_layer(layers, outputs, self._recorder)
+        if last is not None:
+            return contract_identity(last)
+        require_inference_statistics(self._recorder.model)
+        vectors = output_vectors(outputs.shape[1:], probes, generator, outputs)
+        known = ruled_layers(layers, len(outputs))
+        terms = _layer_terms(known, outputs, vectors)
         rest = self._uncovered(known, outputs)
         if rest:
-            whole = seeds.part(slice(0, seeds.count))
-            rows = graph_rows(outputs, list(rest.values()), whole).flatten(1)
-            kernel = rows @ rows.T if kernel is None else kernel + rows @ rows.T
-        if kernel is None:
+            found = gradients_from_graph(outputs, list(rest.values()), vectors.all()).flatten(1)
+            terms.append(found @ found.T)
+        if not terms:
             raise TangentError(
                 "the outputs do not depend on the recorded layers; give kernel() what the latest "
                 "call of the model inside the context of record() returned"
             )
-        return kernel
+        return reduce(torch.add, terms)
 
     def check(self, outputs: Tensor) -> None:
         """Verify the recorded layers' gradients against autograd; worth one call a training.
@@ -99,27 +105,20 @@ class Trace:
         Raises:
             TangentError: a layer's gradients are not what its rule says.
         """
-        check_outputs(outputs, self._seen.model)
-        known = fitting(self._seen.selected(), len(outputs))
-        signs = torch.Generator(outputs.device).manual_seed(0)
-        seeds = sign_seeds(outputs.shape[1:], 1, outputs, signs)
-        parts = pieces_of(known, outputs, seeds)
-        wrong, _ = failures(parts, outputs, seeds, self._seen.parameters())
+        check_outputs(outputs, self._recorder.model)
+        forward = ForwardPass(outputs, ruled_layers(self._recorder.selected(), len(outputs)))
+        wrong = verify(forward, self._recorder.parameters()).wrong
         if wrong:
             raise TangentError("; ".join(f"layer '{n}': {why}" for n, why in wrong.items()))
 
-    def _uncovered(self, known: list[Layer], outputs: Tensor) -> dict[str, nn.Parameter]:
+    def _uncovered(self, known: list[RuledLayer], outputs: Tensor) -> dict[str, nn.Parameter]:
         """The wanted parameters that no rule accounts for, as far as the outputs use them."""
         covered = covered_names(known)
-        rest = {n: p for n, p in self._seen.parameters().items() if n not in covered}
-        if not rest:
-            return {}
-        found = torch.autograd.grad(
-            outputs.sum(), list(rest.values()), retain_graph=True, allow_unused=True
-        )
-        rest = {n: p for (n, p), g in zip(rest.items(), found, strict=True) if g is not None}
+        rest = {n: p for n, p in self._recorder.parameters().items() if n not in covered}
+        reached = find_reached(outputs, rest)
+        rest = {name: p for name, p in rest.items() if name in reached}
         if rest:
-            warnings.warn(slow_message(list(rest)), TangentWarning, stacklevel=3)
+            warnings.warn(describe_slow(list(rest)), TangentWarning, stacklevel=3)
         return rest
 
 
@@ -142,75 +141,56 @@ def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
     Yields:
         A trace; call the model once inside the context, then ask the trace for its kernel.
     """
-    observation = Observation(model, layers)
-    with observation.watching():
-        yield Trace(observation)
+    recorder = Recorder(model, layers)
+    with recorder.recording():
+        yield Trace(recorder)
 
 
-def methods_of(seen: Observation) -> dict[str, str]:
-    """How each layer's part is computed, in words."""
-    found = {}
-    for layer in seen.selected():
-        missing = [name for name in layer.own if name not in layer.covered]
-        if layer.rule is None:
-            found[layer.name] = f"vector products: no rule for {type(layer.module).__name__}"
-        elif layer.problem:
-            found[layer.name] = f"vector products: {layer.problem}"
-        elif missing:
-            found[layer.name] = f"{layer.rule.name}; vector products for {', '.join(missing)}"
-        else:
-            found[layer.name] = layer.rule.name
-    return found
+def _layer_terms(layers: list[RuledLayer], outputs: Tensor, vectors: OutputVectors) -> list[Tensor]:
+    """The layers' kernels; one backward pass for all outputs, or one each where that is faster."""
+    pooled = find_pooled_layers(layers, outputs, vectors.count)
+    forward = ForwardPass(outputs, layers, pooled)
+    size = 1 if _prefers_single_passes(forward, vectors.count) else vectors.count
+    terms, behind = [], []
+    for part in chunks(vectors.count, size):
+        found = layer_gradients(forward, vectors.part(part), create_graph=True, keep=True)
+        own, pooled_ones = split_pooled(found)
+        terms.append(contract(own, None))
+        behind.append(pooled_ones)
+    terms.append(contract(join_outputs(behind), None))
+    return [term for term in terms if term is not None]
 
 
-def slow_message(names: list[str]) -> str:
-    """What to say of parameters that take the slow way."""
-    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return (
-        f"no rule accounts for {shown}: their part of the tangent kernel is exact but comes from "
-        "one backward pass a sample; see methods or explain(), and register_rule() for a cure"
-    )
+def _prefers_single_passes(forward: ForwardPass, count: int) -> bool:
+    """Whether one backward pass for each output is faster than one for all."""
+    executions = [one for layer in forward.layers for one in layer.executions]
+    maps = [e for e in executions if e.order not in forward.pooled and len(e.shape) > 2]
+    numbers = sum(execution.shape.numel() for execution in maps)
+    held = numbers * forward.outputs.element_size() * count
+    if held <= LOOP_BYTES or forward.outputs.is_cuda:
+        return False
+    return held > BATCH_BYTES or not is_known(forward.outputs, forward.targets())
 
 
-def _sum_over(layers: list[Layer], outputs: Tensor, seeds: Seeds) -> Tensor | None:
-    """The layers' kernel; one backward pass for all seeds, or one each where that is faster."""
-    tails = find_tails(layers, outputs, seeds.count)
-    executions = [e for layer in layers for e in layer.executions]
-    numbers = sum(e.shape.numel() for e in executions if e.order not in tails and len(e.shape) > 2)
-    held = numbers * outputs.element_size() * seeds.count
-    large = held > LOOP_BYTES and not outputs.is_cuda
-    if large and is_known(outputs, targets_of(executions, tails)):
-        large = held > BATCH_BYTES
-    terms, pooled = [], []
-    for part in chunks(seeds.count, 1 if large else seeds.count):
-        found = pieces_of(
-            layers, outputs, seeds.part(part), create_graph=True, keep=True, tails=tails
-        )
-        terms.append(kernel_of([p for each in found if not each.pooled for p in each.pieces], None))
-        pooled.append([p for each in found if each.pooled for p in each.pieces])
-    terms.append(kernel_of(joined(pooled), None))
-    terms = [term for term in terms if term is not None]
-    return reduce(torch.add, terms) if terms else None
-
-
-def _identity(layers: list[Layer], outputs: Tensor, seen: Observation) -> Tensor | None:
-    """The kernel of one layer whose output is the model's; None where that is not so."""
+def _find_last_layer(
+    layers: Sequence[Layer], outputs: Tensor, recorder: Recorder
+) -> FactoredGradient | None:
+    """The gradient of one layer whose output is the model's; None where that is not so."""
     if len(layers) != 1 or len(layers[0].executions) != 1:
         return None
-    layer = layers[0]
-    if fitting([layer], len(outputs)) != [layer] or set(layer.own) != set(layer.covered):
+    if recorder.wanted == "all" and len(recorder.layers) > 1:
         return None
-    if seen.wanted == "all" and len(seen.layers) > 1:
+    known = ruled_layers(layers, len(outputs))
+    if not known or set(layers[0].own) != set(known[0].covered):
         return None
+    (layer,) = known
     (execution,) = layer.executions
     if not is_output(outputs, execution.edge):
         return None
     n, *rest = execution.shape
     unused = outputs.new_empty(1).expand(n, 1, *rest)
-    call = Call(inputs_of(layer, execution, True), unused)
-    assert layer.rule is not None
-    pieces = layer.rule.pieces(layer.module, [call])
-    (piece,) = pieces if len(pieces) == 1 else (None,)
-    if not (isinstance(piece, Product) and piece.direct):
+    call = LayerCall(layer.inputs(execution, True), unused)
+    gradients = layer.rule.gradients(layer.module, [call])
+    if len(gradients) != 1 or not isinstance(gradients[0], FactoredGradient):
         return None
-    return identity_kernel(piece)
+    return gradients[0] if gradients[0].left_renames else None

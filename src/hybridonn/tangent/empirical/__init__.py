@@ -1,0 +1,1 @@
+"""The empirical tangent kernel of a network: `kernel` derives and computes it."""

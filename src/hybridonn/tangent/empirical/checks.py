@@ -1,0 +1,192 @@
+"""What a tangent kernel cannot be made of, refused with the cure."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.empirical.torch_internals import BatchNorm, Dropout
+from hybridonn.tangent.errors import TangentError
+
+
+def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
+    """Refuse a model that is none and inputs that have no tangent kernel.
+
+    Args:
+        model: the model.
+        x1: samples (n1, ...).
+        x2: samples (n2, ...), or None.
+
+    Raises:
+        TangentError: the model is no module, or inputs are no finite floating tensors with
+            samples first and of one shape.
+    """
+    if not isinstance(model, nn.Module):
+        raise TangentError(
+            f"the model is of type {type(model).__name__}; a tangent kernel needs a torch.nn.Module"
+        )
+    _check_samples(model, x1, "x1")
+    if x2 is None:
+        return
+    _check_samples(model, x2, "x2")
+    if x1.shape[1:] != x2.shape[1:]:
+        raise TangentError(
+            f"x1 has samples of shape {tuple(x1.shape[1:])} and x2 of {tuple(x2.shape[1:])}; "
+            "both must have the shape that the model takes"
+        )
+    if x1.dtype != x2.dtype or x1.device != x2.device:
+        raise TangentError(
+            f"x1 is {x1.dtype} on {x1.device} and x2 is {x2.dtype} on {x2.device}; "
+            "give both the same type and device"
+        )
+
+
+def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
+    """Refuse one tensor of samples.
+
+    Raises:
+        TangentError: it is no finite floating tensor with samples first.
+    """
+    if not isinstance(x, Tensor):
+        raise TangentError(f"{name} is of type {type(x).__name__}; give a torch.Tensor (n, ...)")
+    if x.ndim == 0 or x.shape[0] == 0:
+        raise TangentError(f"{name} has shape {tuple(x.shape)}; give at least one sample (n, ...)")
+    if not x.is_floating_point():
+        if any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules()):
+            return
+        raise TangentError(
+            f"{name} holds {x.dtype} numbers; the model needs floating ones: "
+            f"give {name}.float(), scaled as in training"
+        )
+    if not _is_finite(x):
+        bad = int((~torch.isfinite(x)).flatten(1 if x.ndim > 1 else 0).sum())
+        raise TangentError(
+            f"{name} holds {bad} values that are NaN or infinite; its kernel would be NaN: "
+            "remove or repair those samples"
+        )
+
+
+def check_options(
+    outputs: str, method: str, probes: int | None, memory_gb: float, methods: tuple[str, ...]
+) -> None:
+    """Refuse options that do not exist or contradict each other.
+
+    Args:
+        outputs: "contracted" or "full".
+        method: one of ``methods``.
+        probes: number of random sign probes, or None.
+        memory_gb: memory budget in GB.
+        methods: the methods that exist.
+
+    Raises:
+        TangentError: an option is not allowed.
+    """
+    if outputs not in ("contracted", "full"):
+        raise TangentError(f"outputs is '{outputs}'; it must be 'contracted' or 'full'")
+    if method not in methods:
+        raise TangentError(f"method is '{method}'; it must be one of {', '.join(methods)}")
+    if probes is not None and probes < 1:
+        raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
+    if probes is not None and outputs == "full":
+        raise TangentError(
+            "probes estimate the kernel contracted over the outputs; "
+            "outputs='full' needs probes=None"
+        )
+    if not memory_gb > 0:
+        raise TangentError(f"memory_gb is {memory_gb}; it must be a positive number of gigabytes")
+
+
+def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None) -> None:
+    """Refuse outputs without samples or without a graph, and those of finite samples if not finite.
+
+    Args:
+        outputs: what the model returned.
+        model: the model.
+        samples: how many samples it was given, all finite, or None where that is not known.
+
+    Raises:
+        TangentError: the outputs are no tensor (n, ...), are detached from the parameters or hold
+            NaN or infinity.
+    """
+    kind = type(model).__name__
+    if not isinstance(outputs, Tensor) or outputs.ndim == 0:
+        what = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs)
+        raise TangentError(
+            f"{kind} returned {what}; a tangent kernel needs one tensor of outputs (n, ...) "
+            "with the samples first"
+        )
+    if samples is not None and outputs.shape[0] != samples:
+        raise TangentError(
+            f"{kind} returned outputs of shape {tuple(outputs.shape)} for {samples} samples; "
+            f"the first axis must count the samples, ({samples}, ...)"
+        )
+    if not outputs.requires_grad:
+        raise TangentError(
+            f"the outputs of {kind} are detached from its parameters; call the "
+            "model outside torch.no_grad(), and without .detach() or .data inside it"
+        )
+    if samples is not None:
+        check_finite(outputs, model)
+
+
+def check_finite(outputs: Tensor, model: nn.Module) -> None:
+    """Refuse outputs that are not finite where the samples are.
+
+    Args:
+        outputs: what the model returned for finite samples.
+        model: the model.
+
+    Raises:
+        TangentError: they hold NaN or infinity; the message names the parameter that does, if any.
+    """
+    if not _is_finite(outputs):
+        kind = type(model).__name__
+        bad = [name for name, p in model.named_parameters() if not _is_finite(p)]
+        cause = f"parameter '{bad[0]}' does" if bad else "its inputs do not, so a layer overflows"
+        cure = "repair its weights" if bad else "scale the inputs as in training, or use float64"
+        raise TangentError(
+            f"the outputs of {kind} hold NaN or infinity, where {cause}; they have no tangent "
+            f"kernel: {cure}"
+        )
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether no number is NaN or infinite: the sum of most tensors tells, in one pass."""
+    return bool(torch.isfinite(x.detach().sum()) or torch.isfinite(x).all())
+
+
+def require_inference_statistics(model: nn.Module) -> None:
+    """Refuse batch norm that mixes the samples of a batch.
+
+    Args:
+        model: the model.
+
+    Raises:
+        TangentError: a batch norm uses the statistics of the batch.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, BatchNorm) and (module.training or module.running_mean is None):
+            why = "is in training mode" if module.training else "has no running statistics"
+            raise TangentError(
+                f"batch norm '{name}' {why}: it couples the samples of a batch, which then have "
+                "no gradients of their own; call .eval() on the model (or on its batch norms) "
+                "before its forward pass"
+            )
+
+
+def require_inference(model: nn.Module) -> None:
+    """Refuse a model whose samples are coupled, or whose outputs are random.
+
+    Args:
+        model: the model.
+
+    Raises:
+        TangentError: a batch norm uses the statistics of the batch, or a dropout is active.
+    """
+    require_inference_statistics(model)
+    for name, module in model.named_modules():
+        if isinstance(module, Dropout) and module.training and module.p > 0:
+            raise TangentError(
+                f"dropout '{name}' is in training mode: every forward pass is another network, "
+                "and a kernel of several is none; call .eval() on the model"
+            )

@@ -1,0 +1,127 @@
+"""Cotangents: the gradients of every output of a network with respect to its layers' outputs.
+
+Through operations that `operations` knows, all outputs go as one batch; a graph with another
+operation is left to autograd.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
+from hybridonn.tangent.empirical.graph import Step, route_to
+from hybridonn.tangent.empirical.operations import vector_jacobian_product
+
+
+def known_cotangents(
+    outputs: Tensor, targets: Sequence[GradientEdge], vectors: Tensor
+) -> list[Tensor | None] | None:
+    """Gradients of combinations of the outputs, where every operation on the way is known.
+
+    They can be differentiated again if gradients are switched on.
+
+    Args:
+        outputs: the network's outputs (n, ...), samples independent.
+        targets: places in the graph whose gradients are wanted.
+        vectors: combinations (C, ...) of the outputs; unit vectors for the outputs themselves.
+
+    Returns:
+        For each target its gradients (n, C, ...), or None where no output depends on it; None
+        altogether where an operation on the way is not known.
+    """
+    root, places = get_gradient_edge(outputs), {edge.node for edge in targets}
+    route = route_to(root.node, places)
+    first_results = not any(edge.output_nr for edge in (root, *targets))
+    if not first_results or not all(map(_is_known, route)):
+        return None
+    arrived = {root.node: GatedCotangent(vectors[None])}
+    found: dict[Node, Tensor] = {}
+    for node, wanted in route:
+        here = arrived.pop(node)
+        if node in places:
+            value = here.product()
+            found[node] = value.expand(len(outputs), *value.shape[1:])
+            here = GatedCotangent(value)
+        product = vector_jacobian_product(node)
+        passed = product(node, here) if product and wanted else {}
+        if passed is None or not set(wanted) <= set(passed):
+            return None
+        for position in wanted:
+            parent, result = node.next_functions[position]
+            if parent is None or result:
+                return None
+            more = passed[position]
+            arrived[parent] = arrived[parent] + more if parent in arrived else more
+    return [found.get(edge.node) for edge in targets]
+
+
+def is_known(outputs: Tensor, targets: Sequence[GradientEdge]) -> bool:
+    """Whether every operation between the outputs and some places is known by name."""
+    places = {edge.node for edge in targets}
+    return all(map(_is_known, route_to(get_gradient_edge(outputs).node, places)))
+
+
+def _is_known(step: Step) -> bool:
+    """Whether cotangents pass an operation as far as they have to."""
+    return not step.wanted or vector_jacobian_product(step.node) is not None
+
+
+def autograd_cotangents(
+    outputs: Tensor, targets: Sequence[GradientEdge], vectors: Tensor, *, create_graph: bool
+) -> list[Tensor | None]:
+    """Gradients of combinations of the outputs, by autograd's batched backward pass or single ones.
+
+    Args:
+        outputs: the network's outputs (n, ...), samples independent.
+        targets: places in the graph whose gradients are wanted.
+        vectors: combinations (C, ...) of the outputs; unit vectors for the outputs themselves.
+        create_graph: let the gradients be differentiated again.
+
+    Returns:
+        For each target its gradients (n, C, ...), or None where no output depends on it.
+    """
+    expanded = vectors[:, None].expand(-1, *outputs.shape)
+
+    def gradients(vector: Tensor, batched: bool) -> Sequence[Tensor | None]:
+        return torch.autograd.grad(
+            outputs,
+            list(targets),
+            vector,
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+            is_grads_batched=batched,
+        )
+
+    if len(vectors) == 1:
+        found = gradients(expanded[0], False)
+        return [None if g is None else g[:, None] for g in found]
+    try:
+        with quiet_batching():
+            found = gradients(expanded, True)
+    except (RuntimeError, NotImplementedError):  # an operation without a batched backward
+        return _stack_outputs([gradients(vector, False) for vector in expanded])
+    return [None if g is None else g.transpose(0, 1) for g in found]
+
+
+@contextmanager
+def quiet_batching() -> Iterator[None]:
+    """Keep torch from telling that it loops over an operation that it cannot batch."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
+
+
+def _stack_outputs(rows: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    """Gradients by combination, then target, as one tensor (n, C, ...) for each target."""
+    found = []
+    for column in zip(*rows, strict=True):
+        known = [g for g in column if g is not None]
+        found.append(torch.stack(known, 1) if known else None)
+    return found

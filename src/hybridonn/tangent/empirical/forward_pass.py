@@ -1,0 +1,64 @@
+"""A recorded forward pass: what the gradients of its layers are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
+
+from hybridonn.tangent.empirical.checks import check_outputs
+from hybridonn.tangent.empirical.layer_io import (
+    Execution,
+    Layers,
+    Recorder,
+    RuledLayer,
+)
+from hybridonn.tangent.empirical.pooled_convolution import CompiledLayer, PooledLayer
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """The outputs of some samples, and the layers on the way whose gradients go by rules.
+
+    Attributes:
+        outputs: the network's outputs (n, ...).
+        layers: its layers that go by rules.
+        pooled: those of its layers whose pooled output is looked at instead, by the order of
+            their execution.
+    """
+
+    outputs: Tensor
+    layers: Sequence[RuledLayer]
+    pooled: Mapping[int, PooledLayer | CompiledLayer] = field(default_factory=dict)
+
+    def targets(self) -> list[GradientEdge]:
+        """Where each execution's cotangents are taken: at its output, or behind its pooling."""
+        return [self._target(one) for layer in self.layers for one in layer.executions]
+
+    def _target(self, execution: Execution) -> GradientEdge:
+        """The place of one execution."""
+        pooled = self.pooled.get(execution.order)
+        return execution.edge if pooled is None else pooled.edge
+
+
+def record_forward(model: nn.Module, x: Tensor, layers: Layers) -> tuple[Tensor, Recorder]:
+    """Run a model on some samples and note its layers.
+
+    Args:
+        model: the model.
+        x: samples (n, ...).
+        layers: the wanted layers.
+
+    Returns:
+        The outputs (n, ...) and the recorder.
+
+    Raises:
+        TangentError: the outputs have no tangent kernel.
+    """
+    recorder = Recorder(model, layers)
+    with recorder.recording():
+        outputs = model(x)
+    check_outputs(outputs, model, len(x))
+    return outputs, recorder

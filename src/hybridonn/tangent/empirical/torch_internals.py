@@ -1,0 +1,112 @@
+"""Everything that this package reads of torch beyond torch's documented interface.
+
+tests/tangent/empirical/test_torch_internals.py checks each of them, so that another version of
+torch that drops or renames one fails there, by the name of that one and the version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from hybridonn.tangent.errors import TangentError
+
+# The common bases of torch's layers of one, two and three dimensions.
+BatchNorm = _BatchNorm
+Convolution = _ConvNd
+Dropout = _DropoutNd
+InstanceNorm = _InstanceNorm
+TransposedConvolution = _ConvTransposeNd
+
+# Names of autograd's operations, without the number of their overload, that keep every number
+# and its row-major order.
+RESHAPES = (
+    "ViewBackward",
+    "UnsafeViewBackward",
+    "ReshapeAliasBackward",
+    "SqueezeBackward",
+    "UnsqueezeBackward",
+    "AliasBackward",
+    "CloneBackward",
+)
+# Names of operations that have no settings: a parameter, and its transpose in a dense layer.
+PARAMETER, TRANSPOSE = "torch::autograd::AccumulateGrad", "TBackward0"
+
+
+def count_changes(tensor: Tensor) -> int:
+    """How often a tensor was changed in place."""
+    return tensor._version
+
+
+def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
+    """A module's own parameters by name; a name that is not used holds None."""
+    return module._parameters
+
+
+def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    """A module's own buffers by name; a name that is not used holds None."""
+    return module._buffers
+
+
+def hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
+    """The hooks that a module runs besides its own forward pass."""
+    return (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+
+
+def result_shapes(node: Node) -> list[tuple[int, ...]]:
+    """The shapes of an operation's results."""
+    return [tuple(one.shape) for one in node._input_metadata]  # type: ignore[attr-defined]
+
+
+def result_shape(node: Node, result: int = 0) -> torch.Size:
+    """The shape of one of an operation's results."""
+    return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
+
+
+def saved(node: Node, name: str) -> Any:
+    """What an operation saves for its backward pass.
+
+    Args:
+        node: the operation.
+        name: what it is called there, "weight" or "stride" for example.
+
+    Returns:
+        A tensor, a number, a list or None, as the operation was given it.
+
+    Raises:
+        TangentError: this version of torch saves nothing under that name.
+    """
+    try:
+        return getattr(node, f"_saved_{name}")
+    except AttributeError:
+        raise TangentError(
+            f"{node.name()} of torch {torch.__version__} saves no '{name}' for its backward pass, "
+            "which tangent kernels read; install torch 2.13, or give method='vector_products'"
+        ) from None
+
+
+def saves(kind: type[Node], name: str) -> bool:
+    """Whether operations of a kind save something under a name."""
+    return hasattr(kind, f"_saved_{name}")
+
+
+def parameter_of(node: Node) -> Tensor | None:
+    """The parameter that a leaf of the graph accumulates gradients for; None elsewhere."""
+    return getattr(node, "variable", None)
+
+
+def signed(axes: list[int]) -> list[int]:
+    """Axes as they were given; autograd saves negative ones as unsigned 64-bit numbers."""
+    return [axis - 2**64 if axis >= 2**63 else axis for axis in axes]

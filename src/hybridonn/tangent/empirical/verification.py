@@ -1,0 +1,130 @@
+"""Whether the layers' gradients are what autograd says: the guard against silently wrong kernels.
+
+The rule of a layer can be right and the layer still do more: its weight may be used elsewhere as
+well, a subclass may compute something else, samples may not lie on the first axis. One backward
+pass of a random combination of samples and outputs finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hybridonn.tangent.empirical.forward_pass import ForwardPass
+from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
+from hybridonn.tangent.empirical.layer_io import full_name
+from hybridonn.tangent.empirical.output_vectors import fixed_signs
+
+# Samples whose gradients are compared with autograd's before a rule is trusted.
+SAMPLES = 8
+# A gradient counts as reproduced to this part of its norm; what is below the second part of
+# all gradients' norm is rounding (its share in a kernel would be the square of that).
+_RELATIVE = 1e-3
+_FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What autograd says of the layers' rules.
+
+    Attributes:
+        layers: the names of the layers whose gradients it confirms.
+        wrong: why not, of the other layers, by their names.
+        reached: the names of the parameters that the outputs depend on.
+    """
+
+    layers: frozenset[str]
+    wrong: Mapping[str, str]
+    reached: frozenset[str]
+
+
+def verify(
+    forward: ForwardPass, parameters: Mapping[str, Tensor], vectors: Tensor | None = None
+) -> Verification:
+    """Compare the layers' gradients of some samples with autograd's.
+
+    The gradients of ``sum_ic w_i s_c f_ic`` are compared for random weights w and s.
+
+    Args:
+        forward: the forward pass of the samples.
+        parameters: the parameters that the kernel is meant for, by full name.
+        vectors: combinations (C, ...) of the outputs; None: one combination of random signs.
+
+    Returns:
+        The layers that reproduce autograd's gradients, and those that do not, with the reason.
+    """
+    if vectors is None:
+        vectors = fixed_signs(forward.outputs)
+    return compare(layer_gradients(forward, vectors), forward.outputs, vectors, parameters)
+
+
+def compare(
+    found: Sequence[LayerGradients],
+    outputs: Tensor,
+    vectors: Tensor,
+    parameters: Mapping[str, Tensor],
+) -> Verification:
+    """Compare gradients that have been computed with autograd's.
+
+    Args:
+        found: the layers' gradients of the combinations ``vectors``.
+        outputs: the network's outputs (n, ...).
+        vectors: combinations (C, ...) of the outputs.
+        parameters: the parameters that the kernel is meant for, by full name.
+
+    Returns:
+        As for `verify`.
+    """
+    weights = _random_weights(len(outputs), len(vectors), outputs)
+    combination = torch.einsum("ic,c...->i...", weights, vectors)
+    gradients = torch.autograd.grad(
+        outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
+    )
+    truth = {n: g for n, g in zip(parameters, gradients, strict=True) if g is not None}
+    norm = sum(float(g.double().square().sum()) for g in truth.values()) ** 0.5
+    reasons = {one.layer.name: _find_difference(one, truth, weights, norm) for one in found}
+    wrong = {name: reason for name, reason in reasons.items() if reason}
+    return Verification(frozenset(reasons) - frozenset(wrong), wrong, frozenset(truth))
+
+
+def find_reached(outputs: Tensor, parameters: Mapping[str, Tensor]) -> frozenset[str]:
+    """The names of those parameters that the outputs depend on."""
+    if not parameters:
+        return frozenset()
+    found = torch.autograd.grad(
+        outputs.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
+    )
+    return frozenset(n for n, g in zip(parameters, found, strict=True) if g is not None)
+
+
+def _find_difference(
+    found: LayerGradients, truth: Mapping[str, Tensor], weights: Tensor, norm: float
+) -> str:
+    """Why a layer's gradients are not autograd's; empty where they are."""
+    sums: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for gradient in found.gradients:
+            sums.update(gradient.weighted_sum(weights))
+    for name in found.layer.covered:
+        full = full_name(found.layer.name, name)
+        if full not in truth:
+            continue
+        expected = truth[full].flatten().double()
+        actual = sums[name].flatten().double() if name in sums else torch.zeros_like(expected)
+        error = float(torch.linalg.norm(actual - expected))
+        if not error <= _RELATIVE * float(torch.linalg.norm(expected)) + _FLOOR * norm:
+            return (
+                f"the gradient of {name} through the layer's calls is not autograd's (it is used "
+                "outside the layer, the layer does more than its class, or samples interact)"
+            )
+    return ""
+
+
+def _random_weights(n: int, C: int, like: Tensor) -> Tensor:
+    """A random number for every sample times one for every output, (n, C), always the same."""
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(n, 1, generator=generator)
+    return (samples * torch.randn(1, C, generator=generator)).to(like)

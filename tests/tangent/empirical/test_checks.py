@@ -1,0 +1,172 @@
+"""What has no tangent kernel is refused, with the place and the cure."""
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn.tangent import (
+    TangentError,
+    ntk,
+    record,
+    sketch,
+    tangent_features,
+    trace_estimate,
+)
+
+
+def dense(**kwargs):
+    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2), **kwargs)
+
+
+class Lambda(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.layer(x))
+
+
+def frozen():
+    return dense().requires_grad_(False)
+
+
+def damaged():
+    model = dense()
+    nn.init.constant_(model[0].weight, torch.nan)
+    return model
+
+
+X = torch.rand(5, 4)
+NAN = torch.where(torch.eye(5, 4) > 0, torch.nan, X)
+CASES = {
+    "no module": (lambda: len, X, r"torch\.nn\.Module"),
+    "no parameters": (nn.Tanh, X, "Tanh"),
+    "frozen": (frozen, X, "Sequential.*requires_grad"),
+    "NaN": (dense, NAN, "x1 holds 4 .*NaN"),
+    "infinite": (dense, X / 0, "x1 holds 20 .*infinite"),
+    "overflow": (
+        lambda: Lambda(lambda z: 1e20 * z * 1e20),
+        X,
+        "outputs of Lambda .*scale",
+    ),
+    "weight of NaN": (damaged, X, r"parameter '0\.weight'"),
+    "integers": (dense, torch.ones(5, 4, dtype=torch.long), r"x1\.float\(\)"),
+    "no samples": (dense, X[:0], r"\(0, 4\)"),
+    "no tensor": (dense, [1.0], r"list.*torch\.Tensor"),
+    "scalar outputs": (lambda: Lambda(torch.sum), X, r"shape \(\)"),
+    "two outputs": (lambda: Lambda(lambda z: (z, z)), X, "tuple"),
+    "samples lost": (lambda: Lambda(lambda z: z.T), X, r"\(3, 2\) for 2 samples"),
+    "detached": (lambda: Lambda(lambda z: z.detach()), X, r"\.detach\(\)"),
+    "interacting": (
+        lambda: Lambda(lambda z: nn.functional.softmax(z, 0)),
+        X,
+        r"Lambda .*\.eval\(\)",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::hybridonn.tangent.TangentWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_refused_with_the_cure(name):
+    make, x, message = CASES[name]
+    with pytest.raises(TangentError, match=message):
+        ntk(make(), x)
+
+
+@pytest.mark.parametrize("name", ["overflow", "weight of NaN"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x: tangent_features(m, x, 2),
+        lambda m, x: sketch(m, x, 2),
+        lambda m, x: sketch(m, x, 2, method="difference"),
+        trace_estimate,
+    ],
+)
+def test_estimates_refuse_outputs_that_are_not_finite(call, name):
+    make, x, message = CASES[name]
+    with pytest.raises(TangentError, match=message):
+        call(make(), x)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"outputs": "all"}, "'contracted' or 'full'"),
+        ({"method": "fast"}, "auto, layers, vector_products"),
+        ({"probes": 0}, "probes is 0"),
+        ({"probes": 2, "outputs": "full"}, "probes=None"),
+        ({"memory_gb": 0}, "memory_gb is 0"),
+        ({"layers": ["fc"]}, "'fc'.*0, 2;.*'all', 'first' and 'last'"),
+        ({"x2": torch.rand(3, 5)}, r"\(4,\) and x2 of \(5,\)"),
+        ({"x2": torch.rand(3, 4).double()}, "float64"),
+    ],
+)
+def test_options_that_do_not_exist(options, message):
+    with pytest.raises(TangentError, match=message):
+        ntk(dense(), X, **options)
+
+
+@pytest.mark.parametrize("call", [ntk, tangent_features, lambda m, x: sketch(m, x, 2)])
+def test_batch_norm_in_training_mode_names_it_and_eval(call):
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    with pytest.raises(TangentError, match=r"batch norm '1'.*\.eval\(\)"):
+        call(model, X)
+    assert call(model.eval(), X).isfinite().all()
+
+
+@pytest.mark.parametrize("call", [ntk, tangent_features, lambda m, x: sketch(m, x, 2)])
+def test_dropout_in_training_mode_names_it_and_eval(call):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(), nn.Linear(3, 2))
+    with pytest.raises(TangentError, match=r"dropout '1'.*\.eval\(\)"):
+        call(model, X)
+    assert call(model.eval(), X).isfinite().all()
+
+
+def test_batch_norm_of_batch_statistics_is_refused_in_inference_too():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval()
+    with pytest.raises(TangentError, match="batch norm '1'"):
+        ntk(model, X)
+
+
+def test_a_recorded_training_step_refuses_it_only_where_it_matters():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    with record(model, "last") as trace:
+        outputs = model(X)
+    assert trace.kernel(outputs).shape == (5, 5)  # of the last layer: nothing after it couples
+    with record(model, "all") as trace:
+        outputs = model(X)
+    with pytest.raises(TangentError, match="batch norm '1'"):
+        trace.kernel(outputs)
+
+
+def test_recording_without_gradients_names_the_layer():
+    model = dense()
+    with torch.no_grad(), record(model), pytest.raises(TangentError, match=r"layer '0'.*no_grad"):
+        model(X)
+
+
+def test_a_kernel_under_no_grad_is_still_right():
+    model = dense()
+    with torch.no_grad():
+        kernel = ntk(model, X)
+    assert torch.allclose(kernel, ntk(model, X))
+    assert not kernel.requires_grad
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: sketch(dense(), X, 0),
+        lambda: sketch(frozen(), X, 1),
+        lambda: sketch(dense(), X, 1, method="exact"),
+        lambda: trace_estimate(dense(), X, epsilon=0),
+        lambda: tangent_features(dense(), X, 0),
+        lambda: tangent_features(dense(), X, 8, oversampling=0),
+    ],
+)
+def test_sketches_refuse_options_that_do_not_exist(call):
+    with pytest.raises(TangentError):
+        call()

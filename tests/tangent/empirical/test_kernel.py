@@ -1,0 +1,160 @@
+"""The kernel of whole networks: blocks, portions, layers, derivatives; and what is left alone."""
+
+import gc
+import warnings
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn.tangent import ntk
+from hybridonn.tangent.empirical.torch_internals import hooks_of
+
+
+def close(actual, expected, tolerance=1e-10):
+    return float((actual - expected).norm() / expected.norm()) < tolerance
+
+
+def convnet():
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(5, 6, 3),
+        nn.GroupNorm(3, 6),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 4),
+    ).double()
+
+
+def images(n=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 2, 10, 10, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("outputs", ["contracted", "full"])
+@pytest.mark.parametrize("memory_gb", [3e-3, 6e-4, 3e-4])
+def test_a_small_budget_gives_the_same_numbers(memory_gb, outputs):
+    model, x1, x2 = convnet(), images(6), images(5, seed=1)
+    assert close(
+        ntk(model, x1, memory_gb=memory_gb, outputs=outputs), ntk(model, x1, outputs=outputs)
+    )
+    assert close(
+        ntk(model, x1, x2, memory_gb=memory_gb, outputs=outputs),
+        ntk(model, x1, x2, outputs=outputs),
+    )
+
+
+def test_nothing_of_a_forward_pass_outlives_the_kernel():
+    model, made = nn.Sequential(convnet(), nn.ReLU()), []
+    for module in model.modules():
+        module.register_forward_hook(lambda m, args, output: made.append(weakref.ref(output)))
+    kernel = ntk(model, images())
+    gc.collect()
+    assert made
+    assert not [one for one in made if one() is not None]
+    del kernel
+
+
+def test_samples_do_not_depend_on_their_batch():
+    model, x = convnet(), images(7)
+    whole = ntk(model, x)
+    assert close(ntk(model, x[:3], x[3:]), whole[:3, 3:])
+    assert close(ntk(model, x.flip(0)), whole.flip(0, 1))
+
+
+def test_full_outputs_contract_to_the_contracted_kernel():
+    model, x = convnet(), images()
+    full = ntk(model, x, outputs="full")
+    assert close(torch.einsum("ijcc->ij", full), ntk(model, x))
+
+
+def test_the_parts_of_all_layers_add_up():
+    model, x = convnet(), images()
+    parts = sum(ntk(model, x, layers=[name]) for name in ("0", "3", "4", "8"))
+    assert close(parts, ntk(model, x))
+    assert close(ntk(model, x, layers="last"), ntk(model, x, layers=["8"]))
+    assert close(ntk(model, x, layers="first"), ntk(model, x, layers="0"))
+
+
+def test_its_derivative_is_that_of_the_dense_contraction():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.Tanh(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(12, 2)
+    ).double()
+    x, weights = images(3), torch.randn(3, 3, dtype=torch.float64)
+    kernel = ntk(model, x, create_graph=True)
+    found = torch.autograd.grad(
+        (kernel * weights).sum(), list(model.parameters()), materialize_grads=True
+    )
+    names = [name for name, _ in model.named_parameters()]
+
+    def contraction(*values):
+        def outputs(given):
+            return torch.func.functional_call(model, given, (x,))
+
+        jacobians = torch.func.jacrev(outputs)(dict(zip(names, values, strict=True)))
+        flat = torch.cat([j.flatten(2) for j in jacobians.values()], -1).flatten(1)
+        return (flat @ flat.T * weights).sum()
+
+    expected = torch.func.grad(contraction, argnums=tuple(range(len(names))))(
+        *(p.detach() for p in model.parameters())
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert close(a, b) if float(b.norm()) > 0 else not a.any()
+
+
+def test_segmentation_outputs(dense_kernel):
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 2, 1)).double()
+    x = images(3)
+    assert close(ntk(model, x), dense_kernel(model, x))
+    assert close(ntk(model, x, memory_gb=1e-3), dense_kernel(model, x))
+
+
+class Shared(nn.Module):
+    """One layer called twice, at different places."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv2d(2, 2, 3, padding=1)
+        self.outer = nn.Linear(50, 3)
+
+    def forward(self, x):
+        x = torch.tanh(self.inner(x))
+        x = torch.tanh(self.inner(nn.functional.avg_pool2d(x, 2)))
+        return self.outer(x.flatten(1))
+
+
+def test_a_layer_called_twice_is_exact_without_a_warning(dense_kernel):
+    model, x = Shared().double(), images(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert close(ntk(model, x), dense_kernel(model, x))
+
+
+def test_unused_parameters_count_nothing_and_cost_nothing(dense_kernel):
+    model = convnet()
+    x, expected = images(), ntk(convnet(), images())
+    model.register_module("unused", nn.GRU(3, 3).double())
+    model.forward = lambda given: nn.Sequential(*list(model)[:-1])(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert close(ntk(model, x), expected)
+
+
+def test_vector_products_agree_with_the_layers():
+    model, x = convnet(), images()
+    assert close(ntk(model, x, method="vector_products"), ntk(model, x, method="layers"))
+
+
+def test_the_users_generator_and_the_models_mode_are_left_alone():
+    model, x = convnet(), images()
+    state = torch.random.get_rng_state()
+    ntk(model, x)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert not any(hooks for module in model.modules() for hooks in hooks_of(module))
+    assert all(p.grad is None for p in model.parameters())

@@ -1,0 +1,86 @@
+"""Tangent features: unbiased, one map for every batch, better than directions of their width."""
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn.tangent import centred_alignment, ntk, sketch, tangent_features
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.Tanh(),
+        nn.ConvTranspose2d(6, 3, 2, stride=2),
+        nn.Flatten(),
+        nn.Linear(48, 9),
+        nn.ReLU(),
+        nn.Linear(9, 3),
+    ).eval()
+
+
+def images(n=4, seed=0):
+    return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_projected_features_are_unbiased():
+    model, x = network().double(), images().double()
+    exact = ntk(model, x)
+    draws = []
+    for seed in range(150):
+        phi = tangent_features(model, x, 16, seed=seed, oversampling=1)
+        draws.append(phi @ phi.T)
+    draws = torch.stack(draws)
+    error = (draws.mean(0) - exact) / (draws.var(0) / 150).sqrt()
+    assert float(error.abs().max()) < 5
+
+
+@pytest.mark.parametrize("width", [1, 32, 4096])
+def test_one_seed_is_one_map_for_every_batch(width):
+    model, x = network().double(), images(6).double()
+    whole = tangent_features(model, x, width, seed=3, oversampling=1)
+    parts = [tangent_features(model, part, width, seed=3, oversampling=1) for part in x.split(4)]
+    assert whole.shape == (6, width)
+    assert torch.allclose(whole, torch.cat(parts))
+    assert not torch.allclose(whole, tangent_features(model, x, width, seed=4, oversampling=1))
+
+
+def test_oversampled_features_beat_directions_of_the_same_width():
+    model, x = network(), images(40)
+    exact = ntk(model, x)
+    phi = tangent_features(model, x, 30, oversampling=32)
+    psi = sketch(model, x, 10, generator=torch.Generator().manual_seed(0)).detach()
+    ours, theirs = (centred_alignment(exact, f @ f.T) for f in (phi, psi))
+    assert phi.shape == psi.shape == (40, 30)
+    assert 1 - ours < (1 - theirs) / 2
+
+
+def test_fewer_samples_than_numbers_are_padded():
+    phi = tangent_features(network(), images(3), 64, oversampling=2)
+    assert phi.shape == (3, 64)
+    assert not phi[:, 3:].any()
+
+
+def test_parameters_without_a_rule_are_in_the_features():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), Gain(64), nn.Linear(64, 2))
+    x = images()
+    with pytest.warns(UserWarning, match="gain"):
+        phi = tangent_features(model, x, 4096, oversampling=1)
+    with pytest.warns(UserWarning, match="gain"):
+        exact = ntk(model, x)
+    assert float((phi @ phi.T - exact).norm() / exact.norm()) < 0.2
+
+
+class Gain(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.gain = nn.Parameter(torch.randn(size))
+
+    def forward(self, x):
+        return x * self.gain
