@@ -19,7 +19,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         dataset: Whose images and classes it is for.
 
     Raises:
-        SpecError: The design does not fit the images, or the metasurface; an error of
+        SpecError: The design does not fit the images, or the metasurface; wavelengths are not
+            one a channel; an error of
             fabrication does not act on this design; a fraction of captures is less than one
             of each class.
         OpticsError: The optics cannot be made, or not simulated rightly.
@@ -28,6 +29,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
+    if spec.optics.wavelengths_nm is not None:
+        spec.optics.wavelengths_m(dataset.image_shape[0])
     if spec.training.precision == "bfloat16":
         mixed_precision("bfloat16", choose_device(spec.training.device), student)
     if spec.fabrication is not None:

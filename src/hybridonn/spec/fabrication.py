@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from hybridonn.errors import SpecError
-from hybridonn.spec.section import NotNegative, Positive, Section, Seed
+from hybridonn.spec.quantities import (
+    AngleDegrees,
+    DefocusUm,
+    ErrorFraction,
+    ErrorNm,
+    ErrorPixels,
+    Share,
+    SpectrumNm,
+    WriteFieldUm,
+)
+from hybridonn.spec.section import Section, Seed
 
 Preset = Literal["none", "paper-mnist", "poor-mnist", "paper-cifar10", "electron-beam"]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 # Without a metasurface these stand for what its pillars and its distance do to the kernels.
 KERNELS_ONLY = ("kernel_noise_fraction", "defocus_pixels")
@@ -42,23 +51,23 @@ class Fabrication(Section):
     seed: Seed = 0  # of the draws: another seed is another chip of the same process
     # Of kernels without a metasurface; pixels are those of the feature map, two camera
     # pixels or 11.72 um in the paper's system.
-    kernel_noise_fraction: NotNegative = 0.0  # delta, of the kernel's root mean square
-    defocus_pixels: NotNegative = 0.0  # width of the blur a colour (half-normal)
+    kernel_noise_fraction: ErrorFraction = 0.0  # delta, of the kernel's root mean square
+    defocus_pixels: ErrorPixels = 0.0  # width of the blur a colour (half-normal)
     # Of a metasurface.
-    width_bias_nm: NotNegative = 0.0  # of all pillars of the chip: dose, development, etching
-    width_noise_nm: NotNegative = 0.0  # of each pillar
-    etch_depth_fraction: NotNegative = 0.0  # of the height of all pillars of the chip
+    width_bias_nm: ErrorNm = 0.0  # of all pillars of the chip: dose, development, etching
+    width_noise_nm: ErrorNm = 0.0  # of each pillar
+    etch_depth_fraction: Share = 0.0  # of the height of all pillars of the chip
     coupling_fraction: Share = 0.0  # of a pillar's light that its neighbours shape (not random)
-    stitching_nm: NotNegative = 0.0  # of each write field, along each axis
-    stitch_field_um: Positive = 500.0  # side of a write field
-    wavelength_offset_nm: NotNegative = 0.0  # of the centre of each colour's source
-    bandwidth_nm: NotNegative = 0.0  # of each colour, full width at half maximum (not random)
-    defocus_um: NotNegative = 0.0  # of the distance from the metasurface to the sensor
+    stitching_nm: ErrorNm = 0.0  # of each write field, along each axis
+    stitch_field_um: WriteFieldUm = 500.0  # side of a write field
+    wavelength_offset_nm: SpectrumNm = 0.0  # of the centre of each colour's source
+    bandwidth_nm: SpectrumNm = 0.0  # of each colour, full width at half maximum (not random)
+    defocus_um: DefocusUm = 0.0  # of the distance from the metasurface to the sensor
     stray_light: bool = False  # what the sub-optics throw on one another's pictures (not random)
     # Of sub-optics, with and without a metasurface.
-    brightness_fraction: NotNegative = 0.0  # of each sub-optic and colour
-    shift_pixels: NotNegative = 0.0  # of each sub-optic, along each axis
-    rotation_degrees: NotNegative = 0.0  # of the chip against the camera, and of each sub-optic
+    brightness_fraction: ErrorFraction = 0.0  # of each sub-optic and colour
+    shift_pixels: ErrorPixels = 0.0  # of each sub-optic, along each axis
+    rotation_degrees: AngleDegrees = 0.0  # of the chip against the camera, and of each sub-optic
     crosstalk_fraction: Share = 0.0  # of a sub-optic's light, spread over its neighbours
     camera: bool = False  # the noise and the rounding of optics.sensor
 

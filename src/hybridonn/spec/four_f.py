@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from hybridonn.spec.section import Count, Positive, Section
+from pydantic import Field
+
+from hybridonn.spec.quantities import FocalLengthMm, PixelUm
+from hybridonn.spec.section import Count, Section
 
 
 class FourF(Section):
@@ -16,8 +19,8 @@ class FourF(Section):
     every colour, and copies of the picture fall outside of images of up to 58 pixels.
     """
 
-    focal_length_mm: Positive = 100.0
-    mask_pixels: Count = 57
-    mask_pitch_um: Positive = 8.0
-    scene_pixel_um: Positive = 96.0
+    focal_length_mm: FocalLengthMm = 100.0
+    mask_pixels: Annotated[Count, Field(le=10_000)] = 57
+    mask_pitch_um: PixelUm = 8.0
+    scene_pixel_um: PixelUm = 96.0
     mask: Literal["complex", "phase"] = "complex"

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hybridonn.spec.quantities import DistanceMm, MemoryGb, PillarNm, PixelUm
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed
 
-Whole = Annotated[float, Field(ge=1, multiple_of=1)]
+Whole = Annotated[float, Field(ge=1, le=100, multiple_of=1)]
 Transmittance = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -17,10 +18,10 @@ class Metasurface(Section):
 
     library: Location | None = None  # CSV of transmissions; None: silicon nitride on quartz
     cell_pillars: Count = 2  # a cell of the design is so many by so many equal pillars
-    sensor_distance_mm: Positive = 2.4
-    kernel_pixel_um: Positive = 11.72  # on the sensor: 20 cells of 586 nm, two camera pixels
-    min_width_nm: NotNegative = 65.0
-    min_gap_nm: NotNegative = 53.0  # a period of 293 nm less the widest pillar, 240 nm
+    sensor_distance_mm: DistanceMm = 2.4
+    kernel_pixel_um: PixelUm = 11.72  # on the sensor: 20 cells of 586 nm, two camera pixels
+    min_width_nm: PillarNm = 65.0
+    min_gap_nm: PillarNm = 53.0  # a period of 293 nm less the widest pillar, 240 nm
     grid_nm: Whole = 1.0  # of the mask writer; widths are kept in whole nanometres
     # Widths that transmit a smaller share of the power at any wavelength are not used, nor are
     # their neighbours in the library: guided resonances. 0: all widths are used.
@@ -35,4 +36,4 @@ class Metasurface(Section):
     end_to_end_epochs: Count = 3  # of optics.strategy: end-to-end
     end_to_end_learning_rate: Positive = 1e-3
     seed: Seed = 0
-    memory_gb: Positive = 4.0
+    memory_gb: MemoryGb = 4.0

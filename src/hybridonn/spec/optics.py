@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from hybridonn.errors import SpecError
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
-from hybridonn.spec.section import NotNegative, Positive, Section, Several
+from hybridonn.spec.quantities import GapMm, OpticMm, WaferMm, WavelengthNm
+from hybridonn.spec.section import Section, Several
 from hybridonn.spec.sensor import Sensor
+
+RGB = (635.0, 532.0, 450.0)  # laser lines of the paper's system
+
+
+def _check_colours(wavelengths_nm: tuple[float, ...]) -> tuple[float, ...]:
+    if not wavelengths_nm:
+        raise ValueError("no wavelength is stated; state one a channel, or leave the key out")
+    for nm in wavelengths_nm:
+        if wavelengths_nm.count(nm) > 1:
+            raise ValueError(
+                f"{nm:g} nm stands {wavelengths_nm.count(nm)} times; each channel of the images "
+                "is a colour of its own: state different wavelengths"
+            )
+    return wavelengths_nm
+
+
+Wavelengths = Annotated[Several[WavelengthNm], AfterValidator(_check_colours)]
 
 
 class Optics(Section):
     """The physical size of the metasurface and of one kernel's site on it, and what is on it."""
 
-    metasurface_width_mm: Positive = 4.0
-    metasurface_height_mm: Positive = 4.0
-    kernel_site_mm: Positive = 0.938  # 1600 cells of 586 nm: one sub-optic of the paper's system
-    gap_mm: NotNegative = 0.05
-    wafer_diameter_mm: Positive = 100.0  # that the metasurface is made on, corners and all
+    metasurface_width_mm: OpticMm = 4.0
+    metasurface_height_mm: OpticMm = 4.0
+    kernel_site_mm: OpticMm = 0.938  # 1600 cells of 586 nm: one sub-optic of the paper's system
+    gap_mm: GapMm = 0.05
+    wafer_diameter_mm: WaferMm = 100.0  # that the metasurface is made on, corners and all
     # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
-    wavelengths_nm: Annotated[Several[Positive], Field(min_length=1)] | None = None
+    wavelengths_nm: Wavelengths | None = None
     frontend: Literal["ideal", "four_f"] = "ideal"  # what takes the picture in training
     four_f: FourF = FourF()  # of frontend: four_f
     # kernels-first: train ideal kernels, then fit the metasurface to them; end-to-end: go on
@@ -35,13 +54,23 @@ class Optics(Section):
         """The wavelengths of a scene's channels in metres.
 
         Raises:
-            SpecError: They are not one a channel.
+            SpecError: They are not one a channel, or of three channels, which are red, green
+                and blue, a shorter one comes before a longer.
         """
-        stated = self.wavelengths_nm or {1: (532.0,), 3: (635.0, 532.0, 450.0)}.get(channels)
+        stated = self.wavelengths_nm or {1: (532.0,), len(RGB): RGB}.get(channels)
         if stated is None or len(stated) != channels:
             found = "none" if self.wavelengths_nm is None else len(self.wavelengths_nm)
             raise SpecError(
                 f"optics.wavelengths_nm states {found} for images of {channels} channels; "
                 "state one wavelength for each channel"
             )
+        if channels == len(RGB) and list(stated) != sorted(stated, reverse=True):
+            raise SpecError(
+                f"optics.wavelengths_nm is {_list(stated)}, but the channels of the images are "
+                f"red, green and blue: state {_list(sorted(stated, reverse=True))}"
+            )
         return tuple(nm * 1e-9 for nm in stated)
+
+
+def _list(wavelengths_nm: Sequence[float]) -> str:
+    return f"[{', '.join(f'{nm:g}' for nm in wavelengths_nm)}]"

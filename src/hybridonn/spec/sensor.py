@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from hybridonn.spec.section import NotNegative, Positive, Section
+from hybridonn.spec.quantities import Bits, Exposure, NoiseElectrons, PixelUm, WellElectrons
+from hybridonn.spec.section import Section
 
 
 class Sensor(Section):
@@ -16,10 +13,10 @@ class Sensor(Section):
     7 electrons of read noise.
     """
 
-    pixel_um: Positive = 5.86
-    full_well_electrons: Positive = 32_500.0
-    read_noise_electrons: NotNegative = 7.0
-    bit_depth: Annotated[int, Field(ge=1, le=32)] | None = 8  # None: not rounded
-    exposure: Positive = 1.0  # of the brightest light there can be, over full well
+    pixel_um: PixelUm = 5.86
+    full_well_electrons: WellElectrons = 32_500.0
+    read_noise_electrons: NoiseElectrons = 7.0
+    bit_depth: Bits | None = 8  # None: not rounded
+    exposure: Exposure = 1.0  # of the brightest light there can be, over full well
     bayer: bool = False
     noise: bool = True
