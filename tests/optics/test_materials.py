@@ -117,6 +117,69 @@ def test_a_damaged_file_is_one_sentence(tmp_path, data, sentence):
         read_material(write(tmp_path, data))
 
 
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("  - type: tabulated nk\n    data: 0.5\n", "rows of 3 numbers"),
+        ("  - type: tabulated nk\n    data: [0.5, 2, 0]\n", "damaged"),
+        ("  - type: tabulated nk\n    data:\n", "damaged"),
+        ("  - type: tabulated nk\n    data: |\n        0.4 1 0\n        0.5 1\n", "rows of 3"),
+        ("  - type: tabulated n\n    data: |\n        0.4 .inf\n", "damaged"),
+        ("  - type: tabulated n\n", "lacks the key 'data'"),
+        ("  - type: [1, 2]\n", "holds a block of type"),
+        ("  - 5\n", "holds a block of type '5'"),
+        ("  - type: formula 5\n    wavelength_range: 2 0.2\n    coefficients: 1\n", "no range"),
+        ("  - type: formula 5\n    wavelength_range: 0.2\n    coefficients: 1\n", "no range"),
+        ("  - type: formula 5\n    wavelength_range: 0 1\n    coefficients: 1\n", "no range"),
+        ("  - type: formula 5\n    wavelength_range: 1 2\n    coefficients: nan\n", "finite"),
+        ("  - type: formula 1\n    wavelength_range: 1 2\n    coefficients:\n", "damaged"),
+        ("  - &a {type: x}\n  - *a\n", "anchor"),
+        ("  - type: x\n    type: y\n", "stands twice"),
+        ("  - type: !!python/object:os.system x\n", "tag"),
+        ("  - date: 2024-13-45\n", "holds a block of type 'None'"),
+    ],
+)
+def test_a_strange_file_is_one_sentence(tmp_path, data, sentence):
+    with pytest.raises(OpticsError, match=f"Some.yml.*{sentence}") as caught:
+        read_material(write(tmp_path, data))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "coefficients"),
+    [
+        ("formula 1", "0 1 0.5"),  # a pole at the wavelength
+        ("formula 1", "-3 0 0.1"),  # the square of n is negative
+        ("formula 1", "1e308 1e308 0.1"),
+        ("formula 4", "1 1 0 0 -1"),  # zero to the power of -1
+        ("formula 4", "1 1 0 -0.3 0.5"),  # a root of a negative number
+        ("formula 4", "1 1 -1e300 0 0"),
+        ("formula 5", "0"),
+        ("formula 5", "1 1 -1e9"),
+        ("formula 5", "-1.5"),
+        ("formula 5", "150"),
+    ],
+)
+def test_a_formula_without_an_index_is_one_sentence(tmp_path, kind, coefficients):
+    data = f"  - type: {kind}\n    wavelength_range: 0.4 0.6\n    coefficients: {coefficients}\n"
+    material = read_material(write(tmp_path, data))
+    with pytest.raises(OpticsError, match=r"Some gives (an|no) index.* at 500 nm.* mend the file"):
+        material.index(0.5e-6)
+
+
+def test_gain_is_no_index(tmp_path):
+    path = write(tmp_path, "  - type: tabulated nk\n    data: |\n        0.5 1.5 -0.1\n")
+    with pytest.raises(OpticsError, match=r"1\.5-0\.1j"):
+        read_material(path).index(0.5e-6)
+
+
+def test_a_table_of_one_row_holds_at_its_wavelength(tmp_path):
+    path = write(tmp_path, "  - type: tabulated nk\n    data: 0.5 1.5 0.1\n")
+    assert read_material(path).index(0.5e-6) == pytest.approx(1.5 + 0.1j)
+    with pytest.raises(OpticsError, match="from 500 to 500 nm, not at 501 nm"):
+        read_material(path).index(0.501e-6)
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(OpticsError, match="cannot read"):
         read_material(tmp_path / "missing.yml")
@@ -124,7 +187,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(OpticsError, match="has no DATA"):
         read_material(tmp_path / "a.yml")
     (tmp_path / "b.yml").write_text("a: [1,")
-    with pytest.raises(OpticsError, match="is not YAML"):
+    with pytest.raises(OpticsError, match="not valid YAML"):
         read_material(tmp_path / "b.yml")
 
 

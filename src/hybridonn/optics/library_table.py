@@ -50,7 +50,7 @@ def read_table(path: Path) -> tuple[dict[str, str], list[float], list[float], Po
         raise OpticsError(f"cannot read the library {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise OpticsError(f"{path} is not text; a library of pillars is a CSV file") from None
-    notes = dict(_split_note(line) for line in lines if line.startswith("#") and ":" in line)
+    notes = _read_notes(path, lines)
     numbered = [
         (number, line)
         for number, line in enumerate(lines, 1)
@@ -76,25 +76,55 @@ def note_number(path: Path, notes: dict[str, str], name: str) -> float:
             f"{path} does not say its {name}; add the line '# {name}: VALUE' at its top"
         ) from None
     except ValueError:
-        raise OpticsError(f"{path} says {name}: {notes[name]}; it must be a number") from None
+        raise OpticsError(
+            f"{path} says {name}: {_shorten(notes[name])}; it must be a number"
+        ) from None
 
 
-def _split_note(line: str) -> tuple[str, str]:
-    name, value = line.lstrip("# ").split(":", 1)
-    return name.strip(), value.strip()
+def _read_notes(path: Path, lines: list[str]) -> dict[str, str]:
+    notes: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#") and ":" in line:
+            name, value = (part.strip() for part in line.lstrip("# ").split(":", 1))
+            if notes.setdefault(name, value) != value:
+                raise OpticsError(
+                    f"{path} says {_show(name)} twice: {_show(notes[name])} and {_show(value)}; "
+                    "keep one of the two lines"
+                )
+    return notes
+
+
+def _split(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise OpticsError(f"{path} line {number} is no row of a CSV ({error})") from None
+
+
+def _show(text: str) -> str:
+    return repr(_shorten(text))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _read_points(path: Path, numbered: list[tuple[int, str]]) -> Points:
-    header = [name.strip() for name in next(csv.reader([numbered[0][1]]))] if numbered else []
+    header = [name.strip() for name in _split(path, *numbered[0])] if numbered else []
     form = next((form for form in FORMS if set(form) <= set(header)), None)
     if form is None or not {"width_nm", "wavelength_nm"} <= set(header):
         raise OpticsError(
-            f"{path} has the columns {', '.join(header) or '(none)'}; a library needs width_nm, "
+            f"{path} has the columns {_shorten(', '.join(header)) or '(none)'}; a library needs "
+            "width_nm, "
             "wavelength_nm and either amplitude and phase_rad or real and imag"
         )
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise OpticsError(f"{path} has the column {_show(twice[0])} twice; keep one of the two")
     points: Points = {}
-    rows = csv.DictReader((line for _, line in numbered[1:]), fieldnames=header)
-    for (number, _), row in zip(numbered[1:], rows, strict=True):
+    for number, line in numbered[1:]:
+        row = dict.fromkeys(header, "") | dict(
+            zip(header, _split(path, number, line), strict=False)
+        )
         values = [_number(path, number, name, row[name]) for name in ("width_nm", "wavelength_nm")]
         first, second = (_number(path, number, name, row[name]) for name in form)
         key = values[0], values[1]
@@ -107,26 +137,27 @@ def _read_points(path: Path, numbered: list[tuple[int, str]]) -> Points:
     return points
 
 
-def _number(path: Path, line: int, name: str, text: str | None) -> float:
+def _number(path: Path, line: int, name: str, text: str) -> float:
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         value = float("nan")
     if not isfinite(value) or (name in {"width_nm", "amplitude"} and value < 0):
         allowed = (
             "a number that is not negative" if name in {"width_nm", "amplitude"} else "a number"
         )
-        raise OpticsError(f"{path} line {line}: {name} is {text!r}; it must be {allowed}")
+        raise OpticsError(f"{path} line {line}: {name} is {_show(text)}; it must be {allowed}")
     return value
 
 
 def _refuse_holes(
     path: Path, wavelengths: list[float], widths: list[float], points: Points
 ) -> None:
-    holes = [(w, c) for c in wavelengths for w in widths if (w, c) not in points]
-    if holes:
-        width, wavelength = holes[0]
+    # Counted, not listed: a damaged table may have as many holes as the square of its rows.
+    if holes := len(widths) * len(wavelengths) - len(points):
+        every = ((w, c) for c in wavelengths for w in widths)
+        width, wavelength = next(place for place in every if place not in points)
         raise OpticsError(
-            f"{path} has {len(holes)} holes: the first is the width {width:.6g} nm at "
+            f"{path} has {holes} holes: the first is the width {width:.6g} nm at "
             f"{wavelength:.6g} nm; every width must be given at all {len(wavelengths)} wavelengths"
         )

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from hybridonn.core.yaml_reading import read_yaml
 from hybridonn.errors import OpticsError
 
 UM = 1e-6  # the database counts in micrometres
 # Relative slack at the ends of a range: 450 nm may be written 0.45 or computed as 450 * 1e-9.
 ROUNDING = 1e-9
+HIGHEST = 100  # no index of the database is higher; metals in the far infrared have k of some tens
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,39 @@ class Material:
             A complex number, or a complex128 array of the same shape.
 
         Raises:
-            OpticsError: A wavelength lies outside the table.
+            OpticsError: A wavelength lies outside the table, or the table's formula gives no index
+                there.
         """
         wavelengths = np.asarray(wavelength_m, dtype=np.float64)
         total = np.zeros(wavelengths.shape, dtype=np.complex128)
         for block in self.blocks:
             self._refuse_outside(block, wavelengths)
-            values = block.law(wavelengths / UM)
+            values = self._evaluate(block, wavelengths)
             total += 1j * values if block.gives == "k" else values
+        self._refuse_impossible(total, wavelengths)
         return total if total.ndim else complex(total)
+
+    def _evaluate(self, block: Block, wavelengths: np.ndarray) -> Any:
+        try:
+            with np.errstate(divide="raise", over="raise", invalid="raise"):
+                return block.law(wavelengths / UM)
+        except FloatingPointError as error:  # a pole, a negative square of n, a huge power
+            low, high = wavelengths.min() * 1e9, wavelengths.max() * 1e9
+            between = f"{low:.6g} nm" if low == high else f"{low:.6g} to {high:.6g} nm"
+            raise OpticsError(
+                f"the formula of {self.name} gives no index at {between} ({error}); choose "
+                "another wavelength or mend the file"
+            ) from None
+
+    def _refuse_impossible(self, index: np.ndarray, wavelengths: np.ndarray) -> None:
+        n, k = np.real(index), np.imag(index)
+        wrong = ~((n > 0) & (n < HIGHEST) & (k >= 0) & (k < HIGHEST))  # NaN is wrong as well
+        if wrong.any():
+            raise OpticsError(
+                f"{self.name} gives an index of {complex(index[wrong].flat[0]):.4g} at "
+                f"{wavelengths[wrong].flat[0] * 1e9:.6g} nm; n must lie between 0 and {HIGHEST} "
+                f"and k from 0 to {HIGHEST}: choose another wavelength or mend the file"
+            )
 
     def _refuse_outside(self, block: Block, wavelengths: np.ndarray) -> None:
         low, high = block.shortest_m * (1 - ROUNDING), block.longest_m * (1 + ROUNDING)
@@ -90,15 +116,8 @@ def read_material(path: str | Path) -> Material:
     Raises:
         OpticsError: The file is missing, is not of the database, or holds another kind.
     """
-    import yaml
-
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise OpticsError(f"cannot read the material {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OpticsError(f"{path} is not YAML: {error}") from None
+    tree = read_yaml(path, OpticsError)
     entries = tree.get("DATA") if isinstance(tree, dict) else None
     if not (isinstance(entries, list) and entries):
         raise OpticsError(f"{path} has no DATA; a file of the refractiveindex.info database has")
@@ -119,13 +138,15 @@ def _read_block(path: Path, entry: Any) -> Block:
     kind = str(entry.get("type")) if isinstance(entry, dict) else str(entry)
     try:
         if kind.startswith("tabulated ") and kind[10:] in {"nk", "n", "k"}:
-            return _read_table(kind[10:], entry["data"])
+            return _read_table(kind[10:], str(entry["data"]))
         if kind in FORMULAS:
             return _read_formula(kind, entry)
-    except (KeyError, ValueError, IndexError) as error:
+    except KeyError as error:
+        raise OpticsError(f"{path}: the block {kind!r} lacks the key {error}") from None
+    except ValueError as error:
         raise OpticsError(f"{path}: the block {kind!r} is damaged ({error})") from None
     raise OpticsError(
-        f"{path} holds a block of type {kind!r}; allowed are tabulated nk, tabulated n, "
+        f"{path} holds a block of type {kind[:40]!r}; allowed are tabulated nk, tabulated n, "
         f"tabulated k, {', '.join(FORMULAS)}"
     )
 
@@ -136,13 +157,12 @@ def _read_table(gives: str, text: str) -> Block:
     Raises:
         ValueError: The rows are not such a table.
     """
-    table = np.array(
-        [[float(word) for word in row.split()] for row in text.split("\n") if row.strip()]
-    )
-    if table.ndim != 2 or table.shape[1] != 1 + len(gives):
+    rows = [[float(word) for word in row.split()] for row in text.split("\n") if row.strip()]
+    if not rows or {len(row) for row in rows} != {1 + len(gives)}:
         raise ValueError(f"rows of {1 + len(gives)} numbers are expected")
+    table = np.array(rows)
     if not (np.isfinite(table).all() and (np.diff(table[:, 0]) > 0).all() and table[0, 0] > 0):
-        raise ValueError("wavelengths must be positive and rise from row to row")
+        raise ValueError("numbers must be finite, wavelengths positive and rise from row to row")
     values = table[:, 1] + 1j * table[:, 2] if gives == "nk" else table[:, 1]
 
     def law(wavelength: np.ndarray) -> np.ndarray:
@@ -152,39 +172,42 @@ def _read_table(gives: str, text: str) -> Block:
 
 
 def _read_formula(kind: str, entry: dict[str, Any]) -> Block:
-    low, high = (float(word) for word in str(entry["wavelength_range"]).split())
-    terms = [float(word) for word in str(entry["coefficients"]).split()]
+    ends = [float(word) for word in str(entry["wavelength_range"]).split()]
+    if not (len(ends) == 2 and 0 < ends[0] <= ends[1] < np.inf):
+        raise ValueError(f"the wavelength_range {entry['wavelength_range']!r} is no range")
+    low, high = ends
+    terms = np.array([float(word) for word in str(entry["coefficients"]).split()])
+    if not np.isfinite(terms).all():
+        raise ValueError("the coefficients must be finite numbers")
     formula, sizes = FORMULAS[kind]
     if not sizes(len(terms)):
         raise ValueError(f"{len(terms)} coefficients do not fit it")
     return Block("n", low * UM, high * UM, lambda wavelength: formula(wavelength, terms))
 
 
-def _sellmeier(wavelength: np.ndarray, c: list[float]) -> np.ndarray:
+def _sellmeier(wavelength: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Formula 1: n^2 = 1 + C1 + sum_i B_i w^2 / (w^2 - C_i^2)."""
     square = wavelength**2
     pairs = zip(c[1::2], c[2::2], strict=True)
     return _root(1 + c[0] + sum(b * square / (square - pole**2) for b, pole in pairs))
 
 
-def _database_4(wavelength: np.ndarray, c: list[float]) -> np.ndarray:
+def _database_4(wavelength: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Formula 4: n^2 = C1 + sum_2 C w^C' / (w^2 - C''^C''') + sum C w^C' of the rest."""
-    c = c + [0.0] * (9 - len(c)) if len(c) < 9 else c
+    c = np.pad(c, (0, max(0, 9 - len(c))))
     poles = ((c[i], c[i + 1], c[i + 2], c[i + 3]) for i in (1, 5))
     square = c[0] + sum(a * wavelength**p / (wavelength**2 - b**q) for a, p, b, q in poles if a)
     square = square + sum(a * wavelength**p for a, p in zip(c[9::2], c[10::2], strict=True))
     return _root(square)
 
 
-def _cauchy(wavelength: np.ndarray, c: list[float]) -> np.ndarray:
+def _cauchy(wavelength: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Formula 5: n = C1 + sum_i B_i w^P_i."""
     powers = zip(c[1::2], c[2::2], strict=True)
     return c[0] + sum(b * wavelength**p for b, p in powers) + 0 * wavelength
 
 
 def _root(square: Any) -> np.ndarray:
-    if np.any(np.asarray(square) < 0):
-        raise OpticsError("the formula gives a negative square of n: a pole lies in its range")
     return np.sqrt(square)
 
 

@@ -26,6 +26,8 @@ NM = 1e-9
 PM = 1e-12  # two lengths that agree to a picometre are one; float32 keeps 300 nm to 0.02 pm
 # A passive pillar gives back no more power than it takes; solvers round in the fourth digit.
 BRIGHTEST = 1 + 1e-3
+# Far outside of what is made: what lies beyond is in another unit.
+WAVELENGTHS_M, CELL_M, HIGHEST_INDEX = (50e-9, 1e-3), (5e-9, 1e-3), 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +239,14 @@ def _check(library: PillarLibrary) -> None:
             f"a library of {tuple(wavelengths.shape)} wavelengths and {tuple(widths.shape)} widths "
             f"cannot hold transmissions of shape {tuple(values.shape)}; (W,), (N,) and (W, N) fit"
         )
-    if not (len(wavelengths) and bool((wavelengths > 0).all())):
-        raise OpticsError(f"wavelengths of {_list_nm(wavelengths)} nm; all must be positive")
+    shortest, longest = WAVELENGTHS_M
+    if not (
+        len(wavelengths) and bool(((wavelengths >= shortest) & (wavelengths <= longest)).all())
+    ):
+        raise OpticsError(
+            f"wavelengths of {_list_nm(wavelengths)} nm; all must lie between {shortest / NM:g} "
+            f"and {longest / NM:g} nm: are they in nanometres?"
+        )
     if (widths > 0).sum() < 2:
         raise OpticsError(f"a library of the widths {_list_nm(widths)} nm; it needs two pillars")
     _check_widths(widths)
@@ -266,10 +274,17 @@ def _check_widths(widths: Tensor) -> None:
 
 def _check_cell(library: PillarLibrary) -> None:
     widest = library.widths_m[-1].item()
-    if not (library.height_m > 0 and library.period_m > 0):
+    least, most = CELL_M
+    if not (least <= library.height_m <= most and least <= library.period_m <= most):
         raise OpticsError(
             f"pillars {library.height_m / NM:g} nm high every {library.period_m / NM:g} nm; "
-            "height and period must be positive"
+            f"height and period must lie between {least / NM:g} and {most / NM:g} nm: are they in "
+            "nanometres?"
+        )
+    index = library.substrate_index
+    if index is not None and not 1 <= index <= HIGHEST_INDEX:
+        raise OpticsError(
+            f"a substrate of index {index:g}; it must lie between 1 and {HIGHEST_INDEX:g}"
         )
     if widest >= library.period_m:
         raise OpticsError(
