@@ -138,7 +138,9 @@ def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spe
 def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         treatment: {
-            key: f"{100 * value:.2f} %" for key, value in numbers.items() if value is not None
+            key: f"{100 * value:.2f} {'points' if key == 'standard_deviation' else '%'}"
+            for key, value in numbers.items()
+            if value is not None
         }
         for treatment, numbers in summary.items()
     }

@@ -167,6 +167,10 @@ def test_many_chips_and_one_error_at_a_time(finished, tmp_path, monkeypatch):
 
 def test_yield_counts_good_chips():
     rows = [{"chip": k, "kd": value} for k, value in enumerate((0.9, 0.95, 0.99))]
+    all_good = summarise(rows, 0.9)["kd"]  # three good chips of three: no certainty
+    assert all_good["yield"] == all_good["yield_high"] == 1
+    assert all_good["yield_low"] == pytest.approx(3 / (3 + 1.959964**2))
     found = summarise(rows, 0.95)["kd"]
     assert found["yield"] == pytest.approx(2 / 3)
+    assert (found["yield_low"], found["yield_high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
     assert found["mean"] == pytest.approx(0.9466667)
