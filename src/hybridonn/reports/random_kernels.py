@@ -61,7 +61,7 @@ def draw_random_kernels(table: dict[str, Any]) -> Figure:
         axes.plot(places, paper, "D", label="Xiang et al. 2025, table 5", **look)
     for place, mean in zip(places, means, strict=True):
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "color": INK}
-        axes.annotate(f"{100 * mean:.2f}", (place, 100 * mean), (8, 5), **look)
+        axes.annotate(f"{100 * mean:.2f}", (place, 100 * mean), (8, -14), **look)
     axes.set_xticks(places, ["∞" if c["kernels"] == "infinite" else c["kernels"] for c in columns])
     axes.set_xlabel("random kernels")
     axes.set_ylabel("test accuracy (%)")

@@ -129,7 +129,7 @@ def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
     axes.set_yticks(places, [_name(row) for row in rows])
     axes.set_xlabel("points lost by this error alone, uncompensated")
     axes.set_title("Which error costs how much\n(mean and range over chips)", fontsize=10)
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
 
