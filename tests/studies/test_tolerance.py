@@ -9,7 +9,7 @@ import torch
 
 from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
 from hybridonn.errors import DataError, OpticsError, SpecError
-from hybridonn.files import read_arrays
+from hybridonn.files import read_arrays, write_json
 from hybridonn.pipeline.as_built import build_as_built, make_chip
 from hybridonn.pipeline.compensated import choose_captures, compensate
 from hybridonn.pipeline.measured import compensate_captures, open_trained
@@ -146,6 +146,17 @@ def test_captures_that_do_not_fit(finished, tmp_path, parts, kernels, sentence):
     spec, folder, trained = finished
     write_set(spec, trained, tmp_path / "set", parts, 30, kernels)
     with pytest.raises(DataError, match=sentence):
+        compensate_captures(spec, folder, tmp_path / "set", None, Silent())
+
+
+def test_captures_of_another_student_are_refused(finished, tmp_path):
+    spec, folder, trained = finished
+    write_set(spec, trained, tmp_path / "set", ("student_train", "test"), 30)
+    write_json(tmp_path / "set" / "captures.json", {"student": "0123456789abcdef"})
+    student = trained.student.fingerprint[:12]
+    with pytest.raises(
+        DataError, match=rf"for the student 0123456789ab, .* the student {student};"
+    ):
         compensate_captures(spec, folder, tmp_path / "set", None, Silent())
 
 
