@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hybridonn.data import load_dataset
-from hybridonn.errors import OpticsError, SpecError, TrainingError
-from hybridonn.pipeline.early import refuse_early
+from hybridonn.errors import ArtefactError, OpticsError, SpecError, TrainingError
+from hybridonn.pipeline.early import refuse_early, refuse_unread
 from hybridonn.pipeline.run import estimate, run
 from hybridonn.spec import read_spec
 
@@ -60,6 +60,7 @@ def test_what_can_be_made_passes(digits):
             ["fabrication.seed 0 has its sensor at", "carry less than", "fabrication.defocus_um"],
         ),
         ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
+        ("teacher.arguments.depth=3", ["teacher lenet cannot be built", "depth"]),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_numbers_and_cure(digits, setting, words):
@@ -68,6 +69,47 @@ def test_what_cannot_be_made_is_refused_with_numbers_and_cure(digits, setting, w
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("student.hidden=[1000000000]", "the student would take 236 GB of memory, and .* 16 GB"),
+        ("student.hidden=[2147483647,2147483647]", "would take more than a petabyte of memory"),
+        ("student.kernels=2000000000", "the student would take 8.27 TB"),
+        ("teacher.arguments.hidden=1000000000", "training step of teacher lenet .* 3.76 TB"),
+        ("teacher={name: resnet50, arguments: {width: 4000}}", "teacher resnet50 would take"),
+        ("teacher={name: airbench, arguments: {widths: [48, 9000000, 9]}}", "teacher airbench"),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_taken(digits, monkeypatch, setting, words):
+    monkeypatch.setattr("hybridonn.core.memory.machine_bytes", lambda: 16 * 10**9)
+    monkeypatch.setattr("hybridonn.networks.network_size.machine_bytes", lambda: 16 * 10**9)
+    with pytest.raises(SpecError, match=words):
+        refuse_early(read_spec(None, (*SMALL, setting)), digits)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("data.size_pixels=30000", "a batch of 128 images of 30000 x 30000 pixels would take 461"),
+        ("teacher.name=:x", "':x' is no name of code"),
+        ("teacher.name=lenett", "allowed is lenet"),
+        ("teacher.name=subprocess:getoutput", "so it is not called"),
+        ("teacher.weights=none.safetensors", "does not exist; name a safetensors file"),
+        ("teacher.weights=.", "is a folder; name a safetensors file"),
+    ],
+)
+def test_what_the_spec_alone_tells_is_refused_before_data_are_read(monkeypatch, setting, words):
+    monkeypatch.setattr("hybridonn.core.memory.machine_bytes", lambda: 16 * 10**9)
+    with pytest.raises((SpecError, ArtefactError), match=words):
+        refuse_unread(read_spec(None, (setting,)))
+
+
+def test_images_that_no_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("hybridonn.core.memory.machine_bytes", lambda: 16 * 10**9)
+    with pytest.raises(SpecError, match=r"1,797 images of 30000 x 30000 .* 1\.62 TB"):
+        load_dataset(read_spec(None, ("data.size_pixels=30000",)).data)
 
 
 @pytest.mark.parametrize("command", [run, estimate])
@@ -100,7 +142,8 @@ def test_a_4f_system_that_cannot_image_the_scene_is_refused(digits):
 
 def test_a_precision_that_spoils_the_students_gradients_is_refused(digits):
     path = Path(__file__).parents[2] / "examples" / "dsb2018_extreme.yaml"
-    refuse_early(read_spec(path), digits)
-    spec = read_spec(path, ("training.device=cpu", "training.precision=bfloat16"))
+    small = "teacher.arguments.depth=3"  # the digits' 8 pixels can be halved three times
+    refuse_early(read_spec(path, (small,)), digits)
+    spec = read_spec(path, (small, "training.device=cpu", "training.precision=bfloat16"))
     with pytest.raises(TrainingError, match=r"bfloat16.*dilated depthwise.*use float32 or auto"):
         refuse_early(spec, digits)

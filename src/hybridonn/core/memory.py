@@ -1,4 +1,4 @@
-"""How much memory a process may still take."""
+"""How much memory there is, and the refusal of what takes more before it is allocated."""
 
 from __future__ import annotations
 
@@ -6,15 +6,60 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from hybridonn.errors import SpecError
+
+# What Linux lets the processes of a container take together, by the version of control groups.
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def refuse_beyond_memory(size: float, what: str, cure: str, available: int | None = None) -> None:
+    """Refuse what takes more memory than there is.
+
+    Args:
+        size: Bytes that it takes.
+        what: What takes them, as the subject of a sentence.
+        cure: What to change.
+        available: Bytes that there are, on another device; None: those of this machine.
+
+    Raises:
+        SpecError: It takes more.
+    """
+    most = machine_bytes() if available is None else available
+    if size > most:
+        raise SpecError(
+            f"{what} would take {say_bytes(size)} of memory, and there is {say_bytes(most)}; {cure}"
+        )
+
+
+def machine_bytes() -> int:
+    """All memory that this machine, its container or a limit lets a process take, in bytes.
+
+    Where the system does not say, 2^40.
+    """
+    known = [2**40]
+    with suppress(OSError, ValueError, AttributeError):
+        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # no container, or "max": no limit
+            known.append(int(path.read_text("ascii")))
+    with suppress(ImportError, OSError, ValueError):
+        import resource  # not on Windows
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            known.append(limit)
+    return min(known)
+
 
 def free_bytes() -> int:
     """Memory that this process can still take, bytes: what the system has left and its limits.
 
     Where the system does not say, all of its memory; where it does not even say that, 2^40.
     """
-    known = [2**40]
-    with suppress(OSError, ValueError, AttributeError):
-        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    known = [machine_bytes()]
     with suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
         known += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]

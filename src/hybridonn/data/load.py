@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.cifar import read_cifar
 from hybridonn.data.dataset import Dataset, UnsplitSet
 from hybridonn.data.digits import read_digits
@@ -146,6 +147,12 @@ def _refit(unsplit: UnsplitSet, data: Data) -> UnsplitSet:
     target = Target(height, width, grey, data.resize)
     if [target.channels, height, width] == [channels, *stored]:
         return unsplit
+    count = sum(len(part) for part in unsplit.parts().values())
+    refuse_beyond_memory(
+        count * target.channels * height * width,
+        f"{count:,} images of {height} x {width} pixels",
+        "lower data.size_pixels",
+    )
     return unsplit.change(lambda images: _refit_images(images, target))
 
 

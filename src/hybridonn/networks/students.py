@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 from torch import nn
@@ -14,6 +15,7 @@ from hybridonn.networks.decoders import CoarseFineBackend, PyramidBackend, Upsam
 from hybridonn.networks.four_f import FourFFrontend
 from hybridonn.networks.frontends import Frontend, IdealConvolution, ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.network_size import refuse_large_weights
 from hybridonn.optics.four_f import FourFSystem
 
 
@@ -38,17 +40,28 @@ def build_student(
         backend answers pixel by pixel.
 
     Raises:
-        SpecError: The design does not fit the images.
+        SpecError: The design does not fit the images, or no machine holds its weights.
         OpticsError: The optics cannot image them.
     """
     check_fit(student, image_shape)
+    cure = "lower student.kernels, pooled_size or hidden, or optics.four_f.mask_pixels"
+    make = partial(_assemble, student, image_shape, classes, optics)
+    refuse_large_weights(make, "the student", cure)
     with seeded("student", seed):
-        if optics is not None and optics.frontend == "four_f":
-            frontend = build_four_f(student, image_shape, optics)
-        else:
-            frontend = build_frontend(student, image_shape[0])
-        backend = build_backend(student, classes)
-    return HybridNetwork(frontend, backend)
+        return make()
+
+
+def _assemble(
+    student: spec.Student,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    optics: spec.Optics | None,
+) -> HybridNetwork:
+    if optics is not None and optics.frontend == "four_f":
+        frontend = build_four_f(student, image_shape, optics)
+    else:
+        frontend = build_frontend(student, image_shape[0])
+    return HybridNetwork(frontend, build_backend(student, classes))
 
 
 def build_frontend(student: spec.Student, wavelengths: int) -> Frontend:

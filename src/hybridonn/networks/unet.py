@@ -66,6 +66,10 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, rows = image_shape
+        if depth > min(height, rows):
+            raise ValueError(
+                f"images of {height} x {rows} cannot be halved {depth} times; set a smaller depth"
+            )
         if height % 2**depth or rows % 2**depth:
             raise ValueError(
                 f"images of {height} x {rows} cannot be halved {depth} times; "

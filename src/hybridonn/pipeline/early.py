@@ -2,33 +2,121 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
+
 from hybridonn.compensation.captured import count_captures
+from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.training import choose_device, mixed_precision
+from hybridonn.errors import ArtefactError
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.network_size import refuse_large_training
 from hybridonn.networks.students import build_student
+from hybridonn.networks.teachers import (
+    BUILT_IN,
+    build_stated_teacher,
+    find_teacher,
+    load_weights,
+    prepare_teacher,
+)
 from hybridonn.optics.chip_as_built import refuse_unsampled
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.spec import Spec
 
 
+def refuse_unread(spec: Spec) -> None:
+    """Refuse what can be told from the spec alone, before any data are read.
+
+    Args:
+        spec: What the user states.
+
+    Raises:
+        SpecError: There is no such teacher, or a batch of images takes more than all memory.
+        ArtefactError: The teacher's weights are no file.
+    """
+    find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    weights = spec.teacher.weights
+    if weights is not None and not weights.expanduser().is_file():
+        what = "is a folder" if weights.expanduser().is_dir() else "does not exist"
+        raise ArtefactError(
+            f"teacher.weights {weights} {what}; name a safetensors file, or leave teacher.weights "
+            "out to train the teacher"
+        )
+    if spec.data.size_pixels is not None:
+        height, width = spec.data.size_pixels
+        count = min(spec.training.batch_size, spec.data.train_images or spec.training.batch_size)
+        refuse_beyond_memory(
+            4 * count * height * width,
+            f"a batch of {count} images of {height} x {width} pixels",
+            "lower data.size_pixels or training.batch_size",
+        )
+
+
+def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
+    """Refuse a teacher or a student that cannot be built, or not trained in this memory.
+
+    Args:
+        spec: What the user states.
+        dataset: Whose images and classes it is for.
+
+    Returns:
+        The student.
+
+    Raises:
+        SpecError: They do not fit the images, one another or the memory.
+        ArtefactError: The teacher's weights are another network's, or not finite.
+        OpticsError: The student's optics cannot image the images.
+    """
+    shape, classes = dataset.image_shape, len(dataset.classes)
+    stated = spec.teacher
+    if stated.name in BUILT_IN and stated.weights is None:
+        refuse_large_training(
+            prepare_teacher(stated.name, stated.arguments, shape, classes),
+            (min(stated.training.batch_size, len(dataset.train)), *shape),
+            f"a training step of teacher {stated.name}",
+            "lower what is large in teacher.arguments, teacher.training.batch_size or "
+            "data.size_pixels",
+            _device_bytes(stated.training.device),
+        )
+    teacher = build_stated_teacher(stated, shape, classes, per_pixel=spec.task == "segmentation")
+    if stated.weights is not None:
+        load_weights(teacher, stated.weights.expanduser())
+    make = partial(build_student, spec.student, shape, classes, spec.seed, spec.optics)
+    refuse_large_training(
+        make,
+        (min(spec.training.batch_size, len(dataset.student_train)), *shape),
+        "a training step of the student",
+        "lower student.kernels, pooled_size or hidden, training.batch_size or data.size_pixels",
+        _device_bytes(spec.training.device),
+    )
+    return make()
+
+
+def _device_bytes(device: str) -> int | None:
+    """All memory of a GPU; None: the network is trained in that of the machine."""
+    chosen = choose_device(device)
+    on_gpu = chosen.type == "cuda"
+    return torch.cuda.get_device_properties(chosen).total_memory if on_gpu else None
+
+
 def refuse_early(spec: Spec, dataset: Dataset) -> None:
-    """Refuse a student or a chip that could not be built once the teacher is trained.
+    """Refuse a network or a chip that could not be built once the teacher is trained.
 
     Args:
         spec: What the user states.
         dataset: Whose images and classes it is for.
 
     Raises:
-        SpecError: The design does not fit the images, or the metasurface; wavelengths are not
-            one a channel; an error of
-            fabrication does not act on this design; a fraction of captures is less than one
-            of each class.
+        SpecError: A network does not fit the images or the memory, the design does not fit the
+            metasurface; an error of fabrication does not act on this design; a fraction of captures
+            is less than one of each class; wavelengths are not one a channel.
+        ArtefactError: The teacher's weights are another network's, or not finite.
         OpticsError: The optics cannot be made, or not simulated rightly.
         TrainingError: The student cannot be trained on this device in this precision.
     """
-    student = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
-    )
+    student = refuse_networks(spec, dataset)
     if spec.optics.wavelengths_nm is not None:
         spec.optics.wavelengths_m(dataset.image_shape[0])
     if spec.training.precision == "bfloat16":

@@ -80,15 +80,12 @@ class LoadedRun:
             ArtefactError: The run has no finished teacher.
         """
         from hybridonn.networks.memory import lay_channels_last
-        from hybridonn.networks.teachers import build_teacher
+        from hybridonn.networks.teachers import build_stated_teacher
 
-        stated = self.spec.teacher
-        network = build_teacher(
-            stated.name,
-            stated.arguments,
+        network = build_stated_teacher(
+            self.spec.teacher,
             self.image_shape,
             len(self.classes),
-            stated.seed,
             per_pixel=self.spec.task == "segmentation",
         )
         network.load_state_dict(self._weights("teacher"))

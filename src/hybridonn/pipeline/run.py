@@ -13,7 +13,7 @@ from hybridonn.files import write_json, write_text
 from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.as_built import build_as_built
 from hybridonn.pipeline.compensated import compensate
-from hybridonn.pipeline.early import refuse_early
+from hybridonn.pipeline.early import refuse_early, refuse_unread
 from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.pipeline.estimate import estimate_stage
 from hybridonn.pipeline.folder import add_results, open_folder
@@ -53,6 +53,7 @@ def run(
     progress = progress or Silent()
     started = _now()
     with open_folder(folder):
+        refuse_unread(spec)
         dataset = load_dataset(spec.data, data_root, progress)
         refuse_early(spec, dataset)
         stages = _run_stages(spec, dataset, folder, progress)
@@ -135,6 +136,7 @@ def estimate(
     """
     progress = progress or Silent()
     with open_folder(folder):
+        refuse_unread(spec)
         dataset = load_dataset(spec.data, data_root, progress)
         refuse_early(spec, dataset)
         layout = lay_out_stage(spec, folder / "layout")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from hybridonn.core.user_code import hash_code
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
-from hybridonn.errors import ArtefactError
+from hybridonn.errors import ArtefactError, TrainingError
 from hybridonn.files import read_tensors
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
-from hybridonn.networks.teachers import BUILT_IN, build_teacher, load_weights
+from hybridonn.networks.teachers import build_stated_teacher, load_weights
 from hybridonn.pipeline.evidence import keep_evidence
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress
@@ -32,14 +32,15 @@ def teach(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Fin
     Raises:
         ArtefactError: Its weights cannot be read or are another network's.
         SpecError: The teacher cannot be built or does not fit the data.
-        TrainingError: Its loss is not finite.
+        TrainingError: Its loss or its logits are not finite.
     """
     mark = fingerprint(
         stage="teacher",
         data=dataset.teacher_checksum,
         task=spec.task,
-        teacher=spec.teacher.model_dump(mode="json"),
-        code=_hash_code(spec.teacher.name),
+        # Where code lies does not matter, what it says does.
+        teacher=spec.teacher.model_dump(mode="json", exclude={"code_folder"}),
+        code=hash_code(spec.teacher.name, spec.teacher.code_folder),
         weights=_hash_weights(spec.teacher.weights),
     )
     return finish(folder, mark, lambda part: _train(spec, dataset, part, progress), "teachers")
@@ -60,15 +61,9 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
 
 
 def _build(spec: Spec, dataset: Dataset) -> nn.Module:
-    teacher = spec.teacher
-    return build_teacher(
-        teacher.name,
-        teacher.arguments,
-        dataset.image_shape,
-        len(dataset.classes),
-        teacher.seed,
-        per_pixel=dataset.train.labels.ndim > 1,
-    )
+    per_pixel = dataset.train.labels.ndim > 1
+    shape, classes = dataset.image_shape, len(dataset.classes)
+    return build_stated_teacher(spec.teacher, shape, classes, per_pixel=per_pixel)
 
 
 def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
@@ -87,6 +82,7 @@ def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict
     else:
         history = train(teacher, lesson, part / "checkpoint.safetensors", progress)
     logits = predict(teacher, dataset.test.images)
+    _refuse_not_finite(logits, spec)
     keep_evidence(part, teacher, history, logits, dataset.test)
     return {
         "name": spec.teacher.name,
@@ -95,6 +91,20 @@ def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict
         "epochs": history[-1]["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),
     }
+
+
+def _refuse_not_finite(logits: Tensor, spec: Spec) -> None:
+    bad = int((~logits.flatten(1).isfinite().all(1)).sum())
+    if bad:
+        cure = (
+            f"teacher.weights {spec.teacher.weights} holds numbers that are too large: name others"
+            if spec.teacher.weights
+            else "lower teacher.training.learning_rate"
+        )
+        raise TrainingError(
+            f"teacher {spec.teacher.name} gives logits that are not finite for {bad:,} of "
+            f"{len(logits):,} test images; {cure}"
+        )
 
 
 def _load(teacher: nn.Module, weights: Path, lesson: Lesson) -> list[dict[str, Any]]:
@@ -113,14 +123,3 @@ def _hash_weights(path: Path | None) -> str:
             f"cannot read teacher.weights {path}: {error.strerror or error}; "
             "name a safetensors file, or leave teacher.weights out to train the teacher"
         ) from None
-
-
-def _hash_code(name: str) -> str:
-    # A teacher of the user's own is another teacher once its code has changed.
-    if name in BUILT_IN or ":" not in name:
-        return ""
-    try:
-        source = importlib.import_module(name.partition(":")[0]).__file__
-    except (ImportError, RuntimeError):
-        return ""  # build_teacher says what is wrong with it
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

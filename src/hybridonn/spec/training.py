@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from hybridonn.core.user_code import split_name
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
 Method = Literal["none", "kd", "ntkd"]
@@ -46,11 +47,23 @@ class Training(Section):
 class Teacher(Section):
     """The digital network whose knowledge is distilled."""
 
-    name: str = "lenet"  # built in, or `package.module:callable`
+    # Built in, or `package.module:callable`: code that is run. The callable is a class of nn.Module
+    # or a function with the annotation -> nn.Module.
+    name: str = "lenet"
+    # Where package.module is looked for first, before the installed packages; None: the folder of
+    # the spec file.
+    code_folder: Location | None = None
     arguments: dict[str, Any] = Field(default={})
     weights: Location | None = None  # safetensors: loaded as they are, in place of any training
     seed: Seed = 0  # its own, so that students of any seed learn from one teacher
     training: Training = Training(epochs=12, learning_rate=3e-3)
+
+    @field_validator("name")
+    @classmethod
+    def _names_code_or_a_teacher(cls, name: str) -> str:
+        if ":" in name:
+            split_name(name)
+        return name
 
 
 # A kernel of more layers than the last costs several training steps on a whole batch; on 24 or 32

@@ -201,6 +201,7 @@ def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
     tree = _read_file(path) if path else default_tree()
     for setting in settings:
         _lay_over(tree, setting)
+    _place_code(tree, path.parent if path else Path())
     where = str(path) if path else "the default spec"
     if settings:  # what is wrong need not stand in the file
         changed = ", ".join(setting.partition("=")[0] for setting in settings)
@@ -238,6 +239,18 @@ def _read_file(path: Path) -> dict[str, Any]:
         found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
         raise SpecError(f"{path} holds {found}; a spec is a mapping of keys to values")
     return tree
+
+
+def _place_code(tree: dict[str, Any], folder: Path) -> None:
+    """State where code that the spec names is looked for, so that copies of the spec find it."""
+    teacher = tree.get("teacher")
+    if not (isinstance(teacher, dict) and ":" in str(teacher.get("name"))):
+        return
+    stated = teacher.get("code_folder")
+    if stated is None:
+        teacher["code_folder"] = str(folder.resolve())
+    elif isinstance(stated, str) and stated:
+        teacher["code_folder"] = str(Path(stated).expanduser().resolve())
 
 
 def _lay_over(tree: dict[str, Any], setting: str) -> None:

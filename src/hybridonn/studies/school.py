@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.early import refuse_networks, refuse_unread
 from hybridonn.pipeline.knowledge import gather_knowledge
 from hybridonn.pipeline.run import lay_out_stage
 from hybridonn.pipeline.stage import Finished
@@ -42,7 +43,9 @@ def open_school(spec: Spec, folder: Path, data_root: Path | None, progress: Prog
     """
     ntkd = spec.for_method("ntkd")
     lay_out_stage(spec, folder / "layout")
+    refuse_unread(spec)
     dataset = load_dataset(spec.data, data_root, progress)
+    refuse_networks(spec, dataset)
     teacher = teach(spec, dataset, folder / "teacher", progress)
     knowledge = gather_knowledge(ntkd, dataset, teacher, folder / "knowledge", progress)
     return School(folder, dataset, teacher, knowledge, progress)
