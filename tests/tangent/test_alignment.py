@@ -70,7 +70,7 @@ def test_unrelated_features_are_aligned_by_chance_alone():
 
 
 def test_debiased_alignment_needs_four_samples():
-    with pytest.raises(TangentError, match=r"of 3 samples.*from 4 on"):
+    with pytest.raises(TangentError, match=r"3 samples.*centred_alignment"):
         debiased_alignment(torch.eye(3), torch.eye(3))
 
 
@@ -109,12 +109,12 @@ def test_single_precision_is_enough_for_smoothers():
 
 @pytest.mark.parametrize("ridge", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_ridge_that_is_not_positive_is_refused(ridge):
-    with pytest.raises(TangentError, match=r"ridge is .*must be positive"):
+    with pytest.raises(TangentError, match=rf"ridge is {ridge}"):
         ridge_alignment(torch.eye(3), torch.eye(3), ridge)
 
 
 def test_a_kernel_that_is_not_positive_semidefinite_is_refused_by_its_eigenvalue():
-    with pytest.raises(TangentError, match=r"an eigenvalue of -\d.* ridge of 0\.3 .*take a larger"):
+    with pytest.raises(TangentError, match=r"eigenvalue of -\d.* ridge of 0\.3.*float64"):
         smoother(torch.diag(torch.tensor([3.0, 2.0, -3.0, 4.0, 2.0])), 0.3)
 
 
@@ -195,15 +195,15 @@ def test_derivatives(measure):
 def test_kernels_of_other_sizes_are_refused(measure):
     with pytest.raises(TangentError, match=r"\(3, 3\) and \(4, 4\)"):
         measure(torch.eye(3), torch.eye(4))
-    with pytest.raises(TangentError, match="two"):
+    with pytest.raises(TangentError, match=r"\(3, 4\)"):
         measure(torch.rand(3, 4), torch.rand(3, 4))
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_kernels_of_integers_or_of_nothing_are_refused(measure):
-    with pytest.raises(TangentError, match=r"of torch\.int64.*\.float\(\)"):
+    with pytest.raises(TangentError, match=r"torch\.int64.*\.float\(\)"):
         measure(torch.eye(5), torch.eye(5).long())
-    with pytest.raises(TangentError, match=r"\(0, 0\).*at least one"):
+    with pytest.raises(TangentError, match=r"\(0, 0\)"):
         measure(torch.zeros(0, 0), torch.zeros(0, 0))
 
 

@@ -182,7 +182,7 @@ def test_outputs_of_another_forward_pass_are_refused():
     model, x = student(), images()
     with record(model, ["0"]) as trace:
         model(x)
-    with pytest.raises(TangentError, match="do not depend on the recorded layers"):
+    with pytest.raises(TangentError, match=r"kernel\(\).*record\(\)"):
         trace.kernel(model(x))
 
 
@@ -190,7 +190,7 @@ def test_nothing_recorded_is_said():
     model = student()
     with record(model) as trace:
         pass
-    with pytest.raises(TangentError, match="call the model itself inside"):
+    with pytest.raises(TangentError, match=r"Sequential.*record\(\)"):
         trace.kernel(model(images()))
 
 
@@ -216,7 +216,7 @@ def test_an_input_changed_in_place_names_its_layer():
     model = Spoiler()
     with record(model) as trace:
         outputs = model(torch.rand(2, 3))
-    with pytest.raises(TangentError, match="input of layer 'last' was changed in place"):
+    with pytest.raises(TangentError, match=r"layer 'last'.*inplace=True"):
         trace.kernel(outputs)
 
 

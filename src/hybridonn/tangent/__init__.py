@@ -1,4 +1,8 @@
-"""Tangent kernels of PyTorch networks: empirical, sketched and compared."""
+"""Tangent kernels of PyTorch networks: exact, sketched, of infinite width, and their alignment.
+
+The package imports torch, numpy and the standard library alone. `empirical` holds the exact kernel
+of a network, `infinite` the kernels of infinitely wide networks.
+"""
 
 from hybridonn.tangent.alignment import (
     centre,

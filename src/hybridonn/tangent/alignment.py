@@ -1,4 +1,4 @@
-"""How alike two kernel matrices are, whatever the sizes of the networks behind them."""
+"""How similar two kernel matrices are, whatever the sizes of the networks behind them."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def centred_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     Raises:
         TangentError: the kernels are not square matrices of the same size.
     """
-    _same_square(kernel, other)
+    _require_equal_squares(kernel, other)
     return _Cosine.apply(kernel, other, centre)
 
 
 def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
-    """Centred alignment by pairs of different samples alone; its estimate has no bias in n.
+    """Centred alignment of pairs of different samples only; its estimate has no bias in n.
 
     In a batch, much of centred alignment is agreement of the diagonals, which says nothing about
     how samples are related: it is far above zero for unrelated kernels of few samples. With
@@ -92,7 +92,7 @@ def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
         TangentError: the kernels are not square matrices of the same size, or of fewer than 4
             samples.
     """
-    _same_square(kernel, other)
+    _require_equal_squares(kernel, other)
     if len(kernel) < 4:
         raise TangentError(
             f"the kernels are of {len(kernel)} samples; without its diagonal a kernel can be "
@@ -102,12 +102,12 @@ def debiased_alignment(kernel: Tensor, other: Tensor) -> Tensor:
 
 
 def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
-    """What kernel ridge regression makes of centred targets, as a matrix.
+    """The matrix by which kernel ridge regression maps centred targets to fitted values.
 
     ``S = K_c (K_c + ridge * m I)^-1`` with the centred kernel K_c and the mean m of its
     eigenvalues: fitted values are ``S y`` (Hastie, Tibshirani and Friedman 2009, sections 5.4.1
     and 12.3.7). Its eigenvalues ``e / (e + ridge m)`` lie in [0, 1): directions that the
-    network's tangent features can follow at all count alike, the strongest no more than others.
+    network's tangent features can fit at all count alike, the strongest no more than others.
 
     Args:
         kernel: symmetric positive semidefinite kernel (n, n).
@@ -123,7 +123,7 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
     """
     if not 0 < ridge < torch.inf:
         raise TangentError(f"ridge is {ridge}; it must be positive, 0.1 to 1 for example")
-    _same_square(kernel, kernel)
+    _require_equal_squares(kernel, kernel)
     kernel = at_least_single(kernel)
     centred = centre(kernel / _largest(kernel))
     mean = centred.diagonal().mean()
@@ -134,12 +134,12 @@ def smoother(kernel: Tensor, ridge: float = RIDGE) -> Tensor:
 def ridge_alignment(kernel: Tensor, other: Tensor, ridge: float = RIDGE) -> Tensor:
     """The alignment of what kernel ridge regression predicts with either kernel.
 
-    The cosine of the two smoothers. Of centred kernels a few eigenvalues are far above the others,
-    those of the classes, which logits tell already, and they are nearly all that centred
-    alignment sees. Here every direction counts by whether it can be learnt: for a large
-    ridge this is centred alignment, for a small one that of the spaces which the features
-    span (mean squared canonical correlation). Ridge regression as the measure of a
-    representation: Boix-Adsera et al., NeurIPS 2022. For distillation: ours.
+    The cosine of the two smoothers. A few eigenvalues of centred kernels, those of the classes, are
+    far above the others: they dominate centred alignment, and the logits hold them already. Here
+    every direction counts by whether it can be learnt: for a large ridge this is centred
+    alignment, for a small one the mean squared canonical correlation of the spaces that the
+    features span. Ridge regression as the measure of a representation: Boix-Adsera et al.,
+    NeurIPS 2022. For distillation: ours.
 
     Args:
         kernel: kernel (n, n), of the student for example.
@@ -153,9 +153,9 @@ def ridge_alignment(kernel: Tensor, other: Tensor, ridge: float = RIDGE) -> Tens
 
     Raises:
         TangentError: the kernels are not square matrices of the same size, or not positive
-            semidefinite up to the ridge, or this is not positive.
+            semidefinite up to the ridge, or the ridge is not positive.
     """
-    _same_square(kernel, other)
+    _require_equal_squares(kernel, other)
     return _Cosine.apply(smoother(kernel, ridge), smoother(other, ridge), None)
 
 
@@ -174,7 +174,7 @@ def cosine_alignment(kernel: Tensor, other: Tensor) -> Tensor:
     Raises:
         TangentError: the kernels are not square matrices of the same size.
     """
-    _same_square(kernel, other)
+    _require_equal_squares(kernel, other)
     return _Cosine.apply(kernel, other, None)
 
 
@@ -191,7 +191,7 @@ def mse(kernel: Tensor, other: Tensor) -> Tensor:
     Raises:
         TangentError: the kernels are not square matrices of the same size.
     """
-    _same_square(kernel, other)
+    _require_equal_squares(kernel, other)
     return (kernel - other).square().mean()
 
 
@@ -204,7 +204,7 @@ class _Smoother(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, kernel: Tensor, ridge: float) -> Tensor:
         factor, failed = torch.linalg.cholesky_ex(kernel + ridge * _identity(kernel))
-        if failed and kernel.isfinite().all():  # where it is not, neither is what comes out
+        if failed and kernel.isfinite().all():  # otherwise the result is not finite, which is seen
             lowest = float(torch.linalg.eigvalsh(kernel)[0])
             raise TangentError(
                 f"a centred kernel has an eigenvalue of {lowest:.2g} times their mean, which a "
@@ -224,6 +224,7 @@ class _Smoother(torch.autograd.Function):
 
 
 def _identity(like: Tensor) -> Tensor:
+    """The identity matrix of a matrix's size, type and device."""
     return torch.eye(len(like), dtype=like.dtype, device=like.device)
 
 
@@ -231,7 +232,7 @@ _Centring = Callable[[Tensor], Tensor]
 
 
 class _Cosine(torch.autograd.Function):
-    """The cosine of two matrices, 0 where one vanishes, in few operations forth and back.
+    """The cosine of two matrices, 0 where one vanishes, with a derivative of few operations.
 
     With ``a``, ``b`` the matrices, centred or not, divided by their largest entries,
     ``c = <a, b> / (|a| |b|)`` and ``dc = (b / |b| - c a / |a|) / |a|``, which is centred already:
@@ -269,7 +270,7 @@ def _unit_matrices(kernel: Tensor, other: Tensor, centred: _Centring | None) -> 
 
 
 def _length(matrix: Tensor) -> Tensor:
-    """The Frobenius norm; infinite where it is but rounding, so that what it divides is zero."""
+    """The Frobenius norm; infinite where it is rounding alone, so that what it divides is zero."""
     norm = torch.linalg.norm(matrix)
     return torch.where(norm > _noise(matrix), norm, torch.inf)
 
@@ -284,8 +285,8 @@ def _largest(kernel: Tensor) -> Tensor:
     return kernel.detach().abs().amax().clamp_min(torch.finfo(kernel.dtype).tiny)
 
 
-def _same_square(kernel: Tensor, other: Tensor) -> None:
-    """Refuse anything but two square matrices of one size, of floating point numbers.
+def _require_equal_squares(kernel: Tensor, other: Tensor) -> None:
+    """Refuse anything but two square matrices of one size that hold floating point numbers.
 
     Raises:
         TangentError: they are something else.

@@ -23,7 +23,7 @@ _OUTPUTS = 1024
 
 @dataclass(frozen=True)
 class DenseEnd:
-    """A dense layer behind which a network only combines its outputs, always in the same way.
+    """A dense layer whose outputs a network only combines, with the same weights for all samples.
 
     Attributes:
         layer: its name.
@@ -35,19 +35,19 @@ class DenseEnd:
 
 
 def find_dense_end(model: nn.Module, x: Tensor, layers: Layers = "last") -> DenseEnd | None:
-    """The one dense layer whose tangent features `dense_features` gives exactly, if it is one.
+    """Find the dense layer whose tangent features `dense_features` gives exactly.
 
-    It is asked of autograd, not of the model's class: the layer's gradients must be what its
-    rule says, and the outputs' gradients the same for all of x.
+    Autograd decides, not the model's class: the layer's gradients must be what its rule says, and
+    the outputs' gradients with respect to it the same for all of x.
 
     Args:
         model: any module, in inference mode; samples lead and do not interact.
-        x: some samples (n, ...) to find out with.
+        x: samples (n, ...) on which this is checked.
         layers: whose parameters, as for `ntk`.
 
     Returns:
         The layer; None for several layers, for another kind of layer, for more than 1024
-        outputs, and where something behind the layer depends on the sample.
+        outputs, and where the outputs' gradients differ between samples.
 
     Raises:
         TangentError: the model or the inputs have no tangent kernel.
@@ -83,7 +83,8 @@ def dense_features(model: nn.Module, x: Tensor, end: DenseEnd) -> tuple[Tensor, 
 
     Returns:
         Outputs (n, ...) and features (n, k or k + 1), detached, the features in at least
-        single precision; None where the outputs' gradients of these samples are others.
+        single precision; None where the outputs' gradients of these samples differ from those
+        that were found.
     """
     with torch.enable_grad(), _only_trainable(model, end.layer):
         outputs, _, layer = _record_dense(model, x, end.layer)
@@ -109,7 +110,7 @@ def dense_features(model: nn.Module, x: Tensor, end: DenseEnd) -> tuple[Tensor, 
 def _record_dense(
     model: nn.Module, x: Tensor, layers: Layers
 ) -> tuple[Tensor, Recorder, RuledLayer | None]:
-    """A forward pass, and the one layer with one vector of outputs a sample, if it is one."""
+    """A forward pass, and its one dense layer with a single position; None if it has another."""
     outputs, recorder = record_forward(model, x, layers)
     chosen = recorder.selected()
     known = ruled_layers(chosen, len(x))

@@ -1,4 +1,4 @@
-"""What long computations of this package need to show how far they are."""
+"""Progress bars of long computations; any display with the method `bar` serves."""
 
 from __future__ import annotations
 

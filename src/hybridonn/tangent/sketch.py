@@ -76,18 +76,8 @@ def sketch(
     """
     check_inputs(model, x, None)
     require_inference(model)
-    parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    if not parameters:
-        raise TangentError(
-            f"{type(model).__name__} has no trainable parameters, so it has no tangent kernel; "
-            "set requires_grad on those that the kernel is meant for"
-        )
-    if probes < 1 or not epsilon > 0:
-        raise TangentError(
-            f"probes is {probes} and epsilon {epsilon}; both must be positive (probes at least 1)"
-        )
-    if method not in ("jvp", "difference"):
-        raise TangentError(f"method is '{method}'; it must be 'jvp' or 'difference'")
+    _check_options(probes, method, epsilon)
+    parameters = _trainable_parameters(model)
 
     def outputs(values: Mapping[str, Tensor]) -> Tensor:
         return torch.func.functional_call(model, dict(values), (x,)).flatten(1)
@@ -105,6 +95,35 @@ def sketch(
             check_finite(here, model)
         columns.append(column)
     return torch.cat(columns, 1) / probes**0.5
+
+
+def _check_options(probes: int, method: str, epsilon: float) -> None:
+    """Refuse options that are not allowed.
+
+    Raises:
+        TangentError: one of them is not.
+    """
+    if probes < 1 or not epsilon > 0:
+        raise TangentError(
+            f"probes is {probes} and epsilon {epsilon}; both must be positive (probes at least 1)"
+        )
+    if method not in ("jvp", "difference"):
+        raise TangentError(f"method is '{method}'; it must be 'jvp' or 'difference'")
+
+
+def _trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable parameters of a model by name.
+
+    Raises:
+        TangentError: there are none.
+    """
+    found: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if not found:
+        raise TangentError(
+            f"{type(model).__name__} has no trainable parameters, so it has no tangent kernel; "
+            "set requires_grad on those that the kernel is meant for"
+        )
+    return found
 
 
 def _normal_like(parameter: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -97,7 +97,7 @@ class Trace:
         return reduce(torch.add, terms)
 
     def check(self, outputs: Tensor) -> None:
-        """Verify the recorded layers' gradients against autograd; worth one call a training.
+        """Verify the recorded layers' gradients against autograd; worth one call in a training.
 
         Args:
             outputs: what the model returned inside the context, (n, ...).
@@ -175,7 +175,7 @@ def _prefers_single_passes(forward: ForwardPass, count: int) -> bool:
 def _find_last_layer(
     layers: Sequence[Layer], outputs: Tensor, recorder: Recorder
 ) -> FactoredGradient | None:
-    """The gradient of one layer whose output is the model's; None where that is not so."""
+    """The gradient of the only layer, if its output is the model's; None if it is not."""
     if len(layers) != 1 or len(layers[0].executions) != 1:
         return None
     if recorder.wanted == "all" and len(recorder.layers) > 1:

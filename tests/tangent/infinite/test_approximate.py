@@ -105,10 +105,10 @@ def test_refusals():
     deep = (Convolution(3), Relu(), Convolution(3), Relu(), Flatten(), Dense())
     with pytest.raises(TangentError, match="Convolution, Relu, Convolution"):
         approximate_kernels(deep, images(2))
-    with pytest.raises(TangentError, match=r"memory_gb is 1e-07, but 2 x 2 kernels"):
+    with pytest.raises(TangentError, match=r"memory_gb is 1e-07.*2 x 2"):
         approximate_kernels(NETWORKS["student"], images(2), memory_gb=1e-7)
     with pytest.raises(TangentError, match="int64"):
         approximate_kernels(NETWORKS["student"], torch.zeros(2, 2, 9, 9, dtype=torch.int64))
     fixed = (*NETWORKS["random kernels"][:-1], dataclasses.replace(Dense(), trained=False))
-    with pytest.raises(TangentError, match="no layer is trained"):
+    with pytest.raises(TangentError, match="trained=True"):
         approximate_kernels(fixed, images(2))

@@ -1,4 +1,4 @@
-"""What a tangent kernel cannot be made of, refused with the cure."""
+"""Models, inputs and options that have no tangent kernel are refused, with the cure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hybridonn.tangent.errors import TangentError
 
 
 def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
-    """Refuse a model that is none and inputs that have no tangent kernel.
+    """Refuse what is no model, and inputs that have no tangent kernel.
 
     Args:
         model: the model.
@@ -97,12 +97,13 @@ def check_options(
 
 
 def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None) -> None:
-    """Refuse outputs without samples or without a graph, and those of finite samples if not finite.
+    """Refuse outputs without samples or without a graph, or that are not finite.
 
     Args:
         outputs: what the model returned.
         model: the model.
-        samples: how many samples it was given, all finite, or None where that is not known.
+        samples: how many samples it was given, all of them finite; None: not known, and outputs
+            that are not finite pass.
 
     Raises:
         TangentError: the outputs are no tensor (n, ...), are detached from the parameters or hold
@@ -151,7 +152,7 @@ def check_finite(outputs: Tensor, model: nn.Module) -> None:
 
 
 def _is_finite(x: Tensor) -> bool:
-    """Whether no number is NaN or infinite: the sum of most tensors tells, in one pass."""
+    """Whether no number is NaN or infinite: the sum of most tensors shows it in one pass."""
     return bool(torch.isfinite(x.detach().sum()) or torch.isfinite(x).all())
 
 

@@ -135,19 +135,16 @@ def _form(
     """The gradients ``M_ic = L_ic R_i^T`` of some rows, (n, B, C, p), and those of a bias."""
     count = rows.stop - rows.start
     sample = size.B * size.T * (size.k + 2 * size.C * count) * _itemsize(gradient)
-    blocks = [_form_some(gradient, part, rows) for part in chunks(size.n, budget / sample)]
+    blocks = []
+    for samples in chunks(size.n, budget / sample):
+        left, right = gradient.lefts(samples, rows), gradient.rights(samples)
+        n, C, B, o, T = left.shape
+        left = left.transpose(1, 2).reshape(n, B, C * o, T)
+        block = [(left @ right.mT).view(n, B, C, -1)]
+        if gradient.sums_left:
+            block.append(left.sum(-1).view(n, B, C, o))
+        blocks.append(block)
     return blocks[0] if len(blocks) == 1 else [torch.cat(b) for b in zip(*blocks, strict=True)]
-
-
-def _form_some(gradient: FactoredGradient, samples: slice, rows: slice) -> list[Tensor]:
-    """The gradients (n, B, C, p) of some samples, of the weight and of a bias."""
-    left, right = gradient.lefts(samples, rows), gradient.rights(samples)
-    n, C, B, o, T = left.shape
-    left = left.transpose(1, 2).reshape(n, B, C * o, T)
-    found = [(left @ right.mT).view(n, B, C, -1)]
-    if gradient.sums_left:
-        found.append(left.sum(-1).view(n, B, C, o))
-    return found
 
 
 def _pairs(
@@ -207,7 +204,7 @@ def contract_identity(gradient: FactoredGradient) -> Tensor:
 
     Every output is one row of one block at one position, so that
     ``Theta_ij = o sum_bt R_ibt . R_jbt + (number of outputs) 1_bias``; the cotangents of the
-    calls are not looked at. For a dense layer: ``C (h h^T + 1_bias)``.
+    calls are not used. For a dense layer: ``C (h h^T + 1_bias)``.
 
     Args:
         gradient: the layer's gradient; its one call needs no cotangents.

@@ -54,5 +54,6 @@ def describe_slow(names: list[str]) -> str:
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return (
         f"no rule accounts for {shown}: their part of the tangent kernel is exact but comes from "
-        "one backward pass a sample; see methods or explain(), and register_rule() for a cure"
+        "one backward pass for each sample; explain() and methods say why, and register_rule() "
+        "takes a rule for a layer"
     )

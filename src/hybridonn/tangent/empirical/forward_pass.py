@@ -25,8 +25,8 @@ class ForwardPass:
     Attributes:
         outputs: the network's outputs (n, ...).
         layers: its layers that go by rules.
-        pooled: those of its layers whose pooled output is looked at instead, by the order of
-            their execution.
+        pooled: those of its layers whose gradients are taken behind their pooling, by the order
+            of their execution.
     """
 
     outputs: Tensor

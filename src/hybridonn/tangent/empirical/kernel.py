@@ -287,7 +287,7 @@ def _report(rest: Iterable[str], wrong: Mapping[str, str], *, refuse: bool) -> N
 
 
 def _run(task: _Task, x: Tensor) -> tuple[ForwardPass, Recorder]:
-    """A recorded forward pass, with the layers that are looked at behind their pooling."""
+    """A recorded forward pass, with the layers whose gradients are taken behind their pooling."""
     outputs, recorder = record_forward(task.model, x, task.layers)
     known = ruled_layers(recorder.selected(), len(x))
     if task.per_output:

@@ -228,7 +228,7 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
 
 
 def ruled_layers(layers: Sequence[Layer], samples: int) -> list[RuledLayer]:
-    """Those layers whose every execution goes by a rule with the samples first."""
+    """The layers whose executions all go by a rule, with the samples first."""
     found = []
     for layer in layers:
         if layer.rule is None or layer.problem or not layer.executions or not layer.covered:

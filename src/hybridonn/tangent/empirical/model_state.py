@@ -1,4 +1,4 @@
-"""What is found out about a model once, and kept for as long as the model lives and is unchanged.
+"""Findings about a model that are kept while the model lives and is unchanged.
 
 A model is unchanged while it has the same modules, hooks and parameters, none of them changed. The
 operations of its forward pass are compared as well. A layer that does more than its class may agree

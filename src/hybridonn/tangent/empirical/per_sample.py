@@ -65,7 +65,7 @@ class PerSampleKernel:
         return torch.cat(blocks)
 
     def _samples_within(self, part: slice) -> int:
-        """How many samples' gradients fit the room; 0: none, but a sample's with fewer vectors.
+        """How many samples' gradients fit; 0: not even one sample's with all these vectors.
 
         Raises:
             TangentError: the gradients of one sample do not fit, and its vectors go together.

@@ -39,10 +39,12 @@ class Projection:
 
     @cached_property
     def _generator(self) -> torch.Generator:
+        """The source of the random signs."""
         return torch.Generator().manual_seed(self.seed)
 
     @cached_property
     def _signs(self) -> dict[str, Tensor]:
+        """The random signs that were drawn, by what they are for."""
         return {}
 
     def features(self, gradient: FactoredGradient | ExplicitGradient) -> Tensor:

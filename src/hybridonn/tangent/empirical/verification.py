@@ -1,8 +1,8 @@
-"""Whether the layers' gradients are what autograd says: the guard against silently wrong kernels.
+"""The layers' gradients are compared with autograd's, so that no kernel is silently wrong.
 
 The rule of a layer can be right and the layer still do more: its weight may be used elsewhere as
 well, a subclass may compute something else, samples may not lie on the first axis. One backward
-pass of a random combination of samples and outputs finds out.
+pass of a random combination of samples and outputs shows it.
 """
 
 from __future__ import annotations

@@ -114,6 +114,11 @@ def approximate_kernels(
 def _cells_at_once(
     block: Block, features: int, images: Tensor, columns: int, tangent: bool, memory_gb: float
 ) -> int:
+    """How many cells' features are held at once.
+
+    Raises:
+        TangentError: the kernels and the features of one cell do not fit the memory.
+    """
     itemsize, kinds = images.dtype.itemsize, 2 if tangent else 1
     kernels = len(images) * columns * itemsize * kinds
     each = max(1, round(features / block.cells)) + 1
@@ -136,6 +141,7 @@ def _accumulate(
     tangent: bool,
     advance: Advance,
 ) -> _Gram:
+    """The kernels behind ``Flatten``: the exact linear terms, then the features of some cells."""
     block = replace(block, pixels=block.pixels.to(images.device))
     block = replace(block, weights=block.weights.to(images))
     gram = _linear(block, images, index, tangent)

@@ -49,7 +49,14 @@ class Block:
 
 
 def starts_with_block(layers: Sequence[Layer]) -> bool:
-    """Whether random features can stand for the start of this network."""
+    """Whether random features can stand for the start of this network.
+
+    Args:
+        layers: the network.
+
+    Returns:
+        Whether it is convolution, ReLU, poolings and flatten, then dense layers and ReLUs alone.
+    """
     kinds = [type(layer) for layer in layers]
     if kinds[:2] != [Convolution, Relu] or Flatten not in kinds:
         return False
@@ -102,6 +109,7 @@ def _cells(pools: Sequence[Pool], shapes: Sequence[Shape]) -> tuple[Tensor, Tens
 
 
 def _pool_matrix(pool: Pool, length: int) -> Tensor:
+    """A pooling along one axis as a matrix (out, length)."""
     start, stop = pool_windows(pool, length)
     position = torch.arange(length)
     inside = (position >= start[:, None]) & (position < stop[:, None])

@@ -1,4 +1,4 @@
-"""Which shapes the layers give, and which inputs each output position draws on."""
+"""The shapes of the layers' maps, and the inputs that each output position depends on."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ class Shape:
 def shapes_of(layers: Sequence[Layer], first: Shape) -> tuple[Shape, ...]:
     """The shape before every layer, and behind the last one.
 
+    Args:
+        layers: the network.
+        first: the shape of the images.
+
+    Returns:
+        The shapes, one more than there are layers.
+
     Raises:
         TangentError: a layer does not fit what comes before it.
     """
@@ -56,6 +63,11 @@ def shapes_of(layers: Sequence[Layer], first: Shape) -> tuple[Shape, ...]:
 
 
 def _shape_after(layer: Layer, shape: Shape, where: str) -> Shape:
+    """The shape behind one layer.
+
+    Raises:
+        TangentError: the layer does not fit the shape before it.
+    """
     if isinstance(layer, Weighted):
         _check_variances(layer, where)
     match layer:
@@ -77,6 +89,11 @@ def _shape_after(layer: Layer, shape: Shape, where: str) -> Shape:
 
 
 def _check_variances(layer: Weighted, where: str) -> None:
+    """Refuse variances that are not positive.
+
+    Raises:
+        TangentError: one of them is not.
+    """
     if not layer.weight_variance > 0 or not layer.bias_variance >= 0:
         raise TangentError(
             f"{where}: weight_variance must be above 0 and bias_variance 0 or above; "
@@ -85,6 +102,11 @@ def _check_variances(layer: Weighted, where: str) -> None:
 
 
 def _sum_shape(layer: Residual, shape: Shape, where: str) -> Shape:
+    """The shape behind the sum of two paths.
+
+    Raises:
+        TangentError: the paths end in different shapes, or their covariances do not add.
+    """
     branch = shapes_of(layer.branch, shape)[-1]
     shortcut = shapes_of(layer.shortcut, shape)[-1]
     if branch != shortcut:
@@ -101,6 +123,7 @@ def _sum_shape(layer: Residual, shape: Shape, where: str) -> Shape:
 
 
 def _ends_in_weights(path: tuple[Layer, ...]) -> bool:
+    """Whether a path has weights after its last ReLU."""
     for layer in reversed(path):
         if isinstance(layer, Weighted):
             return True
@@ -112,6 +135,11 @@ def _ends_in_weights(path: tuple[Layer, ...]) -> bool:
 
 
 def _window_shape(layer: Convolution | Pool, shape: Shape, where: str) -> Shape:
+    """The shape behind a layer with windows.
+
+    Raises:
+        TangentError: the map is flattened already.
+    """
     if shape.flat:
         raise TangentError(f"{where}: it needs a map, but the map is already flattened; move it up")
     height = _window_count(layer, shape.height, where)
@@ -119,6 +147,11 @@ def _window_shape(layer: Convolution | Pool, shape: Shape, where: str) -> Shape:
 
 
 def _window_count(layer: Convolution | Pool, length: int, where: str) -> int:
+    """How many windows a layer has along an axis.
+
+    Raises:
+        TangentError: there is none, or the layer's sizes are not allowed.
+    """
     if isinstance(layer, AdaptiveAveragePool):
         count, reach = (layer.out if layer.out <= length else 0), length
     elif isinstance(layer, AveragePool):

@@ -91,11 +91,24 @@ def infinite_kernels(
 
 
 def count_rectified(layers: Sequence[Layer], height: int, width: int) -> int:
-    """Arc-cosine evaluations that one entry of the exact kernel takes: its cost."""
+    """Arc-cosine evaluations that one entry of the exact kernel takes: its cost.
+
+    Args:
+        layers: the network.
+        height: rows of the images.
+        width: columns of the images.
+
+    Returns:
+        The number of evaluations for one pair of images.
+
+    Raises:
+        TangentError: a layer does not fit what comes before it.
+    """
     return plan_pairs(layers, Shape(height, width)).rectified
 
 
 def _image_pairs(rows: int, columns: int, symmetric: bool) -> int:
+    """The image pairs of all tiles that are computed."""
     return sum(
         (min(r + TILE, rows) - r) * (min(c + TILE, columns) - c)
         for r, c in _tiles(rows, columns, symmetric)
@@ -103,6 +116,7 @@ def _image_pairs(rows: int, columns: int, symmetric: bool) -> int:
 
 
 def _tiles(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[int, int]]:
+    """The first row and column of each tile; of a symmetric kernel the upper half."""
     for row in range(0, rows, TILE):
         for column in range(row if symmetric else 0, columns, TILE):
             yield row, column
@@ -117,6 +131,7 @@ def _fill(
     store: TileStore | None,
     advance: Advance,
 ) -> None:
+    """Compute the tiles, or read those that are finished, into the result."""
     first, second = images
     for row, column in _tiles(len(first), len(second), symmetric):
         one, two = first[row : row + TILE], second[column : column + TILE]
@@ -136,7 +151,7 @@ def _fill(
 
 
 def _mirror(tile: Tensor) -> Tensor:
-    """The upper triangle on both sides: rounding must not make a kernel unsymmetric."""
+    """The upper triangle on both sides: rounding must not make a kernel asymmetric."""
     return tile.triu() + tile.triu(1).T
 
 

@@ -21,7 +21,7 @@ from hybridonn.tangent.infinite.layers import Convolution, Pool
 
 @dataclass(frozen=True)
 class Taps:
-    """The pairs that each of P pairs draws on along one axis, at most T of them.
+    """The pairs that each of P pairs depends on along one axis, at most T of them.
 
     Attributes:
         first: Position in the first image, (P, T) int64.
@@ -107,13 +107,14 @@ def mix_flatten(codes: Tensor, before: Shape) -> tuple[Tensor, Tensor]:
 
 
 def _taps(layer: Convolution | Pool, first: Tensor, second: Tensor, length: int) -> Taps:
+    """The pairs before a layer that each pair behind it depends on, along one axis."""
     if isinstance(layer, Convolution):
         return convolution_taps(layer, first, second, length)
     return pool_taps(layer, first, second, length)
 
 
 def _matrix(sources: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A sparse matrix (P, P') from the codes (P, T) that every row draws on."""
+    """A sparse matrix (P, P') from the codes (P, T) that every row depends on."""
     used = weight > 0
     needed, column = torch.unique(sources[used], return_inverse=True)
     starts = torch.zeros(len(sources) + 1, dtype=torch.int64)

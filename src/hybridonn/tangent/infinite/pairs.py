@@ -1,4 +1,4 @@
-"""Which pairs of positions a kernel needs, worked out backwards from the head.
+"""The pairs of positions that a kernel needs, found backwards from the last layer.
 
 A dense head behind ``Flatten`` needs equal positions only; pooling asks for the
 pairs inside its windows, a convolution for the same pairs moved together. So the
@@ -51,7 +51,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Rectification:
-    """A ReLU.
+    """A ReLU at a list of pairs.
 
     Attributes:
         name: key of the variances before this ReLU.
@@ -126,6 +126,7 @@ def _plan(
     variances: bool,
     path: tuple[int, ...],
 ) -> tuple[tuple[Operation, ...], Tensor]:
+    """The operations of some layers, and the codes of the pairs that they need before them."""
     shapes = shapes_of(layers, image)
     operations: list[Operation] = []
     for number in reversed(range(len(layers))):
@@ -147,6 +148,7 @@ def _plan(
 def _plan_relu(
     wanted: Tensor, shape: Shape, variances: bool, name: tuple[int, ...]
 ) -> tuple[tuple[Operation, ...], Tensor]:
+    """A ReLU at the wanted pairs, and for variances at every equal pair as well."""
     if not variances:
         p, q = wanted // shape.positions, wanted % shape.positions
         return (Rectification(name, p, q, wanted.new_empty(0)),), wanted
@@ -160,6 +162,7 @@ def _plan_relu(
 def _plan_sum(
     layer: Residual, wanted: Tensor, shape: Shape, variances: bool, name: tuple[int, ...]
 ) -> tuple[tuple[Operation, ...], Tensor]:
+    """The sum of two paths, and the codes of the pairs that either of them needs."""
     branch, first = _plan(layer.branch, shape, wanted, variances, (*name, 0))
     shortcut, second = _plan(layer.shortcut, shape, wanted, variances, (*name, 1))
     codes = torch.unique(torch.cat([first, second]))
@@ -173,6 +176,7 @@ def _plan_sum(
 def _plan_windows(
     layer: Layer, wanted: Tensor, after: Shape, before: Shape
 ) -> tuple[tuple[Operation, ...], Tensor]:
+    """A layer with windows, along one axis after the other."""
     if isinstance(layer, Flatten):
         matrix, codes = mix_flatten(wanted, before)
         return (WeightedSums(matrix),), codes
@@ -187,6 +191,7 @@ def _plan_windows(
 
 
 def _values(operations: tuple[Operation, ...], entering: int) -> int:
+    """The most numbers that the operations hold at once for one pair of images."""
     most = size = entering
     for operation in operations:
         before = size
@@ -206,6 +211,7 @@ def _values(operations: tuple[Operation, ...], entering: int) -> int:
 
 
 def _size(operations: tuple[Operation, ...], size: int) -> int:
+    """The number of pairs behind the operations."""
     for operation in operations:
         match operation:
             case WeightedSums():
@@ -220,6 +226,7 @@ def _size(operations: tuple[Operation, ...], size: int) -> int:
 
 
 def _count(operations: tuple[Operation, ...]) -> int:
+    """The arc-cosine evaluations of the operations for one pair of images."""
     total = 0
     for operation in operations:
         if isinstance(operation, Rectification):

@@ -180,8 +180,8 @@ def propagate(
     for operation in operations:
         match operation:
             case WeightedSums():
-                covariance = _mix(operation, covariance)
-                theta = None if theta is None else _mix(operation, theta)
+                covariance = _sum_pairs(operation, covariance)
+                theta = None if theta is None else _sum_pairs(operation, theta)
             case Selection():
                 covariance = covariance[operation.index]
                 theta = None if theta is None else theta[operation.index]
@@ -197,7 +197,8 @@ def propagate(
     return Kernels(covariance, theta)
 
 
-def _mix(operation: WeightedSums, values: Tensor) -> Tensor:
+def _sum_pairs(operation: WeightedSums, values: Tensor) -> Tensor:
+    """The weighted sums of values (P, ...)."""
     mixed = operation.matrix @ values.flatten(1)
     return mixed.view(-1, *values.shape[1:])
 
@@ -205,6 +206,7 @@ def _mix(operation: WeightedSums, values: Tensor) -> Tensor:
 def _rectify_inplace(
     covariance: Tensor, theta: Tensor | None, first: Tensor, second: Tensor
 ) -> None:
+    """Carry covariance and tangent kernel through a ReLU, some pairs at a time, in place."""
     chunk = CUDA_CHUNK if covariance.is_cuda else CPU_CHUNK
     rows = max(1, chunk // max(1, covariance[0].numel()))
     for start in range(0, len(covariance), rows):
@@ -218,6 +220,7 @@ def _rectify_inplace(
 def _add(
     operation: PathSum, kernels: Kernels, look_up: DeviationLookup, tangent: bool
 ) -> tuple[Tensor, Tensor | None]:
+    """Carry covariance and tangent kernel through both paths, and add them."""
     one = propagate(operation.branch, kernels, look_up, tangent=tangent)
     two = propagate(operation.shortcut, kernels, look_up, tangent=tangent)
     covariance = one.covariance.add_(two.covariance)
@@ -235,6 +238,7 @@ def _place(plan: PairPlan, device: torch.device, dtype: torch.dtype) -> PairPlan
 
 
 def _move(operation: Operation, device: torch.device, dtype: torch.dtype) -> Operation:
+    """An operation with its tensors on a device."""
     match operation:
         case WeightedSums():
             return WeightedSums(operation.matrix.to(device=device, dtype=dtype))

@@ -155,7 +155,10 @@ def _gather(block: Block, pixels: Tensor, images: Tensor) -> Tensor:
     return patches.flatten(1, 2)
 
 
-def _fill(block: Block, filters: Filters, patches: Tensor, even: Tensor, odd: Tensor | None):
+def _fill(
+    block: Block, filters: Filters, patches: Tensor, even: Tensor, odd: Tensor | None
+) -> None:
+    """Write the pooled features of some patches into ``even`` and ``odd``."""
     rows, _, count = even.shape
     count -= 1
     cells, _, dimension = patches.shape

@@ -1,7 +1,7 @@
 """Gradients of a pooled convolution by its maxima alone.
 
-A pooled position looks at one position of the convolution, its maximum, and there is one for
-every four or nine positions. Where ``p_op = z_o,t(o,p)``, with z the convolution of patches u,
+A pooled position takes one position of the convolution, its maximum, and there is one pooled
+position for every four or nine. Where ``p_op = z_o,t(o,p)``, with z the convolution of patches u,
 
     dp/dW_o = sum_p g_op u_t(o,p)^T,    dp/dx = sum_op g_op W_o spread from t(o,p).
 """

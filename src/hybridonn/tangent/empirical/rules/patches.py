@@ -50,7 +50,7 @@ def patches(
 def patch_rows(
     inputs: Tensor, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], groups: int
 ) -> Tensor:
-    """All patches of padded inputs of two dimensions, a row a position.
+    """All patches of padded inputs of two dimensions, one row for each position.
 
     Args:
         inputs: padded inputs (n, c, H, W).

@@ -1,4 +1,4 @@
-"""What a rule needs besides so that its layer's gradients are taken behind a pooling.
+"""Rules of layers whose gradients can be taken behind a pooling.
 
 Where a layer's output goes on only to a pooling, its cotangents are wanted at the pooled
 positions alone (`hybridonn.tangent.empirical.pooled_convolution`).
