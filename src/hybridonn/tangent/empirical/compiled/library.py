@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.tangent.empirical.compiled.ownership import find_exposure
+from hybridonn.tangent.empirical.compiled.scratch import scratch_folder
 from hybridonn.tangent.errors import TangentWarning
 
 _SOURCE = Path(__file__).with_name("maxima.c")
@@ -141,8 +142,8 @@ def _build(command: list[str], kind: str, folder: Path, name: str) -> Path:
         OSError: the folder cannot be written.
         CalledProcessError: the compiler fails with each set of options.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        part = Path(scratch) / "maxima.so"
+    with scratch_folder(folder) as scratch:
+        part = scratch / "maxima.so"
         fixed = [f"-DREAL={kind}", "-shared", "-fPIC", "-o", str(part), str(_SOURCE)]
         for options in _OPTIONS:
             whole = [*command, "-O3", *options, *fixed]
