@@ -236,6 +236,29 @@ def test_a_damaged_layout_is_named():
         Layout.from_dict({**tree, "rows": "many"})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("gap_mm", value) for value in (None, "x", True, [1], 10**400, float("nan"))),
+        *(("rows", value) for value in (2.5, True, -1, 10**22, {"x": 1})),
+        *(("sites.kernel", value) for value in ({"a": 1}, "3", -1, 1.5, True)),
+        *(("sites.sign", value) for value in (2, None, "x", [])),
+        *(("sites.x_mm", value) for value in ("0", float("inf"), None)),
+        *(("sites", value) for value in (None, 3, [None], ["x"], {"x": 1})),
+    ],
+)
+def test_a_layout_with_a_value_that_is_none_is_refused(key, value):
+    tree = lay_out(optics(), 8).to_dict()
+    outer, _, inner = key.partition(".")
+    if inner:
+        used = next(n for n, site in enumerate(tree["sites"]) if site["kernel"] is not None)
+        tree["sites"][used][inner] = value
+    else:
+        tree[outer] = value
+    with pytest.raises(ArtefactError, match="wrong kind"):
+        Layout.from_dict(tree)
+
+
 def test_what_is_larger_than_the_wafer_is_refused():
     square = 100 / 2**0.5
     assert lay_out(optics(square, square), 8).kernels == 8  # its corners touch the edge

@@ -82,3 +82,18 @@ def test_only_the_file_of_this_design_is_shown(drawings, tmp_path):
     path.write_text(json.dumps(record | {"drawing": {"apertures": []}}))
     with pytest.raises(ArtefactError, match=r"layout_file\.json cannot be used.*lacks the key"):
         read_drawing(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "1", True, 10**400, float("nan"), [1], {"x": 1}])
+@pytest.mark.parametrize("key", ["corner", "outline", "pillars", "marks"])
+def test_a_drawing_with_a_value_that_is_no_length_is_refused(drawings, key, value):
+    tree = json.loads(json.dumps(drawings[0]["pillars"].to_dict()))
+    place = tree[key]
+    if key == "corner":
+        tree[key] = value
+    else:
+        while isinstance(place[0], list):
+            place = place[0]
+        place[0] = value
+    with pytest.raises(ArtefactError, match="wrong kind"):
+        LayoutDrawing.from_dict(tree)

@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -62,8 +65,41 @@ def test_arrays_are_checked(tmp_path):
 def test_a_pickle_is_never_read(tmp_path):
     path = tmp_path / "arrays.npz"
     np.savez(path, labels=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtefactError, match="Python objects, which are never read"):
         read_arrays(path, "s", {"labels": 1})
+
+
+@pytest.mark.parametrize(
+    ("member", "found"),
+    [
+        (b"no array", "is no array"),
+        (b"\x93NUMPY\x01\x00\x04\x00('x\n", "header is damaged"),
+        (b"\x93NUMPY\x01\x00", "header is damaged"),
+    ],
+)
+def test_a_member_that_is_no_array_is_named(tmp_path, member, found):
+    path = tmp_path / "arrays.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", member)
+    with pytest.raises(ArtefactError, match=rf"labels.npy.*{found}"):
+        read_arrays(path, "s", {"labels": 1})
+
+
+def test_a_member_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
+    path, content = tmp_path / "arrays.npz", io.BytesIO()
+    np.save(content, np.arange(8))
+    claim = content.getvalue().replace(b"(8,), }           ", b"(1099511627776,), }")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.npy", claim)
+    with pytest.raises(ArtefactError, match=r"claims an array of 8\.8 TB"):
+        read_arrays(path, "s", {"labels": 1})
+
+
+def test_json_of_any_depth_is_read_or_refused(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ArtefactError, match="damaged"):
+        read_json(path, "the run")
 
 
 def test_every_cut_of_an_archive_is_an_artefact_error(tmp_path):
@@ -76,5 +112,5 @@ def test_every_cut_of_an_archive_is_an_artefact_error(tmp_path):
             read_arrays(path, "s", {"labels": 1})
     np.save(tmp_path / "plain.npy", np.arange(3))
     (tmp_path / "plain.npy").replace(path)
-    with pytest.raises(ArtefactError, match="not an npz"):
+    with pytest.raises(ArtefactError, match="single array"):
         read_arrays(path, "s", {"labels": 1})

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from math import ceil, floor, hypot, inf
+from math import ceil, floor, hypot, inf, isfinite
 from typing import Any
 
 from hybridonn.errors import ArtefactError, SpecError
@@ -117,17 +117,17 @@ class Layout:
         """
         try:
             layout = cls(
-                width_m=tree["metasurface_width_mm"] / 1e3,
-                height_m=tree["metasurface_height_mm"] / 1e3,
-                site_m=tree["kernel_site_mm"] / 1e3,
-                gap_m=tree["gap_mm"] / 1e3,
-                rows=int(tree["rows"]),
-                columns=int(tree["columns"]),
+                width_m=_read_metres(tree, "metasurface_width_mm"),
+                height_m=_read_metres(tree, "metasurface_height_mm"),
+                site_m=_read_metres(tree, "kernel_site_mm"),
+                gap_m=_read_metres(tree, "gap_mm"),
+                rows=_read_whole(tree, "rows"),
+                columns=_read_whole(tree, "columns"),
                 sites=tuple(_site_from_dict(site) for site in tree["sites"]),
             )
         except KeyError as error:
             raise ArtefactError(f"the layout lacks the key {error}") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ArtefactError(f"the layout holds a value of the wrong kind: {error}") from None
         if len(layout.sites) != layout.rows * layout.columns:
             raise ArtefactError(
@@ -333,5 +333,28 @@ def _site_to_dict(site: Site) -> dict[str, Any]:
 
 
 def _site_from_dict(tree: dict[str, Any]) -> Site:
-    x_m, y_m = tree["x_mm"] / 1e3, tree["y_mm"] / 1e3
-    return Site(tree["row"], tree["column"], x_m, y_m, tree["kernel"], tree["sign"])
+    sign, empty = tree["sign"], tree["kernel"] is None
+    if (sign != 0) if empty else (sign not in (1, -1)):
+        raise ValueError(f"sign is {sign!r} where kernel is {tree['kernel']!r}")
+    return Site(
+        _read_whole(tree, "row"),
+        _read_whole(tree, "column"),
+        _read_metres(tree, "x_mm"),
+        _read_metres(tree, "y_mm"),
+        None if empty else _read_whole(tree, "kernel"),
+        sign,
+    )
+
+
+def _read_metres(tree: dict[str, Any], key: str) -> float:
+    value = tree[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{key} is {value!r}, which is no length")
+    return value / 1e3
+
+
+def _read_whole(tree: dict[str, Any], key: str) -> int:
+    value = tree[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SITES:
+        raise ValueError(f"{key} is {value!r}, which is no whole number up to {MOST_SITES:,}")
+    return value

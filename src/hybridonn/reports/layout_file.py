@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,10 @@ class LayoutDrawing:
             apertures, pillars = (_read_boxes(tree[key]) for key in ("apertures", "pillars"))
             marks, label = (tuple(map(_read_points, tree[key])) for key in ("marks", "label"))
             (outline,), (bounds,) = _read_boxes([tree["outline"]]), _read_boxes([tree["bounds"]])
-            corner, cell, cleared = float(tree["corner"]), float(tree["cell"]), tree["cleared"]
+            corner, cell, cleared = _read(tree["corner"]), _read(tree["cell"]), tree["cleared"]
         except KeyError as error:
             raise ArtefactError(f"the drawing lacks the key {error}") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ArtefactError(f"the drawing holds a value of the wrong kind: {error}") from None
         return cls(
             outline, bounds, apertures, marks, label, pillars, corner, cell, cleared=bool(cleared)
@@ -171,8 +172,14 @@ def _corners_of(box: Box) -> Points:
 
 
 def _read_boxes(boxes: Any) -> tuple[Box, ...]:
-    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in boxes)
+    return tuple((_read(a), _read(b), _read(c), _read(d)) for a, b, c, d in boxes)
 
 
 def _read_points(points: Any) -> Points:
-    return tuple((float(x), float(y)) for x, y in points)
+    return tuple((_read(x), _read(y)) for x, y in points)
+
+
+def _read(value: Any) -> float:
+    if isinstance(value, bool | str) or not isfinite(value):
+        raise ValueError(f"{value!r} is no length")
+    return float(value)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from hybridonn.core.array_reading import ArrayFileError, read_archive
 from hybridonn.errors import ArtefactError
 
 T = TypeVar("T")
@@ -80,11 +79,10 @@ def read_arrays(path: Path, stage: str, shapes: dict[str, int]) -> dict[str, np.
         ArtefactError: The file is missing or damaged, or an array is missing, has
             another number of dimensions, is empty or is not finite.
     """
-    archive = _read(path, stage, lambda: np.load(path, allow_pickle=False))
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ArtefactError(refusal(path, stage, "it is not an npz archive"))
-    with archive:
-        arrays = {name: _read(path, stage, lambda n=name: archive[n]) for name in archive.files}
+    try:
+        arrays = read_archive(path)
+    except ArrayFileError as error:
+        raise ArtefactError(refusal(path, stage, f"it {error.found}")) from None
     for name, dimensions in shapes.items():
         if name not in arrays:
             raise ArtefactError(refusal(path, stage, f"it lacks the array {name}"))
@@ -122,7 +120,7 @@ def _read(path: Path, stage: str, read: Callable[[], T]) -> T:
         raise ArtefactError(refusal(path, stage, "it is missing")) from None
     except OSError as error:
         raise ArtefactError(refusal(path, stage, error.strerror or str(error))) from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, RecursionError) as error:
         raise ArtefactError(
             refusal(path, stage, f"it is damaged ({' '.join(str(error).split())})")
         ) from None
