@@ -271,6 +271,13 @@ def test_too_few_harmonics_are_said(tmp_path):
         compute_library(CELL, widths, [450 * NM], 3, tmp_path / "enough")
 
 
+@pytest.mark.parametrize("gap_nm", [float("nan"), -1])
+def test_no_gap_is_refused(tmp_path, gap_nm):
+    cell = replace(CELL, minimum_gap_m=gap_nm * NM)
+    with pytest.raises(OpticsError, match=r"gaps of at least .* state 0 or more"):
+        compute_library(cell, [65 * NM, 80 * NM], [532 * NM], 3, tmp_path / "points")
+
+
 def test_an_order_that_grazes_the_surface_harms_nothing():
     """Rayleigh's anomaly: at it the transmission is what it is just beside it."""
     for period in (532, 532 / 1.46):  # first orders along the air, along the substrate

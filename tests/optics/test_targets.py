@@ -5,6 +5,7 @@ import torch
 
 from hybridonn.errors import OpticsError
 from hybridonn.optics.targets import (
+    Targets,
     apply_gains,
     crop_centre,
     kernel_errors,
@@ -58,6 +59,18 @@ def test_the_gains_are_those_of_non_negative_least_squares():
         (apply_gains(psfs, found) - wanted)[2].flatten(1).norm(dim=1)
         / wanted[2].flatten(1).norm(dim=1),
     )
+
+
+def test_parts_that_are_nearly_alike_are_told_apart_in_single_precision():
+    # Both parts share light 1000 times as bright as what differs: products in single precision
+    # would leave one or two digits of the gains.
+    targets = split_kernels(kernels())
+    shared = torch.rand(4, 1, 3, 5, 5, generator=torch.Generator().manual_seed(2))
+    psfs = (1000 * shared + targets.parts).float()
+    found = restore_gains(psfs, Targets(targets.parts.float(), targets.scale.float()))
+    assert found.dtype == torch.float32
+    exact = restore_gains(psfs.double(), targets)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=0)
 
 
 def test_a_colour_without_kernel_has_neither_error_nor_gain():

@@ -49,6 +49,11 @@ def test_what_can_be_made_passes(digits):
         ("optics.sensor.bayer=true", ["needs three wavelengths", "here are 1"]),
         ("optics.kernel_site_mm=0.005", ["holds 8 cells", "raise optics.kernel_site_mm"]),
         ("student.kernels=30", ["30 kernels", "holds 18", "ask for at most 18"]),
+        (
+            "optics={kernel_site_mm: 60, metasurface_width_mm: 70, metasurface_height_mm: 70, "
+            "metasurface: {kernel_pixel_um: 11.72}}",
+            ["102,389 x 102,389 cells would take", "TB of memory", "lower optics.kernel_site_mm"],
+        ),
         ("student.kernel_size=17", ["student.kernel_size is 17", "1 to 15"]),
         (
             "compensation.fraction=0.005",

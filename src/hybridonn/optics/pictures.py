@@ -93,7 +93,7 @@ class PictureLoss:
         if pictures is not None and self.ideal is not None:
             seen = multiply(pictures[:, 0], -pictures[:, 1], self.ideal, (1, 3, 4))
             products = products + 2 * self.seen[:, None] * seen
-        return solve_products(products) * (self.targets.scale > 0)[:, None]
+        return solve_products(products).to(psfs.dtype) * (self.targets.scale > 0)[:, None]
 
 
 def choose_scenes(images: Tensor, seed: int) -> Tensor:

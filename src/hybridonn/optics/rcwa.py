@@ -308,6 +308,10 @@ def _refuse(
     )
     PillarLibrary(wavelengths, widths, blank, cell.period_m, cell.height_m)  # checks the lengths
     gap = cell.period_m - max(widths_m)
+    if not cell.minimum_gap_m >= 0:  # NaN is none as well
+        raise OpticsError(
+            f"gaps of at least {cell.minimum_gap_m / NM:g} nm are asked for; state 0 or more"
+        )
     if gap < cell.minimum_gap_m * (1 - 1e-9):
         raise OpticsError(
             f"pillars {max(widths_m) / NM:.6g} nm wide every {cell.period_m / NM:.6g} nm leave "

@@ -91,21 +91,26 @@ def solve_gains(parts: Tensor, wanted: Tensor) -> Tensor:
     Returns:
         (K, 2, C).
     """
-    return solve_products(multiply(parts[:, 0], -parts[:, 1], wanted, (-1,)))
+    products = multiply(parts[:, 0], -parts[:, 1], wanted, (-1,))
+    return solve_products(products).to(parts.dtype)
 
 
 def multiply(plus: Tensor, minus: Tensor, wanted: Tensor, over: tuple[int, ...]) -> Tensor:
     """All products of both parts and of each with what is wanted, summed over dimensions.
 
+    In double precision: where both parts are nearly alike, what tells them apart is a difference
+    of these sums.
+
     Returns:
-        (5, ...): plus plus, plus minus, minus minus, plus wanted, minus wanted.
+        (5, ...) float64: plus plus, plus minus, minus minus, plus wanted, minus wanted.
     """
+    plus, minus, wanted = (part.double() for part in (plus, minus, wanted))
     pairs = ((plus, plus), (plus, minus), (minus, minus), (plus, wanted), (minus, wanted))
     return torch.stack([(x * y).sum(over) for x, y in pairs])
 
 
 def solve_products(products: Tensor) -> Tensor:
-    """The gains of :func:`solve_gains` from sums of :func:`multiply`, (5, K, C) to (K, 2, C)."""
+    """The gains of :func:`solve_gains` from sums of :func:`multiply`: (5, K, C) to (K, 2, C)."""
     a, b, d, p, q = products
     det = a * d - b * b
     # Parts of one form are told apart by nothing: then one of them does.

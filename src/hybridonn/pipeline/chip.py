@@ -10,6 +10,7 @@ from itertools import accumulate
 from torch import Tensor
 
 from hybridonn import spec as specs
+from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.core.random import generator_of
 from hybridonn.errors import OpticsError
 from hybridonn.networks.frontends import BinnedFrontend, Frontend
@@ -19,7 +20,7 @@ from hybridonn.optics.chip_optics import count_window, size_of_plane
 from hybridonn.optics.diffraction import check_steep_orders
 from hybridonn.optics.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
 from hybridonn.optics.layout import Layout, lay_out
-from hybridonn.optics.metasurface import fit_metasurface
+from hybridonn.optics.metasurface import Metasurface, fit_metasurface
 from hybridonn.optics.pillars import PillarLibrary, default_library
 from hybridonn.optics.psf import check_steepness, fast_length
 from hybridonn.optics.resonances import avoid_resonances, drop_resonances
@@ -147,6 +148,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     recipe = Recipe(**{name: getattr(settings, name) for name in Recipe.__dataclass_fields__})
     size = max(branch.size for branch in branches)
     window = count_window(metasurface, max(image_shape[1:]), size)
+    refuse_large_design(metasurface, window, spec.student.kernels)
     widest = max(window * metasurface.pixel_cells, size_of_plane(metasurface, size))
     reach_m = (metasurface.cells + widest) / 2 * metasurface.cell_m
     check_steepness(reach_m, metasurface.cell_m, wavelengths_m, metasurface.distance_m)
@@ -246,9 +248,42 @@ def build_sensor(spec: specs.Spec, plan: Plan) -> Sensor:
 
 def count_at_once(chip: Chip, memory_gb: float) -> int:
     """Kernels that are designed together: at least one, whatever the memory."""
-    metasurface = chip.workshop.metasurface
+    return max(1, int(memory_gb * 1e9 / count_design_bytes(chip.workshop.metasurface, chip.window)))
+
+
+def count_design_bytes(metasurface: Metasurface, window: int) -> int:
+    """Memory that the design of one kernel takes.
+
+    Args:
+        metasurface: Geometry of a sub-optic.
+        window: Side of the point spread functions, in pixels.
+    """
     colours, cells = len(metasurface.wavelengths_m), metasurface.cells
-    period = fast_length(cells + chip.window * metasurface.pixel_cells)
+    period = fast_length(cells + window * metasurface.pixel_cells)
     # A kernel has two masks: three complex fields a colour and six real ones, and the FFT's planes.
-    each = 2 * cells**2 * (24 * colours + 24) + 8 * 4 * period**2 * colours
-    return max(1, int(memory_gb * 1e9 / each))
+    return 2 * cells**2 * (24 * colours + 24) + 8 * 4 * period**2 * colours
+
+
+def refuse_large_design(metasurface: Metasurface, window: int, kernels: int) -> None:
+    """Refuse a metasurface that this machine cannot design, before anything is allocated.
+
+    Args:
+        metasurface: Geometry of a sub-optic.
+        window: Side of the point spread functions, in pixels.
+        kernels: Number of kernels.
+
+    Raises:
+        SpecError: It takes more memory than there is.
+    """
+    cells = metasurface.cells
+    refuse_beyond_memory(
+        count_design_bytes(metasurface, window),
+        f"the design of one kernel as two sub-optics of {cells:,} x {cells:,} cells",
+        "lower optics.kernel_site_mm or raise optics.metasurface.cell_pillars",
+    )
+    pixels = window**2 * len(metasurface.wavelengths_m)
+    refuse_beyond_memory(
+        8 * kernels * (cells**2 + pixels),  # single precision, two parts a kernel
+        f"widths and point spread functions of {kernels:,} kernels of {cells:,} x {cells:,} cells",
+        "lower student.kernels or optics.kernel_site_mm",
+    )
