@@ -99,7 +99,7 @@ def compensate(
 
 
 def perturbation(
-    kernels: Annotated[str, typer.Option(help="Numbers of kernels, with commas.")] = (
+    kernels: Annotated[str, typer.Option(help="Numbers of kernels, 3 or more, with commas.")] = (
         "4,8,16,32,64,128"
     ),
     errors: Annotated[
@@ -117,11 +117,11 @@ def perturbation(
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / f"{stated.name}-perturbation"
     calm_threads()
-    from hybridonn.studies.perturbation import parse_numbers, perturb
+    from hybridonn.studies.perturbation import parse_counts, parse_numbers, perturb
 
-    counts = [int(value) for value in parse_numbers(kernels)]
+    counts, sizes = parse_counts(kernels), parse_numbers(errors)
     with show_bars() as progress:
-        found = perturb(stated, counts, parse_numbers(errors), draws, folder, data_root, progress)
+        found = perturb(stated, counts, sizes, draws, folder, data_root, progress)
     for line in found["sentences"]:
         typer.echo(line)
     typer.echo(folder / "perturbation.png")
@@ -138,7 +138,9 @@ def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spe
 def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         treatment: {
-            key: f"{100 * value:.2f} %" for key, value in numbers.items() if value is not None
+            key: f"{100 * value:.2f} {'points' if key == 'standard_deviation' else '%'}"
+            for key, value in numbers.items()
+            if value is not None
         }
         for treatment, numbers in summary.items()
     }

@@ -77,14 +77,25 @@ def random_kernels(
 
 
 def _print_ranking(found: dict[str, Any]) -> None:
-    columns = ("estimate", "Spearman", "95 %", "mean error", "bias", "regret", "of training time")
+    from hybridonn.reports.ranking import say_correlation, say_time
+
+    columns = (
+        "estimate",
+        "Spearman (95 %)",
+        "mean error",
+        "bias (95 %)",
+        "regret",
+        "training time",
+    )
     rows = [
         (
             f"{kind} kernels",
-            f"{one['spearman']:.3f}",
-            f"{one['spearman_low']:.2f} to {one['spearman_high']:.2f}",
-            *(f"{one[f'{key}_points']:.2f}" for key in ("mean_error", "bias", "regret")),
-            f"{one['time_share']:.0%}",
+            say_correlation(one),
+            f"{one['mean_error_points']:.2f}",
+            f"{one['bias_points']:.2f} [{one['bias_points_low']:.2f}, "
+            f"{one['bias_points_high']:.2f}]",
+            f"{one['regret_points']:.2f}",
+            say_time(one["time_share"]),
         )
         for kind, one in found["estimates"].items()
     ]
@@ -94,11 +105,12 @@ def _print_ranking(found: dict[str, Any]) -> None:
 
 
 def _print_random_kernels(table: dict[str, Any]) -> None:
-    columns = ("kernels", "accuracy", "standard deviation", "paper", "seconds", "head")
+    columns = ("kernels", "accuracy", "95 %", "standard deviation", "paper", "seconds", "head")
     rows = [
         (
             one["kernels"],
             f"{100 * one['mean']:.2f} %",
+            "-" if one["low"] is None else f"{100 * one['low']:.2f} to {100 * one['high']:.2f}",
             "-" if one["standard_deviation"] is None else f"{100 * one['standard_deviation']:.2f}",
             "-" if one["paper"] is None else f"{one['paper']:.2f} %",
             f"{one['seconds']:.0f}",

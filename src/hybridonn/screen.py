@@ -66,7 +66,7 @@ def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _show(key: str, value: Any) -> str:
-    if key.endswith("accuracy") and value is not None:
+    if key.endswith(("accuracy", "miou", "miou_pixels")) and value is not None:
         return f"{100 * value:.2f} %"
     if key.endswith("seconds"):
         return f"{value:.1f} s"
@@ -88,11 +88,12 @@ def print_comparison(comparison: dict[str, Any]) -> None:
     table = Table(
         title=f"{comparison['design']}: {comparison['metric']} in %, {seeds} paired seeds"
     )
-    for column in ("method", "mean", "standard deviation", "minimum", "maximum"):
+    for column in ("method", "mean", "95 % from", "to", "standard deviation", "lowest", "highest"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for method in comparison["methods"].values():
         values = method["values"]
-        numbers = (method["mean"], method["standard_deviation"], min(values), max(values))
+        keys = ("mean", "low", "high", "standard_deviation")
+        numbers = (*(method[key] for key in keys), min(values), max(values))
         table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
     Console().print(table)
     for line in comparison["sentences"]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hybridonn.compensation.importing import Design
+from hybridonn.compensation.design import Design
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.optics.layout import lay_out
 from hybridonn.spec import Optics

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from hybridonn.compensation.agreement import compare, find_disorder, pair_sub_optics
+from hybridonn.compensation.agreement import (
+    compare,
+    compare_features,
+    find_disorder,
+    pair_sub_optics,
+)
 from hybridonn.compensation.captures import name_image
 
 
@@ -77,3 +82,12 @@ def test_pixels_that_were_not_measured_are_left_out(bench):
     swapped = measured.sum(1)
     swapped[[2, 9]] = swapped[[9, 2]]
     assert find_disorder(swapped, simulated.sum(1), common) == [(2, 9), (9, 2)]
+
+
+def test_features_are_compared_beyond_what_all_pictures_share(bench):
+    simulated = pictures(bench())
+    np.testing.assert_allclose(compare_features(simulated, simulated), 1)
+    alike = np.repeat(simulated.mean(1, keepdims=True), 6, 1) * [[[[2.0]], [[1.0]]] * 3]
+    np.testing.assert_allclose(compare_features(alike, simulated), 0, atol=1e-6)
+    one_sided = simulated[:, :2] * [[[[1.0]], [[0.0]]]]  # what all share is all there is
+    assert compare_features(one_sided, one_sided).size == 0

@@ -8,6 +8,7 @@ import torch
 
 from hybridonn.compensation.captures import (
     CaptureSet,
+    check_origin,
     look_up,
     name_image,
     read_captures,
@@ -113,6 +114,33 @@ def test_values_that_are_no_numbers_are_refused(tmp_path, name, value):
     np.savez(path, **dict(np.load(path)) | {name: value})
     with pytest.raises(ArtefactError, match="import it again"):
         read_captures(tmp_path / "c")
+
+
+RUN = {"dataset": "d" * 64, "student": "s" * 64, "metasurface": None}
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"),
+    [
+        (
+            {"student": "t" * 64},
+            "x was imported for the student tttttttttttt, and this run has the ",
+        ),
+        (
+            {"dataset": "e" * 64},
+            "the data set eeeeeeeeeeee, and this run has the data set ddddddddd",
+        ),
+        (
+            {"metasurface": "m" * 64},
+            "the metasurface mmmmmmmmmmmm, and this run has no metasurface",
+        ),
+    ],
+)
+def test_what_was_made_for_another_run_is_refused(stated, found):
+    check_origin(RUN, RUN, "x was imported", "do so")
+    check_origin({}, RUN, "x was imported", "do so")
+    with pytest.raises(DataError, match=found):
+        check_origin(RUN | stated, RUN, "x was imported", "do so")
 
 
 @pytest.mark.parametrize("wrong", ["test", "test-", "train-3", "test-1x", "3", ""])

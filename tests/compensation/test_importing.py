@@ -2,9 +2,11 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import affine_transform, shift
 
 from hybridonn.compensation.captures import name_image
@@ -196,6 +198,21 @@ def test_captures_of_noise_do_not_fit_the_run(tmp_path, bench):
         run_arrays(tmp_path / "b.npz", made)
 
 
+def test_captures_behind_other_kernels_do_not_fit_the_run(tmp_path, bench):
+    # Pictures of one image are alike behind any kernels: the order of the images is right.
+    made, other = bench(), bench()
+    own, others = (
+        torch.randn(3, 1, 7, 7, generator=torch.Generator().manual_seed(seed)) for seed in (11, 12)
+    )
+    made.design = replace(made.design, kernels=own)
+    other.design = replace(made.design, kernels=others)
+    write_arrays(tmp_path / "a.npz", other)
+    with pytest.raises(DataError, match=r"not behind the kernels of this run: .* needed 0.4"):
+        run_arrays(tmp_path / "a.npz", made)
+    write_arrays(tmp_path / "b.npz", made)
+    assert run_arrays(tmp_path / "b.npz", made).captures.quality.min() > 0.999
+
+
 class Mosaic:
     """A camera over the whole metasurface, turned, shifted and mirrored as stated."""
 
@@ -318,15 +335,15 @@ def test_bad_frames_are_each_named(tmp_path, bench, taken):
     def rewrite(old, new):
         return lambda folder: (folder / "manifest.csv").write_text(rows.replace(old, new))
 
-    def replace(values):
+    def put(values):
         return lambda folder: tifffile.imwrite(folder / first, values)
 
     bright = picture.copy()
     bright[100:200] = 65535
     spoil(lambda f: (f / first).unlink(), "1 of 13 frames are not there.*00000", "take them again")
-    spoil(replace(bright), "1 frames are saturated", "--skip-bad")
-    spoil(replace(picture[:-2]), "another size or bit depth", "one setting")
-    spoil(replace((picture // 256).astype(np.uint8)), "another size or bit depth", "one setting")
+    spoil(put(bright), "1 frames are saturated", "--skip-bad")
+    spoil(put(picture[:-2]), "another size or bit depth", "one setting")
+    spoil(put((picture // 256).astype(np.uint8)), "another size or bit depth", "one setting")
     spoil(lambda f: (f / first).write_bytes(b"no"), "1 frames cannot be read", "take them again")
     spoil(rewrite("student_train-00001,", "student_train-00000,"), "captured more than", "keep one")
     spoil(rewrite("student_train-00001,", "train-1,"), "1 rows cannot be used", "mend them")

@@ -1,7 +1,5 @@
 """At which value cameras saturate, against frames that were clipped on purpose."""
 
-import itertools
-
 import numpy as np
 import pytest
 from tifffile import imwrite
@@ -20,9 +18,10 @@ def light(top, count=3, shape=(64, 64)):
     return RNG.gamma(2.0, 0.22 * top, (count, *shape))
 
 
-def look(frames, bits=None, alignment=None, exposures=itertools.repeat(0.01)):
+def look(frames, bits=None, alignment=None, exposures=None):
     """Whether each frame is saturated, and at which level."""
-    tallies = [tally(one, exposure) for one, exposure in zip(frames, exposures, strict=False)]
+    exposures = exposures or [0.01] * len(frames)
+    tallies = [tally(one, exposure) for one, exposure in zip(frames, exposures, strict=True)]
     levels = find_levels(tallies, bits, alignment)
     return [levels.reaches(one) and one.share() > 0 for one in tallies], levels
 

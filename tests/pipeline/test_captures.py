@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +136,44 @@ def test_a_template_of_another_data_set_is_refused(run, tmp_path):
         take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "found"),
+    [
+        (
+            "student",
+            "0123456789abcdef",
+            r"template for the student 0123456789ab, .* the student f;",
+        ),
+        ("metasurface", "fed", r"is a template for the metasurface fed, .* has no metasurface;"),
+    ],
+)
+def test_a_template_of_another_student_is_refused(run, tmp_path, kind, value, found):
+    invoke("template", run, "--out", tmp_path / "t", "--fraction", 0.01, "--test-images", 0)
+    path = tmp_path / "t" / "template.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {kind: value}))
+    with pytest.raises(DataError, match=found):
+        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+    path.write_text("[]")
+    with pytest.raises(DataError, match="holds no table"):
+        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+
+
+def test_point_spread_functions_of_another_student_are_refused(run, tmp_path):
+    design = read_design(run, None, Silent())
+    other = replace(design, kernels=design.kernels.flip(0).neg())
+    np.save(tmp_path / "p.npy", expect_psfs(other, 7).reshape(2, 2, 1, 7, 7))
+    with pytest.raises(DataError, match="look no more like their own kernels"):
+        take_in(run, Taken(None, tmp_path / "p.npy"), tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.npy"]
+
+
+def test_the_metasurface_of_a_run_is_noted(run, tmp_path):
+    shutil.copytree(run, tmp_path / "r")
+    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
+    write_json(tmp_path / "r" / "metasurface" / "stage.json", {"fingerprint": "m"})
+    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="no run folder"):
         read_design(tmp_path, None, Silent())
@@ -146,8 +186,6 @@ def test_a_student_that_is_not_trained_is_named(run, tmp_path):
 
 
 def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
-    import shutil
-
     shutil.copytree(run, tmp_path / "r")
     text = (run / "spec.yaml").read_text().replace("kernels: 2", "kernels: 3")
     (tmp_path / "r" / "spec.yaml").write_text(text)

@@ -49,6 +49,7 @@ def test_one_seed_has_no_deviation_and_no_interval(comparison):
     figure = draw_comparison(comparison | {"seeds": [0], "differences": []})
     assert len(figure.axes) == 1
     assert "nan" not in written(figure)
+    assert "(one seed:\nno interval)" in written(figure)
     difference = {"method": "kd", "baseline": "none", "mean": 0.01, "low": None, "high": None}
     figure = draw_comparison(comparison | {"seeds": [0], "differences": [difference]})
     assert "+1.00  (one pair: no interval)" in written(figure)

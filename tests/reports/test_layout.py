@@ -65,6 +65,6 @@ def test_extremes_can_be_drawn():
         {"width": 10.0, "height": 8.0, "site": 0.1, "gap": 0.02, "kernels": 900},
         {"width": 2.0, "height": 1.0, "kernels": 1},
         {"width": 1.0, "height": 1.0, "kernels": 0},
-        {"width": 0.002, "height": 0.002, "site": 0.0005, "gap": 0.0, "kernels": 8},
+        {"width": 0.004, "height": 0.004, "site": 0.001, "gap": 0.0, "kernels": 8},
     ):
         assert len(render_figure(draw(**settings), "png", {})) > 5000

@@ -9,7 +9,7 @@ from scipy import stats
 
 from hybridonn.errors import SpecError
 from hybridonn.spec import read_spec
-from hybridonn.studies.compare import compare, paired_difference, summarise
+from hybridonn.studies.compare import compare, paired_difference, summarise, summarise_values
 from hybridonn.studies.methods import parse_grid, parse_methods
 from hybridonn.studies.tune import tune
 
@@ -38,6 +38,25 @@ def test_the_interval_is_that_of_scipys_paired_test():
 def test_one_seed_has_no_interval():
     found = paired_difference({0: 0.5}, {0: 0.25})
     assert found == {"mean": 0.25, "low": None, "high": None, "n": 1}
+
+
+def test_one_seed_is_said_to_have_no_interval():
+    rows = [
+        {"method": m, "seed": 0, "accuracy": value, "seconds": 1.0}
+        for m, value in (("none", 0.9), ("kd", 0.91))
+    ]
+    found = summarise(rows, "accuracy")
+    assert found["sentences"] == ["task + KD - task alone: +1.00 points (one seed: no interval)"]
+    for method in found["methods"].values():
+        assert (method["low"], method["high"], method["standard_deviation"]) == (None, None, None)
+
+
+def test_the_interval_of_a_mean_over_seeds_stays_below_100_per_cent():
+    values = [1.0, 1.0, 0.97]  # 99 +- 4.3 % by Student's t alone
+    found = summarise_values(values)
+    assert found["mean"] == pytest.approx(0.99)
+    assert 0.9 > found["low"] > 0
+    assert 0.99 < found["high"] < 1
 
 
 def test_a_difference_within_noise_is_said_to_be_one():

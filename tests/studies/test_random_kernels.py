@@ -74,6 +74,9 @@ def test_the_table_is_whole_and_resumed(tmp_path, spec):
     assert means["2"] < means["40"]
     assert table["columns"][0]["standard_deviation"] >= 0
     assert table["columns"][2]["standard_deviation"] is None
+    assert table["columns"][2]["low"] is None  # one draw has no interval
+    first = table["columns"][0]
+    assert 0 <= first["low"] <= first["mean"] <= first["high"] <= 1
     assert len(list(csv.DictReader((folder / "random_kernels.csv").open()))) == 5
     for suffix in (".png", ".svg"):
         assert (folder / f"random_kernels{suffix}").stat().st_size > 1000

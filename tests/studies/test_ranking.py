@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from hybridonn.errors import ArtefactError, SpecError
-from hybridonn.reports.ranking import write_ranking
+from hybridonn.reports.ranking import say_correlation, write_ranking
 from hybridonn.spec import Student, read_spec
 from hybridonn.studies.designs import spread_designs
-from hybridonn.studies.ranking import parse_kernels, rank, spearman, spearman_interval, summarise
+from hybridonn.studies.ranking import parse_kernels, rank, spearman, summarise
 
 QUICK = (
     "training.epochs=2",
@@ -51,15 +51,41 @@ def test_impossible_numbers_of_designs_are_refused(count):
         spread_designs(Student(), (1, 28, 28), count)
 
 
-def test_rank_correlation_is_scipys_and_its_interval_holds_it():
+def test_rank_correlation_is_scipys():
     rng = np.random.default_rng(0)
     a = rng.normal(size=30).round(1)  # with ties
     b = a + rng.normal(size=30)
-    expected = stats.spearmanr(a, b).statistic
-    assert spearman(a, b) == pytest.approx(expected)
-    low, high = spearman_interval(a, b)
-    assert low < expected < high
-    assert spearman(np.ones(4), np.arange(4.0)) == 0.0
+    assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert spearman(np.ones(4), np.arange(4.0)) is None  # what is constant has no order
+
+
+def make_rows(estimated, trained):
+    seconds = {"trained_seconds": 4.0, "design_seconds": 1.0}
+    return [{"trained": t, "design": e} | seconds for e, t in zip(estimated, trained, strict=True)]
+
+
+def test_the_same_order_of_few_designs_is_not_certain():
+    found = summarise(make_rows((0.1, 0.2, 0.3, 0.4), (0.5, 0.6, 0.7, 0.8)), ("design",))
+    numbers = found["estimates"]["design"]
+    assert numbers["spearman"] == pytest.approx(1)
+    assert (numbers["spearman_low"] < 0, numbers["spearman_high"]) == (True, 1.0)
+    assert say_correlation(numbers).startswith("1.000 [-0.8")
+
+
+def test_where_there_is_no_interval_it_is_said():
+    few = summarise(make_rows((0.1, 0.2, 0.3), (0.5, 0.7, 0.6)), ("design",))["estimates"]["design"]
+    assert (few["spearman_low"], few["spearman_high"]) == (None, None)
+    assert say_correlation(few) == "0.500 (fewer than 4 designs: no interval)"
+    equal = summarise(make_rows((0.1, 0.2, 0.3, 0.4), 4 * (0.5,)), ("design",))["estimates"]
+    assert say_correlation(equal["design"]) == "none: all are equal"
+
+
+def test_the_bias_has_the_interval_of_paired_differences():
+    estimated, trained = (0.6, 0.7, 0.9, 0.95), (0.5, 0.72, 0.8, 0.9)
+    found = summarise(make_rows(estimated, trained), ("design",))["estimates"]["design"]
+    interval = stats.ttest_rel(estimated, trained).confidence_interval(0.95)
+    ends = (found["bias_points_low"], found["bias_points_high"])
+    assert ends == pytest.approx((100 * interval.low, 100 * interval.high))
 
 
 def test_errors_regret_and_cost_are_those_of_a_hand_count():
@@ -83,7 +109,7 @@ def test_the_study_is_whole_and_resumed(tmp_path):
     rows = list(csv.DictReader((folder / "ranking.csv").open()))
     assert len(rows) == 4
     for row in rows:
-        assert 0 < float(row["design"]) <= 1
+        assert 0 < float(row["design_low"]) < float(row["design"]) < float(row["design_high"]) < 1
         assert float(row["trained_low"]) <= float(row["trained"]) <= float(row["trained_high"])
     for suffix in (".png", ".svg"):
         assert (folder / f"ranking{suffix}").stat().st_size > 1000

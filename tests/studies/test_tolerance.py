@@ -9,7 +9,7 @@ import torch
 
 from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
 from hybridonn.errors import DataError, OpticsError, SpecError
-from hybridonn.files import read_arrays
+from hybridonn.files import read_arrays, write_json
 from hybridonn.pipeline.as_built import build_as_built, make_chip
 from hybridonn.pipeline.compensated import choose_captures, compensate
 from hybridonn.pipeline.measured import compensate_captures, open_trained
@@ -149,6 +149,17 @@ def test_captures_that_do_not_fit(finished, tmp_path, parts, kernels, sentence):
         compensate_captures(spec, folder, tmp_path / "set", None, Silent())
 
 
+def test_captures_of_another_student_are_refused(finished, tmp_path):
+    spec, folder, trained = finished
+    write_set(spec, trained, tmp_path / "set", ("student_train", "test"), 30)
+    write_json(tmp_path / "set" / "captures.json", {"student": "0123456789abcdef"})
+    student = trained.student.fingerprint[:12]
+    with pytest.raises(
+        DataError, match=rf"for the student 0123456789ab, .* the student {student};"
+    ):
+        compensate_captures(spec, folder, tmp_path / "set", None, Silent())
+
+
 def test_many_chips_and_one_error_at_a_time(finished, tmp_path, monkeypatch):
     spec, folder, _ = finished
     quick = Compensation.model_validate(
@@ -167,6 +178,10 @@ def test_many_chips_and_one_error_at_a_time(finished, tmp_path, monkeypatch):
 
 def test_yield_counts_good_chips():
     rows = [{"chip": k, "kd": value} for k, value in enumerate((0.9, 0.95, 0.99))]
+    all_good = summarise(rows, 0.9)["kd"]  # three good chips of three: no certainty
+    assert all_good["yield"] == all_good["yield_high"] == 1
+    assert all_good["yield_low"] == pytest.approx(3 / (3 + 1.959964**2))
     found = summarise(rows, 0.95)["kd"]
     assert found["yield"] == pytest.approx(2 / 3)
+    assert (found["yield_low"], found["yield_high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
     assert found["mean"] == pytest.approx(0.9466667)

@@ -14,6 +14,7 @@ MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
 CLEARLY = 0.1  # by how much another image must fit better to be called another one
 PAIRED = 16  # images by which sub-optics are paired
 NAMED_BONUS = 1.0  # another name must leave less than 1/e of the unexplained power
+NOTHING = 1e-8  # of the power: what rounding leaves of a feature that the mean explains
 AT_A_TIME = 256  # images compared with one another
 
 
@@ -65,6 +66,38 @@ def compare(
     correlation = np.where(spread > 0, xy / np.where(spread > 0, spread, 1), 0)
     gains = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1), 0)
     return Agreement(gains, slope * x0 - y0, correlation)
+
+
+def compare_features(
+    light: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
+) -> np.ndarray:
+    """How much features are those of their own kernels and not of any.
+
+    The pictures of an image are alike behind all kernels. So of each feature, plus less minus, what
+    the mean of all simulated pictures explains is taken away before measured and simulated ones
+    are correlated: a partial correlation.
+
+    Args:
+        light: Pictures in the units of the simulation, (N, 2 K, H, W).
+        simulated: (N, 2 K, H, W).
+        covered: Pixels at which something was measured, (2 K, H, W) bool; None: all.
+
+    Returns:
+        Partial correlations, (at most K,): features that the mean explains are left out.
+    """
+    found = []
+    mean = simulated.mean(1, dtype=np.float64)
+    for plus in range(0, light.shape[1], 2):
+        used = common_pixels(light.shape[2:], None if covered is None else covered[plus : plus + 2])
+        columns = np.stack([mean[:, used].ravel(), np.ones(mean[:, used].size)], 1)
+        pair = [(some[:, plus] - some[:, plus + 1])[:, used].ravel() for some in (light, simulated)]
+        both = np.stack(pair, 1).astype(np.float64)
+        own = both - columns @ np.linalg.lstsq(columns, both, rcond=None)[0]
+        (xx, xy), (_, yy) = own.T @ own
+        there = np.array([xx, yy]) > NOTHING * (both**2).sum(0)
+        if there[1]:
+            found.append(xy / np.sqrt(xx * yy) if there[0] else 0.0)
+    return np.array(found)
 
 
 def pair_sub_optics(

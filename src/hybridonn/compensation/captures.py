@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import read_arrays, read_json, write_arrays, write_json
 
 PARTS = ("student_train", "validation", "test")  # of a data set, as an image id names them
+KINDS = {"dataset": "data set", "student": "student", "metasurface": "metasurface"}
+SHOWN_DIGITS = 12  # of a hash
 MOST_DIGITS = 12  # of a position: no data set has more images
 ARRAYS = ("image_ids", "positive", "negative", "exposure_s", "gains", "quality")
 
@@ -171,6 +173,32 @@ def refuse_taken(folder: Path) -> None:
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ArtefactError(f"{folder} exists already; choose another with --out, or remove it")
+
+
+def check_origin(
+    stated: Mapping[str, Any], wanted: Mapping[str, str | None], what: str, cure: str
+) -> None:
+    """Refuse what was made for another student, metasurface or data set than those of a run.
+
+    Args:
+        stated: What it was made for: hashes by ``dataset``, ``student`` and ``metasurface``. What
+            it does not state is not compared.
+        wanted: Those of the run.
+        what: The file or folder, and what was done to it, such as ``x was imported``.
+        cure: What to do.
+
+    Raises:
+        DataError: A hash differs; both are named.
+    """
+    for kind, name in KINDS.items():
+        if kind not in stated or stated[kind] == wanted[kind]:
+            continue
+        one, other = (_name_hash(tree[kind], name) for tree in (stated, wanted))
+        raise DataError(f"{what} for {one}, and this run has {other}; {cure}")
+
+
+def _name_hash(value: Any, name: str) -> str:
+    return f"no {name}" if value is None else f"the {name} {str(value)[:SHOWN_DIGITS]}"
 
 
 def read_captures(folder: Path) -> CaptureSet:

@@ -6,17 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridonn.compensation.agreement import compare
+from hybridonn.compensation.agreement import CLEARLY, compare
 from hybridonn.compensation.captures import CaptureSet
 from hybridonn.compensation.corrections import repair
-from hybridonn.compensation.importing import (
-    Design,
-    Geometry,
-    Imported,
-    describe,
-    name_sub_optic,
-)
+from hybridonn.compensation.design import Design, name_sub_optic
+from hybridonn.compensation.geometry import Geometry
+from hybridonn.compensation.importing import LEAST_MEDIAN, Imported
 from hybridonn.compensation.manifest import Frame, refuse
+from hybridonn.compensation.notes import describe
 from hybridonn.compensation.placement import Placement, cover, cut, orient
 from hybridonn.compensation.registration import Registration
 from hybridonn.compensation.sources import FrameSource
@@ -117,16 +114,20 @@ def psfs_from_array(path: Path, design: Design, *, mend: bool = False) -> np.nda
 
 
 def _judge(psfs: np.ndarray, design: Design, where: Path, mend: bool) -> np.ndarray:
-    """Refuse negative values and hot pixels, or mend them."""
-    hot = find_hot(psfs, expect_psfs(design, psfs.shape[-1]))
+    """Refuse negative values, other kernels and hot pixels, or mend what can be mended."""
+    expected = expect_psfs(design, psfs.shape[-1])
     if not mend:
         _check_negative(psfs, where)
-        _check_hot(hot, where)
-        return psfs
+    hot = find_hot(psfs, expected)
     mended = psfs.copy()
     for number, colour in np.argwhere(np.any(hot, axis=(2, 3))).tolist():
         mended[number, colour] = repair(psfs[number, colour], hot[number, colour])
-    return np.maximum(mended, 0)
+    mended = np.maximum(mended, 0)
+    _check_likeness(mended, expected, design.kernels.shape[-1], where)
+    if mend:
+        return mended
+    _check_hot(hot, where)
+    return psfs
 
 
 def import_psfs(path: Path, design: Design, *, mend: bool = False) -> Imported:
@@ -266,16 +267,35 @@ def _check_hot(hot: np.ndarray, where: Path) -> None:
 
 
 def _finish(psfs: np.ndarray, design: Design) -> np.ndarray:
-    """In the units of the kernels, not negative, (K, 2, C, P, P) float32.
-
-    Raises:
-        DataError: No sub-optic looks like its kernel.
-    """
+    """In the units of the kernels, not negative, (K, 2, C, P, P) float32."""
     expected = expect_psfs(design, psfs.shape[-1])
     gains = compare(psfs.sum(1)[None], expected.sum(1)[None]).gains
-    if not (gains > 0).any():
-        raise DataError(
-            "no measured point spread function looks like its kernel; check their order"
-        )
     psfs = np.maximum(psfs, 0) * np.median(gains[gains > 0])
     return psfs.reshape(-1, 2, *psfs.shape[1:]).astype(np.float32)
+
+
+def _check_likeness(psfs: np.ndarray, expected: np.ndarray, size: int, where: Path) -> None:
+    """Refuse point spread functions that are as much like other kernels as like their own.
+
+    Raises:
+        DataError: They are, or none looks like its kernel at all.
+    """
+    if not (compare(psfs.sum(1)[None], expected.sum(1)[None]).gains > 0).any():
+        raise DataError(
+            f"{where}: no measured point spread function looks like its kernel; check their order"
+        )
+    lit = np.flatnonzero(expected.any((1, 2, 3)))
+    margin = (psfs.shape[-1] - size) // 2  # the darkness around all kernels is alike
+    block = (..., slice(margin, margin + size), slice(margin, margin + size))
+    seen, wanted = (one[lit].sum(1)[block].reshape(len(lit), -1) for one in (psfs, expected))
+    with np.errstate(invalid="ignore"):  # of a dark one there is no correlation
+        likeness = np.nan_to_num(np.corrcoef(seen, wanted)[: len(lit), len(lit) :])
+    own, others = np.diagonal(likeness), likeness[~np.eye(len(lit), dtype=bool)]
+    least = max(0.0, float(np.median(others)) if others.size else 0.0) + CLEARLY
+    median = float(np.median(own))
+    if median < LEAST_MEDIAN and median < least:
+        raise DataError(
+            f"{where}: the measured point spread functions look no more like their own kernels "
+            f"(median correlation {median:.2f}) than like others ({least - CLEARLY:.2f}); name the "
+            "run that the chip was made for, and check their order"
+        )

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hybridonn.compensation.captured import count_captures
 from hybridonn.compensation.captures import name_image, refuse_taken
+from hybridonn.compensation.design import Design
 from hybridonn.compensation.expected import draw_point
-from hybridonn.compensation.importing import Design
 from hybridonn.compensation.manifest import DARK, FLAT, POINT, SIGNS
 from hybridonn.compensation.pictures import check_suffix
 from hybridonn.data.dataset import Dataset, ImageSet
@@ -96,7 +96,7 @@ def write_template(
         write_table(part / "manifest.csv", rows)
         write_json(
             part / "template.json",
-            {"dataset": dataset.checksum, "student": design.fingerprint, "images": len(ids)},
+            {**design.origin, "images": len(ids)},
         )
         write_text(part / "GUIDE.txt", _guide(design, apart))
         (part / "frames").mkdir()

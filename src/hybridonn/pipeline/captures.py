@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybridonn.compensation.captures import refuse_taken, write_captures
-from hybridonn.compensation.importing import Design, Imported, import_captures, with_psfs
+from hybridonn.compensation.captures import check_origin, refuse_taken, write_captures
+from hybridonn.compensation.design import Design
+from hybridonn.compensation.importing import Imported, import_captures, with_psfs
 from hybridonn.compensation.levels import Alignment
 from hybridonn.compensation.manifest import read_manifest
 from hybridonn.compensation.pictures import check_suffix
@@ -62,6 +63,8 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
             "(student.branches); captures are imported for students with one"
         )
     finished = read_json(run / "student" / "stage.json")
+    designed = run / "metasurface" / "stage.json"
+    metasurface = read_json(designed)["fingerprint"] if designed.is_file() else None
     dataset = load_dataset(spec.data, data_root, progress)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
@@ -80,6 +83,7 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
         layout=Layout.from_dict(read_json(run / "layout" / "layout.json")),
         dataset=dataset,
         fingerprint=finished["fingerprint"],
+        metasurface=metasurface,
     )
 
 
@@ -178,11 +182,19 @@ def _open_source(
 
 def _check_template(folder: Path, design: Design) -> None:
     path = folder / "template.json"
-    if path.is_file() and read_json(path).get("dataset") != design.dataset.checksum:
+    if not path.is_file():
+        return
+    stated = read_json(path)
+    if not isinstance(stated, dict):
+        raise DataError(f"{path} holds no table; write the template again, or remove the file")
+    cure = "name the run that the template was made for"
+    if stated.get("dataset", design.dataset.checksum) != design.dataset.checksum:
         raise DataError(
-            f"{folder} was made for another data set or split than that of the run, so its image "
-            "ids name other images; name the run that the template was made for"
+            f"{folder} was made for another data set or split ({str(stated['dataset'])[:12]}) than "
+            f"that of the run ({design.dataset.checksum[:12]}), so its image ids name other "
+            f"images; {cure}"
         )
+    check_origin(stated, design.origin, f"{folder} is a template", cure)
 
 
 def _illustrate(imported: Imported, design: Design, part: Path) -> None:

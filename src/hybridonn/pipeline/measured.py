@@ -9,7 +9,13 @@ from typing import Any
 import torch
 
 from hybridonn.compensation.captured import Captured
-from hybridonn.compensation.captures import CaptureSet, find_positions, look_up, read_captures
+from hybridonn.compensation.captures import (
+    CaptureSet,
+    check_origin,
+    find_positions,
+    look_up,
+    read_captures,
+)
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.errors import DataError
@@ -85,6 +91,7 @@ def compensate_captures(
         student = load_student(spec, trained.dataset, trained.student)
         if trained.metasurface is not None:
             take_backend(student, trained.metasurface)
+        check_captures(captures, trained, folder)
         _check(captures, student.frontend.kernels, folder)
         mark = fingerprint(
             stage="compensated",
@@ -119,6 +126,22 @@ def compensate_captures(
         if (run / "report.html").is_file():  # of a run that was cut short there is none
             write_report(run)
     return results
+
+
+def check_captures(captures: CaptureSet, trained: Trained, folder: Path) -> None:
+    """Refuse captures of another student's chip, or of images of another data set.
+
+    Raises:
+        DataError: They are; both are named.
+    """
+    metasurface = trained.metasurface
+    wanted = {
+        "dataset": trained.dataset.checksum,
+        "student": trained.student.fingerprint,
+        "metasurface": None if metasurface is None else metasurface.fingerprint,
+    }
+    cure = "compensate the run that it was imported for, or import captures of this run's chip"
+    check_origin(captures.notes, wanted, f"{folder} was imported", cure)
 
 
 def _as_captured(captures: CaptureSet, dataset: Dataset) -> Captured:

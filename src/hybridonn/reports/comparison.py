@@ -11,6 +11,7 @@ from hybridonn.errors import ArtefactError
 from hybridonn.reports.curves import METRICS
 from hybridonn.reports.reading import read_json, refusal
 from hybridonn.reports.save import save_figure
+from hybridonn.reports.statistics import mean_interval
 from hybridonn.reports.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def draw_comparison(comparison: dict[str, Any]) -> Figure:
 
     Args:
         comparison: ``methods`` by name, each with ``label``, ``values`` (one a seed),
-            ``mean`` and ``standard_deviation``; ``seeds``; ``differences``, each with
+            and ``mean``; ``seeds``; ``differences``, each with
             ``method``, ``baseline``, ``mean``, ``low`` and ``high``; ``teacher`` or
             None; ``design`` and ``metric``. All as fractions, drawn in per cent.
 
@@ -86,16 +87,19 @@ def _draw_values(axes: Axes, methods: dict[str, Any], metric: str, teacher: floa
     for place, method in enumerate(methods.values()):
         colour = METHODS[place % len(METHODS)]
         axes.plot([place] * values.shape[1], values[place], "o", color=colour, ms=5, alpha=0.7)
-        mean, deviation = _percent(method["mean"]), _percent(method["standard_deviation"])
+        mean, sides, text = _percent(method["mean"]), None, "\n(one seed:\nno interval)"
+        if values.shape[1] > 1:
+            low, high = (100 * end for end in mean_interval(values[place] / 100))
+            sides, text = [[mean - low], [high - mean]], f"\n[{low:.2f}, {high:.2f}]"
         look = {"fmt": "D", "ms": 6, "capsize": 4, "elinewidth": 2, "color": colour}
-        axes.errorbar(place + 0.16, mean, deviation, zorder=3, **look)
-        text = f"{mean:.2f}" + (f"\n± {deviation:.2f}" if np.isfinite(deviation) else "")
+        axes.errorbar(place + 0.16, mean, sides, zorder=3, **look)
+        text = f"{mean:.2f}{text}"
         look = {"textcoords": "offset points", "va": "center", "path_effects": _halo()}
-        axes.annotate(text, (place + 0.16, mean), (9, 0), **look)
+        axes.annotate(text, (place + 0.16, mean), (9, 0), fontsize=9, **look)
     axes.set_xticks(places, [_wrap(str(method["label"])) for method in methods.values()])
-    axes.set_xlim(-0.4, len(methods) - 0.25)
+    axes.set_xlim(-0.4, len(methods) - 0.02)
     axes.set_ylabel(f"test {metric} (%)")
-    axes.set_title("Each seed, mean ± standard deviation")
+    axes.set_title("Each seed, mean and its 95 % interval")
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
     if teacher is not None:

@@ -36,34 +36,43 @@ def write_perturbation(folder: Path) -> tuple[Path, Path]:
 
 @styled
 def draw_perturbation(found: dict[str, Any]) -> Figure:
-    """Draw the relative change of each error, and both laws through the first point.
+    """Draw the relative change of each error with its fit, and both laws through the first point.
 
     Args:
         found: What :func:`hybridonn.studies.perturbation.perturb` returns.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN * 0.75, 4.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN * 0.9, 4.6), layout="constrained")
     axes, rows = figure.subplots(), found["rows"]
-    for place, error in enumerate(sorted({row["error"] for row in rows})):
+    errors = sorted({row["error"] for row in rows})
+    for place, error in enumerate(errors):
         some = [row for row in rows if row["error"] == error]
-        m, change = (np.array([row[key] for row in some]) for key in ("kernels", "change"))
-        slope = found["slopes"][f"{error:g}"]
-        look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "ms": 6}
-        marker = f"{MARKERS[place % len(MARKERS)]}-"
-        axes.loglog(m, change, marker, label=f"error {error:g}: m^{slope:.2f}", **look)
+        m, change, lowest, highest = (
+            np.array([row[key] for row in some])
+            for key in ("kernels", "change", "lowest", "highest")
+        )
+        slope, (low, high) = (found[key][f"{error:g}"] for key in ("slopes", "intervals"))
+        look: dict[str, Any] = {"color": PALETTE[place % len(PALETTE)], "ms": 6, "capsize": 3}
+        look |= {"fmt": f"{MARKERS[place % len(MARKERS)]}-", "elinewidth": 1.2}
+        label = f"error {error:g}: m^{slope:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+        beside = m * 1.05 ** (place - (len(errors) - 1) / 2)  # so that no bar hides another
+        axes.errorbar(beside, change, [change - lowest, highest - change], label=label, **look)
         for power, style in ((-0.5, "--"), (-1.0, ":")):
             law = change[0] * (m / m[0]) ** power
             label = {-0.5: "1/√m", -1.0: "1/m"}[power] if place == 0 else None
             axes.loglog(m, law, style, color=FAINT, linewidth=1.1, label=label, zorder=0)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
     counts = sorted({row["kernels"] for row in rows})
     axes.set_xticks(counts, counts)
     axes.minorticks_off()
     axes.set_xlabel("number of kernels m")
-    axes.set_ylabel("‖Θ′ − Θ‖ / ‖Θ‖")
+    axes.set_ylabel("relative change of the kernel, ‖Θ′ − Θ‖ / ‖Θ‖")
     name = str(found["name"]).replace("$", r"\$")
     axes.set_title(f"{name}: how far kernel errors move the tangent kernel")
     axes.grid(True)
     axes.set_axisbelow(True)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    title = f"exponent and its 95 % interval;\nbars: range of {found['draws']} draws"
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title, alignment="left")
     return figure

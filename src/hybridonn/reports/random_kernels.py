@@ -36,7 +36,7 @@ def write_random_kernels(folder: Path) -> tuple[Path, Path]:
 
 @styled
 def draw_random_kernels(table: dict[str, Any]) -> Figure:
-    """Draw mean and standard deviation by number of kernels, and the paper's numbers.
+    """Draw mean and its 95 % interval over the draws by number of kernels, and the paper's numbers.
 
     Args:
         table: What :func:`hybridonn.studies.random_kernels.random_kernels` returns.
@@ -47,19 +47,21 @@ def draw_random_kernels(table: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(WIDTH_IN * 0.75, 4.4), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(columns))
-    means, deviations, paper = (
+    means, low, high, paper = (
         np.array([np.nan if one[key] is None else one[key] for one in columns], dtype=float)
-        for key in ("mean", "standard_deviation", "paper")
+        for key in ("mean", "low", "high", "paper")
     )
     look = {"fmt": "o-", "ms": 7, "capsize": 4, "elinewidth": 1.8, "color": PALETTE[0]}
-    label = "here, mean ± standard deviation"
-    axes.errorbar(places, 100 * means, 100 * np.nan_to_num(deviations), label=label, **look)
+    draws = max(len(one["values"]) for one in columns)
+    label = "here, one draw" if draws == 1 else f"here, mean of {draws} draws, 95 % interval"
+    sides = 100 * np.nan_to_num([means - low, high - means])  # one draw has no interval
+    axes.errorbar(places, 100 * means, sides, label=label, **look)
     if np.isfinite(paper).any():
         look = {"ms": 7, "color": PALETTE[6], "linestyle": "--"}
         axes.plot(places, paper, "D", label="Xiang et al. 2025, table 5", **look)
     for place, mean in zip(places, means, strict=True):
-        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": INK}
-        axes.annotate(f"{100 * mean:.2f}", (place, 100 * mean), (0, 9), **look)
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "color": INK}
+        axes.annotate(f"{100 * mean:.2f}", (place, 100 * mean), (8, -14), **look)
     axes.set_xticks(places, ["∞" if c["kernels"] == "infinite" else c["kernels"] for c in columns])
     axes.set_xlabel("random kernels")
     axes.set_ylabel("test accuracy (%)")

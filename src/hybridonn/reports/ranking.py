@@ -23,7 +23,6 @@ TITLES = {
 }
 # Number of kernels: few in pale, many in strong colours.
 COLOURS = (PALETTE[3], PALETTE[7], PALETTE[1], PALETTE[0], PALETTE[4], PALETTE[2])
-Z_95 = 1.96
 
 
 def write_ranking(folder: Path) -> tuple[Path, Path]:
@@ -64,28 +63,33 @@ def draw_ranking(ranking: dict[str, Any]) -> Figure:
         fontweight="bold",
         fontsize=11,
     )
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    _explain_bars(figure, ranking["seeds"])
     return figure
 
 
-def _draw_panel(
-    axes: Axes, rows: list[dict[str, Any]], kind: str, numbers: dict[str, float]
-) -> None:
+def _explain_bars(figure: Figure, seeds: int) -> None:
+    """Say in the legend what bars and brackets are."""
+    upright = f", upright range of {seeds} seeds" if seeds > 1 else ""
+    text = f"bars: across 95 % interval of the estimate{upright}; in brackets 95 % interval of"
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    title = f"{text} Spearman's correlation over designs"
+    look = {"loc": "outside lower center", "ncols": len(labels), "title": title}
+    figure.legend(handles, labels, title_fontsize=8.5, **look)
+
+
+def _draw_panel(axes: Axes, rows: list[dict[str, Any]], kind: str, numbers: dict[str, Any]) -> None:
     axes.axline((50, 50), slope=1, color=FAINT, linestyle="--", linewidth=1.2, zorder=0)
     counts = sorted({row["kernels"] for row in rows})
     for place, count in enumerate(counts):
         some = [row for row in rows if row["kernels"] == count]
-        x, y, low, high = (
-            100 * np.array([row[key] for row in some])
-            for key in (kind, "trained", "trained_low", "trained_high")
-        )
-        bars = 100 * Z_95 * np.array([row[f"{kind}_uncertainty"] for row in some])
+        keys = (kind, f"{kind}_low", f"{kind}_high", "trained", "trained_low", "trained_high")
+        x, left, right, y, low, high = (100 * np.array([row[key] for row in some]) for key in keys)
         look = {"ms": 6.5, "elinewidth": 1, "capsize": 2, "color": COLOURS[place % len(COLOURS)]}
         look |= {"markeredgecolor": "white", "markeredgewidth": 0.7, "ecolor": FAINT}
         label = f"{count} kernel{'s' * (count != 1)}"
         fmt = MARKERS[place % len(MARKERS)]
-        axes.errorbar(x, y, [y - low, high - y], bars, fmt=fmt, label=label, **look)
+        bars = {"yerr": [y - low, high - y], "xerr": [x - left, right - x]}
+        axes.errorbar(x, y, fmt=fmt, label=label, **bars, **look)
     axes.set_title(TITLES.get(kind, kind))
     axes.set_xlabel("estimated test accuracy (%)")
     axes.grid(True)
@@ -94,13 +98,27 @@ def _draw_panel(
     axes.text(0.03, 0.97, _say(numbers), transform=axes.transAxes, ha="left", va="top")
 
 
-def _say(numbers: dict[str, float]) -> str:
-    low, high = numbers["spearman_low"], numbers["spearman_high"]
+def say_correlation(numbers: dict[str, Any]) -> str:
+    """Spearman's correlation with its 95 % interval, or why there is none."""
+    correlation, low, high = (numbers[f"spearman{end}"] for end in ("", "_low", "_high"))
+    if correlation is None:
+        return "none: all are equal"
+    if low is None:
+        return f"{correlation:.3f} (fewer than 4 designs: no interval)"
+    return f"{correlation:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def say_time(share: float) -> str:
+    """How much of the training's time an estimate takes: ``5 % of``, ``3.2 times``."""
+    return f"{100 * share:.0f} % of" if share < 1 else f"{share:.3g} times"
+
+
+def _say(numbers: dict[str, Any]) -> str:
     return "\n".join(
         [
-            f"Spearman {numbers['spearman']:.3f} [{low:.2f}, {high:.2f}]",
+            f"Spearman {say_correlation(numbers)}",
             f"mean error {numbers['mean_error_points']:.1f} points",
-            f"{numbers['time_share']:.0%} of the training time",
+            f"{say_time(numbers['time_share'])} the training time",
         ]
     )
 

@@ -10,7 +10,7 @@ variance of Bonett and Wright.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atanh, exp, log, log1p, sqrt, tanh
+from math import atanh, exp, inf, log, log1p, sqrt, tanh
 
 import numpy as np
 
@@ -117,21 +117,24 @@ def share_interval(share: float, error: float, total: int) -> tuple[float, float
 
 
 def mean_difference(values: np.ndarray, baseline: np.ndarray) -> Difference:
-    """The mean difference of paired shares with its 95 % interval.
+    """The mean difference of pairs with its 95 % interval.
 
-    Student's t on the differences of the pairs, cut at -1 and 1, which no difference of shares
-    passes.
+    Student's t on the differences of the pairs; where all values are shares, cut at -1 and 1,
+    which no difference of shares passes.
 
     Args:
-        values: Shares, (N,), of one method by seed or image.
-        baseline: Shares of the other on the same seeds or images, (N,).
+        values: Of one method by seed or image, (N,).
+        baseline: Of the other on the same seeds or images, (N,).
     """
-    gains = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
+    values, baseline = np.asarray(values, dtype=float), np.asarray(baseline, dtype=float)
+    gains = values - baseline
     mean, pairs = float(gains.mean()), len(gains)
     if pairs < 2:
         return Difference(mean, None, None, pairs)
     half = student_quantile(pairs - 1) * float(gains.std(ddof=1)) / sqrt(pairs)
-    return Difference(mean, max(-1.0, mean - half), min(1.0, mean + half), pairs)
+    shares = min(values.min(), baseline.min()) >= 0 and max(values.max(), baseline.max()) <= 1
+    most = 1.0 if shares else inf
+    return Difference(mean, max(-most, mean - half), min(most, mean + half), pairs)
 
 
 def score_difference(scores: np.ndarray, baseline: np.ndarray) -> Difference:

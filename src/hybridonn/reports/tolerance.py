@@ -99,26 +99,37 @@ def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
     axes.margins(y=0.1)
     axes.set_ylim(top=max(100 * found["ideal"], values.max()) + 0.08 * np.ptp(values) + 0.5)
     axes.set_ylabel(f"test {found['metric']} (%)")
-    bad, good = (100 * found["summary"][key]["yield"] for key in (keys[0], keys[-1]))
-    axes.set_title(
-        f"Yield at {100 * found['threshold']:.4g} %: {bad:.0f} % as built, {good:.0f} % after"
-    )
+    shares = [
+        f"{TREATMENTS[key]} {_say_yield(found['summary'][key])}" for key in (keys[0], keys[-1])
+    ]
+    head = f"Chips with {100 * found['threshold']:.4g} % or more (and 95 % interval):"
+    axes.set_title(f"{head}\n{', '.join(shares)}", fontsize=10)
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
+
+
+def _say_yield(numbers: dict[str, float]) -> str:
+    share, low, high = (100 * numbers[key] for key in ("yield", "yield_low", "yield_high"))
+    return f"{share:.0f} % [{low:.0f}, {high:.0f}]"
 
 
 def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
     rows = sorted(found["alone"], key=lambda row: row["mean"], reverse=True)
     places = np.arange(len(rows))
-    drops = [100 * (found["ideal"] - row["mean"]) for row in rows]
+    drops = 100 * np.array([found["ideal"] - row["mean"] for row in rows])
     axes.barh(places, drops, color=PALETTE[6], height=0.6)
+    best, worst = (
+        100 * np.array([found["ideal"] - row[key] for row in rows]) for key in ("highest", "lowest")
+    )
+    sides = [drops - best, worst - drops]
+    axes.errorbar(drops, places, xerr=sides, fmt="none", color=INK, elinewidth=1, capsize=2)
     for place, drop in zip(places, drops, strict=True):
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
-        axes.annotate(f"{drop:.2f}", (max(drop, 0), place), (4, 0), **look)
+        axes.annotate(f"{drop:.2f}", (max(worst[place], 0), place), (5, 0), **look)
     axes.set_yticks(places, [_name(row) for row in rows])
     axes.set_xlabel("points lost by this error alone, uncompensated")
-    axes.set_title("Which error costs how much")
-    axes.margins(x=0.15)
+    axes.set_title("Which error costs how much\n(mean and range over chips)", fontsize=10)
+    axes.margins(x=0.2)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
 

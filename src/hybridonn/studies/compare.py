@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
+
+import numpy as np
 
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -15,6 +16,7 @@ from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Finished
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.comparison import write_comparison
+from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import Method, Spec, dump_spec
 from hybridonn.studies.school import open_school
 
@@ -44,8 +46,8 @@ def compare(
         progress: Shows how far it is.
 
     Returns:
-        What ``comparison.json`` holds: values, means and standard deviations by
-        method, paired differences with 95 % intervals, and sentences.
+        What ``comparison.json`` holds: values, means with 95 % intervals and standard
+        deviations by method, paired differences with 95 % intervals, and sentences.
 
     Raises:
         SpecError: There is no seed.
@@ -87,8 +89,7 @@ def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
         method: {
             "label": LABELS[method],
             "values": list(by_seed.values()),
-            "mean": fmean(by_seed.values()),
-            "standard_deviation": stdev(by_seed.values()) if len(by_seed) > 1 else None,
+            **summarise_values(list(by_seed.values())),
             "seconds": fmean(row["seconds"] for row in rows if row["method"] == method),
         }
         for method, by_seed in values.items()
@@ -109,20 +110,29 @@ def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
 def paired_difference(values: dict[int, float], baseline: dict[int, float]) -> dict[str, Any]:
     """Mean difference over the common seeds, with its 95 % interval.
 
-    Student's t on the differences of pairs; with one seed there is no interval.
+    Student's t on the differences of pairs, see
+    :func:`hybridonn.reports.statistics.mean_difference`; with one seed there is no interval.
 
     Args:
         values: The metric by seed.
         baseline: The same of what it is compared with.
     """
-    from scipy.stats import t
+    common = [seed for seed in values if seed in baseline]
+    one, other = (np.array([some[seed] for seed in common]) for some in (values, baseline))
+    found = mean_difference(one, other)
+    return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.pairs}
 
-    pairs = [values[seed] - baseline[seed] for seed in values if seed in baseline]
-    mean, n = fmean(pairs), len(pairs)
-    if n < 2:
-        return {"mean": mean, "low": None, "high": None, "n": n}
-    half = float(t.ppf(0.975, n - 1)) * stdev(pairs) / math.sqrt(n)
-    return {"mean": mean, "low": mean - half, "high": mean + half, "n": n}
+
+def summarise_values(values: list[float]) -> dict[str, float | None]:
+    """Mean, standard deviation and the mean's 95 % interval; of one value there is no interval.
+
+    Args:
+        values: Shares, one a seed.
+    """
+    if len(values) < 2:
+        return {"mean": fmean(values), "standard_deviation": None, "low": None, "high": None}
+    low, high = mean_interval(np.array(values))
+    return {"mean": fmean(values), "standard_deviation": stdev(values), "low": low, "high": high}
 
 
 def _say(difference: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,13 +25,17 @@ from hybridonn.files import write_json, write_table
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.students import check_fit
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.progress import Progress
 from hybridonn.reports.perturbation import write_perturbation
+from hybridonn.reports.statistics import PowerLaw, fit_power_law
 from hybridonn.spec import Spec
 from hybridonn.tangent import centred_alignment, record
 
 IMAGES = 96  # of the test part, on which kernels are compared
+LEAST_COUNTS = 3  # numbers of kernels: two points lie on any power law
+CLAIMED = {"-1/2": -0.5, "-1": -1.0}  # exponents of m: 1 / sqrt(m), and ||delta|| / m
 
 
 def perturb(
@@ -45,22 +50,31 @@ def perturb(
     """Measure ``||Theta' - Theta|| / ||Theta||`` of random networks whose kernels have errors.
 
     The kernel is that of the backend's weights, which are what compensation can train; one
-    dense layer follows the pooling, so that the number of kernels is the only width.
+    dense layer follows the pooling, so that the number of kernels is the only width. A power
+    law is fitted to all draws of an error, see
+    :func:`hybridonn.reports.statistics.fit_power_law`.
 
     Args:
         spec: Of the images, the kernel's size and the pooling.
-        counts: Numbers of kernels.
+        counts: Numbers of kernels, three or more.
         errors: Root mean square of delta over that of a kernel.
-        draws: Of kernels and errors.
+        draws: Networks and errors drawn for each number of kernels.
         folder: Where table and figure go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
 
     Returns:
-        What ``perturbation.json`` holds.
+        What ``perturbation.json`` holds: ``rows`` with mean, lowest and highest change over the
+        draws, ``slopes`` and ``intervals`` (95 %) of the exponent by error, and sentences.
+
+    Raises:
+        SpecError: Fewer than three numbers of kernels, one that is given twice, no draw, or a
+            design that does not fit the images.
     """
+    _check(spec, counts, errors, draws)
     with open_folder(folder):
         dataset = load_dataset(spec.data, data_root, progress)
+        check_fit(spec.student, dataset.image_shape)
         scene = to_scene(dataset.test.images[:IMAGES])
         rows = []
         with progress.bar("perturbed kernels", len(counts) * draws) as advance:
@@ -68,9 +82,15 @@ def perturb(
                 for draw in range(draws):
                     rows += _measure(spec, scene, len(dataset.classes), kernels, draw, errors)
                     advance(1)
-        found = {"name": spec.name, "draws": draws, "rows": _average(rows)}
-        found |= {"slopes": fit_slopes(found["rows"])}
-        found |= {"sentences": [_say(error, slope) for error, slope in found["slopes"].items()]}
+        laws = fit_laws(rows)
+        found = {
+            "name": spec.name,
+            "draws": draws,
+            "rows": _average(rows),
+            "slopes": {error: law.exponent for error, law in laws.items()},
+            "intervals": {error: [law.low, law.high] for error, law in laws.items()},
+            "sentences": [say_law(error, law) for error, law in laws.items()],
+        }
         write_table(folder / "perturbation.csv", rows)
         write_json(folder / "perturbation.json", found)
         write_perturbation(folder)
@@ -87,21 +107,87 @@ def parse_numbers(text: str) -> list[float]:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = [-1.0]
-    if min(values) <= 0:
+    if not all(0 < value < math.inf for value in values):
         raise SpecError(f"{text!r}: write positive numbers with commas, such as 4,8,16")
     return values
 
 
-def fit_slopes(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The exponent of m of each error: the slope of log change over log kernels."""
-    slopes = {}
+def parse_counts(text: str) -> list[int]:
+    """Whole positive numbers separated by commas.
+
+    Raises:
+        SpecError: Something else is there.
+    """
+    values = parse_numbers(text)
+    if not all(value.is_integer() for value in values):
+        raise SpecError(f"--kernels {text}: a number of kernels is whole, such as 4,8,16")
+    return [int(value) for value in values]
+
+
+def fit_laws(rows: list[dict[str, Any]]) -> dict[str, PowerLaw]:
+    """The power of m that the change of the kernel goes with, for each error.
+
+    Args:
+        rows: A network and error each: ``kernels``, ``error``, ``change``.
+    """
+    laws = {}
     for error in dict.fromkeys(row["error"] for row in rows):
         some = [row for row in rows if row["error"] == error]
-        x = torch.tensor([math.log(row["kernels"]) for row in some])
-        y = torch.tensor([math.log(row["change"]) for row in some])
-        slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
-        slopes[f"{error:g}"] = float(slope)
-    return slopes
+        m, change = (np.array([row[key] for row in some]) for key in ("kernels", "change"))
+        laws[f"{error:g}"] = fit_power_law(m, change)
+    return laws
+
+
+def say_law(error: str, law: PowerLaw) -> str:
+    """An exponent with its interval, and which of the claimed ones lie in it.
+
+    Args:
+        error: Size of the error.
+        law: Fitted to it.
+    """
+    inside = [name for name, exponent in CLAIMED.items() if law.holds(exponent)]
+    outside = [name for name in CLAIMED if name not in inside]
+    if not inside:
+        verdict = f"neither of the claimed exponents, {' and '.join(CLAIMED)}, lies in it"
+    elif not outside:
+        verdict = f"it holds both claimed exponents, {' and '.join(CLAIMED)}: more draws, or more "
+        verdict += "different numbers of kernels, are needed to tell them apart"
+    else:
+        verdict = f"the claimed exponent {inside[0]} lies in it and {outside[0]} does not"
+    if law.holds(0):
+        verdict += "; 0 lies in it too, so that no decrease with m is shown"
+    return (
+        f"error {error}: the kernel's relative change goes as m^{law.exponent:.2f} (95 % interval "
+        f"{law.low:.2f} to {law.high:.2f}, {law.points} points); {verdict} (errors independent "
+        "from kernel to kernel have -1/2 by both laws, an error of a fixed total norm -1 by "
+        "||delta||/m)"
+    )
+
+
+def _check(spec: Spec, counts: list[int], errors: list[float], draws: int) -> None:
+    """Refuse what would be found only after something was measured.
+
+    Raises:
+        SpecError: See :func:`perturb`.
+    """
+    listed = ",".join(map(str, counts))
+    if len(set(counts)) < len(counts) or min(counts, default=1) < 1:
+        raise SpecError(f"--kernels {listed}: allowed are numbers from 1 up, each once")
+    if len(counts) < LEAST_COUNTS:
+        raise SpecError(
+            f"--kernels {listed}: two points lie on any power law; name {LEAST_COUNTS} numbers "
+            "of kernels or more, such as 4,16,64"
+        )
+    sizes = [f"{error:g}" for error in errors]  # the names of the fits
+    if len(set(sizes)) < len(sizes) or min(errors, default=0) <= 0:
+        raise SpecError(f"--errors {','.join(sizes)}: allowed are sizes above 0, each once")
+    if draws < 1:
+        raise SpecError(f"--draws {draws}: allowed is 1 or more")
+    if spec.task != "classification":
+        raise SpecError(
+            f"task is {spec.task}, but this study compares kernels of a classifier; "
+            "use a spec whose task is classification"
+        )
 
 
 def _measure(
@@ -137,22 +223,20 @@ def _kernel(network: nn.Module, scene: Tensor) -> Tensor:
 
 
 def _average(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over the draws of each number of kernels and error, and the range of the change."""
     keys = dict.fromkeys((row["kernels"], row["error"]) for row in rows)
-    return [
-        {"kernels": kernels, "error": error}
-        | {
-            name: fmean(
-                row[name] for row in rows if (row["kernels"], row["error"]) == (kernels, error)
-            )
-            for name in ("change", "misalignment")
-        }
-        for kernels, error in keys
-    ]
-
-
-def _say(error: str, slope: float) -> str:
-    return (
-        f"error {error}: the kernel's relative change goes as m^{slope:.2f}; independent errors "
-        "of a fixed size a kernel would give -0.50 by both laws, of a fixed total norm -1 by "
-        "||delta||/m"
-    )
+    averages = []
+    for kernels, error in keys:
+        some = [row for row in rows if (row["kernels"], row["error"]) == (kernels, error)]
+        changes = [row["change"] for row in some]
+        averages.append(
+            {
+                "kernels": kernels,
+                "error": error,
+                "change": fmean(changes),
+                "lowest": min(changes),
+                "highest": max(changes),
+                "misalignment": fmean(row["misalignment"] for row in some),
+            }
+        )
+    return averages

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
@@ -40,6 +40,7 @@ from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec
+from hybridonn.studies.compare import summarise_values
 
 # Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
 PAPER: dict[str, dict[str, float]] = {
@@ -257,8 +258,7 @@ def _column(runs: list[dict[str, Any]], name: str, dataset: str) -> dict[str, An
     return {
         "kernels": name,
         "values": values,
-        "mean": fmean(values),
-        "standard_deviation": stdev(values) if len(values) > 1 else None,
+        **summarise_values(values),
         "paper": PAPER.get(dataset, {}).get(name),
         "method": some[0]["method"],
         "seconds": fmean(run["seconds"] for run in some),

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hybridonn.core.random import numpy_generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
@@ -25,13 +24,13 @@ from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Finished, fingerprint, finish
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.ranking import write_ranking
+from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec
 from hybridonn.studies.designs import Design, spread_designs
 
 Kernels = Literal["design", "infinite"]
 KERNELS: tuple[Kernels, ...] = ("design", "infinite")
 VALIDATION = 1000  # validation images that choose the epoch: each epoch looks at all of them
-BOOTSTRAP_DRAWS = 2000  # Efron & Tibshirani 1993, section 13.3: 1,000 or more for an interval
 
 
 @dataclass(frozen=True)
@@ -199,12 +198,17 @@ def _measure(
     for kind, found in estimates.items():
         row[kind] = found[metric]
         row[f"{kind}_uncertainty"] = found["uncertainty"]
+        ends = share_interval(found[metric], found["uncertainty"], found["test_images"])
+        row[f"{kind}_low"], row[f"{kind}_high"] = ends
         row[f"{kind}_seconds"] = found["seconds"]
     return row
 
 
 def summarise(rows: list[dict[str, Any]], kernels: tuple[Kernels, ...]) -> dict[str, Any]:
-    """Rank correlation, errors and cost of each kind of estimate.
+    """Rank correlation, errors and cost of each kind of estimate, with 95 % intervals.
+
+    The intervals are of the choice of designs, see
+    :func:`hybridonn.reports.statistics.rank_interval`: other designs could have been drawn.
 
     Args:
         rows: A design each, as in ``ranking.csv``.
@@ -215,13 +219,18 @@ def summarise(rows: list[dict[str, Any]], kernels: tuple[Kernels, ...]) -> dict[
     estimates: dict[str, Any] = {}
     for kind in kernels:
         found = np.array([row[kind] for row in rows])
-        low, high = spearman_interval(found, trained)
+        correlation = spearman(found, trained)
+        interval = None if correlation is None else rank_interval(correlation, len(rows))
+        low, high = interval or (None, None)
+        bias = mean_difference(found, trained)
         estimates[kind] = {
-            "spearman": spearman(found, trained),
+            "spearman": correlation,
             "spearman_low": low,
             "spearman_high": high,
             "mean_error_points": 100 * float(np.abs(found - trained).mean()),
-            "bias_points": 100 * float((found - trained).mean()),
+            "bias_points": 100 * bias.mean,
+            "bias_points_low": None if bias.low is None else 100 * bias.low,
+            "bias_points_high": None if bias.high is None else 100 * bias.high,
             # What a designer loses who builds the design with the highest estimate.
             "regret_points": 100 * float(trained.max() - trained[found.argmax()]),
             "time_share": sum(row[f"{kind}_seconds"] for row in rows) / seconds,
@@ -230,21 +239,10 @@ def summarise(rows: list[dict[str, Any]], kernels: tuple[Kernels, ...]) -> dict[
     return {"designs": rows, "estimates": estimates, "trained_seconds": seconds} | span
 
 
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two lists, (N,); 0 where one of them is constant."""
+def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Spearman's rank correlation of two lists, (N,); None: one is constant, and has no ranks."""
     from scipy.stats import rankdata
 
     one, two = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
     scale = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / scale if scale else 0.0
-
-
-def spearman_interval(
-    first: np.ndarray, second: np.ndarray, *, seed: int = 0, draws: int = BOOTSTRAP_DRAWS
-) -> tuple[float, float]:
-    """95 % percentile interval of the rank correlation from drawing the designs anew."""
-    rng = numpy_generator_of("resampled designs", seed)
-    picks = rng.integers(0, len(first), (draws, len(first)))
-    values = [spearman(first[pick], second[pick]) for pick in picks]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    return float(one @ two) / scale if scale else None

@@ -18,6 +18,7 @@ from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.stage import fingerprint, finish
 from hybridonn.progress import Progress
+from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec
 from hybridonn.spec.fabrication import ERRORS
@@ -89,6 +90,8 @@ def tolerate(
 def summarise(rows: list[dict[str, Any]], threshold: float) -> dict[str, dict[str, Any]]:
     """Mean, standard deviation, range and yield of each way to treat the chips.
 
+    The yield has Wilson's 95 % interval: few chips say little of the share that is good.
+
     Args:
         rows: A chip each: ``chip``, then the metric of each treatment.
         threshold: What a good chip reaches.
@@ -101,10 +104,16 @@ def summarise(rows: list[dict[str, Any]], threshold: float) -> dict[str, dict[st
             "standard_deviation": stdev(some) if len(some) > 1 else None,
             "lowest": min(some),
             "highest": max(some),
-            "yield": fmean(value >= threshold for value in some),
+            **_count_good(some, threshold),
         }
         for key, some in values.items()
     }
+
+
+def _count_good(values: list[float], threshold: float) -> dict[str, float]:
+    good = sum(value >= threshold for value in values)
+    low, high = wilson_interval(good, len(values))
+    return {"yield": good / len(values), "yield_low": low, "yield_high": high}
 
 
 def _make_one(
