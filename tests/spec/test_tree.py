@@ -29,6 +29,9 @@ def test_every_example_is_valid_and_survives_a_round_trip(path, tmp_path):
     [
         ("student.kernals=9", ["student.kernals", "9", "did you mean student.kernels?"]),
         ("kernels=9", ["kernels: unknown key", "student.kernels"]),
+        ("teac[her.name=x", ["teac[her: unknown key", "did you mean teacher?"]),
+        ("student.int=1", ["student.int: unknown key"]),
+        ("str=1", ["str: unknown key"]),
         ("student.kernels=0", ["student.kernels is 0", "greater than or equal to 1"]),
         ("student.kernels=many", ["student.kernels is 'many'", "integer"]),
         ("student.kernel_size=4", ["kernel_size is 4", "odd"]),

@@ -44,13 +44,14 @@ class Corrections:
         """Light a second, (H, W) or (H, W, 3) float64.
 
         Raises:
-            DataError: There are dark pictures, but none of this exposure.
+            DataError: There are dark pictures, but none of this exposure; or dark or flat pictures
+                are of another size.
         """
         light = raw.astype(np.float64)
         if self.darks:
-            light -= self.dark_of(exposure_s)
+            light -= _fit(self.dark_of(exposure_s), "dark", raw)
         if self.flat is not None:
-            light /= self.flat
+            light /= _fit(self.flat, "flat", raw)
         if self.bad is not None and self.bad.any():
             light = repair(light, self.bad)
         with np.errstate(over="ignore"):  # what is not finite is refused as such
@@ -151,6 +152,16 @@ def _read_flat(frames: Sequence[Frame], darkened: Corrections) -> np.ndarray | N
             "light the whole sensor evenly and take them again"
         )
     return mean / level
+
+
+def _fit(correction: np.ndarray, kind: str, raw: np.ndarray) -> np.ndarray:
+    # Never broadcast: a dark picture of one row would be taken from every row without a word.
+    if correction.shape != raw.shape:
+        raise DataError(
+            f"the {kind} pictures have the size {correction.shape}, and another picture has "
+            f"{raw.shape}; take all with one setting"
+        )
+    return correction
 
 
 def _check_alike(pictures: list[np.ndarray], kind: str) -> None:

@@ -37,7 +37,7 @@ def _merge_unions(error: ValidationError) -> list[Any]:
     # A value that fits no member of a union is reported once a member: say all in one.
     faults: dict[tuple[Any, ...], Any] = {}
     for fault in map(_in_words, error.errors()):
-        key = tuple(part for part in fault["loc"] if not _is_union_tag(part))
+        key = _drop_union_tags(fault)
         if key in faults:
             also = fault["msg"].removeprefix("Input should be ")
             also = also.replace(ALLOWED["tuple_type"], "a valid list of names")
@@ -45,6 +45,13 @@ def _merge_unions(error: ValidationError) -> list[Any]:
         else:
             faults[key] = {**fault, "loc": key}
     return list(faults.values())
+
+
+def _drop_union_tags(fault: dict[str, Any]) -> tuple[Any, ...]:
+    # An unknown key may be called like one of pydantic's tags, but is none.
+    end = len(fault["loc"]) - (fault["type"] == "extra_forbidden")
+    kept = (part for part in fault["loc"][:end] if not _is_union_tag(part))
+    return (*kept, *fault["loc"][end:])
 
 
 def _in_words(fault: Any) -> dict[str, Any]:
