@@ -1,6 +1,16 @@
-"""``python -m hybridonn``: the same as the command ``hybridonn``."""
+"""The command ``hybridonn``, and ``python -m hybridonn``."""
 
-from hybridonn.cli import main
+
+def main() -> None:
+    """Run a command; Ctrl-C ends it with a sentence even while it is being imported."""
+    try:
+        from hybridonn.cli import main as run
+    except KeyboardInterrupt:
+        from hybridonn.stopping import stop
+
+        stop()
+    run()
+
 
 if __name__ == "__main__":
     main()

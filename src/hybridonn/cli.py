@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -14,15 +14,54 @@ from hybridonn.cli_chip import compensate, perturbation, tolerance, tune_compens
 from hybridonn.cli_data import app as data
 from hybridonn.cli_optics import app as optics
 from hybridonn.cli_studies import app as studies
-from hybridonn.options import DataRoot, Grid, Methods, Out, Settings, SpecFile, calm_threads
-from hybridonn.screen import print_comparison, print_table, show_bars
-
-app = typer.Typer(
-    help="From a physical size to a deployed hybrid optical neural network.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+from hybridonn.options import (
+    Commands,
+    DataRoot,
+    Grid,
+    Methods,
+    Out,
+    Run,
+    Settings,
+    SpecFile,
+    calm_threads,
+    count,
+    new_app,
+    positive,
 )
+from hybridonn.screen import print_comparison, print_table, show_bars
+from hybridonn.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
+
+# As a job goes: from a spec to a network, from there to a chip, and back from the fab.
+STORY = (
+    *("run", "spec", "data", "estimate", "compare", "tune", "optics", "design", "export-layout"),
+    *("tolerance", "captures", "compensate", "tune-compensation", "study", "report", "version"),
+)
+
+
+class Tone(Enum):
+    """What a layout file draws."""
+
+    pillars = "pillars"
+    cleared = "cleared"
+
+
+class Story(Commands):
+    """The commands in the order of a job; Ctrl-C ends each of them with a sentence."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of the story; what is not in it comes last."""
+        known = [name for name in STORY if name in self.commands]
+        return [*known, *(name for name in super().list_commands(ctx) if name not in known)]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # else the library ends without a word
+            stop()
+
+
+app = new_app("From a physical size to a deployed hybrid optical neural network.", Story)
 app.add_typer(data, name="data")
 app.add_typer(optics, name="optics")
 app.add_typer(captures, name="captures")
@@ -33,9 +72,21 @@ app.command("tune-compensation")(tune_compensation)
 studies.command()(perturbation)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from hybridonn import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
 ) -> None:
     os.environ["HYBRIDONN_DEBUG"] = "1" if debug else ""
 
@@ -86,7 +137,7 @@ def estimate(
 def compare(
     spec: SpecFile = None,
     methods: Methods = "none,kd,ntkd",
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1, the same for each method.")] = 5,
+    seeds: Annotated[int, count("Seeds 0 to N - 1, the same for each method.")] = 5,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -112,7 +163,7 @@ def tune(
     spec: SpecFile = None,
     methods: Methods = "none,kd,ntkd",
     grid: Grid = None,
-    seeds: Annotated[int, typer.Option(help="Seeds that each setting is tried on.")] = 2,
+    seeds: Annotated[int, count("Seeds that each setting is tried on.")] = 2,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -136,7 +187,7 @@ def tune(
 
 @app.command()
 def design(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    folder: Run,
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
@@ -161,25 +212,25 @@ def export_layout(
         typer.Option(help="File to write, .oas or .gds; by default layout.oas in the run."),
     ] = None,
     tone: Annotated[
-        str, typer.Option(help="pillars draws what stays, cleared what goes.")
-    ] = "pillars",
+        Tone, typer.Option(help="pillars draws what stays, cleared what goes.")
+    ] = Tone.pillars,
     mirrored: Annotated[
         bool, typer.Option("--mirrored", help="The chip as seen from behind.")
     ] = False,
-    memory_gb: Annotated[float, typer.Option(help="Refuse a file that takes more.")] = 4.0,
+    memory_gb: Annotated[float, positive("Refuse a file that takes more.")] = 4.0,
 ) -> None:
     """Write the metasurface as a layout file for the fab, read it back and compare."""
     from hybridonn.pipeline.layout_file import export_layout as export
 
     with show_bars() as progress:
-        summary = export(folder, out, progress, tone, mirrored, memory_gb)
+        summary = export(folder, out, progress, tone.value, mirrored, memory_gb)
     print_table(folder.name, summary.to_dict())
     typer.echo(summary.path)
 
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")],
+    folder: Run,
 ) -> None:
     """Write the report of a finished run again."""
     from hybridonn.reports import write_report
@@ -207,26 +258,25 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run a command; a fault that the user can mend is one sentence and exit status 1."""
+    """Run a command; a fault that the user can mend is one sentence and exit status 1.
+
+    Raises:
+        RuntimeError: A fault of the program itself.
+    """
     from hybridonn.errors import HybridonnError
-    from hybridonn.pipeline.errors import translate_tangent_errors
 
     try:
-        with translate_tangent_errors():
-            app()
+        app()
     except HybridonnError as error:
-        _give_up(f"error: {error}", 1)
+        give_up(f"error: {error}", 1)
     except KeyboardInterrupt:
-        _give_up("stopped; run the same command again to go on where it was", 130)
+        stop()
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        _give_up(f"error: {error.strerror or error}{where}; earlier results are untouched", 1)
-
-
-def _give_up(sentence: str, status: int) -> None:
-    if os.environ.get("HYBRIDONN_DEBUG"):
-        import traceback
-
-        traceback.print_exc()
-    typer.echo(sentence, err=True)
-    sys.exit(status)
+        give_up(f"error: {error.strerror or error}{where}; earlier results are untouched", 1)
+    except MemoryError:
+        give_up(NO_MEMORY, 1)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            give_up(NO_MEMORY, 1)
+        raise

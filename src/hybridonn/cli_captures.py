@@ -8,13 +8,10 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.options import DataRoot, calm_threads
-from hybridonn.screen import show_bars
+from hybridonn.options import DataRoot, Run, calm_threads, count, new_app, positive, share
+from hybridonn.screen import open_console, show_bars
 
-app = typer.Typer(
-    help="Measured captures of a chip: what to display, and taking it in.", no_args_is_help=True
-)
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
+app = new_app("Measured captures of a chip: what to display, and taking it in.")
 
 
 class Side(Enum):
@@ -31,13 +28,9 @@ def template(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="A new folder; by default RUN/template.", show_default=False),
     ] = None,
-    fraction: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the student's training images.")
-    ] = 0.1,
-    test_images: Annotated[int, typer.Option(min=0, help="Test images to capture too.")] = 1000,
-    exposure_s: Annotated[
-        float, typer.Option("--exposure-s", min=1e-9, help="Exposure put into every row.")
-    ] = 0.01,
+    fraction: Annotated[float, share("Share of the student's training images.")] = 0.1,
+    test_images: Annotated[int, count("Test images to capture too.", least=0)] = 1000,
+    exposure_s: Annotated[float, positive("Exposure put into every row.")] = 0.01,
     apart: Annotated[
         bool, typer.Option("--apart", help="A frame a sub-optic, not one mosaic an image.")
     ] = False,
@@ -75,7 +68,7 @@ def import_(
     source: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="A folder with manifest.csv, or an npz: image_ids, positive, negative.",
         ),
     ] = None,
@@ -88,15 +81,15 @@ def import_(
         typer.Option("--psfs", help="Measured PSFs, npy or npz: (K, 2, C, P, P)."),
     ] = None,
     pixels_per_feature: Annotated[
-        float, typer.Option(min=0.01, help="Camera pixels along a pixel of a feature map.")
+        float, positive("Camera pixels along a pixel of a feature map.")
     ] = 1.0,
     camera_pixel_um: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(min=1e-3, help="Camera pixel in the sensor plane; mosaics need it."),
+        positive("Camera pixel in the sensor plane; mosaics need it."),
     ] = None,
     bit_depth: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=32, help="Bits of the camera; by default recognised and said."),
+        count("Bits of the camera; by default recognised and said.", most=32),
     ] = None,
     alignment: Annotated[
         Optional[Side],  # noqa: UP045
@@ -127,7 +120,6 @@ def import_(
 
 
 def _print_notes(notes: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     counts = ", ".join(f"{number:,} {part}" for part, number in notes["images"].items())
@@ -145,7 +137,7 @@ def _print_notes(notes: dict[str, Any]) -> None:
             f"{one['rotation_degrees']:+.2f}°",
             f"{one['scale']:.4f}",
         )
-    Console().print(table)
+    open_console().print(table)
     lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
     lines += [notes["camera"]] if "camera" in notes else []
     partly = [one for one in notes["sub_optics"] if one["measured_share"] < 1]

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from hybridonn.options import DataRoot, Grid, Methods, Out, Settings, SpecFile, calm_threads
+from hybridonn.options import (
+    DataRoot,
+    Grid,
+    Methods,
+    Out,
+    Run,
+    Settings,
+    SpecFile,
+    calm_threads,
+    count,
+    share,
+)
 from hybridonn.screen import print_table, show_bars
 
 if TYPE_CHECKING:
     from hybridonn.spec import Spec
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
 Preset = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
@@ -22,9 +33,9 @@ Preset = Annotated[
 
 def tolerance(
     run: Run,
-    chips: Annotated[int, typer.Option(help="Simulated chips 0 to N - 1.")] = 5,
+    chips: Annotated[int, count("Simulated chips 0 to N - 1.")] = 5,
     preset: Preset = None,
-    threshold: Annotated[float, typer.Option(help="Accuracy of a good chip, 0 to 1.")] = 0.95,
+    threshold: Annotated[float, share("Accuracy of a good chip, 0 to 1.")] = 0.95,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -43,7 +54,7 @@ def tolerance(
 
 def tune_compensation(
     run: Run,
-    chips: Annotated[int, typer.Option(help="Simulated chips, never those of tolerance.")] = 2,
+    chips: Annotated[int, count("Simulated chips, never those of tolerance.")] = 2,
     methods: Methods = "none,kd,ntkd",
     grid: Grid = None,
     preset: Preset = None,
@@ -72,7 +83,7 @@ def compensate(
     captures: Annotated[Path, typer.Option(help="A capture set, from `captures import`.")],
     fraction: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Of the captures that may be learnt from; by default the spec's."),
+        share("Of the captures that may be learnt from; by default the spec's.", zero=False),
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
@@ -87,7 +98,7 @@ def compensate(
     more = ["compensation={}"] if read_run_spec(run).compensation is None else []
     more += list(settings or ())
     more += [] if fraction is None else [f"compensation.fraction={fraction}"]
-    more += [] if method is None else [f"compensation.distillation.method={method}"]
+    more += [] if method is None else [f"compensation.distillation.method={json.dumps(method)}"]
     stated = read_run_spec(run, tuple(more))
     calm_threads()
     from hybridonn.pipeline.measured import compensate_captures
@@ -106,7 +117,7 @@ def perturbation(
         str, typer.Option(help="Kernel noise over a kernel's root mean square, with commas.")
     ] = "0.05,0.1,0.2,0.4",
     spec: SpecFile = None,
-    draws: Annotated[int, typer.Option(help="Draws of kernels and errors.")] = 5,
+    draws: Annotated[int, count("Draws of kernels and errors.")] = 5,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -131,7 +142,7 @@ def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spe
     """The spec of a run with another process, then settings, laid over it."""
     from hybridonn.pipeline.folder import read_run_spec
 
-    more = [] if preset is None else [f"fabrication={{preset: {preset}}}"]
+    more = [] if preset is None else [f"fabrication={{preset: {json.dumps(preset)}}}"]
     return read_run_spec(run, (*more, *(settings or ())))
 
 

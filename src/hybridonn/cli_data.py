@@ -7,10 +7,10 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.options import DataRoot, Settings, SpecFile, calm_threads
-from hybridonn.screen import show_bars
+from hybridonn.options import DataRoot, Settings, SpecFile, calm_threads, new_app
+from hybridonn.screen import open_console, show_bars
 
-app = typer.Typer(help="Data sets: look before training.", no_args_is_help=True)
+app = new_app("Data sets: look before training.")
 
 SHOWN_CLASSES = 20  # of a set with more, the table shows the first ones; the file has all
 
@@ -68,11 +68,10 @@ def _refuse(survey: Any) -> None:
 
 
 def _print_survey(survey: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     channels, height, width = survey.image_shape
-    console = Console()
+    console = open_console()
     table = Table(title=f"{survey.name}: {channels} x {height} x {width}", title_style="bold")
     table.add_column("share")
     for part, count in survey.counts.items():

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from hybridonn.options import calm_threads
+from hybridonn.options import calm_threads, count, new_app, not_negative, positive
 from hybridonn.screen import show_bars
 
 if TYPE_CHECKING:
     from hybridonn.optics.pillars import PillarLibrary
 
-app = typer.Typer(help="Meta-atoms: what a pillar does to light.", no_args_is_help=True)
+app = new_app("Meta-atoms: what a pillar does to light.")
 
 MaterialFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation
@@ -29,14 +29,14 @@ SubstrateFile = Annotated[
 def library(
     material: MaterialFile = None,
     substrate: SubstrateFile = None,
-    height_nm: Annotated[float, typer.Option(help="Height of the pillars.")] = 750,
-    period_nm: Annotated[float, typer.Option(help="From pillar to pillar.")] = 293,
+    height_nm: Annotated[float, positive("Height of the pillars.")] = 750,
+    period_nm: Annotated[float, positive("From pillar to pillar.")] = 293,
     widths_nm: Annotated[
         str, typer.Option(help="FIRST:LAST:STEP, or widths with commas; 0, no pillar, is added.")
     ] = "65:237:1",
     wavelengths_nm: Annotated[str, typer.Option(help="In vacuum, with commas.")] = "635,532,450",
-    harmonics: Annotated[int, typer.Option(help="Highest Fourier harmonic in x and in y.")] = 7,
-    minimum_gap_nm: Annotated[float, typer.Option(help="Between neighbouring pillars.")] = 50,
+    harmonics: Annotated[int, count("Highest Fourier harmonic in x and in y.", most=50)] = 7,
+    minimum_gap_nm: Annotated[float, not_negative("Between neighbouring pillars.")] = 50,
     out: Annotated[Path, typer.Option(help="The library, a CSV.")] = Path("pillars.csv"),
 ) -> None:
     """Compute a library of square pillars; beside it its convergence record and a picture.

@@ -7,19 +7,17 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads
-from hybridonn.screen import show_bars
+from hybridonn.options import DataRoot, Out, Settings, SpecFile, calm_threads, count, new_app
+from hybridonn.screen import open_console, show_bars
 
-app = typer.Typer(help="Studies over many designs: tables and figures.", no_args_is_help=True)
+app = new_app("Studies over many designs: tables and figures.")
 
 
 @app.command()
 def ranking(
     spec: SpecFile = None,
-    designs: Annotated[
-        int, typer.Option(help="How many designs, spread out; --set seed=N: other ones.")
-    ] = 24,
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of each training.")] = 1,
+    designs: Annotated[int, count("How many designs, spread out; --set seed=N: other ones.")] = 24,
+    seeds: Annotated[int, count("Seeds 0 to N - 1 of each training.")] = 1,
     kernels: Annotated[
         str, typer.Option(help="Estimates to compare: design, infinite or both, with a comma.")
     ] = "design,infinite",
@@ -50,9 +48,9 @@ def random_kernels(
     ] = "8,500,1000,infinite",
     train_images: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Training images; by default the spec's.", show_default=False),
+        typer.Option(min=1, help="Training images; by default the spec's.", show_default=False),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds 0 to N - 1 of the draws.")] = 3,
+    seeds: Annotated[int, count("Seeds 0 to N - 1 of the draws.")] = 3,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -123,7 +121,6 @@ def _print_random_kernels(table: dict[str, Any]) -> None:
 
 
 def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_style="bold")
@@ -131,4 +128,4 @@ def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    open_console().print(table)

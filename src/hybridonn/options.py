@@ -1,17 +1,21 @@
-"""What the commands have in common: options, and how threads wait."""
+"""What the commands have in common: apps, options with their bounds, and how threads wait."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperGroup
 
 SpecFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation
     typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
 ]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", help="The run folder; by default runs/NAME.", show_default=False),
@@ -34,6 +38,70 @@ DataRoot = Annotated[
         show_default=False,
     ),
 ]
+
+
+class Commands(TyperGroup):
+    """Commands, of each of which the help of the group shows the whole first sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the names and what they do."""
+        found = {name: self.commands[name].help or "" for name in self.list_commands(ctx)}
+        rows = [(name, " ".join(text.partition("\n\n")[0].split())) for name, text in found.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def new_app(help: str, group: type[Commands] = Commands) -> typer.Typer:
+    """An app whose help is shown as it is written: brackets are no markup."""
+    return typer.Typer(
+        help=help,
+        cls=group,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def count(help: str, least: int = 1, most: int | None = None) -> Any:
+    """An option that takes whole numbers from ``least`` up to ``most``."""
+    return typer.Option(min=least, max=most, help=help)
+
+
+def positive(help: str) -> Any:
+    """An option that takes numbers above zero; neither infinity nor NaN."""
+    return typer.Option(help=help, callback=_check(lambda value: value > 0, "a number above 0"))
+
+
+def not_negative(help: str) -> Any:
+    """An option that takes zero and numbers above it; neither infinity nor NaN."""
+    return typer.Option(help=help, callback=_check(lambda value: value >= 0, "0 or more"))
+
+
+def share(help: str, zero: bool = True) -> Any:
+    """An option that takes a share of all, from 0 to 1; per cent are refused.
+
+    Args:
+        help: What the option says.
+        zero: Whether the share may be 0.
+    """
+    allowed = "from 0 to 1" if zero else "above 0, up to 1"
+    return typer.Option(
+        help=help,
+        callback=_check(
+            lambda value: (value >= 0 if zero else value > 0) and value <= 1,
+            f"a share {allowed}: 0.95 is 95 %",
+        ),
+    )
+
+
+def _check(fits: Callable[[float], bool], allowed: str) -> Callable[[Optional[float]], Any]:  # noqa: UP045
+    def check(value: Optional[float]) -> Optional[float]:  # noqa: UP045  typer reads it
+        if value is None or (math.isfinite(value) and fits(value)):
+            return value
+        raise typer.BadParameter(f"{value:g} is not allowed; it must be {allowed}")
+
+    return check
 
 
 def calm_threads() -> None:

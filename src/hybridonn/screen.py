@@ -22,29 +22,38 @@ class _Bars:
         self._bars.console.print(line, style="dim", highlight=False)
 
 
+def open_console(stderr: bool = False) -> Any:
+    """A console of rich that shows every text as it is.
+
+    Brackets are no markup and ``:smile:`` is no picture: names of classes, files and folders may
+    hold them.
+    """
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False)
+
+
 @contextmanager
 def show_bars() -> Iterator[_Bars]:
     """Bars on the error stream for as long as the context lasts."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Left
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("left"),
         Left(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Progress(*columns, console=open_console(stderr=True)) as bars:
         yield _Bars(bars)
 
 
 def print_table(title: str, results: dict[str, Any]) -> None:
     """Print the numbers of a run, a section a stage."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_style="bold")
@@ -54,7 +63,7 @@ def print_table(title: str, results: dict[str, Any]) -> None:
         table.add_section()
         for key, value in _flatten(numbers, f"{stage}."):
             table.add_row(key, _show(key, value))
-    Console().print(table)
+    open_console().print(table)
 
 
 def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -81,7 +90,6 @@ def _show(key: str, value: Any) -> str:
 
 def print_comparison(comparison: dict[str, Any]) -> None:
     """Print means and deviations by method, then the paired differences."""
-    from rich.console import Console
     from rich.table import Table
 
     seeds = len(comparison["seeds"])
@@ -95,6 +103,6 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         keys = ("mean", "low", "high", "standard_deviation")
         numbers = (*(method[key] for key in keys), min(values), max(values))
         table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
-    Console().print(table)
+    open_console().print(table)
     for line in comparison["sentences"]:
         print(line)  # noqa: T201

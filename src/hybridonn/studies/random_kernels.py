@@ -116,8 +116,12 @@ def parse_counts(text: str) -> tuple[tuple[int, ...], bool]:
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     counts = [word for word in words if word != INFINITE]
-    if not words or not all(word.isdecimal() for word in counts):
-        raise SpecError(f"--kernels {text}: allowed are numbers and {INFINITE}, with commas")
+    if not words or not all(word.isdecimal() and int(word) for word in counts):
+        raise SpecError(
+            f"--kernels {text}: allowed are numbers from 1 up and {INFINITE}, with commas"
+        )
+    if len(set(words)) < len(words):
+        raise SpecError(f"--kernels {text}: a number is named twice; name each once")
     return tuple(int(word) for word in counts), INFINITE in words
 
 
