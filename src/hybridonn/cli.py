@@ -53,11 +53,19 @@ class Story(Commands):
         known = [name for name in STORY if name in self.commands]
         return [*known, *(name for name in super().list_commands(ctx) if name not in known)]
 
+    # Else the library takes the interrupt and ends without a word.
+    def make_context(self, *arguments: Any, **keywords: Any) -> Any:
+        """Read the arguments."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except KeyboardInterrupt:
+            stop()
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that is asked for."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # else the library ends without a word
+        except KeyboardInterrupt:
             stop()
 
 
