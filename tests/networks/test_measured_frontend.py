@@ -68,3 +68,10 @@ def test_tickets_find_their_captures():
 def test_tickets_reach_beyond_every_data_set():
     scene = to_scene(write_tickets(3, first=20_000_000))
     assert read_tickets(scene).tolist() == [20_000_000, 20_000_001, 20_000_002]
+
+
+def test_a_chip_without_light_is_noise_and_not_nan():
+    camera = Sensor(1000.0, 5.0, 8, 1.0, (1,))
+    dark = MeasuredFrontend(torch.zeros(2, 2, 1, 3, 3), camera=camera)
+    seen = dark.capture(torch.ones(1, 1, 8, 8), torch.Generator().manual_seed(0))
+    assert torch.isfinite(seen).all()

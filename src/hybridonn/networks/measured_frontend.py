@@ -79,7 +79,7 @@ class MeasuredFrontend(Frontend):
         pictures = self.pictures(scene)
         if self.camera is not None:
             # A white scene fills the well behind the brightest sub-optic and colour.
-            white = self.psfs.sum((-1, -2)).max()
+            white = self.psfs.sum((-1, -2)).max().clamp_min(torch.finfo(pictures.dtype).tiny)
             pictures = expose(pictures, white, self.camera, generator)
         return torch.einsum("bkschw,ksc->bkshw", pictures, self.gains)
 
