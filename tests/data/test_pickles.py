@@ -1,9 +1,12 @@
 import io
 import pickle
 import pickletools
+import resource
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hybridonn.data.pickles import read_pickled_dict
 from hybridonn.errors import DataError
@@ -86,3 +89,79 @@ def test_damaged_and_missing_files_are_named(tmp_path):
             read_pickled_dict(tmp_path / "batch")
     with pytest.raises(DataError, match="No such file"):
         read_pickled_dict(tmp_path / "none")
+
+
+def deep_key(depth):
+    return b"\x80\x02}" + b")" + b"\x85" * depth + b"K\x01s."
+
+
+HOSTILE = {
+    # A tuple in a tuple in a tuple: to hash it, Python's own machine overflows the stack.
+    "a key that is a tuple": deep_key(100_000),
+    # What is kept under the number 2^31 - 1 takes 8.6 GB of a table.
+    "a value that was not kept": b"\x80\x02}r\xff\xff\xff\x7fj\x00\x00\x00\x00.",
+    "a number of more than 64 bits": b"\x80\x02}U\x01aI" + b"9" * 30 + b"\ns.",
+    "it takes more than 110,000 steps": b"\x80\x02" + b"N" * 110_002 + b".",
+    "it makes more than it holds": (
+        b"\x80\x02X\x10'\x00\x00"
+        + b"a" * 10000
+        + b"q\x01"
+        + b"c_codecs\nencode\nh\x01\x85R" * 50
+        + b"."
+    ),
+    "a dictionary of more than 1,000 keys": (
+        b"\x80\x02}(" + b"".join(b"U\x04%04dK\x01" % k for k in range(1001)) + b"u."
+    ),
+    "it takes the step PERSID": b"Ptext\n.",
+    "it takes the step INST": b"(ios\nsystem\n.",
+    "values for a list that is none": b"}K\x01a.",
+    "a step without its values": b"K\x01\x86.",
+    "an array of sizes": (
+        b"\x80\x02}U\x01acnumpy.core.multiarray\n_reconstruct\n)R(K\x01J\xff\xff\xff\x7f\x85cnumpy\n"
+        b"dtype\nU\x02u1\x85R\x89U\x01xtbs."
+    ),
+}
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_programs_that_would_crash_or_fill_the_memory(tmp_path, monkeypatch, words):
+    monkeypatch.setattr("hybridonn.data.pickles.MOST_STEPS", 110_000)
+    path = tmp_path / "batch"
+    path.write_bytes(HOSTILE[words])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=words):
+        read_pickled_dict(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_what_is_long_but_harmless(tmp_path):
+    program = b"\x80\x02}U\x01a" + b"]" * 100_000 + b"a" * 99_999 + b"s."
+    path = tmp_path / "batch"
+    path.write_bytes(program)
+    assert isinstance(read_pickled_dict(path)["a"], list)
+
+
+def test_a_file_larger_than_the_memory_is_not_read(tmp_path):
+    path = tmp_path / "batch"
+    with path.open("wb") as file:
+        file.truncate(1 << 43)
+    with pytest.raises(DataError, match=r"batch takes 35.2 TB of memory"):
+        read_pickled_dict(path)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_no_bytes_do_harm(tmp_path, data):
+    whole = pickle.dumps({"data": np.zeros((2, 3), np.uint8), "labels": [1, 2], b"x": b"y"}, 2)
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    path = tmp_path / "batch"
+    path.write_bytes(content)
+    try:
+        assert isinstance(read_pickled_dict(path), dict)
+    except DataError as error:
+        assert "batch" in str(error)
