@@ -21,6 +21,8 @@ import torch
 
 from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.download import fetch
+from hybridonn.data.folders import refuse_same_file
+from hybridonn.data.memory import refuse_memory
 from hybridonn.data.pickles import read_pickled_dict
 from hybridonn.data.sources import Source
 from hybridonn.errors import DataError
@@ -160,6 +162,7 @@ def _unpack(archive: Path, layout: Layout) -> tuple[Path, Layout]:
 
 def _read(name: str, folder: Path, layout: Layout) -> UnsplitSet:
     classes = _read_classes(name, folder, layout)
+    refuse_same_file([folder / file for file in layout.pictures])
     train = [_read_batch(folder / file, layout, len(classes)) for file in layout.train]
     images = np.concatenate([each[0] for each in train]) if len(train) > 1 else train[0][0]
     labels = np.concatenate([each[1] for each in train])
@@ -177,16 +180,32 @@ def _read_classes(name: str, folder: Path, layout: Layout) -> tuple[str, ...]:
     if not path.is_file():
         return CIFAR10_CLASSES if count == 10 else tuple(map(str, range(count)))
     if layout.labels:
-        classes = tuple(path.read_text("utf-8").split())
+        classes = tuple(_read_names(path).split())
     else:
         held = read_pickled_dict(path)
         names = held.get("label_names" if count == 10 else "fine_label_names", ())
-        classes = tuple(
-            each.decode("utf-8") if isinstance(each, bytes) else str(each) for each in names
-        )
+        if not isinstance(names, list) or not all(isinstance(n, (bytes, str)) for n in names):
+            raise DataError(f"{path} holds no list of the classes' names")
+        classes = tuple(_decode(n, path) if isinstance(n, bytes) else n for n in names)
     if len(classes) != count:
         raise DataError(f"{path} names {len(classes)} classes; {name} has {count}")
     return classes
+
+
+def _read_names(path: Path) -> str:
+    try:
+        return _decode(path.read_bytes(), path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _decode(text: bytes, path: Path) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path} is not UTF-8; save it so, or take it away: then the usual names stand"
+        ) from None
 
 
 def _read_batch(path: Path, layout: Layout, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,6 +222,7 @@ def _read_batch(path: Path, layout: Layout, classes: int) -> tuple[np.ndarray, n
 def _read_records(path: Path, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     length = layout.labels + PIXELS
     try:
+        refuse_memory(3 * path.stat().st_size, f"to read {path}", "free some")
         content = np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None

@@ -113,6 +113,35 @@ def find_unprintable(text: str) -> bool:
     return any(unicodedata.category(c) in _UNPRINTABLE for c in text)
 
 
+def identify(path: Path) -> tuple[int, int]:
+    """What a file and all links to it have in common, of either kind.
+
+    Raises:
+        DataError: It is not there.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {show_path(path)}: {error.strerror or error}") from None
+    return state.st_dev, state.st_ino
+
+
+def refuse_same_file(paths: Iterable[Path]) -> None:
+    """Refuse files of which two are one and the same, by a link.
+
+    Raises:
+        DataError: Two of them are.
+    """
+    seen: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        first = seen.setdefault(identify(path), path)
+        if first is not path:
+            raise DataError(
+                f"{show_path(path)} and {show_path(first)} are the same file, by a link; each must "
+                "be a file of its own"
+            )
+
+
 def find_child(folder: Path, names: Iterable[str]) -> Path | None:
     """The first of the named folders that is there, whatever the case of its name.
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
+import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +22,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hybridonn.data.image_facts import check_pixels
+from hybridonn.data.memory import refuse_memory
 from hybridonn.errors import DataError
 
 DTYPES = MappingProxyType(
@@ -27,25 +31,39 @@ DTYPES = MappingProxyType(
 )
 MAX_DIMENSIONS = 32  # of an array in numpy 1
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_RATIO = 1032  # no deflated byte becomes more (zlib, "Technical Details")
 _CHUNK_BYTES = 1 << 20
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(
+    path: Path,
+    check: Callable[[np.dtype, tuple[int, ...]], None] = lambda dtype, shape: None,
+    copies: int = 2,
+) -> np.ndarray:
     """Read an IDX file, whatever its type and rank.
 
-    Whether it is gzipped is told by its first bytes, not by its name.
+    Whether it is gzipped is told by its first bytes, not by its name. What its header states
+    is held against the file and the memory before any value is read.
+
+    Args:
+        path: The file.
+        check: Refuses what the header states.
+        copies: Memory that the values take in the end, by their size in the file.
 
     Returns:
         The values, in the machine's byte order, in the shape that the file states.
 
     Raises:
         DataError: The file cannot be read, is not IDX, is corrupt, truncated or
-            too long.
+            too long, or larger than the memory.
     """
     try:
         with _open(path) as file:
             dtype, shape = _read_header(file, path)
-            values = _read_values(file, math.prod(shape) * dtype.itemsize, path)
+            check(dtype, shape)
+            size = math.prod(shape) * dtype.itemsize
+            _check_size(file, size, copies, path)
+            values = _read_values(file, size, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file ({error}); get it again") from None
     except OSError as error:
@@ -64,15 +82,18 @@ def read_images(path: Path) -> np.ndarray:
         DataError: As :func:`read_idx`; or the values are not unsigned bytes in
             three dimensions, or there are none.
     """
-    images = read_idx(path)
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise DataError(
-            f"{path} holds {images.dtype} values in {images.ndim} dimensions; "
-            "images are uint8 in 3 dimensions: number, height, width"
-        )
-    if images.size == 0:
-        raise DataError(f"{path} holds no images: its sizes are {images.shape}")
-    return images
+
+    def check(dtype: np.dtype, shape: tuple[int, ...]) -> None:
+        if dtype != np.uint8 or len(shape) != 3:
+            raise DataError(
+                f"{path} holds {dtype.name} values in {len(shape)} dimensions; "
+                "images are uint8 in 3 dimensions: number, height, width"
+            )
+        if 0 in shape:
+            raise DataError(f"{path} holds no images: its sizes are {shape}")
+        check_pixels(*shape[1:], f"an image of {path}")
+
+    return read_idx(path, check)
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -82,13 +103,16 @@ def read_labels(path: Path) -> np.ndarray:
         DataError: As :func:`read_idx`; or the values are not integers in one
             dimension.
     """
-    labels = read_idx(path)
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise DataError(
-            f"{path} holds {labels.dtype} values in {labels.ndim} dimensions; "
-            "labels are integers in 1 dimension"
-        )
-    return labels.astype(np.int64)
+
+    def check(dtype: np.dtype, shape: tuple[int, ...]) -> None:
+        if dtype.kind not in "iu" or len(shape) != 1:
+            raise DataError(
+                f"{path} holds {dtype.name} values in {len(shape)} dimensions; "
+                "labels are integers in 1 dimension"
+            )
+
+    # A label of one byte becomes one of eight.
+    return read_idx(path, check, copies=10).astype(np.int64)
 
 
 @contextmanager
@@ -118,6 +142,23 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[np.dtype, tuple[int, ...]]
     if len(sizes) < 4 * rank:
         raise DataError(f"{path} is truncated within the sizes of its {rank} dimensions")
     return np.dtype(DTYPES[code]), struct.unpack(f">{rank}I", sizes)
+
+
+def _check_size(file: BinaryIO, size: int, copies: int, path: Path) -> None:
+    """Refuse values that the file cannot hold, or that the memory cannot.
+
+    Raises:
+        DataError: There are more than either holds.
+    """
+    zipped = isinstance(file, gzip.GzipFile)
+    state = os.fstat(file.fileno())
+    most = state.st_size * _GZIP_RATIO if zipped else state.st_size - file.tell()
+    if stat.S_ISREG(state.st_mode) and size > most:
+        held = f"at most {most}, as it is gzipped" if zipped else str(most)
+        raise DataError(
+            f"{path} is truncated: its header states {size} bytes of values, found {held}"
+        )
+    refuse_memory(copies * size, f"to read {path}", "free some, or take a smaller set")
 
 
 def _read_values(file: BinaryIO, size: int, path: Path) -> bytearray:

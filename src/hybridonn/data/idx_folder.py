@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from hybridonn.data.dataset import ImageSet, UnsplitSet
+from hybridonn.data.folders import refuse_same_file
 from hybridonn.data.idx import read_images, read_labels
 from hybridonn.errors import DataError
 
@@ -99,6 +100,8 @@ def read_idx_files(files: IdxFiles, name: str) -> UnsplitSet:
         DataError: A file is damaged, images and labels do not go together, the
             parts differ in size of image, or a class is empty.
     """
+    named = (files.train_images, files.train_labels, files.test_images, files.test_labels)
+    refuse_same_file([path for path in named if path is not None])
     images, labels = _read_part(files.train_images, files.train_labels)
     numbers = _number_classes(labels, files.train_labels)
     test = None

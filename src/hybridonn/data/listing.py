@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from hybridonn.data.folders import find_child
-from hybridonn.errors import DataError
+from hybridonn.data.folders import find_child, identify
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 TRAIN_NAMES, VALIDATION_NAMES, TEST_NAMES = ("train", "training"), ("val", "validation"), ("test",)
@@ -131,7 +130,7 @@ def drop_repeats(listing: Listing) -> Listing:
     dropped: dict[tuple[str, Path], str] = {}
     for name, items in parts.items():
         for item in items:
-            image, *masks = map(_identify, item.files)
+            image, *masks = map(identify, item.files)
             places.setdefault(image, []).append((name, item))
             if image in masks:
                 dropped[name, item.image] = f"{item.image} and its mask are one file, by a link"
@@ -159,11 +158,3 @@ def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]
     if not agree:
         dropped[part, first.image] = f"{first.image} has two labels or masks, by a link; mend it"
     return dropped
-
-
-def _identify(path: Path) -> tuple[int, int]:
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    return state.st_dev, state.st_ino

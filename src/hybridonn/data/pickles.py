@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.core.memory import free_bytes, say_bytes
+from hybridonn.data.memory import refuse_memory
 from hybridonn.errors import DataError
 
 MOST_STEPS = 1_000_000  # CIFAR-100's 50,000 pictures take 350,000
@@ -87,12 +87,8 @@ def read_pickled_dict(path: Path) -> dict[str, Any]:
         DataError: The file cannot be read, is damaged, too large, or holds anything else.
     """
     try:
-        size, free = path.stat().st_size, free_bytes()
-        if COPIES * size > free:
-            raise DataError(
-                f"{path} takes {say_bytes(COPIES * size)} of memory to read, and there are "
-                f"{say_bytes(free)}; free some, or use the binary version of the set"
-            )
+        size = COPIES * path.stat().st_size
+        refuse_memory(size, f"to read {path}", "free some, or use the binary version of the set")
         program = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
