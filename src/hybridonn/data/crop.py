@@ -30,15 +30,10 @@ def crop(
     Raises:
         DataError: A reflected crop is as large as the pictures.
     """
-    edge = settings.crop_pixels
-    if not (edge or settings.flip):
+    if not (settings.crop_pixels or settings.flip):
         return images, labels
     height, width = images.shape[-2:]
-    if settings.crop_edge == "reflect" and edge >= min(height, width):
-        raise DataError(
-            f"augmentation.crop_pixels is {edge} for pictures of {height} x {width} pixels; "
-            "a reflected crop must be smaller than the pictures, or set crop_edge: dark"
-        )
+    check_crop(settings, height, width)
     device = images.device
     drawn = [part.to(device) for part in _draw(len(images), settings, generator)]
     positions = _positions(drawn, height, width, settings)
@@ -46,6 +41,20 @@ def crop(
     if labels.ndim == 3:
         labels = _gather(labels.unsqueeze(1), positions.to(labels.device), settings).squeeze(1)
     return images, labels
+
+
+def check_crop(settings: Augmentation, height: int, width: int) -> None:
+    """Refuse a reflected crop that is as large as the pictures.
+
+    Raises:
+        DataError: It is.
+    """
+    edge = settings.crop_pixels
+    if settings.crop_edge == "reflect" and edge >= min(height, width):
+        raise DataError(
+            f"augmentation.crop_pixels is {edge} for pictures of {height} x {width} pixels; "
+            "a reflected crop must be smaller than the pictures, or set crop_edge: dark"
+        )
 
 
 def _draw(count: int, settings: Augmentation, generator: torch.Generator) -> list[Tensor]:

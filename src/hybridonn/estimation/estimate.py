@@ -334,7 +334,7 @@ def _train_error(
     if resamples == 0:
         return None
     generator = generator_of("resampled training images", seed)
-    kept = max(1, round(KEPT_FRACTION * parts.train))
+    kept = min(max(1, round(KEPT_FRACTION * parts.train)), parts.train - 1)  # one at least is out
     accuracies = []
     for _ in range(resamples):
         rows = torch.randperm(parts.train, generator=generator)[:kept]

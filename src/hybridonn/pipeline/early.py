@@ -23,6 +23,7 @@ from hybridonn.networks.teachers import (
 )
 from hybridonn.optics.chip_as_built import refuse_unsampled
 from hybridonn.pipeline.chip import plan_optics
+from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.spec import Spec
 
 
@@ -113,9 +114,11 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
             metasurface; an error of fabrication does not act on this design; a fraction of captures
             is less than one of each class; wavelengths are not one a channel.
         ArtefactError: The teacher's weights are another network's, or not finite.
+        DataError: The set has too few or too small images for what the spec asks of them.
         OpticsError: The optics cannot be made, or not simulated rightly.
         TrainingError: The student cannot be trained on this device in this precision.
     """
+    refuse_dataset(spec, dataset)
     student = refuse_networks(spec, dataset)
     if spec.optics.wavelengths_nm is not None:
         spec.optics.wavelengths_m(dataset.image_shape[0])

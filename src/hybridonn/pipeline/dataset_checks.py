@@ -1,0 +1,55 @@
+"""Sets of too few or too small images for a spec are refused before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hybridonn.data.crop import check_crop
+from hybridonn.data.dataset import Dataset
+from hybridonn.errors import DataError
+from hybridonn.spec import Distillation, Spec, Training
+
+LEAST_TRAINED = 2  # of an estimate's regression, and of any comparison of images
+LEAST_DEBIASED = 4  # of a kernel without its diagonal
+
+
+def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
+    """Refuse a set with too few or too small images for what the spec asks of them.
+
+    Args:
+        spec: What the user states.
+        dataset: The set, split.
+
+    Raises:
+        DataError: An estimate, a comparison of kernels or an augmentation takes more.
+    """
+    count = len(dataset.student_train)
+    if count < LEAST_TRAINED:
+        raise DataError(
+            f"{dataset.name} has {count} training image{'s' * (count != 1)} for the student; an "
+            f"estimate takes at least {LEAST_TRAINED}: get more images, or lower "
+            "data.validation_fraction or data.test_fraction"
+        )
+    for training in (spec.teacher.training, spec.training):
+        check_crop(training.augmentation, *dataset.image_shape[1:])
+    methods = (spec.distillation.method,)
+    _refuse_few(spec.distillation, methods, spec.training, count, "training images")
+    if spec.compensation is not None:
+        stated = spec.compensation
+        share = min(stated.fraction, *stated.fractions, 1.0) * (1 - stated.held_out_fraction)
+        few = round(share * count)
+        _refuse_few(stated.distillation, stated.methods, stated.training, few, "captures")
+
+
+def _refuse_few(
+    distillation: Distillation, methods: Sequence[str], training: Training, count: int, what: str
+) -> None:
+    # An epoch's last batch may have half as many images as the others.
+    compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
+    debiased = "ntkd" in methods and distillation.tangent.discrepancy == "debiased_cka"
+    if debiased and compared < LEAST_DEBIASED:
+        raise DataError(
+            f"distillation.tangent.discrepancy: debiased_cka compares at least {LEAST_DEBIASED} "
+            f"images of a batch, and with {count} {what} some batches have {compared}: get more "
+            "images, or use cka"
+        )
