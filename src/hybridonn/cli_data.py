@@ -32,7 +32,10 @@ def check(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Show counts, class balance, sizes, a contact sheet, and what is wrong; status 1 if so."""
+    """Show counts, class balance, sizes, a contact sheet, and what is wrong; status 1 if so.
+
+    A set that passes can be trained as the spec says.
+    """
     from hybridonn.spec import read_spec
 
     stated = read_spec(spec, tuple(settings or ()))
@@ -40,11 +43,16 @@ def check(
     calm_threads()
     from hybridonn.data.survey import survey_data
     from hybridonn.files import write_json
+    from hybridonn.pipeline.early import refuse_early, refuse_unread
     from hybridonn.reports.contact_sheet import draw_contact_sheet
     from hybridonn.reports.save import save_figure
 
+    def check_run(dataset: Any) -> None:
+        refuse_unread(stated)
+        refuse_early(stated, dataset)
+
     with show_bars() as progress:
-        survey, images = survey_data(stated.data, data_root, progress)
+        survey, images = survey_data(stated.data, data_root, progress, check_run)
     write_json(folder / "survey.json", survey.to_dict())
     figure = draw_contact_sheet(
         survey.name, images.images.numpy(), images.labels.numpy(), survey.classes
@@ -52,14 +60,15 @@ def check(
     save_figure(figure, folder / "contact_sheet")
     _print_survey(survey)
     typer.echo(folder / "contact_sheet.png")
-    if not stated.data.skip_bad:
-        _refuse(survey)
+    _refuse(survey, stated.data.skip_bad)
 
 
-def _refuse(survey: Any) -> None:
+def _refuse(survey: Any, skip_bad: bool) -> None:
     from hybridonn.errors import DataError
 
-    if survey.faults:
+    if survey.obstacles:
+        raise DataError(f"{survey.name} cannot be trained as it is: {survey.obstacles[0]}")
+    if survey.faults and not skip_bad:
         number = len(survey.faults)
         raise DataError(
             f"{survey.name} has {number} fault{'s' * (number > 1)}, named above; mend the files, "

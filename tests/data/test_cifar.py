@@ -161,3 +161,40 @@ def test_the_real_cifar10(unpacked_data_root):
     # Means over the whole training set that every paper quotes: 0.4914, 0.4822, 0.4465.
     both = np.concatenate([dataset.train.images.numpy(), dataset.validation.images.numpy()])
     np.testing.assert_allclose(both.mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], atol=2e-4)
+
+
+@pytest.mark.parametrize("python", [False, True])
+def test_names_that_are_no_text(tmp_path, python):
+    folder = tmp_path / LAYOUTS["cifar10"][python].folder
+    write("cifar10", folder, python)
+    path = folder / LAYOUTS["cifar10"][python].names
+    odd = b"caf\xe9"
+    for content in ([odd] * 10, odd, 3, [[1]] * 10):
+        if not python:
+            path.write_bytes(b"\n".join([odd] * 10))
+        else:
+            path.write_bytes(pickle.dumps({"label_names": content}, 4))
+        with pytest.raises(DataError, match=r"batches.meta\S* (is not UTF-8|holds no list)"):
+            load_unsplit(Data(name="cifar10"), tmp_path)
+    path.write_bytes(b"\n".join([b"cat"] * 10))
+    if not python:
+        with pytest.raises(DataError, match="two classes of cifar10 are called cat"):
+            load_unsplit(Data(name="cifar10"), tmp_path)
+
+
+def test_a_test_batch_that_is_a_training_batch(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    write("cifar10", folder, python=False)
+    (folder / "test_batch.bin").unlink()
+    (folder / "test_batch.bin").hardlink_to(folder / "data_batch_3.bin")
+    with pytest.raises(DataError, match=r"test_batch.bin and .*data_batch_3.bin are the same file"):
+        load_unsplit(Data(name="cifar10"), tmp_path)
+
+
+def test_records_that_the_memory_does_not_hold(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    write("cifar10", folder, python=False)
+    with (folder / "data_batch_1.bin").open("wb") as file:
+        file.truncate(3073 << 30)
+    with pytest.raises(DataError, match=r"to read .*data_batch_1.bin takes 9.9 TB of memory"):
+        load_unsplit(Data(name="cifar10"), tmp_path)

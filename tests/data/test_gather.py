@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,12 @@ def test_most_pictures_alike_decide_when_no_size_and_depth_go_together(tmp_path,
     unsplit = load_unsplit(own(tmp_path, skip_bad=True))
     assert unsplit.images.images.shape == (2, 1, 6, 8)
     assert len(unsplit.skipped) == 3
+
+
+def test_a_disk_that_is_too_small_is_not_filled(tmp_path, pictures, cache, monkeypatch):
+    pictures.masks(tmp_path / "set", count=8)
+    usage = shutil.disk_usage(tmp_path)._replace(free=8 * 6 * 8 * 4 - 1)  # three colours, a mask
+    monkeypatch.setattr("hybridonn.data.gather.shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(DataError, match=r"take 1.54 kB, and .* has 1.53 kB; set a smaller"):
+        load_dataset(own(tmp_path / "set", "mask_folder"))
+    assert not list(cache.rglob("*.npy"))

@@ -152,3 +152,31 @@ def test_the_real_test_part_of_mnist(real_data_root):
     header = struct.pack(">4B3I", 0, 0, 8, 3, 10000, 28, 28)
     digest = hashlib.md5(header + images.tobytes()).hexdigest()
     assert digest == "2646ac647ad5339dbf082846283269ea"
+
+
+TERABYTE = struct.pack(">4B3I", 0, 0, 8, 3, 2**20, 1000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (TERABYTE, "truncated: its header states 1048576000000 bytes of values, found 0"),
+        (zipped(TERABYTE), r"truncated: .* found at most \d+, as it is gzipped"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 1, 10**5, 10**5), "100,000 x 100,000 pixels"),
+        (struct.pack(">4B1I", 0, 0, 8, 1, 2**32 - 1), "holds uint8 values in 1 dimensions"),
+    ],
+)
+def test_nothing_is_read_that_is_not_promised_in_earnest(tmp_path, monkeypatch, content, words):
+    monkeypatch.setattr("hybridonn.data.idx._read_values", None)  # never reached
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        read_images(tmp_path / "file")
+
+
+def test_what_the_memory_does_not_hold_is_not_unpacked(tmp_path, monkeypatch, idx):
+    path = idx.write(tmp_path / "labels.gz", np.zeros(10**6, np.uint8))
+    assert path.stat().st_size < 2000
+    assert len(read_labels(path)) == 10**6
+    monkeypatch.setattr("hybridonn.data.memory.free_bytes", lambda: 9 * 10**6)
+    with pytest.raises(DataError, match=r"to read .*labels.gz takes 10 MB of memory, and 9 MB are"):
+        read_labels(path)

@@ -145,3 +145,11 @@ def test_parts_of_different_image_size(tmp_path, idx):
     idx.write(tmp_path / "t10k-images-idx3-ubyte.gz", np.zeros((12, 5, 4), np.uint8))
     with pytest.raises(DataError, match=r"4 x 5 pixels, but .* of 5 x 4"):
         read_idx_folder(tmp_path)
+
+
+def test_one_file_for_both_parts(tmp_path, idx):
+    idx.write_set(tmp_path)
+    (tmp_path / "t10k-images-idx3-ubyte").symlink_to("train-images-idx3-ubyte")
+    (tmp_path / "t10k-labels-idx1-ubyte").hardlink_to(tmp_path / "train-labels-idx1-ubyte")
+    with pytest.raises(DataError, match=r"t10k-images.* and .*train-images.* are the same file"):
+        read_idx_folder(tmp_path)

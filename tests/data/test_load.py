@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -130,3 +131,25 @@ def test_the_real_mnist(real_data_root):
     assert torch.bincount(together).tolist() == published
     share = torch.tensor(published) / 60
     assert (torch.bincount(dataset.student_train.labels) - share).abs().max() < 1.1
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (("a", "b\nc"), r"the name of the class 'b\\nc' is empty, not UTF-8, or holds control"),
+        (("a", ""), "the name of the class '' is empty"),
+        (("a", "a"), "two classes of .* are called a"),
+    ],
+)
+def test_names_of_classes_can_be_shown_and_told_apart(tmp_path, pictures, classes, words):
+    pictures.masks(tmp_path, count=4)
+    data = Data(name="mask_folder", folder=tmp_path, mask_classes=classes)
+    with pytest.raises(DataError, match=words):
+        load_dataset(data)
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path, pictures):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    pictures.classes(folder)
+    with pytest.raises(DataError, match=r"the name of the set 'caf.xe9' is empty"):
+        load_dataset(Data(name="image_folder", folder=folder))

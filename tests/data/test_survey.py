@@ -72,7 +72,8 @@ def test_a_set_too_small_to_split_is_still_shown(tmp_path, pictures):
     pictures.classes(tmp_path, count=2)
     survey, images = survey_data(Data(name="image_folder", folder=tmp_path), None, Silent())
     assert survey.counts == {"train": 4}
-    assert "cannot be split: class a has 2" in survey.remarks[0]
+    assert "cannot be split: class a has 2" in survey.obstacles[0]
+    assert survey.remarks == ()
     assert len(images) == 4
 
 

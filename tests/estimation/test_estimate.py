@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -173,3 +175,15 @@ def test_singular_kernel_at_lambda_zero(digits):
             truth,
             settings=Settings(lambdas=(0.0,)),
         )
+
+
+@pytest.mark.parametrize("train", [2, 3, 4, 5])
+def test_a_few_training_images_have_an_estimate(train):
+    labels = torch.arange(train + 2) % 2
+    images = torch.randn(
+        train + 2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    kernel = images @ images[:train].T
+    found = estimate_from_kernel(kernel, labels, train, settings=Settings(curve_sizes=()))
+    assert found.train_uncertainty is not None
+    assert math.isfinite(found.uncertainty)

@@ -8,22 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hybridonn.core.array_reading import ArrayFileError, read_array
 from hybridonn.core.memory import free_bytes, say_bytes
+from hybridonn.data.image_rules import refuse_frame
 from hybridonn.errors import DataError, SpecError
-
-if TYPE_CHECKING:
-    from tifffile import TiffPage
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 PNG_DEPTH, PNG_COLOUR = 24, 25  # bytes of the header (PNG specification, section 11.2.2, IHDR)
-TIFF_LIGHT = (1, 2, 32803)  # black is zero, RGB, the raw pixels behind a colour filter
-# JPEG and its heirs, which may lose bits: JPEG 2000, XR and XL, WebP.
-TIFF_LOSSY = (6, 7, 22610, 33003, 33005, 34712, 34892, 34927, 34934, 50001, 50002, 52546)
 MOST_BYTES = 2**29  # of a picture: 256 million pixels of 16 bits
 MOST_SHRUNK = 2000  # deflate shrinks 1032 times at most, LZW of TIFF about 1400 times
 
@@ -40,6 +34,8 @@ def read_picture(path: Path) -> np.ndarray:
     if reader is None:
         raise DataError(f"{path} is no picture that can be read; use {', '.join(SUFFIXES)}")
     try:
+        if reader is not _read_npy:
+            refuse_frame(path)
         values = reader(path)
     except FileNotFoundError:
         raise DataError(f"{path} is not there; take it again, or mend the manifest") from None
@@ -107,11 +103,6 @@ def _read_png(path: Path) -> np.ndarray:
             raise DataError(
                 f"{path} is a PNG of mode {picture.mode}; save it as grey (8 or 16 bits) or RGB"
             )
-        if "transparency" in picture.info or getattr(picture, "n_frames", 1) > 1:
-            raise DataError(
-                f"{path} is a PNG of several pictures or with transparency; save one picture a "
-                "file, without transparency"
-            )
         _check_size(path, picture.width * picture.height * len(picture.getbands()) * 2)
         return np.asarray(picture)
 
@@ -120,10 +111,7 @@ def _read_tiff(path: Path) -> np.ndarray:
     from tifffile import TiffFile
 
     with _refuse_complaints("tifffile", path), TiffFile(path) as file:
-        if len(file.pages) != 1:
-            raise DataError(f"{path} holds {len(file.pages)} pictures; save one picture a file")
         page = file.pages[0].aspage()
-        _check_tags(page, path)
         _check_size(path, page.nbytes)
         try:
             return np.asarray(page.asarray())
@@ -156,25 +144,6 @@ def _refuse_complaints(library: str, path: Path) -> Iterator[None]:
     if errors.buffer:
         said = " ".join(errors.buffer[0].getMessage().split())[:200]
         raise DataError(f"{path} is damaged ({said}); take the picture again")
-
-
-def _check_tags(page: TiffPage, path: Path) -> None:
-    """Refuse a TIFF whose values are not the camera's, or lie otherwise than they are stored.
-
-    Raises:
-        DataError: It says so.
-    """
-    photometric, compression = int(page.photometric), int(page.compression)
-    said = ""
-    if photometric not in TIFF_LIGHT:
-        kind = getattr(page.photometric, "name", photometric)
-        said = f"stores light as {kind}; save it as grey, black is zero, or RGB"
-    elif compression in TIFF_LOSSY:
-        said = "is compressed with loss; save it without, or with deflate"
-    elif (turned := page.tags.valueof("Orientation", 1)) != 1:
-        said = f"says that it is turned (orientation {turned}); save it as it is to be seen"
-    if said:
-        raise DataError(f"{path} {said}")
 
 
 def _check_size(path: Path, size: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from hybridonn.core.memory import say_bytes
 from hybridonn.data.bit_depth import BitDepth, find_bit_depth
 from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.image_facts import check_pixels
@@ -191,6 +194,7 @@ def _decode(
     """
     size = (target.height, target.width)
     shape = (len(items), target.channels, *size)
+    _refuse_disk(part, math.prod(shape) + bool(listing.masks) * math.prod((len(items), *size)))
     arrays = [create_array(part / "images.npy", shape)]
     rule = listing.masks
     if rule:
@@ -211,6 +215,16 @@ def _decode(
             for array in arrays:
                 array[row - len(faults)] = array[row]
     return faults
+
+
+def _refuse_disk(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DataError(
+            f"the decoded pictures take {say_bytes(size)}, and {folder.parent} has "
+            f"{say_bytes(free)}; set a smaller data.size_pixels, free some space, or name another "
+            "folder in the environment variable HYBRIDONN_CACHE"
+        )
 
 
 def _each(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from hybridonn.data.image_facts import ImageFacts, read_facts
+from hybridonn.data.image_facts import ImageFacts, check_pixels, read_facts
 from hybridonn.data.image_rules import Use, refuse_facts
 from hybridonn.errors import DataError
 
@@ -83,10 +83,11 @@ def open_image(path: Path, use: Use) -> Iterator[OpenImage]:
     """Open an image file and refuse what is not allowed for its use.
 
     Raises:
-        DataError: A rule is broken.
+        DataError: A rule is broken, or there are more pixels than are decoded.
     """
     with path.open("rb") as file:
         facts, image = read_facts(file, path)
+        check_pixels(facts.height, facts.width, str(path))
         refuse_facts(facts, path, use)
         yield OpenImage(path, file, facts, image)
 

@@ -42,7 +42,7 @@ class ImageFacts:
         format: Pillow's name of the file's format.
         height: Pixels, of the picture as it is shown.
         width: Likewise.
-        colour: ``grey``, ``palette``, ``rgb``, ``CMYK``, or another colour space by name.
+        colour: ``grey``, ``palette``, ``rgb``, ``CMYK``, ``raw`` or another colour space by name.
         bits: Of a channel's values in the file.
         numbers: ``unsigned``, ``signed`` or ``float``.
         pages: Pictures in the file.
@@ -86,7 +86,7 @@ def read_facts(file: BinaryIO, path: Path) -> tuple[ImageFacts, Image | None]:
         What it says, and the image as Pillow opened it; None: it was not needed.
 
     Raises:
-        DataError: Its orientation is none, or it has more pixels than are decoded.
+        DataError: Its orientation is none.
         Exception: The file is damaged or no image.
     """
     from hybridonn.data.png_facts import read_png_facts
@@ -102,7 +102,6 @@ def read_facts(file: BinaryIO, path: Path) -> tuple[ImageFacts, Image | None]:
     else:
         image = _open_other(file, path)
         facts = _describe(image, file)
-    check_pixels(facts.height, facts.width, str(path))
     if facts.orientation != UPRIGHT and facts.orientation not in TURNED:
         raise DataError(
             f"{path} states the orientation {facts.orientation}; EXIF has 1 to 8: "

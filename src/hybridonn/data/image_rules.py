@@ -68,7 +68,7 @@ RULES = (
     ),
     Rule(
         ("frame",),
-        lambda facts: facts.colour not in ("grey", "rgb"),
+        lambda facts: facts.colour not in ("grey", "rgb", "raw"),
         lambda facts: f"has its values in {facts.colour}",
         "a frame has grey or red-green-blue values: save it as the camera measured it",
     ),
@@ -127,10 +127,10 @@ RULES = (
         "save it with the channels of each pixel together",
     ),
     Rule(
-        ("mask",),
+        ("mask", "frame"),
         lambda facts: facts.lossy,
         lambda facts: f"is compressed with losses ({facts.format}), which change its numbers",
-        "save the mask as PNG from where it was drawn",
+        "save it from where it was made, without losses",
     ),
     Rule(
         ("picture",),

@@ -15,6 +15,7 @@ from hybridonn.data.cifar import read_cifar
 from hybridonn.data.dataset import Dataset, UnsplitSet
 from hybridonn.data.digits import read_digits
 from hybridonn.data.download import ROOT_VARIABLE, data_root, fetch
+from hybridonn.data.folders import find_unprintable, show_path
 from hybridonn.data.gather import gather
 from hybridonn.data.idx_folder import IdxFiles, read_idx_files, read_idx_folder
 from hybridonn.data.image_folder import list_image_folder, list_imagenet100
@@ -95,10 +96,26 @@ def load_unsplit(
         )
     listing = list_set(data, root)
     if listing is not None:
+        _check_names(listing.name, listing.classes)
         unsplit = gather(listing, data, progress)
     else:
-        unsplit = _refit(_read(data, data_root(root), progress, sources), data)
+        unsplit = _read(data, data_root(root), progress, sources)
+        _check_names(unsplit.name, unsplit.classes)
+        unsplit = _refit(unsplit, data)
     return _transpose(unsplit) if data.transpose else unsplit
+
+
+def _check_names(name: str, classes: tuple[str, ...]) -> None:
+    for kind, text in (("set", name), *(("class", label) for label in classes)):
+        if not text or find_unprintable(text):
+            shown = show_path(Path(text)) if text else ""
+            raise DataError(
+                f"the name of the {kind} '{shown}' is empty, not UTF-8, or holds control "
+                "characters; rename it"
+            )
+    if len(set(classes)) < len(classes):
+        twice = next(label for label in classes if classes.count(label) > 1)
+        raise DataError(f"two classes of {name} are called {twice}; each needs a name of its own")
 
 
 def list_set(data: Data, root: Path | None = None) -> Listing | None:

@@ -35,9 +35,25 @@ class _Variable:
     body: bytes
     compressed: bool
 
-    def read(self, size: int) -> bytes:
-        """At most so many of its first bytes."""
-        return zlib.decompressobj().decompress(self.body, size) if self.compressed else self.body
+    def read(self, size: int, *, whole: bool = False) -> bytes:
+        """At most so many of its first bytes.
+
+        Args:
+            size: How many.
+            whole: There must be no more; only at its end is its checksum compared.
+
+        Raises:
+            ValueError: There are more.
+        """
+        if not self.compressed:
+            return self.body
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(self.body, size)
+        if whole and not unpacker.eof:
+            content += unpacker.decompress(unpacker.unconsumed_tail, 1)
+            if not unpacker.eof:
+                raise ValueError("it is cut off, or longer than its sizes")
+        return content
 
 
 def read_label_map(path: Path, name: str) -> np.ndarray:
@@ -113,8 +129,8 @@ def _read_matrix(variable: _Variable, order: str, name: str, path: Path) -> np.n
             f"and sizes {shape}"
         )
     check_pixels(*shape, f"{name} in {path}")
-    # 8 bytes are the largest number; with the element's own type and size.
-    values = variable.read(place + 8 + 8 * shape[0] * shape[1])
+    # 8 bytes are the largest number; with the element's type and size, and its padding.
+    values = variable.read(place + 16 + 8 * shape[0] * shape[1], whole=True)
     kind, content, _ = _read_element(values, order, place)
     if kind not in _TYPES:
         raise ValueError(f"{name} has values of the unknown type {kind}")

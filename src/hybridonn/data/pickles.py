@@ -131,7 +131,7 @@ class _Machine:
             if count > MOST_STEPS:
                 raise DataError(f"it takes more than {MOST_STEPS:,} steps; a batch takes fewer")
             if name in _BYTES:  # Python 2's texts, which pickletools gives as latin1
-                self.stack.append(argument.encode("latin1"))
+                self.stack.append(str(argument).encode("latin1"))
             elif name in _VALUES:
                 self.stack.append(self._check(argument))
             elif name in _CONSTANTS:

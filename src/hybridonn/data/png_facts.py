@@ -43,8 +43,10 @@ def read_png_facts(file: BinaryIO, path: Path) -> ImageFacts:
     if len(header) != 13 or header[9] not in COLOURS:
         raise ValueError("it has no header")
     width, height, bits, kind = struct.unpack(">IIBB", header[:10])
-    check_pixels(height, width, str(path))
-    orientation = _orientation(file, chunks)
+    orientation = UPRIGHT
+    if _may_be_turned(chunks):
+        check_pixels(height, width, str(path))
+        orientation = _read_orientation(file)
     height, width = shown_size(height, width, orientation)
     return ImageFacts(
         format="PNG",
@@ -90,14 +92,16 @@ def _count_frames(chunks: dict[bytes, list[bytes]]) -> int:
     return int.from_bytes(control[:4], "big") + apart
 
 
-def _orientation(file: BinaryIO, chunks: dict[bytes, list[bytes]]) -> int:
+def _may_be_turned(chunks: dict[bytes, list[bytes]]) -> bool:
     texts = (text for kind in _TEXTS for text in chunks.get(kind, ()))
-    if b"eXIf" not in chunks and not any(text.startswith(_TURNING) for text in texts):
-        return UPRIGHT
+    return b"eXIf" in chunks or any(text.startswith(_TURNING) for text in texts)
+
+
+def _read_orientation(file: BinaryIO) -> int:
     from PIL import Image
 
     file.seek(0)
-    # These chunks may lie behind the pixels: Pillow decodes them all.
+    # What states it may lie behind the pixels: Pillow decodes them all.
     return orientation_of(Image.open(file, formats=("PNG",)).getexif())
 
 

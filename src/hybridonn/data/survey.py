@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybridonn.data.dataset import ImageSet, UnsplitSet
+from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet
 from hybridonn.data.load import load_unsplit
 from hybridonn.data.pictures import Shape
 from hybridonn.data.splits import split_set
-from hybridonn.errors import DataError
+from hybridonn.errors import DataError, HybridonnError
 from hybridonn.progress import Progress
 from hybridonn.spec import Data
 
@@ -36,6 +36,7 @@ class Survey:
         mean: Of each channel over all training images, of radiance in [0, 1].
         standard_deviation: Likewise.
         faults: What is wrong with which file.
+        obstacles: Why the set cannot be split, or a run refuses it.
         remarks: What is suspicious, but not wrong.
     """
 
@@ -49,19 +50,26 @@ class Survey:
     standard_deviation: tuple[float, ...]
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
+    obstacles: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As a tree of plain values."""
         return asdict(self)
 
 
-def survey_data(data: Data, root: Path | None, progress: Progress) -> tuple[Survey, ImageSet]:
+def survey_data(
+    data: Data,
+    root: Path | None,
+    progress: Progress,
+    check: Callable[[Dataset], None] = lambda dataset: None,
+) -> tuple[Survey, ImageSet]:
     """Look through the data set that a spec names, whatever is wrong with its files.
 
     Args:
         data: The set and how to split it.
         root: The folder of the named sets.
         progress: Shows how far it is.
+        check: Refuses a set that a run would refuse once it is split.
 
     Returns:
         What was found, and the images that training would see.
@@ -70,8 +78,7 @@ def survey_data(data: Data, root: Path | None, progress: Progress) -> tuple[Surv
         DataError: The set cannot be found, or nothing of it can be read.
     """
     unsplit = load_unsplit(data.model_copy(update={"skip_bad": True}), root, progress)
-    remarks: list[str] = list(unsplit.remarks)
-    parts = _split(unsplit, data, remarks)
+    parts, obstacles = _split(unsplit, data, check)
     mean, deviation = measure_channels(parts["train"])
     channels, height, width = unsplit.images.images.shape[1:]
     count = sum(len(part) for part in parts.values())
@@ -86,7 +93,8 @@ def survey_data(data: Data, root: Path | None, progress: Progress) -> tuple[Surv
         mean=mean,
         standard_deviation=deviation,
         faults=unsplit.skipped,
-        remarks=(*remarks, *find_oddities(parts)),
+        remarks=(*unsplit.remarks, *find_oddities(parts)),
+        obstacles=obstacles,
     )
     return survey, parts["train"]
 
@@ -145,14 +153,21 @@ def find_oddities(parts: Mapping[str, ImageSet]) -> list[str]:
     return remarks
 
 
-def _split(unsplit: UnsplitSet, data: Data, remarks: list[str]) -> dict[str, ImageSet]:
+def _split(
+    unsplit: UnsplitSet, data: Data, check: Callable[[Dataset], None]
+) -> tuple[dict[str, ImageSet], tuple[str, ...]]:
+    """The parts by name, and what a run would refuse; of a set that cannot be split, all of it."""
     try:
         split = split_set(unsplit, data)
     except DataError as error:
-        remarks.append(f"it cannot be split: {error}")
-        return {"train": unsplit.images}
+        return {"train": unsplit.images}, (f"the set cannot be split: {error}",)
+    obstacles: tuple[str, ...] = ()
+    try:
+        check(split)
+    except HybridonnError as error:
+        obstacles = (f"a run refuses it: {error}",)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {name: part for name, part in parts.items() if len(part)}
+    return {name: part for name, part in parts.items() if len(part)}, obstacles
 
 
 def _count_uniform(values: torch.Tensor) -> int:

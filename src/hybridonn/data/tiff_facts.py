@@ -51,10 +51,13 @@ class Tag(IntEnum):
 
 COLOURS = MappingProxyType(
     {0: "grey", 1: "grey", 2: "rgb", 3: "palette", 4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
+    | {32803: "raw"}  # behind a colour filter
 )
-CHANNELS = MappingProxyType({"grey": 1, "palette": 1, "CMYK": 4})
+CHANNELS = MappingProxyType({"grey": 1, "raw": 1, "palette": 1, "CMYK": 4})
 NUMBERS = MappingProxyType({1: "unsigned", 2: "signed", 3: "float"})
-_JPEG, _LOSSY = 7, (6, 7, 34712, 34892, 50001, 50002)  # JPEG twice, JPEG 2000, XR, WebP, XL
+_JPEG = 7
+# JPEG and its heirs, which may lose bits: JPEG 2000, XR and XL, WebP.
+_LOSSY = (6, 7, 22610, 33003, 33005, 34712, 34892, 34927, 34934, 50001, 50002, 52546)
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 

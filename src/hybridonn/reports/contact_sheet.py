@@ -34,6 +34,7 @@ def draw_contact_sheet(
         labels: Classes, (N,), or masks, (N, H, W).
         classes: Names of the classes.
     """
+    name = name.replace("$", r"\$")  # no formula
     if labels.ndim == 1:
         return _draw_classes(name, images, labels, classes)
     return _draw_masks(name, images, labels, classes)
@@ -76,7 +77,7 @@ def _draw_masks(
         _show(axes, images[index])
         _outline(axes, labels[index])
         axes.set_title(f"{100 * shares[index]:.1f} %", loc="center", weight="normal", fontsize=9)
-    what = classes[1] if len(classes) == 2 else "any class but the first"
+    what = shorten(classes[1]) if len(classes) == 2 else "any class but the first"
     title = f"{name}: {len(images):,} training images, {what} outlined, its share of the pixels"
     figure.suptitle(title, weight="bold")
     return figure
