@@ -20,6 +20,7 @@ from hybridonn.options import (
     Grid,
     Methods,
     Out,
+    Replace,
     Run,
     Settings,
     SpecFile,
@@ -105,6 +106,7 @@ def run(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    replace: Replace = False,
 ) -> None:
     """Lay out, teach, distil, report: the whole job, resumed where it was interrupted."""
     from hybridonn.spec import read_spec
@@ -115,7 +117,7 @@ def run(
     from hybridonn.pipeline.run import run as run_pipeline
 
     with show_bars() as progress:
-        results = run_pipeline(stated, folder, data_root, progress)
+        results = run_pipeline(stated, folder, data_root, progress, replace)
     print_table(stated.name, results)
     typer.echo(folder / "report.html")
 
@@ -126,6 +128,7 @@ def estimate(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    replace: Replace = False,
 ) -> None:
     """Estimate the accuracy that a design can reach, before anything is trained."""
     from hybridonn.spec import read_spec
@@ -136,7 +139,7 @@ def estimate(
     from hybridonn.pipeline.run import estimate as estimate_design
 
     with show_bars() as progress:
-        results = estimate_design(stated, folder, data_root, progress)
+        results = estimate_design(stated, folder, data_root, progress, replace)
     print_table(stated.name, results)
     typer.echo(folder / "estimate" / "learning_curve.csv")
 

@@ -20,6 +20,10 @@ Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", help="The run folder; by default runs/NAME.", show_default=False),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Let OUT be replaced if it holds a run of another name."),
+]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),

@@ -9,9 +9,10 @@ import torch
 
 from hybridonn.errors import OpticsError, SpecError
 from hybridonn.files import read_arrays, read_json, write_tensors
-from hybridonn.pipeline.as_built import build_as_built, make_chip
+from hybridonn.pipeline.as_built import AS_BUILT, make_chip
 from hybridonn.pipeline.measured import open_trained
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stage import complete
 from hybridonn.progress import Silent
 from hybridonn.spec import Fabrication, read_spec
 from hybridonn.studies.tolerance import tolerate
@@ -72,8 +73,8 @@ def test_without_errors_the_chip_is_the_design_exactly(finished, tmp_path):
     assert np.array_equal(chip.frontend.psfs.numpy(), designed["psf"])
     assert np.array_equal(chip.frontend.gains.numpy(), designed["gains"])
     plain = spec.model_copy(update={"fabrication": Fabrication()})
-    parts = (trained.dataset, trained.student, trained.metasurface)
-    found = build_as_built(plain, *parts, tmp_path / "as_built", Silent()).results
+    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
+    found = complete(AS_BUILT, plain, *parts).results
     assert found["accuracy"] == pytest.approx(trained.metasurface.results["accuracy"])
     assert found["designed_accuracy"] == trained.metasurface.results["accuracy"]
 
@@ -116,9 +117,12 @@ def test_progress_is_told_of_every_sub_optic_and_wavelength(finished):
 def test_an_error_without_anything_to_act_on_is_refused(finished, tmp_path, name, pillars):
     spec, trained = finished
     spec = spec.model_copy(update={"fabrication": Fabrication.model_validate({name: 0.3})})
-    parts = (trained.dataset, trained.student, trained.metasurface if pillars else None)
+    if not pillars:
+        optics = spec.optics.model_copy(update={"metasurface": None})
+        spec = spec.model_copy(update={"optics": optics})
+    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
     with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3"):
-        build_as_built(spec, *parts, tmp_path / "as_built", Silent())
+        complete(AS_BUILT, spec, *parts)
     assert not (tmp_path / "as_built").exists()
 
 
@@ -135,7 +139,8 @@ def test_optics_that_were_trained_end_to_end_keep_their_backend(finished, tmp_pa
     backend = build(finished, Fabrication()).student.backend
     other = {name: torch.zeros_like(value) for name, value in backend.state_dict().items()}
     write_tensors(folder / "backend.safetensors", other)
-    moved = replace(trained, metasurface=replace(trained.metasurface, folder=folder))
+    made = replace(trained.metasurface, folder=folder)
+    moved = replace(trained, done=trained.done | {"metasurface": made})
     found = build((spec, moved), Fabrication()).student.backend.state_dict()
     assert all(torch.equal(found[name], other[name]) for name in other)
 

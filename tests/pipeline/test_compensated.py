@@ -11,9 +11,10 @@ from hybridonn.compensation.captures import CaptureSet, name_image, write_captur
 from hybridonn.errors import SpecError
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.pipeline.as_built import make_chip
-from hybridonn.pipeline.compensated import compensate, stated_compensation
+from hybridonn.pipeline.compensated import PLAIN_COMPENSATED, stated_compensation
 from hybridonn.pipeline.measured import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.treated import Treated, _look_inside
 from hybridonn.progress import Silent
 from hybridonn.reports.artefacts import read_run
@@ -61,8 +62,8 @@ def test_each_fraction_is_what_a_run_with_that_fraction_gives(finished, tmp_path
     assert few["fine_tuned"] == found["accuracy"] == found["kd_accuracy"]
     alone = read_spec(None, (*QUICK, "compensation.fraction=0.3", "compensation.fractions=[]"))
     trained = open_trained(alone, folder, None, Silent())
-    parts = (trained.dataset, trained.teacher, trained.student, None)
-    again = compensate(alone, *parts, tmp_path / "c", Silent(), illustrated=False)
+    parts = (trained.dataset, trained.done, tmp_path / "c", Silent())
+    again = complete(PLAIN_COMPENSATED, alone, *parts)
     assert many["captures"] == again.results["captures"]
     assert many["calibrated"] == again.results["calibrated_accuracy"]
     assert many["fine_tuned"] == again.results["accuracy"]
@@ -73,8 +74,8 @@ def test_a_twin_changes_the_fine_tuning_alone(finished, tmp_path):
     folder, found = finished
     spec = read_spec(None, (*QUICK, "compensation.fractions=[]", "compensation.twin_fraction=0.5"))
     trained = open_trained(spec, folder, None, Silent())
-    parts = (trained.dataset, trained.teacher, trained.student, None)
-    twin = compensate(spec, *parts, tmp_path / "c", Silent(), illustrated=False).results
+    parts = (trained.dataset, trained.done, tmp_path / "c", Silent())
+    twin = complete(PLAIN_COMPENSATED, spec, *parts).results
     images = len(trained.dataset.student_train)
     assert twin["captures"] == found["captures"]
     assert twin["twin_images"] == round(0.5 * (images - found["captures"]))

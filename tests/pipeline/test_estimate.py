@@ -4,7 +4,8 @@ import pytest
 
 from hybridonn.data import load_dataset
 from hybridonn.errors import SpecError
-from hybridonn.pipeline.estimate import estimate_stage, refuse_masks
+from hybridonn.pipeline.estimate import ESTIMATE, refuse_masks
+from hybridonn.pipeline.stage import complete
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
 from hybridonn.tangent.infinite import DEFAULT_FEATURES
@@ -19,7 +20,7 @@ def estimated(tmp_path, monkeypatch):
     def estimated(*settings):
         spec = read_spec(None, (*SMALL, *settings))
         folder = tmp_path / "run" / "estimate"
-        return estimate_stage(spec, load_dataset(spec.data), folder, Silent())
+        return complete(ESTIMATE, spec, load_dataset(spec.data), {}, folder, Silent())
 
     return estimated
 

@@ -13,11 +13,15 @@ from hybridonn.distillation.knowledge import LiveKnowledge, halve, teacher_kerne
 from hybridonn.distillation.views import make_view
 from hybridonn.files import read_tensors
 from hybridonn.pipeline import knowledge
-from hybridonn.pipeline.teacher import load_teacher, teach
+from hybridonn.pipeline.alignment import ALIGNED, ALIGNMENT, load_aligned
+from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.pipeline.stages import make_stages
+from hybridonn.pipeline.teacher import TEACHER, load_teacher
 from hybridonn.progress import Silent
 from hybridonn.spec import Augmentation, read_spec
 from hybridonn.tangent import centred_alignment, ntk
 
+SHARED = (TEACHER, ALIGNMENT, knowledge.KNOWLEDGE)
 QUICK = ("teacher.training.epochs=2", "data.train_images=300")
 VIEWS = (
     "training.augmentation.flip=true",
@@ -31,13 +35,11 @@ VIEWS = (
 def gather(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
 
-    def gather(*settings):
+    def gather(*settings, name="run"):
         spec = read_spec(None, (*QUICK, *settings))
         dataset = load_dataset(spec.data)
-        teacher = teach(spec, dataset, tmp_path / "teacher", Silent())
-        stored = knowledge.gather_knowledge(
-            spec, dataset, teacher, tmp_path / "knowledge", Silent()
-        )
+        done = make_stages(spec, dataset, tmp_path / name, Silent(), SHARED)
+        stored, teacher = done.get("knowledge"), done["teacher"]
         answers = knowledge.load_knowledge(spec, dataset, teacher, stored)
         return dataset, load_teacher(spec, dataset, teacher.folder), stored, answers
 
@@ -67,7 +69,7 @@ def test_a_large_set_keeps_a_sketch_of_one_map(gather, monkeypatch):
 
 def test_augmented_images_are_asked_live(gather):
     _, _, stored, answers = gather("training.augmentation.shift_pixels=1")
-    assert stored.results["kernel"] == "none"
+    assert stored is None
     assert isinstance(answers, LiveKnowledge)
 
 
@@ -75,11 +77,11 @@ def test_kd_stores_no_kernel(gather):
     assert gather("distillation.method=kd")[2].results["kernel"] == "none"
 
 
-def test_the_kernel_of_the_watched_images_is_the_teachers(gather):
-    dataset, teacher, stored, _ = gather()
-    scene = to_scene(dataset.validation.images[: knowledge.ALIGNED])
-    expected = ntk(teacher, scene)
-    torch.testing.assert_close(knowledge.load_aligned(stored), expected, rtol=1e-4, atol=1e-3)
+def test_the_kernel_of_the_watched_images_is_the_teachers(gather, tmp_path):
+    dataset, teacher, _, _ = gather()
+    scene = to_scene(dataset.validation.images[:ALIGNED])
+    found = load_aligned(read_stage(tmp_path / "run" / "alignment"))
+    torch.testing.assert_close(found, ntk(teacher, scene), rtol=1e-4, atol=1e-3)
 
 
 class Bounded(nn.Sequential):
@@ -129,11 +131,8 @@ def test_exact_features_that_are_larger_than_a_sketch_are_sketched(gather, monke
     assert gather(*VIEWS)[2].results["kernel"] == "sketch"
 
 
-def test_another_run_takes_the_knowledge_from_the_cache(gather, tmp_path):
-    dataset, _, stored, _ = gather(*VIEWS)
-    spec = read_spec(None, (*QUICK, *VIEWS))
-    teacher = teach(spec, dataset, tmp_path / "teacher", Silent())
-    again = knowledge.gather_knowledge(spec, dataset, teacher, tmp_path / "other", Silent())
+def test_another_run_takes_the_knowledge_from_the_cache(gather):
+    stored, again = gather(*VIEWS)[2], gather(*VIEWS, name="other")[2]
     assert again.reused and again.fingerprint == stored.fingerprint
     assert (again.folder / "knowledge.safetensors").exists()
 

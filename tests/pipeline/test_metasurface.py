@@ -13,10 +13,13 @@ from hybridonn.files import read_arrays, read_tensors, write_tensors
 from hybridonn.networks.students import build_student
 from hybridonn.optics.pillars import PillarLibrary
 from hybridonn.pipeline import metasurface as stage_module
-from hybridonn.pipeline.knowledge import gather_knowledge
-from hybridonn.pipeline.metasurface import make_metasurface
-from hybridonn.pipeline.student import distil
-from hybridonn.pipeline.teacher import teach
+from hybridonn.pipeline.alignment import ALIGNMENT
+from hybridonn.pipeline.knowledge import KNOWLEDGE
+from hybridonn.pipeline.metasurface import METASURFACE
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stages import make_stages
+from hybridonn.pipeline.student import PLAIN_STUDENT
+from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
 
@@ -44,16 +47,14 @@ def trained(tmp_path_factory):
         patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
         spec = read_spec(None, SMALL)
         dataset = load_dataset(spec.data)
-        teacher = teach(spec, dataset, home / "teacher", Silent())
-        knowledge = gather_knowledge(spec, dataset, teacher, home / "knowledge", Silent())
-        student = distil(spec, dataset, teacher, knowledge, home / "student", Silent(), False)
-    return dataset, teacher, knowledge, student
+        shared = (TEACHER, ALIGNMENT, KNOWLEDGE, PLAIN_STUDENT)
+        return dataset, make_stages(spec, dataset, home, Silent(), shared)
 
 
 def make(trained, folder, *settings):
-    dataset, teacher, knowledge, student = trained
+    dataset, done = trained
     spec = read_spec(None, (*SMALL, *settings))
-    return make_metasurface(spec, dataset, teacher, knowledge, student, folder, Silent())
+    return complete(METASURFACE, spec, dataset, done, folder, Silent())
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def made(trained, tmp_path_factory):
 def test_the_metasurface_does_what_the_kernels_do(made, trained):
     found = made.results
     assert found["kernel_error"] < 0.15
-    assert found["ideal_accuracy"] == trained[3].results["accuracy"]
+    assert found["ideal_accuracy"] == trained[1]["student"].results["accuracy"]
     assert abs(found["accuracy"] - found["ideal_accuracy"]) < 0.06
     assert abs(found["camera_accuracy"] - found["accuracy"]) < 0.03
     assert 0.2 < found["efficiency"] < 1
@@ -112,12 +113,12 @@ def test_it_leaves_widths_pictures_and_a_table(made):
         ("0", "negative"),
         ("1", "positive"),
     ]
-    assert not (made.folder / "designed").exists()
+    assert not list(made.folder.glob("checkpoint*"))
 
 
 def test_the_kernels_are_those_of_the_student(made, trained):
     pictures = read_arrays(made.folder / "psf.npz")
-    kernels = read_tensors(trained[3].folder / "weights.safetensors")[0]
+    kernels = read_tensors(trained[1]["student"].folder / "weights.safetensors")[0]
     wanted = next(value for name, value in kernels.items() if name.startswith("frontend"))
     lit = pictures["psf"] * pictures["gains"][..., None, None]
     signed = lit[:, 0] - lit[:, 1]
@@ -156,7 +157,7 @@ def test_end_to_end_goes_on_from_kernels_first(trained, made, tmp_path):
     assert found["kernels_first_accuracy"] == made.results["accuracy"]
     assert found["accuracy"] > found["kernels_first_accuracy"] - 0.03
     assert (tmp_path / "metasurface" / "history.csv").exists()
-    assert not (tmp_path / "metasurface" / "checkpoint.safetensors").exists()
+    assert not list(tmp_path.rglob("*checkpoint*"))
 
 
 @pytest.mark.parametrize(
@@ -178,13 +179,14 @@ def test_what_cannot_be_made_is_refused_and_leaves_nothing(trained, tmp_path, se
 
 
 def test_kernels_of_zero_are_refused(trained, tmp_path):
-    dataset, teacher, knowledge, student = trained
+    dataset, done = trained
+    student = done["student"]
     tensors, notes = read_tensors(student.folder / "weights.safetensors")
     dark = {n: torch.zeros_like(v) if n.startswith("frontend") else v for n, v in tensors.items()}
     write_tensors(tmp_path / "student" / "weights.safetensors", dark, notes)
     student = replace(student, folder=tmp_path / "student", fingerprint="dark")
     with pytest.raises(OpticsError, match="3 of 3 kernels are zero everywhere"):
-        make((dataset, teacher, knowledge, student), tmp_path / "metasurface")
+        make((dataset, done | {"student": student}), tmp_path / "metasurface")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_kernels_of_zero_are_refused(trained, tmp_path):
     ],
 )
 def test_no_chip_is_simulated_of_other_optics(trained, tmp_path, settings, cause):
-    dataset, *_, student = trained
+    dataset, student = trained[0], trained[1]["student"]
     spec = read_spec(None, settings)
     network = build_student(spec.student, dataset.image_shape, 10, 0, spec.optics)
     write_tensors(tmp_path / "weights.safetensors", network.state_dict(), {})

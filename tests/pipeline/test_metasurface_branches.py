@@ -11,13 +11,16 @@ from hybridonn.data import load_dataset
 from hybridonn.files import read_arrays
 from hybridonn.networks.frontends import ParallelFrontend
 from hybridonn.networks.students import build_student
+from hybridonn.pipeline.alignment import ALIGNMENT
 from hybridonn.pipeline.chip import list_branches, plan_chip
-from hybridonn.pipeline.knowledge import gather_knowledge
+from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.layout_file import export_layout
-from hybridonn.pipeline.metasurface import make_metasurface
+from hybridonn.pipeline.metasurface import METASURFACE
 from hybridonn.pipeline.run import run
-from hybridonn.pipeline.student import distil
-from hybridonn.pipeline.teacher import teach
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stages import make_stages
+from hybridonn.pipeline.student import STUDENT
+from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Silent
 from hybridonn.spec import Student, read_spec
 
@@ -133,14 +136,11 @@ def test_end_to_end_trains_the_pillars_of_all_branches(small, made, tmp_path, mo
         "optics.metasurface.end_to_end_learning_rate=0.02",
     )
     spec = read_spec(None, (*small, *more))
-    dataset = load_dataset(spec.data)
-    teacher = teach(spec, dataset, folder / "teacher", Silent())
-    knowledge = gather_knowledge(spec, dataset, teacher, folder / "knowledge", Silent())
-    student = distil(spec, dataset, teacher, knowledge, folder / "student", Silent())
-    assert teacher.reused
-    assert student.reused
-    stages = (teacher, knowledge, student)
-    found = make_metasurface(spec, dataset, *stages, tmp_path / "metasurface", Silent()).results
+    dataset, before = load_dataset(spec.data), (TEACHER, ALIGNMENT, KNOWLEDGE, STUDENT)
+    done = make_stages(spec, dataset, folder, Silent(), before)
+    assert all(stage.reused for stage in done.values())
+    place = tmp_path / "metasurface"
+    found = complete(METASURFACE, spec, dataset, done, place, Silent()).results
     assert found["kernels_first_miou"] == pytest.approx(results["metasurface"]["miou"])
     assert found["miou"] > found["kernels_first_miou"] - 0.1
     assert len(found["kernel_error_by_branch"]) == 3

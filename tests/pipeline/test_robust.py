@@ -4,9 +4,12 @@ import pytest
 
 from hybridonn.data import load_dataset
 from hybridonn.files import read_tensors
-from hybridonn.pipeline.knowledge import gather_knowledge
-from hybridonn.pipeline.student import distil
-from hybridonn.pipeline.teacher import teach
+from hybridonn.pipeline.alignment import ALIGNMENT
+from hybridonn.pipeline.knowledge import KNOWLEDGE
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stages import make_stages
+from hybridonn.pipeline.student import PLAIN_STUDENT
+from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Silent
 from hybridonn.spec import read_spec
 
@@ -22,13 +25,11 @@ def learn(tmp_path_factory):
         patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
         spec = read_spec(None, QUICK)
         dataset = load_dataset(spec.data)
-        teacher = teach(spec, dataset, home / "teacher", Silent())
-        knowledge = gather_knowledge(spec, dataset, teacher, home / "knowledge", Silent())
+        done = make_stages(spec, dataset, home, Silent(), (TEACHER, ALIGNMENT, KNOWLEDGE))
 
         def learn(name, *settings):
             spec = read_spec(None, (*QUICK, *settings))
-            parts = (spec, dataset, teacher, knowledge, home / name)
-            return distil(*parts, Silent(), illustrated=False)
+            return complete(PLAIN_STUDENT, spec, dataset, done, home / name, Silent())
 
         yield learn
 

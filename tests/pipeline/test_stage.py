@@ -4,8 +4,9 @@ import pytest
 
 from hybridonn.errors import ArtefactError
 from hybridonn.files import read_json
+from hybridonn.pipeline.fingerprint import fingerprint
 from hybridonn.pipeline.folder import add_results, open_folder
-from hybridonn.pipeline.stage import fingerprint, finish
+from hybridonn.pipeline.stage_folder import finish
 
 
 @pytest.fixture(autouse=True)

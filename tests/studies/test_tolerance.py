@@ -10,10 +10,11 @@ import torch
 from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
 from hybridonn.errors import DataError, OpticsError, SpecError
 from hybridonn.files import read_arrays, write_json
-from hybridonn.pipeline.as_built import build_as_built, make_chip
-from hybridonn.pipeline.compensated import choose_captures, compensate
+from hybridonn.pipeline.as_built import AS_BUILT, make_chip
+from hybridonn.pipeline.compensated import COMPENSATED, choose_captures
 from hybridonn.pipeline.measured import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stage import complete
 from hybridonn.progress import Silent
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.studies import tolerance
@@ -48,23 +49,21 @@ def finished(tmp_path_factory):
 def compensated(finished, tmp_path_factory):
     spec, _, trained = finished
     folder = tmp_path_factory.mktemp("compensated") / "compensated"
-    parts = (trained.dataset, trained.teacher, trained.student, None)
-    return compensate(spec, *parts, folder, Silent())
+    return complete(COMPENSATED, spec, trained.dataset, trained.done, folder, Silent())
 
 
 def test_a_chip_is_worse_and_says_how_much(finished, tmp_path):
     spec, _, trained = finished
-    parts = (trained.dataset, trained.student, None)
-    stage = build_as_built(spec, *parts, tmp_path / "as_built", Silent())
+    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
+    stage = complete(AS_BUILT, spec, *parts)
     found = stage.results
     assert found["accuracy"] < trained.student.results["accuracy"]
     assert found["drop"] == pytest.approx(found["ideal_accuracy"] - found["accuracy"])
     psfs = read_arrays(tmp_path / "as_built" / "psf.npz")["psf"]
     assert psfs.min() >= 0
-    again = build_as_built(spec, *parts, tmp_path / "as_built", Silent())
-    assert again.reused
+    assert complete(AS_BUILT, spec, *parts).reused
     with pytest.raises(OpticsError, match="fabrication is not set"):
-        build_as_built(spec.model_copy(update={"fabrication": None}), *parts, tmp_path, Silent())
+        complete(AS_BUILT, spec.model_copy(update={"fabrication": None}), *parts)
 
 
 def test_compensation_wins_back_with_as_many_parameters(compensated):
@@ -99,12 +98,12 @@ def test_without_labels_and_with_the_student_as_tangent_teacher(finished, source
     spoilt = replace(trained.dataset, student_train=images)
     settings_all = settings.model_copy(update={"fraction": 1.0})
     own = own.model_copy(update={"compensation": settings_all})
-    parts = (spoilt, trained.teacher, trained.student, None)
-    found = compensate(own, *parts, tmp_path / "c", Silent()).results
+    parts = (spoilt, trained.done, tmp_path / "c", Silent())
+    found = complete(COMPENSATED, own, *parts).results
     assert found["accuracy"] > 0.6
     bad = settings.model_copy(update={"methods": ("none", "kd")})
     with pytest.raises(SpecError, match="method none learns from labels"):
-        compensate(own.model_copy(update={"compensation": bad}), *parts, tmp_path / "d", Silent())
+        complete(COMPENSATED, own.model_copy(update={"compensation": bad}), *parts)
 
 
 def write_set(spec, trained, folder, parts, count=300, kernels=None):

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from hybridonn.cli import app
 from hybridonn.errors import ArtefactError, OpticsError, SpecError
 from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.compensated import compensate
+from hybridonn.pipeline.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.measured import open_trained
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stage import complete
 from hybridonn.progress import Silent
 from hybridonn.spec import Fabrication, Spec, default_tree, read_spec
 from hybridonn.studies import tune_compensation as study
@@ -130,9 +131,9 @@ def test_a_score_is_what_the_stage_finds_on_the_validation_images(finished, tune
     own = read_spec(
         None, (*QUICK, *CHIP, "fabrication.seed=1001", "compensation.tuned.none.learning_rate=0.01")
     )
-    judged_so = replace(trained.dataset, test=trained.dataset.validation)
-    parts = (judged_so, trained.teacher, trained.student, None)
-    found = compensate(own, *parts, tmp_path / "c", Silent(), illustrated=False).results
+    judged_so = trained.dataset.with_part("test", trained.dataset.validation)
+    parts = (judged_so, trained.done, tmp_path / "c", Silent())
+    found = complete(PLAIN_COMPENSATED, own, *parts).results
     row = next(
         row for row in tuned[2] if row["method"] == "none" and row["learning_rate"] == "0.01"
     )

@@ -121,6 +121,17 @@ class Dataset:
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
 
+    def with_part(self, name: str, part: ImageSet) -> Dataset:
+        """The same data set with another part in place of one, under another checksum.
+
+        Args:
+            name: ``train``, ``student_train``, ``validation`` or ``test``.
+            part: The images.
+        """
+        names = ("train", "student_train", "validation", "test")
+        parts = {known: getattr(self, known) for known in names} | {name: part}
+        return replace(self, **parts, checksum=hash_parts(self.classes, parts))
+
     @cached_property
     def teacher_checksum(self) -> str:
         """SHA-256 of all that a teacher sees: not of ``student_train``.

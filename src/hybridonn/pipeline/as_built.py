@@ -24,8 +24,11 @@ from hybridonn.optics.inverse_design import NM
 from hybridonn.optics.layout import Layout, lay_out
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.chip import load_library, plan_optics
-from hybridonn.pipeline.metasurface import load_student
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.layout import PLACED_BY
+from hybridonn.pipeline.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.student import STUDENT, narrow_student
 from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Fabrication, Spec
 from hybridonn.spec.fabrication import PILLARS_ONLY
@@ -52,61 +55,50 @@ class SimulatedChip:
         return capture_images(self.frontend, images, seed_of("captures", self.seed, part))
 
 
-def build_as_built(
-    spec: Spec,
-    dataset: Dataset,
-    student: Finished,
-    metasurface: Finished | None,
-    folder: Path,
-    progress: Progress,
-) -> Finished:
-    """Fabricate one simulated chip and classify the test images behind it.
+def narrow_chip(spec: Spec, *more: str) -> Spec:
+    """What a simulated chip depends on, and more keys, of a spec.
 
-    Args:
-        spec: With ``fabrication``.
-        dataset: Images; the test part is captured.
-        student: The finished stage ``student``.
-        metasurface: The finished stage ``metasurface``; None: the kernels themselves are made.
-        folder: Where the artefacts belong.
-        progress: Shows how far it is.
+    Errors that have nothing to act on in this design are zero.
 
     Raises:
-        OpticsError: ``fabrication`` is not set, or the student has several optical layers.
+        OpticsError: ``fabrication`` is not set.
         SpecError: An error is stated that has nothing to act on in this design.
     """
-    errors = stated(spec).on(metasurface is not None)
-    mark = fingerprint(
-        stage="as_built",
-        data=dataset.checksum,
-        fabrication=errors.model_dump(mode="json"),
-        layout=place_kernels(spec).to_dict(),
-        sensor=spec.optics.sensor.model_dump(mode="json"),
-        student=student.fingerprint,
-        metasurface=metasurface.fingerprint if metasurface else None,
-    )
+    metasurface = METASURFACE.wanted(spec)
+    errors = stated(spec).on(metasurface)
+    optics = ("optics",) if metasurface else (*PLACED_BY, "optics.sensor")
+    changed = spec.model_copy(update={"fabrication": errors})
+    return narrow_student(changed, "fabrication", *optics, *more)
 
-    def work(part: Path) -> dict[str, Any]:
-        chip = make_chip(spec, dataset, student, metasurface, errors, progress)
-        with progress.bar("simulated chip", 1) as advance:
-            captured = chip.capture(dataset.test, "test")
-            features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
-            logits = answer(chip.student.backend, features)
-            advance(1)
-        _write(part, chip, logits, dataset.test)
-        task = TASKS[spec.task]()
-        score = task.measure(logits, dataset.test.labels)
-        found = score | {
-            f"ideal_{task.metric}": student.results[task.metric],
-            "drop": student.results[task.metric] - score[task.metric],
-            "kernel_error": kernel_error(chip),
-            "preset": errors.preset,
-            "chip": errors.seed,
-        }
-        if metasurface is not None:
-            found[f"designed_{task.metric}"] = metasurface.results[task.metric]
-        return found
 
-    return finish(folder, mark, work)
+def _run(context: Context) -> dict[str, Any]:
+    """Fabricate one simulated chip and classify the test images behind it.
+
+    Raises:
+        OpticsError: The student has several optical layers.
+    """
+    spec, dataset = context.spec, context.dataset
+    student, metasurface = context.need(STUDENT), context.find(METASURFACE)
+    errors = stated(spec)
+    chip = make_chip(spec, dataset, student, metasurface, errors, context.progress)
+    with context.progress.bar("simulated chip", 1) as advance:
+        captured = chip.capture(dataset.test, "test")
+        features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
+        logits = answer(chip.student.backend, features)
+        advance(1)
+    _write(context.part, chip, logits, dataset.test)
+    task = TASKS[spec.task]()
+    score = task.measure(logits, dataset.test.labels)
+    found = score | {
+        f"ideal_{task.metric}": student.results[task.metric],
+        "drop": student.results[task.metric] - score[task.metric],
+        "kernel_error": kernel_error(chip),
+        "preset": errors.preset,
+        "chip": errors.seed,
+    }
+    if metasurface is not None:
+        found[f"designed_{task.metric}"] = metasurface.results[task.metric]
+    return found
 
 
 def stated(spec: Spec) -> Fabrication:
@@ -255,3 +247,12 @@ def _write(part: Path, chip: SimulatedChip, logits: Tensor, test: ImageSet) -> N
         part / "psf.npz", psf=chip.frontend.psfs.numpy(), gains=chip.frontend.gains.numpy()
     )
     write_arrays(part / "predictions.npz", labels=test.labels.numpy(), logits=logits.numpy())
+
+
+AS_BUILT = Stage(
+    "as_built",
+    narrow_chip,
+    _run,
+    needs=(STUDENT, METASURFACE),
+    wanted=lambda spec: spec.fabrication is not None,
+)

@@ -22,6 +22,10 @@ from hybridonn.files import read_json, read_tensors, write_arrays, write_table
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import Layout
 from hybridonn.pipeline.folder import read_run_spec
+from hybridonn.pipeline.layout import LAYOUT
+from hybridonn.pipeline.metasurface import METASURFACE
+from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.pipeline.student import STUDENT
 from hybridonn.progress import Progress, Silent
 
 MANIFEST = "manifest.csv"
@@ -62,9 +66,9 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
             f"the student of {run} has {len(spec.student.branches)} frontends side by side "
             "(student.branches); captures are imported for students with one"
         )
-    finished = read_json(run / "student" / "stage.json")
-    designed = run / "metasurface" / "stage.json"
-    metasurface = read_json(designed)["fingerprint"] if designed.is_file() else None
+    finished = read_stage(run / STUDENT.name)
+    designed = run / METASURFACE.name
+    made = METASURFACE.wanted(spec) and (designed / "stage.json").is_file()
     dataset = load_dataset(spec.data, data_root, progress)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
@@ -80,10 +84,10 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
     return Design(
         kernels=student.frontend.signed_kernels().detach(),
         stride=spec.student.stride,
-        layout=Layout.from_dict(read_json(run / "layout" / "layout.json")),
+        layout=Layout.from_dict(read_json(read_stage(run / LAYOUT.name).folder / "layout.json")),
         dataset=dataset,
-        fingerprint=finished["fingerprint"],
-        metasurface=metasurface,
+        fingerprint=finished.fingerprint,
+        metasurface=read_stage(designed).fingerprint if made else None,
     )
 
 

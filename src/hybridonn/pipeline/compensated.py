@@ -13,77 +13,51 @@ from torch import Tensor, nn
 
 from hybridonn.compensation.captured import Captured, count_captures
 from hybridonn.core.random import generator_of
-from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
-from hybridonn.pipeline.as_built import make_chip, place_kernels, stated
+from hybridonn.pipeline.as_built import make_chip, narrow_chip, stated
 from hybridonn.pipeline.lessons import Lessons, draw_lessons
+from hybridonn.pipeline.metasurface import METASURFACE
 from hybridonn.pipeline.recovery import treat
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.student import STUDENT
+from hybridonn.pipeline.teacher import TEACHER, load_teacher
 from hybridonn.pipeline.treated import Treated, embed_both, keep, measure
 from hybridonn.progress import Progress
 from hybridonn.spec import Compensation, Spec
 
 
-def compensate(
-    spec: Spec,
-    dataset: Dataset,
-    teacher: Finished,
-    student: Finished,
-    metasurface: Finished | None,
-    folder: Path,
-    progress: Progress,
-    illustrated: bool = True,
-) -> Finished:
-    """Capture a part of the training images behind the simulated chip and win accuracy back.
+def _inputs(spec: Spec) -> Spec:
+    return narrow_chip(spec, "compensation")
 
-    Args:
-        spec: With ``fabrication`` and ``compensation``.
-        dataset: Images; the test part is never trained on.
-        teacher: The finished stage ``teacher``.
-        student: The finished stage ``student``.
-        metasurface: The finished stage ``metasurface``, if any.
-        folder: Where the artefacts belong.
-        progress: Shows how far it is.
-        illustrated: Whether to keep what only a report needs.
+
+def _run(context: Context) -> dict[str, Any]:
+    """Capture a part of the training images behind the simulated chip and win accuracy back.
 
     Raises:
         SpecError: The settings contradict one another.
     """
+    spec, dataset, progress = context.spec, context.dataset, context.progress
     settings = stated_compensation(spec)
-    mark = fingerprint(
-        stage="compensated",
-        data=dataset.checksum,
-        fabrication=stated(spec).model_dump(mode="json"),
-        layout=place_kernels(spec).to_dict(),
-        compensation=settings.model_dump(mode="json"),
-        sensor=spec.optics.sensor.model_dump(mode="json"),
-        teacher=teacher.fingerprint,
-        student=student.fingerprint,
-        metasurface=metasurface.fingerprint if metasurface else None,
-        illustrated=illustrated,
+    student, metasurface = context.need(STUDENT), context.find(METASURFACE)
+    chip = make_chip(spec, dataset, student, metasurface, stated(spec), progress)
+    images, classes = dataset.student_train, len(dataset.classes)
+    test = chip.capture(dataset.test, "test")
+    network = load_teacher(spec, dataset, context.need(TEACHER).folder)
+
+    def learn(some: Compensation) -> Lessons:
+        chosen = choose_captures(images, classes, some)
+        return draw_lessons(images, chosen, partial(chip.capture, part="student_train"), some)
+
+    illustrated = context.options["illustrated"]
+    found = win_back(
+        spec, settings, chip.student, network, learn, test, context.part, progress, illustrated
     )
-
-    def work(part: Path) -> dict[str, Any]:
-        chip = make_chip(spec, dataset, student, metasurface, stated(spec), progress)
-        images, classes = dataset.student_train, len(dataset.classes)
-        test = chip.capture(dataset.test, "test")
-        network = load_teacher(spec, dataset, teacher.folder)
-
-        def learn(some: Compensation) -> Lessons:
-            chosen = choose_captures(images, classes, some)
-            return draw_lessons(images, chosen, partial(chip.capture, part="student_train"), some)
-
-        found = win_back(
-            spec, settings, chip.student, network, learn, test, part, progress, illustrated
-        )
-        return found | {"source": "simulation"}
-
-    return finish(folder, mark, work)
+    return found | {"source": "simulation"}
 
 
 def stated_compensation(spec: Spec) -> Compensation:
@@ -198,3 +172,15 @@ def _point(
         if one.method in wanted:
             row[wanted[one.method]] = measure(task, one, test)
     return row
+
+
+COMPENSATED = Stage(
+    "compensated",
+    _inputs,
+    _run,
+    needs=(TEACHER, STUDENT, METASURFACE),
+    wanted=lambda spec: spec.fabrication is not None and spec.compensation is not None,
+    options={"illustrated": True},
+)
+# Without what only a report needs: for studies.
+PLAIN_COMPENSATED = COMPENSATED.with_options(illustrated=False)

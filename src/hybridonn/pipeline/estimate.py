@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hybridonn.data.batches import to_scene
-from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -19,28 +18,13 @@ from hybridonn.estimation.finite import estimate_design
 from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.files import write_arrays, write_table
 from hybridonn.networks.students import check_fit
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.progress import Progress
-from hybridonn.spec import Spec
+from hybridonn.spec import Spec, narrow
 
 
-def estimate_stage(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
-    """Estimate the accuracy, or the mIoU, by regression with the design's wide network.
-
-    Raises:
-        SpecError: The design has no analytic kernel, or the memory does not hold it.
-    """
-    refuse_masks(spec)
-    check_fit(spec.student, dataset.image_shape)
-    mark = fingerprint(
-        # Another rule is another stage: kept results stay apart.
-        stage="estimate, best draw, test images named",
-        data=dataset.checksum,
-        task=spec.task,
-        student=spec.student.model_dump(mode="json"),
-        estimate=spec.estimate.model_dump(mode="json"),
-    )
-    return finish(folder, mark, lambda part: _estimate(spec, dataset, part, progress), "estimates")
+def _inputs(spec: Spec) -> Spec:
+    return narrow(spec, "task", "student", "estimate", "data.split_seed")
 
 
 def refuse_masks(spec: Spec) -> None:
@@ -56,13 +40,20 @@ def refuse_masks(spec: Spec) -> None:
         )
 
 
-def _estimate(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+def _run(context: Context) -> dict[str, Any]:
+    """Estimate the accuracy, or the mIoU, by regression with the design's wide network.
+
+    Raises:
+        SpecError: The design has no analytic kernel, or the memory does not hold it.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
+    refuse_masks(spec)
+    check_fit(spec.student, dataset.image_shape)
     settings, seed, metric = spec.estimate, spec.data.split_seed, TASKS[spec.task].metric
     classes = len(dataset.classes)
     train = thin(dataset.student_train, classes, settings.train_images, seed)
     test = thin(dataset.test, classes, settings.test_images, seed)
-    found = _regress(spec, train, test, classes, part / "tiles", progress)
-    rmtree(part / "tiles", ignore_errors=True)  # they were for going on after an interruption
+    found = _regress(spec, train, test, classes, part / "checkpoint_tiles", context.progress)
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
@@ -123,3 +114,6 @@ def _number(part: ImageSet) -> ImageSet:
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:
     return to_scene(part.images), part.labels
+
+
+ESTIMATE = Stage("estimate", _inputs, _run, shared="estimates")

@@ -25,7 +25,7 @@ def keep_evidence(
     logits: Tensor,
     test: ImageSet,
 ) -> None:
-    """Write weights, history, test predictions and t-SNE; remove the checkpoint they came from.
+    """Write weights, history, test predictions and t-SNE.
 
     Where there is an answer a pixel, there is no t-SNE: an image has no one class to colour it.
     """
@@ -45,12 +45,11 @@ def keep_outcome(
     logits: Tensor,
     test: ImageSet,
 ) -> None:
-    """Write weights, history and test predictions; remove the checkpoint they came from."""
+    """Write weights, history and test predictions."""
     write_tensors(folder / "weights.safetensors", network.state_dict())
     write_table(folder / "history.csv", history)
     labels = test.labels.numpy()
     write_arrays(folder / "predictions.npz", labels=labels, **as_answers(logits))
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def as_answers(logits: Tensor) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,113 +20,84 @@ from hybridonn.distillation.knowledge import (
     teacher_features,
     teacher_kernel,
 )
-from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import choose_device, fitting_batch, mixed_precision
 from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.files import read_tensors, write_tensors
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.alignment import ALIGNED, count_probes
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.teacher import BUILT_FROM, TEACHER, load_teacher
 from hybridonn.progress import Progress
-from hybridonn.spec import Spec
-from hybridonn.tangent import DenseEnd, dense_features, find_dense_end, ntk
+from hybridonn.spec import Augmentation, Spec, narrow
+from hybridonn.tangent import DenseEnd, dense_features, find_dense_end
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
 SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 55 MB for 54,000 in half precision
 EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to this many
 ASKED = 250  # images at a time: their feature maps still fit the cache of a processor
-ALIGNED = 128  # held-out images on which the alignment of student and teacher is watched
-ALIGNED_BY_SIGNS = 16  # so many where each costs a backward pass for every sign
+KERNEL_KEYS = ("teacher_layers", "probes")  # what the teacher's kernel depends on
 
 Answers = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
 Ask = Callable[[nn.Module, Tensor], Answers | None]
 AnswerAll = Callable[[Ask], dict[str, Tensor]]
 
 
-def gather_knowledge(
-    spec: Spec, dataset: Dataset, teacher: Finished, folder: Path, progress: Progress
-) -> Finished:
+def load_knowledge(
+    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished | None
+) -> Knowledge:
+    """What the objective asks: stored answers, or a live teacher where images are augmented.
+
+    Args:
+        spec: Training, objective and teacher.
+        dataset: The images.
+        teacher: The finished stage ``teacher``.
+        knowledge: The finished stage ``knowledge``; None: nothing can be stored.
+    """
+    device = choose_device(spec.training.device)
+    if knowledge is None:
+        network = load_teacher(spec, dataset, teacher.folder).to(device)
+        return LiveKnowledge(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
+    tensors, _ = read_tensors(knowledge.folder / "knowledge.safetensors")
+    return StoredKnowledge(**{name: value.to(device) for name, value in tensors.items()})
+
+
+def _inputs(spec: Spec) -> Spec:
+    """What the answers depend on; what makes no difference to them has its default."""
+    kernel = spec.distillation.method == "ntkd"
+    training, distillation = spec.training, spec.distillation
+    if not is_augmented(training):
+        still = {"augmentation": Augmentation(), "views": None}
+        training = training.model_copy(update=still)
+    if not kernel:
+        distillation = distillation.model_copy(update={"method": "kd"})
+    keys = (*BUILT_FROM, "task", "distillation.method")
+    keys += tuple(f"training.{name}" for name in ("augmentation", "views", "precision", "device"))
+    keys += tuple(f"distillation.tangent.{name}" for name in KERNEL_KEYS if kernel)
+    changed = {"training": training, "distillation": distillation}
+    return narrow(spec.model_copy(update=changed), *keys)
+
+
+def _run(context: Context) -> dict[str, Any]:
     """Store the teacher's logits and tangent kernel on the student's training images.
 
-    With fixed views, on every view of every image; with live augmentation,
-    nothing of the training images. Also its kernel on a few validation images,
-    on which alignment is watched.
+    With fixed views, on every view of every image.
     """
-    views = count_views(spec.training)
-    kernel = spec.distillation.method == "ntkd" and views is not None
-    changed = views is not None and is_augmented(spec.training)
-    mark = fingerprint(
-        stage="knowledge",
-        data=dataset.checksum,
-        teacher=teacher.fingerprint,
-        kernel=kernel,
-        layers=spec.distillation.tangent.teacher_layers if kernel else None,
-        probes=_probes(spec),
-        views=views,
-        augmentation=spec.training.augmentation.model_dump() if changed else None,
-        precision=spec.training.precision,
-        sizes=(GRAM_IMAGES, SKETCH_WIDTH, EXACT_WIDTH, ALIGNED, ALIGNED_BY_SIGNS),
-    )
-    work = lambda part: _ask(spec, dataset, teacher, kernel, part, progress)  # noqa: E731
-    return finish(folder, mark, work, "knowledge")
-
-
-def load_knowledge(
-    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished
-) -> Knowledge:
-    """What the objective asks: stored answers, or a live teacher where images are augmented."""
-    device = choose_device(spec.training.device)
-    if count_views(spec.training) is None:
-        network = load_teacher(spec, dataset, teacher.folder).to(device)
-        return LiveKnowledge(network, _probes(spec), spec.distillation.tangent.teacher_layers)
-    tensors, _ = read_tensors(knowledge.folder / "knowledge.safetensors")
-    stored = {name: value.to(device) for name, value in tensors.items() if name != "aligned"}
-    return StoredKnowledge(**stored)
-
-
-def load_aligned(knowledge: Finished) -> Tensor:
-    """The teacher's kernel on the first validation images, (n, n)."""
-    return read_tensors(knowledge.folder / "knowledge.safetensors")[0]["aligned"]
-
-
-def watched_kernel(network: nn.Module, spec: Spec, dataset: Dataset) -> Tensor:
-    """A network's whole tangent kernel on the first validation images, (n, n).
-
-    Where the task sums over the outputs with random signs, every network gets the same.
-    """
-    count = ALIGNED if _probes(spec) is None else ALIGNED_BY_SIGNS
-    scene = to_scene(dataset.validation.images[:count])
-    device = next(network.parameters()).device
-    signs = generator_of("watched signs")
-    return ntk(network, scene.to(device), probes=_probes(spec), generator=signs).detach()
-
-
-def _ask(
-    spec: Spec,
-    dataset: Dataset,
-    finished: Finished,
-    kernel: bool,
-    part: Path,
-    progress: Progress,
-) -> dict[str, Any]:
-    teacher = load_teacher(spec, dataset, finished.folder)
+    spec, dataset = context.spec, context.dataset
+    teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
     teacher = teacher.to(choose_device(spec.training.device))
-    answers = {"aligned": watched_kernel(teacher, spec, dataset)}
-    form = "none"
-    if count_views(spec.training):
-        answer_all = partial(_answer_all, teacher, spec, dataset, progress)
-        form, found = _find_answers(teacher, spec, dataset, kernel, answer_all)
-        answers |= found
-    write_tensors(part / "knowledge.safetensors", answers)
-    return {"images": len(answers.get("table", ())), "kernel": form}
+    answer_all = partial(_answer_all, teacher, spec, dataset, context.progress)
+    form, answers = _find_answers(teacher, spec, dataset, answer_all)
+    write_tensors(context.part / "knowledge.safetensors", answers)
+    return {"images": len(answers["table"]), "kernel": form}
 
 
 def _find_answers(
-    teacher: nn.Module, spec: Spec, dataset: Dataset, kernel: bool, answer_all: AnswerAll
+    teacher: nn.Module, spec: Spec, dataset: Dataset, answer_all: AnswerAll
 ) -> tuple[str, dict[str, Tensor]]:
     """The form of the kernel, and the teacher's answers under the names that they are stored by."""
-    layers, probes = spec.distillation.tangent.teacher_layers, _probes(spec)
-    if not kernel:
+    if spec.distillation.method != "ntkd":
         return "none", answer_all(_logits)
+    layers, probes = spec.distillation.tangent.teacher_layers, count_probes(spec)
     # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
     images = len(dataset.student_train) * (count_views(spec.training) or 1)
     if images <= GRAM_IMAGES and not is_augmented(spec.training) and probes is None:
@@ -205,5 +175,11 @@ def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
         yield make_view(dataset.student_train, spec.training.augmentation, view)
 
 
-def _probes(spec: Spec) -> int | None:
-    return TASKS[spec.task]().contraction(spec.distillation.tangent.probes)
+KNOWLEDGE = Stage(
+    "knowledge",
+    _inputs,
+    _run,
+    needs=(TEACHER,),
+    wanted=lambda spec: count_views(spec.training) is not None,  # else every answer is a new one
+    shared="knowledge",
+)

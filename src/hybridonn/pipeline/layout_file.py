@@ -13,6 +13,7 @@ from hybridonn.optics.design_rules import DesignRules
 from hybridonn.optics.layout import Layout
 from hybridonn.optics.layout_file import LayoutOptions, LayoutSummary, write_layout
 from hybridonn.pipeline.folder import open_folder, read_run_spec
+from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.layout_file import draw_layout_file, pick_drawing
 from hybridonn.reports.save import save_figure
@@ -95,7 +96,7 @@ def read_design(folder: Path) -> ChipDesign:
             f"{path} lacks {', '.join(missing)}; delete {path.parent} and run hybridonn design "
             f"{folder}"
         )
-    layout = Layout.from_dict(read_json(folder / "layout" / "layout.json"))
+    layout = Layout.from_dict(read_json(read_stage(folder / "layout").folder / "layout.json"))
     return make_design(
         layout, arrays["widths"], float(arrays["period_m"]), int(arrays["cell_pillars"])
     )
@@ -113,7 +114,7 @@ def _find_metasurface(spec: Spec, folder: Path) -> str:
             f"the run {folder} has no metasurface, so there is nothing to export; design one with "
             f"hybridonn design {folder}"
         )
-    return read_json(stage)["fingerprint"]
+    return read_stage(stage.parent).fingerprint
 
 
 def _settle_options(

@@ -19,16 +19,18 @@ from hybridonn.compensation.captures import (
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.errors import DataError
-from hybridonn.files import read_json, write_arrays, write_json
+from hybridonn.files import write_arrays, write_json
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.measured_frontend import MeasuredFrontend
 from hybridonn.pipeline.as_built import take_backend
 from hybridonn.pipeline.compensated import choose_captures, stated_compensation, win_back
 from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.lessons import Lessons, draw_others
-from hybridonn.pipeline.metasurface import load_student
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stage import Context, Stage, complete
+from hybridonn.pipeline.stage_folder import Finished, read_stage
+from hybridonn.pipeline.student import STUDENT, narrow_student
+from hybridonn.pipeline.teacher import TEACHER, load_teacher
 from hybridonn.progress import Progress
 from hybridonn.reports import write_report
 from hybridonn.spec import Compensation, Spec
@@ -39,28 +41,41 @@ PARTS = (("student_train", "validation"), ("test",))
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run holds."""
+    """What a finished run holds.
+
+    Attributes:
+        dataset: The images.
+        done: The stages that are needed behind a chip, by name.
+    """
 
     dataset: Dataset
-    teacher: Finished
-    student: Finished
-    metasurface: Finished | None
+    done: dict[str, Finished]
+
+    @property
+    def teacher(self) -> Finished:
+        """The finished stage ``teacher``."""
+        return self.done[TEACHER.name]
+
+    @property
+    def student(self) -> Finished:
+        """The finished stage ``student``."""
+        return self.done[STUDENT.name]
+
+    @property
+    def metasurface(self) -> Finished | None:
+        """The finished stage ``metasurface``; None: the spec has none."""
+        return self.done.get(METASURFACE.name)
 
 
 def open_trained(spec: Spec, run: Path, data_root: Path | None, progress: Progress) -> Trained:
     """The stages of a run that are needed behind a chip.
 
     Raises:
-        ArtefactError: The run has no finished student.
+        ArtefactError: A stage is not finished, or a file of it is damaged.
     """
-    dataset = load_dataset(spec.data, data_root, progress)
-    designed = (run / "metasurface" / "stage.json").is_file()
-    return Trained(
-        dataset,
-        _read_stage(run / "teacher"),
-        _read_stage(run / "student"),
-        _read_stage(run / "metasurface") if designed else None,
-    )
+    wanted = [stage.name for stage in (TEACHER, STUDENT, METASURFACE) if stage.wanted(spec)]
+    done = {name: read_stage(run / name) for name in wanted}
+    return Trained(load_dataset(spec.data, data_root, progress), done)
 
 
 def compensate_captures(
@@ -85,59 +100,68 @@ def compensate_captures(
     settings = spec.compensation or Compensation()
     spec = spec.model_copy(update={"compensation": settings})
     stated_compensation(spec)
-    captures = read_captures(folder)
+    stage = MEASURED.with_options(captures=folder)
     with open_folder(run):
         trained = open_trained(spec, run, data_root, progress)
-        student = load_student(spec, trained.dataset, trained.student)
-        if trained.metasurface is not None:
-            take_backend(student, trained.metasurface)
-        check_captures(captures, trained, folder)
-        _check(captures, student.frontend.kernels, folder)
-        mark = fingerprint(
-            stage="compensated",
-            captures=[captures.image_ids.tolist(), float(captures.positive.sum())],
-            psfs=None if captures.psfs is None else float(captures.psfs.sum()),
-            compensation=settings.model_dump(mode="json"),
-            teacher=trained.teacher.fingerprint,
-            student=trained.student.fingerprint,
-        )
-
-        def work(part: Path) -> dict[str, Any]:
-            taken = captures.of_part(*PARTS[0])
-            learnt, test = (
-                _as_captured(some, trained.dataset) for some in (taken, captures.of_part(*PARTS[1]))
-            )
-            classes = len(trained.dataset.classes)
-            teacher = load_teacher(spec, trained.dataset, trained.teacher.folder)
-
-            def learn(some: Compensation) -> Lessons:
-                chosen = choose_captures(learnt.shown, classes, some)
-                known = find_positions(taken.image_ids[chosen.numpy()], "student_train")
-                others = draw_others(trained.dataset.student_train, known, some)
-                return Lessons(learnt.take(chosen), others)
-
-            _keep_optics(part, student, captures)
-            found = win_back(spec, settings, student, teacher, learn, test, part, progress)
-            write_json(part / "origin.json", {"student": trained.student.fingerprint})
-            return found | {"source": "captures"}
-
-        results = finish(run / "compensated", mark, work).results
-        add_results(run, {"compensated": results})
+        place = run / "compensated"
+        found = complete(stage, spec, trained.dataset, trained.done, place, progress)
+        add_results(run, {"compensated": found.results})
         if (run / "report.html").is_file():  # of a run that was cut short there is none
             write_report(run)
-    return results
+    return found.results
 
 
-def check_captures(captures: CaptureSet, trained: Trained, folder: Path) -> None:
+def _inputs(spec: Spec) -> Spec:
+    return narrow_student(spec, "compensation")
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Calibrate and fine-tune a run's backend on captures of its chip.
+
+    Raises:
+        DataError: The captures do not fit the run, or none is left to learn from or to judge by.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
+    folder: Path = context.options["captures"]
+    captures = read_captures(folder)
+    trained, metasurface = context.need(STUDENT), context.find(METASURFACE)
+    check_captures(captures, dataset, trained, metasurface, folder)
+    student = load_student(spec, dataset, trained)
+    if metasurface is not None:
+        take_backend(student, metasurface)
+    _check(captures, student.frontend.kernels, folder)
+    taken = captures.of_part(*PARTS[0])
+    learnt, test = (_as_captured(some, dataset) for some in (taken, captures.of_part(*PARTS[1])))
+    classes, settings = len(dataset.classes), stated_compensation(spec)
+    teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
+
+    def learn(some: Compensation) -> Lessons:
+        chosen = choose_captures(learnt.shown, classes, some)
+        known = find_positions(taken.image_ids[chosen.numpy()], "student_train")
+        others = draw_others(dataset.student_train, known, some)
+        return Lessons(learnt.take(chosen), others)
+
+    _keep_optics(part, student, captures)
+    found = win_back(spec, settings, student, teacher, learn, test, part, context.progress)
+    write_json(part / "origin.json", {"student": trained.fingerprint})
+    return found | {"source": "captures"}
+
+
+def check_captures(
+    captures: CaptureSet,
+    dataset: Dataset,
+    student: Finished,
+    metasurface: Finished | None,
+    folder: Path,
+) -> None:
     """Refuse captures of another student's chip, or of images of another data set.
 
     Raises:
         DataError: They are; both are named.
     """
-    metasurface = trained.metasurface
     wanted = {
-        "dataset": trained.dataset.checksum,
-        "student": trained.student.fingerprint,
+        "dataset": dataset.checksum,
+        "student": student.fingerprint,
         "metasurface": None if metasurface is None else metasurface.fingerprint,
     }
     cure = "compensate the run that it was imported for, or import captures of this run's chip"
@@ -175,6 +199,5 @@ def _check(captures: CaptureSet, kernels: int, folder: Path) -> None:
             )
 
 
-def _read_stage(folder: Path) -> Finished:
-    stage = read_json(folder / "stage.json")
-    return Finished(folder, stage["fingerprint"], stage["results"], stage["seconds"], True)
+# Made by a command of its own, in place of the stage ``compensated`` of a simulated chip.
+MEASURED = Stage("compensated on captures", _inputs, _run, needs=(TEACHER, STUDENT, METASURFACE))

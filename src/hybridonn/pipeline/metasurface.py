@@ -40,13 +40,15 @@ from hybridonn.pipeline.chip import (
     Chip,
     count_at_once,
     in_branches,
-    load_library,
     plan_chip,
     put_in,
     settings_of,
 )
-from hybridonn.pipeline.knowledge import load_knowledge
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.knowledge import KNOWLEDGE, load_knowledge
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.student import STUDENT, narrow_student
+from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Advance, Progress
 
 KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
@@ -54,72 +56,44 @@ MOST_NUMBERS = 2**27  # of the pictures behind all sub-optics in all colours: ha
 SHOWN = 4  # kernels whose point spread functions are kept in every detail for the report
 
 
-def make_metasurface(
-    spec: specs.Spec,
-    dataset: Dataset,
-    teacher: Finished,
-    knowledge: Finished,
-    student: Finished,
-    folder: Path,
-    progress: Progress,
-) -> Finished:
+def _inputs(spec: specs.Spec) -> specs.Spec:
+    return narrow_student(spec, "optics")
+
+
+def _run(context: Context) -> dict[str, Any]:
     """Design the metasurface of a trained student and see what it costs in accuracy.
 
-    Interrupted, it goes on with the kernel at which it was, to the same result.
-
-    Args:
-        spec: With ``optics.metasurface``, ``optics.wavelengths_nm`` and ``optics.sensor``.
-        dataset: Images; its test part is classified.
-        teacher: The finished stage ``teacher``, for the strategy end-to-end.
-        knowledge: The finished stage ``knowledge``, for the strategy end-to-end.
-        student: The finished stage ``student``.
-        folder: Where the artefacts belong.
-        progress: Shows how far it is.
-
-    Returns:
-        The stage; ``widths.npz``, ``library.csv``, ``psf.npz`` and ``sub_optics.csv`` are its
-        artefacts.
+    Interrupted, it goes on with the kernel at which it was, to the same result. The artefacts are
+    ``widths.npz``, ``library.csv``, ``psf.npz`` and ``sub_optics.csv``.
 
     Raises:
         OpticsError: The optics cannot be made or simulated.
         SpecError: The kernels do not fit on the metasurface.
     """
-    mark = fingerprint(
-        stage="metasurface",
-        data=dataset.checksum,
-        optics=spec.optics.model_dump(mode="json"),
-        library=_hash_library(spec),
-        student=student.fingerprint,
-        training=spec.training.model_dump(mode="json")
-        if spec.optics.strategy == "end-to-end"
-        else None,
-    )
-
-    def work(part: Path) -> dict[str, Any]:
-        network = _load(spec, dataset, student)
-        chip = plan_chip(spec, network.frontend.sensor_kernels(), dataset.image_shape)
-        scenes = to_scene(choose_scenes(dataset.student_train.images, settings_of(spec).seed))
-        widths_m = _design_all(spec, chip, scenes, part, progress)
+    spec, dataset, part = context.spec, context.dataset, context.part
+    student = context.need(STUDENT)
+    network = _load(spec, dataset, student)
+    chip = plan_chip(spec, network.frontend.sensor_kernels(), dataset.image_shape)
+    scenes = to_scene(choose_scenes(dataset.student_train.images, settings_of(spec).seed))
+    widths_m = _design_all(spec, chip, scenes, part, context.progress)
+    optics = _measure_all(chip, widths_m, dataset.image_shape)
+    gains = _restore_gains(chip, optics.psfs, scenes)
+    results = _describe(chip, optics, gains, dataset.image_shape, part)
+    answers = _classify(network, spec, chip, optics, gains, dataset)
+    metric = TASKS[spec.task]().metric
+    results |= answers | {f"ideal_{metric}": student.results[metric]}
+    if spec.optics.strategy == "end-to-end":
+        knows = load_knowledge(spec, dataset, context.need(TEACHER), context.find(KNOWLEDGE))
+        widths_m = train_optics(
+            network, widths_m, gains, spec, dataset, chip, knows, part, context.progress
+        )
         optics = _measure_all(chip, widths_m, dataset.image_shape)
-        gains = _restore_gains(chip, optics.psfs, scenes)
-        results = _describe(chip, optics, gains, dataset.image_shape, part)
-        answers = _classify(network, spec, chip, optics, gains, dataset)
-        metric = TASKS[spec.task]().metric
-        results |= answers | {f"ideal_{metric}": student.results[metric]}
-        if spec.optics.strategy == "end-to-end":
-            knows = load_knowledge(spec, dataset, teacher, knowledge)
-            widths_m = train_optics(
-                network, widths_m, gains, spec, dataset, chip, knows, part, progress
-            )
-            optics = _measure_all(chip, widths_m, dataset.image_shape)
-            first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}
-            results |= first | _describe(chip, optics, gains, dataset.image_shape, part)
-            results |= _classify(network, spec, chip, optics, gains, dataset)
-            write_tensors(part / "backend.safetensors", network.backend.state_dict())
-        _write(part, spec, chip, widths_m, optics, gains)
-        return results | _describe_pillars(chip, widths_m) | {"strategy": spec.optics.strategy}
-
-    return finish(folder, mark, work)
+        first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}
+        results |= first | _describe(chip, optics, gains, dataset.image_shape, part)
+        results |= _classify(network, spec, chip, optics, gains, dataset)
+        write_tensors(part / "backend.safetensors", network.backend.state_dict())
+    _write(part, spec, chip, widths_m, optics, gains)
+    return results | _describe_pillars(chip, widths_m) | {"strategy": spec.optics.strategy}
 
 
 def _classify(
@@ -198,7 +172,6 @@ def train_optics(
     )
     history = train(network, lesson, part / "checkpoint.safetensors", progress)
     write_table(part / "history.csv", history)
-    (part / "checkpoint.safetensors").unlink()
     return optics.widths_m().cpu()
 
 
@@ -240,7 +213,7 @@ def _design_all(
     done: list[Tensor] = []
     with progress.bar("metasurface", kernels * rounds) as advance:
         for branch, some in _divide(chip, settings.memory_gb):
-            paths = [part / "designed" / f"{kernel:04d}.npz" for kernel in some]
+            paths = [part / "checkpoint_kernels" / f"{kernel:04d}.npz" for kernel in some]
             if all(path.exists() for path in paths):
                 advance(len(some) * rounds, "kept")
             else:
@@ -366,8 +339,6 @@ def _write(
     optics: Optics,
     gains: Tensor,
 ) -> None:
-    import shutil
-
     targets, side = chip.targets, chip.workshop.metasurface.pixel_cells
     shown = _choose_shown(chip)
     margin = (optics.fine.shape[-1] // side - targets.parts.shape[-1]) // 2
@@ -393,7 +364,6 @@ def _write(
         fine_psf=optics.fine[shown].numpy(),
         fine_target=fine_target.numpy(),
     )
-    shutil.rmtree(part / "designed")
 
 
 def _choose_shown(chip: Chip) -> list[int]:
@@ -407,7 +377,10 @@ def _to_nm(widths_m: Tensor) -> np.ndarray:
     return (widths_m / NM).round().cpu().numpy().astype(np.uint16)
 
 
-def _hash_library(spec: specs.Spec) -> str:
-    # Another file under the same name is another library.
-    library = load_library(spec)
-    return str((library.widths_m.tolist(), library.transmission.tolist(), library.period_m))
+METASURFACE = Stage(
+    "metasurface",
+    _inputs,
+    _run,
+    needs=(TEACHER, KNOWLEDGE, STUDENT),
+    wanted=lambda spec: spec.optics.metasurface is not None,
+)

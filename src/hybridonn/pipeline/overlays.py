@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hybridonn.core.random import generator_of
-from hybridonn.data.dataset import Dataset
 from hybridonn.files import read_arrays, write_arrays
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.core.random import generator_of
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.student import STUDENT
 from hybridonn.reports.masks import MaskPredictions
-from hybridonn.spec import Spec
+from hybridonn.spec import Spec, narrow
 
 AT_RANDOM = 3  # images beside the best, the median and the worst
 
 
-def keep_overlays(spec: Spec, dataset: Dataset, student: Finished, folder: Path) -> Finished:
-    """Keep the student's best, median and worst test image, and some drawn by the run's seed.
+def _inputs(spec: Spec) -> Spec:
+    return narrow(spec, "seed")
 
-    Args:
-        spec: Its seed draws.
-        dataset: The test images.
-        student: The finished stage ``student``.
-        folder: Where the artefact belongs.
-    """
-    mark = fingerprint(stage="overlays", student=student.fingerprint, seed=spec.seed)
 
-    def work(part: Path) -> dict[str, Any]:
-        answers = read_arrays(student.folder / "predictions.npz")
-        masks = MaskPredictions(answers["labels"], answers["predicted"], len(dataset.classes))
-        chosen = choose_images(torch.from_numpy(masks.scores), spec.seed)
-        positions = torch.tensor(list(chosen))
-        write_arrays(
-            part / "overlays.npz",
-            scenes=dataset.test.take(positions).images.numpy(),
-            positions=positions.numpy(),
-            reasons=np.array(list(chosen.values())),
-        )
-        return {}
-
-    return finish(folder, mark, work)
+def _run(context: Context) -> dict[str, Any]:
+    """Keep the student's best, median and worst test image, and some drawn by the run's seed."""
+    answers = read_arrays(context.need(STUDENT).folder / "predictions.npz")
+    dataset = context.dataset
+    masks = MaskPredictions(answers["labels"], answers["predicted"], len(dataset.classes))
+    chosen = choose_images(torch.from_numpy(masks.scores), context.spec.seed)
+    positions = torch.tensor(list(chosen))
+    write_arrays(
+        context.part / "overlays.npz",
+        scenes=dataset.test.take(positions).images.numpy(),
+        positions=positions.numpy(),
+        reasons=np.array(list(chosen.values())),
+    )
+    return {}
 
 
 def choose_images(scores: Tensor, seed: int) -> dict[int, str]:
@@ -58,3 +50,12 @@ def choose_images(scores: Tensor, seed: int) -> dict[int, str]:
     drawn = torch.randperm(len(order), generator=generator_of("overlays", seed)).tolist()
     others = [position for position in drawn if position not in named][:AT_RANDOM]
     return named | dict.fromkeys(others, "at random")
+
+
+OVERLAYS = Stage(
+    "overlays",
+    _inputs,
+    _run,
+    needs=(STUDENT,),
+    wanted=lambda spec: spec.task == "segmentation",
+)

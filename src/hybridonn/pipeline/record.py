@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from hybridonn.data.dataset import Dataset
-from hybridonn.pipeline.stage import Finished
+from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.spec import Spec
 
 PACKAGES = ("hybridonn", "torch", "numpy", "scipy", "scikit-learn", "pydantic", "safetensors")

@@ -73,7 +73,7 @@ class Recovery:
             round(self.settings.held_out_fraction * len(self.learnt.captured)),
         )
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
-        result = fine_tune(
+        return fine_tune(
             self.calibration.backend,
             captures,
             self.knowledge,
@@ -84,8 +84,6 @@ class Recovery:
             part / name,
             progress,
         )
-        (part / name).unlink(missing_ok=True)
-        return result
 
 
 def treat(

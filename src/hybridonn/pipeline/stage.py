@@ -1,157 +1,181 @@
-"""A stage: work that is done once for its inputs, whole or not at all.
+"""A stage: what it reads, what it needs, and the work that is done once for them.
 
-A stage writes into a hidden folder beside its own and takes its final name
-only when it is complete. So an interrupted run finds its unfinished folder,
-checkpoints included, and an error leaves the earlier results as they were.
+The fingerprint of a stage is the hash of what its work is given: the keys of the spec that
+``inputs`` leaves, the images, the stages that it needs, its options, and the content of every file
+that these name. Nothing else can be reached through the :class:`Context`: to read an undeclared
+key or stage is an :class:`~hybridonn.spec.UndeclaredReadError`. So no fingerprint can forget what
+its stage reads.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-from hybridonn import __version__
-from hybridonn.errors import ArtefactError
-from hybridonn.files import cache_folder, read_json, write_json
+from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.fingerprint import fingerprint
+from hybridonn.pipeline.stage_folder import Finished, finish
+from hybridonn.progress import Progress
+from hybridonn.spec import Spec, UndeclaredReadError
 
-Work = Callable[[Path], dict[str, Any]]
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A part of a run.
+
+    Attributes:
+        name: Of the stage, and of its folder in a run.
+        inputs: From the spec to what the stage reads of it, by
+            :func:`~hybridonn.spec.narrow`; what makes no difference to the stage may have been
+            set to its default.
+        run: Writes the artefacts into the folder of the context and returns the numbers.
+        needs: Stages whose artefacts are read; one that a spec does not want is not there.
+        data: The images that are read; ``teacher``: all but those of the student.
+        wanted: Whether a spec asks for the stage.
+        shared: A kind of artefact that other runs can use too, kept in the user's cache.
+        options: What the work depends on beside the spec.
+    """
+
+    name: str
+    inputs: Callable[[Spec], Spec]
+    run: Callable[[Context], dict[str, Any]]
+    needs: tuple[Stage, ...] = ()
+    data: Literal["all", "teacher", "none"] = "all"
+    wanted: Callable[[Spec], bool] = lambda spec: True
+    shared: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_options(self, **options: Any) -> Stage:
+        """The same stage with other options."""
+        return replace(self, options={**self.options, **options})
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A stage that is complete.
+class Context:
+    """All that the work of a stage may read, and where it writes.
 
     Attributes:
-        folder: Where its artefacts lie.
-        fingerprint: Hash of all that it depends on.
-        results: Its numbers.
-        seconds: What it took when it was made.
-        reused: Whether it was there already.
+        part: The folder for the artefacts. A file or a folder whose name begins with
+            ``checkpoint`` only serves to go on after an interruption; it is removed in the end.
+        spec: What the inputs of the stage leave of the spec.
+        options: Those of the stage.
+        progress: Shows how far the work is.
     """
 
-    folder: Path
-    fingerprint: str
-    results: dict[str, Any]
-    seconds: float
-    reused: bool
+    part: Path
+    spec: Spec
+    options: Mapping[str, Any]
+    progress: Progress
+    _dataset: Dataset | None
+    _needs: Mapping[str, Finished | None]
+
+    @property
+    def dataset(self) -> Dataset:
+        """The images.
+
+        Raises:
+            UndeclaredReadError: The stage declares none.
+        """
+        if self._dataset is None:
+            raise UndeclaredReadError("a stage reads images and declares data='none'")
+        return self._dataset
+
+    def find(self, stage: Stage) -> Finished | None:
+        """A stage that is needed; None: the spec does not want it.
+
+        Raises:
+            UndeclaredReadError: It is not among the needs.
+        """
+        if stage.name not in self._needs:
+            raise UndeclaredReadError(f"a stage reads {stage.name}, which is not in its needs")
+        return self._needs[stage.name]
+
+    def need(self, stage: Stage) -> Finished:
+        """A stage that is needed and always there.
+
+        Raises:
+            UndeclaredReadError: It is not among the needs, or the spec does not want it.
+        """
+        found = self.find(stage)
+        if found is None:
+            raise UndeclaredReadError(f"a stage reads {stage.name}, which its spec does not want")
+        return found
 
 
-def fingerprint(**parts: Any) -> str:
-    """SHA-256 of everything that a stage depends on, this version of the software included."""
-    text = json.dumps(parts | {"hybridonn": __version__}, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def finish(folder: Path, mark: str, work: Work, shared: str | None = None) -> Finished:
-    """Make a stage complete: keep it, take it from the shared store, go on with it, or do it.
+def complete(
+    stage: Stage,
+    spec: Spec,
+    dataset: Dataset | None,
+    done: Mapping[str, Finished],
+    folder: Path,
+    progress: Progress,
+) -> Finished:
+    """Make a stage complete in a folder: keep it, take it from the cache, go on with it, or do it.
 
     Args:
-        folder: Where the artefacts of the stage belong.
-        mark: The fingerprint of its inputs.
-        work: Does the stage in the folder that it is given and returns its numbers.
-        shared: A kind of artefact that other runs can use too: kept in the
-            user's cache under kind and fingerprint.
-
-    Returns:
-        The complete stage.
+        stage: What is to be done.
+        spec: The whole spec.
+        dataset: The images; None only for a stage that reads none.
+        done: Stages that are complete, by name; those that are needed are among them.
+        folder: Where the artefacts belong.
+        progress: Shows how far the work is, and says what was damaged.
 
     Raises:
-        ArtefactError: A folder cannot be written.
+        HybridonnError: Something that the user can mend; what lies in the folder stays.
     """
-    if _mark_of(folder) == mark:
-        return _finished(folder, reused=True)
-    part = folder.with_name(f".{folder.name}.part")
-    store = cache_folder() / shared / mark if shared else None
-    try:
-        if store and _mark_of(store) == mark:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(store, part)
-            _move(part, folder)
-            return _finished(folder, reused=True)
-        _begin(part, mark)
-        if _mark_of(part) != mark:
-            _do(part, mark, work)
-        _move(part, folder)
-    except OSError as error:
-        raise ArtefactError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}; earlier results "
-            "are untouched. Free some space or choose another folder with --out"
-        ) from None
-    if store:
-        _share(folder, store)
-    return _finished(folder, reused=False)
+    mark = mark_of(stage, spec, dataset, done)
+
+    def work(part: Path) -> dict[str, Any]:
+        needs = _choose_needs(stage, spec, done)
+        images = _choose_data(stage, dataset)
+        return stage.run(Context(part, stage.inputs(spec), stage.options, progress, images, needs))
+
+    return finish(folder, mark, work, stage.shared, progress.say)
 
 
-def _do(part: Path, mark: str, work: Work) -> None:
-    started = perf_counter()
-    results = work(part)
-    (part / "inputs.json").unlink()
-    finished = {
-        "fingerprint": mark,
-        "seconds": round(perf_counter() - started, 3),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "results": results,
-        "files": _sizes(part),
-    }
-    write_json(part / "stage.json", finished)
+def mark_of(stage: Stage, spec: Spec, dataset: Dataset | None, done: Mapping[str, Finished]) -> str:
+    """The fingerprint of a stage; arguments and errors are those of :func:`complete`."""
+    needs = _choose_needs(stage, spec, done)
+    return fingerprint(
+        stage=stage.name,
+        spec=stage.inputs(spec),
+        options=stage.options,
+        data=_hash_data(stage, dataset),
+        needs={name: found.fingerprint for name, found in needs.items() if found},
+    )
 
 
-def _begin(part: Path, mark: str) -> None:
-    # What an interrupted run left is gone on with only if it had the same inputs.
-    inputs = part / "inputs.json"
-    with suppress(ArtefactError):
-        if inputs.exists() and read_json(inputs).get("fingerprint") == mark:
-            return
-    if _mark_of(part) == mark:
-        return
-    shutil.rmtree(part, ignore_errors=True)
-    write_json(inputs, {"fingerprint": mark})
+def _choose_needs(
+    stage: Stage, spec: Spec, done: Mapping[str, Finished]
+) -> dict[str, Finished | None]:
+    return {need.name: done[need.name] if need.wanted(spec) else None for need in stage.needs}
 
 
-def _mark_of(folder: Path) -> str | None:
-    # A stage that has lost a file, or a part of one, is not complete: it is done again.
-    try:
-        stage = read_json(folder / "stage.json")
-        return stage["fingerprint"] if stage["files"] == _sizes(folder) else None
-    except (ArtefactError, KeyError, TypeError):
+def _choose_data(stage: Stage, dataset: Dataset | None) -> Dataset | None:
+    if stage.data == "none" or dataset is None:
         return None
+    if stage.data == "teacher":
+        hidden: Any = _Undeclared("student_train")
+        return replace(dataset, student_train=hidden)
+    return dataset
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "stage.json")
-    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(files)}
+def _hash_data(stage: Stage, dataset: Dataset | None) -> str | None:
+    if stage.data == "none" or dataset is None:
+        return None
+    return dataset.teacher_checksum if stage.data == "teacher" else dataset.checksum
 
 
-def _finished(folder: Path, reused: bool) -> Finished:
-    stage = read_json(folder / "stage.json")
-    return Finished(folder, stage["fingerprint"], stage["results"], stage["seconds"], reused)
+@dataclass(frozen=True)
+class _Undeclared:
+    """Stands for images that a stage does not declare."""
 
+    part: str
 
-def _move(part: Path, folder: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    def __getattr__(self, name: str) -> Any:
+        raise UndeclaredReadError(f"a stage reads {self.part}, which its data leave out")
 
-
-def _share(folder: Path, store: Path) -> None:
-    # The store only saves time: a cache that cannot be written must not fail a run.
-    part = store.with_name(f".{store.name}.{os.getpid()}.part")
-    with suppress(OSError):
-        part.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(folder, part)
-        if _mark_of(store) is None:
-            shutil.rmtree(store, ignore_errors=True)
-            part.rename(store)
-    shutil.rmtree(part, ignore_errors=True)
+    def __len__(self) -> int:
+        raise UndeclaredReadError(f"a stage counts {self.part}, which its data leave out")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,7 +15,6 @@ from torch import nn
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.best_epoch import find_best
-from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective, weigh
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Behind, Lesson, predict, train
@@ -22,101 +24,73 @@ from hybridonn.networks.frontends import as_branches
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import lay_out
+from hybridonn.pipeline.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
-from hybridonn.pipeline.knowledge import load_aligned, load_knowledge, watched_kernel
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.progress import Progress
-from hybridonn.spec import Fabrication, Spec
+from hybridonn.pipeline.knowledge import KNOWLEDGE, load_knowledge
+from hybridonn.pipeline.layout import PLACED_BY
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.teacher import BUILT_FROM, TEACHER
+from hybridonn.spec import Distillation, Spec, Tangent, narrow
 from hybridonn.spec.tree import ON_KERNELS
 from hybridonn.tangent import centred_alignment
 
 SHOWN = 6  # test images whose pictures behind the optics are kept for the report
 
+# What each method uses of the objective beside the tangent kernels.
+USED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "none": ("task_weight",),
+        "kd": ("task_weight", "kd_weight", "temperature"),
+        "ntkd": ("task_weight", "kd_weight", "ntk_weight", "temperature"),
+    }
+)
 
-def distil(
-    spec: Spec,
-    dataset: Dataset,
-    teacher: Finished,
-    knowledge: Finished,
-    folder: Path,
-    progress: Progress,
-    illustrated: bool = True,
-) -> Finished:
-    """Train the student by the method of the spec.
+
+def narrow_student(spec: Spec, *more: str) -> Spec:
+    """What a student depends on, and more keys, of a spec.
+
+    What the method does not use has its default, so that it makes no difference.
 
     Args:
-        spec: Design, method, training and seed.
-        dataset: Images, split.
-        teacher: The finished stage ``teacher``.
-        knowledge: The finished stage ``knowledge``.
-        folder: Where the artefacts belong.
-        progress: Shows how far it is.
-        illustrated: Whether to keep what only a report needs.
+        spec: The whole spec.
+        *more: Further keys, see :func:`hybridonn.spec.narrow`.
+    """
+    used = {name: getattr(spec.distillation, name) for name in USED_BY[spec.distillation.method]}
+    tangent = spec.distillation.tangent
+    if spec.distillation.method != "ntkd":
+        tangent = Tangent(probes=tangent.probes)  # by which every student is compared
+    seen = {"method": spec.distillation.method, "tangent": tangent}
+    objective = Distillation(robust=spec.distillation.robust, **seen, **used)
+    keys = [*BUILT_FROM, "task", "seed", "student", "distillation", "training", "optics.frontend"]
+    if spec.optics.frontend == "four_f":
+        keys += ["optics.four_f", "optics.wavelengths_nm"]
+    if spec.distillation.robust:
+        # The layout tells which sub-optics are neighbours.
+        keys += [*PLACED_BY, *(f"fabrication.{name}" for name in ON_KERNELS)]
+    return narrow(spec.model_copy(update={"distillation": objective}), *keys, *more)
+
+
+def _behind_chips(spec: Spec) -> Behind:
+    """Each training step behind a chip of its own, where training is robust."""
+    if not spec.distillation.robust or spec.fabrication is None:
+        return lambda network, step: nullcontext()
+    errors, layout = spec.fabrication, lay_out(spec.optics, spec.student.kernels)
+    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Train the student by the method of the spec.
 
     Raises:
         SpecError: The design does not fit the images.
         TrainingError: The loss is not finite.
     """
-    errors = _trained_errors(spec)
-    mark = fingerprint(
-        stage="student",
-        data=dataset.checksum,
-        task=spec.task,
-        seed=spec.seed,
-        student=spec.student.model_dump(mode="json"),
-        optics=_trained_optics(spec),
-        distillation=spec.distillation.model_dump(mode="json", exclude={"robust"}),
-        **({"errors": _see_chips(spec, errors)} if errors else {}),
-        training=spec.training.model_dump(mode="json"),
-        teacher=teacher.fingerprint,
-        illustrated=illustrated,
-    )
-
-    def work(part: Path) -> dict[str, Any]:
-        answers = load_knowledge(spec, dataset, teacher, knowledge)
-        aligned = load_aligned(knowledge)
-        return _train(spec, dataset, answers, aligned, part, progress, illustrated)
-
-    return finish(folder, mark, work)
-
-
-def _trained_optics(spec: Spec) -> dict[str, Any] | None:
-    """What training sees of the optics: nothing where they are ideal."""
-    if spec.optics.frontend == "ideal":
-        return None
-    seen = {"four_f", "frontend", "wavelengths_nm"}
-    return spec.optics.model_dump(mode="json", include=seen)
-
-
-def _trained_errors(spec: Spec) -> Fabrication | None:
-    """What training sees of fabrication: nothing where it is not robust."""
-    return spec.fabrication if spec.distillation.robust else None
-
-
-def _see_chips(spec: Spec, errors: Fabrication) -> dict[str, Any]:
-    """What robust training sees of the chips: errors, and who is whose neighbour."""
-    layout = lay_out(spec.optics, spec.student.kernels).to_dict()
-    return errors.model_dump(mode="json", include=set(ON_KERNELS)) | {"layout": layout}
-
-
-def _behind_chips(spec: Spec) -> Behind:
-    """Each training step behind a chip of its own, where training is robust."""
-    errors = _trained_errors(spec)
-    if errors is None:
-        return lambda network, step: nullcontext()
-    layout = lay_out(spec.optics, spec.student.kernels)
-    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
-
-
-def _train(
-    spec: Spec,
-    dataset: Dataset,
-    knowledge: Knowledge,
-    aligned: torch.Tensor,
-    part: Path,
-    progress: Progress,
-    illustrated: bool,
-) -> dict[str, Any]:
+    spec, dataset, part = context.spec, context.dataset, context.part
+    aligned = load_aligned(context.need(ALIGNMENT))
+    knowledge = None
+    if spec.distillation.method != "none":
+        stored = context.find(KNOWLEDGE)
+        knowledge = load_knowledge(spec, dataset, context.need(TEACHER), stored)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
@@ -131,9 +105,9 @@ def _train(
         lambda network: {"alignment": _align(network, spec, dataset, aligned)},
         _behind_chips(spec),
     )
-    history = train(student, lesson, part / "checkpoint.safetensors", progress)
+    history = train(student, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
-    if illustrated:
+    if context.options["illustrated"]:
         keep_evidence(part, student, history, logits, dataset.test)
         _keep_optics(part, student, dataset)
     else:
@@ -185,3 +159,22 @@ def _join_pictures(branches: tuple[torch.Tensor, ...]) -> torch.Tensor:
         for one in branches
     ]
     return torch.cat(same, 1).float().cpu()
+
+
+STUDENT = Stage(
+    "student",
+    narrow_student,
+    _run,
+    needs=(TEACHER, ALIGNMENT, KNOWLEDGE),
+    options={"illustrated": True},
+)
+# Without what only a report needs: for studies.
+PLAIN_STUDENT = STUDENT.with_options(illustrated=False)
+# The same student without transfer, with which the teacher is compared.
+UNTAUGHT = replace(
+    PLAIN_STUDENT,
+    name="untaught",
+    inputs=lambda spec: narrow_student(spec.for_method("none")),
+    needs=(TEACHER, ALIGNMENT),
+    wanted=lambda spec: spec.distillation.baseline and spec.distillation.method != "none",
+)

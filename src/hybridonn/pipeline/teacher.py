@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,17 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
-from hybridonn.errors import ArtefactError, TrainingError
+from hybridonn.errors import TrainingError
 from hybridonn.files import read_tensors
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers import build_stated_teacher, load_weights
 from hybridonn.pipeline.evidence import keep_evidence
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
-from hybridonn.progress import Progress
-from hybridonn.spec import Spec
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.spec import Spec, narrow
 
-
-def teach(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
-    """Train the teacher on all training images, or take the one that was trained before.
-
-    With ``teacher.weights`` nothing is trained: they are loaded and measured.
-
-    Raises:
-        ArtefactError: Its weights cannot be read or are another network's.
-        SpecError: The teacher cannot be built or does not fit the data.
-        TrainingError: Its loss or its logits are not finite.
-    """
-    mark = fingerprint(
-        stage="teacher",
-        data=dataset.teacher_checksum,
-        task=spec.task,
-        # Where code lies does not matter, what it says does.
-        teacher=spec.teacher.model_dump(mode="json", exclude={"code_folder"}),
-        code=hash_code(spec.teacher.name, spec.teacher.code_folder),
-        weights=_hash_weights(spec.teacher.weights),
-    )
-    return finish(folder, mark, lambda part: _train(spec, dataset, part, progress), "teachers")
+# What it takes to build the teacher and load the weights of its stage.
+BUILT_FROM = tuple(f"teacher.{key}" for key in ("name", "code_folder", "arguments", "seed"))
 
 
 def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
@@ -66,7 +45,21 @@ def _build(spec: Spec, dataset: Dataset) -> nn.Module:
     return build_stated_teacher(spec.teacher, shape, classes, per_pixel=per_pixel)
 
 
-def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+def _inputs(spec: Spec) -> Spec:
+    return narrow(spec, "task", "teacher")
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Train the teacher on all training images.
+
+    With ``teacher.weights`` nothing is trained: they are loaded and measured.
+
+    Raises:
+        ArtefactError: Its weights cannot be read or are another network's.
+        SpecError: The teacher cannot be built or does not fit the data.
+        TrainingError: Its loss or its logits are not finite.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
     teacher = _build(spec, dataset)
     task = TASKS[spec.task](spec.teacher.training.label_smoothing)
     lesson = Lesson(
@@ -80,7 +73,7 @@ def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict
     if spec.teacher.weights:
         history = _load(teacher, spec.teacher.weights, lesson)
     else:
-        history = train(teacher, lesson, part / "checkpoint.safetensors", progress)
+        history = train(teacher, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(teacher, dataset.test.images)
     _refuse_not_finite(logits, spec)
     keep_evidence(part, teacher, history, logits, dataset.test)
@@ -113,13 +106,4 @@ def _load(teacher: nn.Module, weights: Path, lesson: Lesson) -> list[dict[str, A
     return [{"epoch": 0, **validate(teacher, lesson), "seconds": 0.0}]
 
 
-def _hash_weights(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
-    except OSError as error:
-        raise ArtefactError(
-            f"cannot read teacher.weights {path}: {error.strerror or error}; "
-            "name a safetensors file, or leave teacher.weights out to train the teacher"
-        ) from None
+TEACHER = Stage("teacher", _inputs, _run, data="teacher", shared="teachers")

@@ -11,8 +11,9 @@ from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.fabrication import Fabrication
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
+from hybridonn.spec.narrow import narrow
 from hybridonn.spec.optics import Optics
-from hybridonn.spec.section import Section
+from hybridonn.spec.section import Section, UndeclaredReadError
 from hybridonn.spec.sensor import Sensor
 from hybridonn.spec.student import Branch, Student
 from hybridonn.spec.training import (
@@ -50,8 +51,10 @@ __all__ = [
     "Training",
     "Tuned",
     "Tuning",
+    "UndeclaredReadError",
     "default_tree",
     "dump_spec",
+    "narrow",
     "read_spec",
     "validate",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
@@ -28,6 +28,13 @@ Several = Annotated[tuple[Item, ...], Strict(False)]
 Location = Annotated[Path, Strict(False), BeforeValidator(_refuse_empty)]
 
 
+class UndeclaredReadError(Exception):
+    """A stage reads what it has not declared, so that its fingerprint would not know of it.
+
+    It is a fault of the program, not of the user.
+    """
+
+
 class Section(BaseModel):
     """A part of the spec: frozen, and strict about its keys and the types of its values."""
 
@@ -38,3 +45,14 @@ class Section(BaseModel):
         allow_inf_nan=False,
         ser_json_inf_nan="constants",  # else infinite arguments of a teacher become null
     )
+
+    if not TYPE_CHECKING:  # a type checker would take every name for a key
+
+        def __getattr__(self, name: str) -> Any:
+            # Only of a section that was narrowed does a key have no value.
+            if name in type(self).model_fields:
+                raise UndeclaredReadError(
+                    f"{type(self).__name__.lower()}.{name} is read by a stage whose inputs do not "
+                    "name it; add it to them"
+                )
+            return super().__getattr__(name)

@@ -13,7 +13,7 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_json, write_table, write_text
 from hybridonn.pipeline.folder import open_folder
-from hybridonn.pipeline.stage import Finished
+from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
@@ -56,7 +56,7 @@ def compare(
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
     metric = TASKS[spec.task].metric
-    with open_folder(folder):
+    with open_folder(folder, spec):
         write_text(folder / "spec.yaml", dump_spec(spec))
         school = open_school(spec, folder, data_root, progress)
         students: dict[Method, list[Finished]] = {method: [] for method in methods}

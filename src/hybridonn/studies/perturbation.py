@@ -21,7 +21,7 @@ from hybridonn.core.random import generator_of, seeded
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table
+from hybridonn.files import write_json, write_table, write_text
 from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
@@ -30,7 +30,7 @@ from hybridonn.pipeline.folder import open_folder
 from hybridonn.progress import Progress
 from hybridonn.reports.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
-from hybridonn.spec import Spec
+from hybridonn.spec import Spec, dump_spec
 from hybridonn.tangent import centred_alignment, record
 
 IMAGES = 96  # of the test part, on which kernels are compared
@@ -72,7 +72,8 @@ def perturb(
             design that does not fit the images.
     """
     _check(spec, counts, errors, draws)
-    with open_folder(folder):
+    with open_folder(folder, spec):
+        write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
         check_fit(spec.student, dataset.image_shape)
         scene = to_scene(dataset.test.images[:IMAGES])

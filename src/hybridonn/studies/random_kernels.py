@@ -36,10 +36,10 @@ from hybridonn.estimation.finite import Optical, draw_optical, optical_features
 from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
 from hybridonn.files import write_json, write_table, write_text
 from hybridonn.pipeline.folder import open_folder
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.random_kernels import write_random_kernels
-from hybridonn.spec import Spec, dump_spec
+from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
 
 # Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
@@ -86,13 +86,15 @@ def random_kernels(
     """
     _check(counts, seeds, infinite)
     progress = progress or Silent()
-    with open_folder(folder):
+    with open_folder(folder, spec):
         write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
         runs: list[dict[str, Any]] = []
         tasks = [(str(count), seed) for count in counts for seed in range(seeds)]
         for name, seed in [*tasks, *([(INFINITE, 0)] if infinite else [])]:
-            done = _finish(spec, dataset, name, seed, folder, progress)
+            draw = DRAW.with_options(kernels=int(name), seed=seed) if name != INFINITE else LIMIT
+            place = folder / "draws" / f"{name}-{seed}"
+            done = complete(draw, spec, dataset, {}, place, progress)
             runs.append({"kernels": name, "seed": seed} | done.results)
             write_table(folder / "random_kernels.csv", runs)
         table = {
@@ -202,34 +204,20 @@ def _grams(
     return grams
 
 
-def _finish(
-    spec: Spec, dataset: Dataset, name: str, seed: int, folder: Path, progress: Progress
-) -> Finished:
-    mark = fingerprint(
-        stage="random kernels",
-        data=dataset.checksum,
-        kernels=name,
-        seed=seed,
-        student=spec.student.model_dump(mode="json"),
-        memory_gb=spec.estimate.memory_gb,
-        # Only what a column depends on, so that the others are not computed again.
-        features=spec.estimate.features if name == INFINITE else None,
-    )
-
-    def work(part: Path) -> dict[str, Any]:
-        started = perf_counter()
-        found = _infinite(spec, dataset, part, progress) if name == INFINITE else _draw(seed)
-        return found | {"seconds": round(perf_counter() - started, 2)}
-
-    def _draw(seed: int) -> dict[str, Any]:
-        student = spec.student.model_copy(update={"kernels": int(name)})
-        optical = draw_optical(student, dataset.image_shape, seed)
-        return fit_head(optical, dataset, spec.estimate.memory_gb, progress)
-
-    return finish(folder / "draws" / f"{name}-{seed}", mark, work)
+def _draw(context: Context) -> dict[str, Any]:
+    """The accuracy of one draw of kernels."""
+    started = perf_counter()
+    spec, dataset = context.spec, context.dataset
+    student = spec.student.model_copy(update={"kernels": context.options["kernels"]})
+    optical = draw_optical(student, dataset.image_shape, context.options["seed"])
+    found = fit_head(optical, dataset, spec.estimate.memory_gb, context.progress)
+    return found | {"seconds": round(perf_counter() - started, 2)}
 
 
-def _infinite(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+def _take_limit(context: Context) -> dict[str, Any]:
+    """The accuracy of infinitely many kernels."""
+    started = perf_counter()
+    spec, dataset = context.spec, context.dataset
     train, held, test = dataset.student_train, dataset.validation, dataset.test
     found = estimate_accuracy(
         infinite_random_kernels(spec.student.kernel_size, spec.student.pooled_size),
@@ -245,15 +233,24 @@ def _infinite(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> d
             train_resamples=0,
             seed=0,
         ),
-        progress=progress,
-        folder=part,
+        progress=context.progress,
+        folder=context.part / "checkpoint_tiles",
     )
     return {
         "accuracy": found.accuracy,
         "uncertainty": found.uncertainty,
         "lambda": found.lambda_,
         "method": found.method,
+        "seconds": round(perf_counter() - started, 2),
     }
+
+
+DRAW = Stage("random kernels", lambda spec: narrow(spec, "student", "estimate.memory_gb"), _draw)
+LIMIT = Stage(
+    "infinitely many random kernels",
+    lambda spec: narrow(spec, "student", "estimate.memory_gb", "estimate.features"),
+    _take_limit,
+)
 
 
 def _column(runs: list[dict[str, Any]], name: str, dataset: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -19,13 +19,13 @@ from hybridonn.errors import SpecError
 from hybridonn.files import write_json, write_table, write_text
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.students import build_student
-from hybridonn.pipeline.estimate import estimate_stage
+from hybridonn.pipeline.estimate import ESTIMATE
 from hybridonn.pipeline.folder import open_folder
-from hybridonn.pipeline.stage import Finished, fingerprint, finish
+from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
-from hybridonn.spec import Spec, dump_spec
+from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.designs import Design, spread_designs
 
 Kernels = Literal["design", "infinite"]
@@ -47,12 +47,13 @@ class Bench:
         settings = self.spec.estimate.model_copy(update={"kernels": kernels})
         spec = self.spec.model_copy(update={"student": design.student, "estimate": settings})
         folder = self.folder / "estimates" / kernels / design.name
-        return estimate_stage(spec, self.dataset, folder, self.progress).results
+        return complete(ESTIMATE, spec, self.dataset, {}, folder, self.progress).results
 
     def train(self, design: Design, seed: int) -> dict[str, Any]:
         """The design trained on the task alone."""
         spec = self.spec.model_copy(update={"student": design.student, "seed": seed})
-        return train_alone(spec, self.dataset, self._folder(design, seed), self.progress).results
+        place = self._folder(design, seed)
+        return complete(ALONE, spec, self.dataset, {}, place, self.progress).results
 
     def _folder(self, design: Design, seed: int) -> Path:
         return self.folder / "students" / f"{design.name}-{seed}"
@@ -92,12 +93,12 @@ def rank(
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
     spec = spec.for_method("none")
-    with open_folder(folder):
+    with open_folder(folder, spec):
         write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
         chosen = spread_designs(spec.student, dataset.image_shape, designs, spec.seed)
         few = thin(dataset.validation, len(dataset.classes), VALIDATION, spec.data.split_seed)
-        bench = Bench(spec, replace(dataset, validation=few), folder, progress)
+        bench = Bench(spec, dataset.with_part("validation", few), folder, progress)
         rows: list[dict[str, Any]] = []
         with progress.bar("designs", len(chosen)) as advance:
             for design in chosen:
@@ -130,32 +131,14 @@ def parse_kernels(text: str) -> tuple[Kernels, ...]:
     return chosen
 
 
-def train_alone(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> Finished:
+def _train_alone(context: Context) -> dict[str, Any]:
     """Train a student on the task alone, without teacher.
-
-    Args:
-        spec: Design, training and seed.
-        dataset: Images, split.
-        folder: Where its checkpoint and numbers belong.
-        progress: Shows how far it is.
 
     Raises:
         SpecError: The design does not fit the images.
         TrainingError: The loss is not finite.
     """
-    mark = fingerprint(
-        stage="student alone",
-        data=dataset.checksum,
-        validation=len(dataset.validation),
-        task=spec.task,
-        seed=spec.seed,
-        student=spec.student.model_dump(mode="json"),
-        training=spec.training.model_dump(mode="json"),
-    )
-    return finish(folder, mark, lambda part: _train(spec, dataset, part, progress))
-
-
-def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict[str, Any]:
+    spec, dataset = context.spec, context.dataset
     student = build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed)
     task = TASKS[spec.task]()
     lesson = Lesson(
@@ -166,13 +149,20 @@ def _train(spec: Spec, dataset: Dataset, part: Path, progress: Progress) -> dict
         spec.seed,
         f"training (seed {spec.seed})",
     )
-    history = train(student, lesson, part / "checkpoint.safetensors", progress)
+    history = train(student, lesson, context.part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     return {
         task.metric: float(task.score(logits, dataset.test.labels).mean()),
         "seconds": round(sum(row["seconds"] for row in history), 3),
         "parameters": count_parameters(student),
     }
+
+
+ALONE = Stage(
+    "student alone",
+    lambda spec: narrow(spec, "task", "seed", "student", "training"),
+    _train_alone,
+)
 
 
 def _measure(

@@ -8,11 +8,14 @@ from pathlib import Path
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.early import refuse_networks, refuse_unread
-from hybridonn.pipeline.knowledge import gather_knowledge
-from hybridonn.pipeline.run import lay_out_stage
-from hybridonn.pipeline.stage import Finished
-from hybridonn.pipeline.student import distil
-from hybridonn.pipeline.teacher import teach
+from hybridonn.pipeline.alignment import ALIGNMENT
+from hybridonn.pipeline.knowledge import KNOWLEDGE
+from hybridonn.pipeline.layout import LAYOUT
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.stages import make_stages
+from hybridonn.pipeline.student import PLAIN_STUDENT
+from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Progress
 from hybridonn.spec import Spec
 
@@ -23,16 +26,18 @@ class School:
 
     folder: Path
     dataset: Dataset
-    teacher: Finished
-    knowledge: Finished
+    done: dict[str, Finished]
     progress: Progress
+
+    @property
+    def teacher(self) -> Finished:
+        """The finished stage ``teacher``."""
+        return self.done[TEACHER.name]
 
     def train(self, spec: Spec, name: str) -> Finished:
         """Train one student under ``students/NAME``, or take the finished one."""
         folder = self.folder / "students" / name
-        return distil(
-            spec, self.dataset, self.teacher, self.knowledge, folder, self.progress, False
-        )
+        return complete(PLAIN_STUDENT, spec, self.dataset, self.done, folder, self.progress)
 
 
 def open_school(spec: Spec, folder: Path, data_root: Path | None, progress: Progress) -> School:
@@ -41,11 +46,9 @@ def open_school(spec: Spec, folder: Path, data_root: Path | None, progress: Prog
     The knowledge holds the tangent kernel whichever method the spec names, so
     that all methods of a study are served by the same file.
     """
-    ntkd = spec.for_method("ntkd")
-    lay_out_stage(spec, folder / "layout")
     refuse_unread(spec)
     dataset = load_dataset(spec.data, data_root, progress)
     refuse_networks(spec, dataset)
-    teacher = teach(spec, dataset, folder / "teacher", progress)
-    knowledge = gather_knowledge(ntkd, dataset, teacher, folder / "knowledge", progress)
-    return School(folder, dataset, teacher, knowledge, progress)
+    shared = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE)
+    done = make_stages(spec.for_method("ntkd"), dataset, folder, progress, shared)
+    return School(folder, dataset, done, progress)

@@ -11,16 +11,18 @@ import torch
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table
-from hybridonn.pipeline.as_built import answer, make_chip, place_kernels, stated
-from hybridonn.pipeline.compensated import compensate
+from hybridonn.files import write_json, write_table, write_text
+from hybridonn.pipeline.as_built import answer, make_chip, narrow_chip, stated
+from hybridonn.pipeline.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
-from hybridonn.pipeline.stage import fingerprint, finish
-from hybridonn.progress import Progress
+from hybridonn.pipeline.metasurface import METASURFACE
+from hybridonn.pipeline.stage import Context, Stage, complete
+from hybridonn.pipeline.student import STUDENT
+from hybridonn.progress import Progress, Silent
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tolerance import write_tolerance
-from hybridonn.spec import Compensation, Fabrication, Spec
+from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
 
 # These draw nothing: one chip shows what they cost.
@@ -63,7 +65,8 @@ def tolerate(
     settings = settings.model_copy(update={"fractions": ()})  # a curve is one chip's affair
     spec = spec.model_copy(update={"compensation": settings})
     metric = TASKS[spec.task]().metric
-    with open_folder(folder):
+    with open_folder(folder, spec):
+        write_text(folder / "spec.yaml", dump_spec(spec))
         trained = open_trained(spec, run, data_root, progress)
         rows = [
             _make_one(spec, trained, errors.with_seed(chip), folder, progress)
@@ -121,8 +124,8 @@ def _make_one(
 ) -> dict[str, Any]:
     own = spec.model_copy(update={"fabrication": errors})
     place = folder / "chips" / f"{errors.seed:03d}"
-    parts = (trained.dataset, trained.teacher, trained.student, trained.metasurface)
-    results = compensate(own, *parts, place, progress, illustrated=False).results
+    parts = (own, trained.dataset, trained.done, place, progress)
+    results = complete(PLAIN_COMPENSATED, *parts).results
     end = f"_{TASKS[spec.task]().metric}"
     treated = {key.removesuffix(end): value for key, value in results.items() if key.endswith(end)}
     return {"chip": errors.seed} | treated
@@ -167,28 +170,23 @@ def _leave_one(errors: Fabrication, name: str, seed: int) -> Fabrication:
 
 
 def _score_once(spec: Spec, trained: Trained, errors: Fabrication, place: Path) -> float:
-    made = trained.metasurface
-    mark = fingerprint(
-        stage="one error",
-        data=trained.dataset.checksum,
-        fabrication=errors.model_dump(mode="json"),
-        layout=place_kernels(spec).to_dict(),
-        sensor=spec.optics.sensor.model_dump(mode="json"),
-        student=trained.student.fingerprint,
-        metasurface=made.fingerprint if made else None,
-    )
-    return finish(place, mark, lambda _: {"score": _score(spec, trained, errors)}).results["score"]
+    own = spec.model_copy(update={"fabrication": errors})
+    return complete(ALONE, own, trained.dataset, trained.done, place, Silent()).results["score"]
 
 
-def _score(spec: Spec, trained: Trained, errors: Fabrication) -> float:
+def _score(context: Context) -> dict[str, Any]:
     """The metric of some test images behind one chip, uncompensated."""
-    dataset, few = trained.dataset, _few(trained.dataset)
-    made = make_chip(spec, dataset, trained.student, trained.metasurface, errors)
+    spec, dataset = context.spec, context.dataset
+    student, metasurface = context.need(STUDENT), context.find(METASURFACE)
+    made, few = make_chip(spec, dataset, student, metasurface, stated(spec)), _few(dataset)
     captured = made.capture(dataset.test.take(few), "test")
     gains = torch.ones(made.frontend.kernels, 2)
     logits = answer(made.student.backend, captured.subtract(gains))
     task = TASKS[spec.task]()
-    return task.measure(logits, dataset.test.labels[few])[task.metric]
+    return {"score": task.measure(logits, dataset.test.labels[few])[task.metric]}
+
+
+ALONE = Stage("one error", narrow_chip, _score, needs=(STUDENT, METASURFACE))
 
 
 def _few(dataset: Dataset) -> torch.Tensor:

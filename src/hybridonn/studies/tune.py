@@ -57,7 +57,7 @@ def tune(
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
-    with open_folder(folder):
+    with open_folder(folder, spec):
         write_text(folder / "spec.yaml", dump_spec(spec))
         school = open_school(spec, folder, data_root, progress)
         rows: list[dict[str, Any]] = []

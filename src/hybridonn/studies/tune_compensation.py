@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -19,17 +19,26 @@ from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table, write_text
 from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.as_built import make_chip, place_kernels, stated
-from hybridonn.pipeline.compensated import choose_captures, stated_compensation
+from hybridonn.pipeline.as_built import make_chip, stated
+from hybridonn.pipeline.compensated import COMPENSATED, choose_captures, stated_compensation
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.lessons import draw_lessons, look
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
-from hybridonn.pipeline.stage import fingerprint
+from hybridonn.pipeline.stage import mark_of
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.pipeline.treated import judge, measure
 from hybridonn.progress import Progress, Silent
-from hybridonn.spec import Compensation, Fabrication, Method, Spec, Tuned, validate
+from hybridonn.spec import (
+    Compensation,
+    Fabrication,
+    Method,
+    Spec,
+    Tuned,
+    Tuning,
+    dump_spec,
+    validate,
+)
 from hybridonn.studies.tune import best_of, combine
 
 # `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
@@ -97,9 +106,11 @@ def tune_compensation(
     spec = _state(spec, methods)
     settings = [_lay_over(spec, m, values) for m in methods for values in combine(grid, m)]
     seeds = choose_chips(stated(spec), chips)
-    with open_folder(folder):
+    with open_folder(folder, spec):
+        write_text(folder / "spec.yaml", dump_spec(spec))
         trained = open_trained(spec, run, data_root, progress)
-        with Journal(folder / "tuning.jsonl", _mark(spec, trained)) as journal:
+        mark = mark_of(TRIAL, spec, trained.dataset, trained.done)
+        with Journal(folder / "tuning.jsonl", mark) as journal:
             _try_all(spec, trained, settings, seeds, journal, folder / "tuning.csv", progress)
             rows = _tabulate(settings, seeds, journal)
         write_table(folder / "tuning.csv", rows)
@@ -150,20 +161,20 @@ def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
     return Setting(method, read, tuned, settings_for(spec, settings, method))
 
 
-def _mark(spec: Spec, trained: Trained) -> str:
-    """Fingerprint of all that a result depends on beside its key."""
-    keyed = {"tuned": True, "methods": True, "distillation": {"method"}}
-    return fingerprint(
-        study="tune-compensation",
-        data=trained.dataset.checksum,
-        fabrication=stated(spec).with_seed(0).model_dump(mode="json"),
-        layout=place_kernels(spec).to_dict(),
-        compensation=stated_compensation(spec).model_dump(mode="json", exclude=keyed),
-        sensor=spec.optics.sensor.model_dump(mode="json"),
-        teacher=trained.teacher.fingerprint,
-        student=trained.student.fingerprint,
-        metasurface=trained.metasurface.fingerprint if trained.metasurface else None,
-    )
+def _leave_out_keys(spec: Spec) -> Spec:
+    """All that a result depends on beside its key: what the key tells has its default."""
+    settings = stated_compensation(spec)
+    any_method = settings.distillation.model_copy(update={"method": "ntkd"})
+    same = {"tuned": Tuning(), "methods": ("ntkd",), "distillation": any_method}
+    changed = {
+        "fabrication": stated(spec).with_seed(0),
+        "compensation": settings.model_copy(update=same),
+    }
+    return COMPENSATED.inputs(spec.model_copy(update=changed))
+
+
+# Only for its fingerprint: a trial depends on what the compensation of a chip depends on.
+TRIAL = replace(COMPENSATED, name="tune-compensation", inputs=_leave_out_keys)
 
 
 def _try_all(
