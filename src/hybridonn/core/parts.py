@@ -67,7 +67,7 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def put_folder(part: Path, folder: Path, is_sound: Callable[[Path], bool]) -> None:
+def put_folder(part: Path, folder: Path, lock: Path, is_sound: Callable[[Path], bool]) -> None:
     """Give a complete folder its shared name, unless another process was as fast.
 
     Processes take turns, so that none removes what another one has just put there.
@@ -75,12 +75,13 @@ def put_folder(part: Path, folder: Path, is_sound: Callable[[Path], bool]) -> No
     Args:
         part: The complete folder, beside its name.
         folder: Its name.
+        lock: The file by which processes take turns.
         is_sound: Whether what lies under the name already is as good.
 
     Raises:
         OSError: The folder cannot be moved.
     """
-    with hold(folder.parent / ".lock", wait=True):
+    with hold(lock, wait=True):
         if is_sound(folder):
             return
         damaged = part_of(folder.with_name(f"{folder.name}.damaged"))

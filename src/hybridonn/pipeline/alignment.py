@@ -60,4 +60,4 @@ def _run(context: Context) -> dict[str, Any]:
     return {}
 
 
-ALIGNMENT = Stage("alignment", _inputs, _run, needs=(TEACHER,), shared="alignments")
+ALIGNMENT = Stage("alignment", _inputs, _run, needs=(TEACHER,), data="teacher", shared="alignments")

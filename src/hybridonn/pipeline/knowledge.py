@@ -43,18 +43,11 @@ AnswerAll = Callable[[Ask], dict[str, Tensor]]
 
 
 def load_knowledge(
-    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished | None
+    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished
 ) -> Knowledge:
-    """What the objective asks: stored answers, or a live teacher where images are augmented.
-
-    Args:
-        spec: Training, objective and teacher.
-        dataset: The images.
-        teacher: The finished stage ``teacher``.
-        knowledge: The finished stage ``knowledge``; None: nothing can be stored.
-    """
+    """What the objective asks: stored answers, or a live teacher where images are augmented."""
     device = choose_device(spec.training.device)
-    if knowledge is None:
+    if count_views(spec.training) is None:
         network = load_teacher(spec, dataset, teacher.folder).to(device)
         return LiveKnowledge(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
     tensors, _ = read_tensors(knowledge.folder / "knowledge.safetensors")
@@ -63,11 +56,12 @@ def load_knowledge(
 
 def _inputs(spec: Spec) -> Spec:
     """What the answers depend on; what makes no difference to them has its default."""
-    kernel = spec.distillation.method == "ntkd"
     training, distillation = spec.training, spec.distillation
-    if not is_augmented(training):
-        still = {"augmentation": Augmentation(), "views": None}
-        training = training.model_copy(update=still)
+    live = count_views(training) is None
+    if live or not is_augmented(training):
+        any_changes = Augmentation(flip=live)  # of live ones nothing is stored, whatever they are
+        training = training.model_copy(update={"augmentation": any_changes, "views": None})
+    kernel = distillation.method == "ntkd" and not live
     if not kernel:
         distillation = distillation.model_copy(update={"method": "kd"})
     keys = (*BUILT_FROM, "task", "distillation.method")
@@ -80,15 +74,18 @@ def _inputs(spec: Spec) -> Spec:
 def _run(context: Context) -> dict[str, Any]:
     """Store the teacher's logits and tangent kernel on the student's training images.
 
-    With fixed views, on every view of every image.
+    With fixed views, on every view of every image; with live augmentation, nothing.
     """
     spec, dataset = context.spec, context.dataset
-    teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
-    teacher = teacher.to(choose_device(spec.training.device))
-    answer_all = partial(_answer_all, teacher, spec, dataset, context.progress)
-    form, answers = _find_answers(teacher, spec, dataset, answer_all)
+    form: str = "none"
+    answers: dict[str, Tensor] = {}
+    if count_views(spec.training) is not None:
+        teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
+        teacher = teacher.to(choose_device(spec.training.device))
+        answer_all = partial(_answer_all, teacher, spec, dataset, context.progress)
+        form, answers = _find_answers(teacher, spec, dataset, answer_all)
     write_tensors(context.part / "knowledge.safetensors", answers)
-    return {"images": len(answers["table"]), "kernel": form}
+    return {"images": len(answers.get("table", ())), "kernel": form}
 
 
 def _find_answers(
@@ -175,11 +172,4 @@ def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
         yield make_view(dataset.student_train, spec.training.augmentation, view)
 
 
-KNOWLEDGE = Stage(
-    "knowledge",
-    _inputs,
-    _run,
-    needs=(TEACHER,),
-    wanted=lambda spec: count_views(spec.training) is not None,  # else every answer is a new one
-    shared="knowledge",
-)
+KNOWLEDGE = Stage("knowledge", _inputs, _run, needs=(TEACHER,), shared="knowledge")

@@ -83,7 +83,7 @@ def _run(context: Context) -> dict[str, Any]:
     metric = TASKS[spec.task]().metric
     results |= answers | {f"ideal_{metric}": student.results[metric]}
     if spec.optics.strategy == "end-to-end":
-        knows = load_knowledge(spec, dataset, context.need(TEACHER), context.find(KNOWLEDGE))
+        knows = load_knowledge(spec, dataset, context.need(TEACHER), context.need(KNOWLEDGE))
         widths_m = train_optics(
             network, widths_m, gains, spec, dataset, chip, knows, part, context.progress
         )

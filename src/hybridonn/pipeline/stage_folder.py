@@ -227,7 +227,7 @@ def _share(folder: Path, store: Path, mark: str) -> None:
     # The cache only saves time: one that cannot be written must not fail a run.
     with suppress(OSError, ArtefactError, _DamagedError), scratch_folder(store) as part:
         _copy(folder, part)
-        put_folder(part, store, lambda known: _is_sound(known, mark))
+        put_folder(part, store, cache_folder() / ".lock", lambda known: _is_sound(known, mark))
 
 
 def _copy(stage: Path, target: Path) -> None:

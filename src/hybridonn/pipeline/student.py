@@ -89,8 +89,8 @@ def _run(context: Context) -> dict[str, Any]:
     aligned = load_aligned(context.need(ALIGNMENT))
     knowledge = None
     if spec.distillation.method != "none":
-        stored = context.find(KNOWLEDGE)
-        knowledge = load_knowledge(spec, dataset, context.need(TEACHER), stored)
+        stages = context.need(TEACHER), context.need(KNOWLEDGE)
+        knowledge = load_knowledge(spec, dataset, *stages)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )

@@ -16,7 +16,7 @@ from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table, write_text
+from hybridonn.files import write_json, write_table, write_tensors, write_text
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.students import build_student
 from hybridonn.pipeline.estimate import ESTIMATE
@@ -151,6 +151,7 @@ def _train_alone(context: Context) -> dict[str, Any]:
     )
     history = train(student, lesson, context.part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
+    write_tensors(context.part / "weights.safetensors", student.state_dict())
     return {
         task.metric: float(task.score(logits, dataset.test.labels).mean()),
         "seconds": round(sum(row["seconds"] for row in history), 3),
