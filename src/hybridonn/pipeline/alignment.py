@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import choose_device
 from hybridonn.files import read_tensors, write_tensors
-from hybridonn.core.random import generator_of
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.teacher import BUILT_FROM, TEACHER, load_teacher

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.knowledge import (

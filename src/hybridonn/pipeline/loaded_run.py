@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import read_json, read_tensors
 from hybridonn.pipeline.folder import read_run_spec
+from hybridonn.pipeline.stage_folder import read_stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ class LoadedRun:
         return network.eval()
 
     def _weights(self, stage: str) -> dict[str, Tensor]:
-        return read_tensors(self.folder / stage / "weights.safetensors")[0]
+        return read_tensors(read_stage(self.folder / stage).folder / "weights.safetensors")[0]
 
     def _data(self, key: str) -> list[Any]:
         try:

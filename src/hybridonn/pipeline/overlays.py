@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybridonn.files import read_arrays, write_arrays
 from hybridonn.core.random import generator_of
+from hybridonn.files import read_arrays, write_arrays
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.student import STUDENT
 from hybridonn.reports.masks import MaskPredictions
