@@ -73,6 +73,10 @@ READ_BY = {
 }
 ANY_STUDENT = {"student", "untaught"}
 IMAGES = {"estimate", "teacher", "alignment", "knowledge", *ANY_STUDENT}
+PLACES = [
+    f"optics.{name}_mm"
+    for name in ("metasurface_width", "metasurface_height", "kernel_site", "gap", "wafer_diameter")
+]
 # What a key touches first; the longest beginning of a key counts.
 TOUCHED = {
     "": set(),
@@ -82,11 +86,7 @@ TOUCHED = {
     "data.train_images": IMAGES - {"teacher", "alignment"},
     "data.resize": set(),  # nothing has to be resized here
     "data.skip_bad": set(),
-    "optics.metasurface_width_mm": {"layout", "metasurface"},
-    "optics.metasurface_height_mm": {"layout", "metasurface"},
-    "optics.kernel_site_mm": {"layout", "metasurface"},
-    "optics.gap_mm": {"layout", "metasurface"},
-    "optics.wafer_diameter_mm": {"layout", "metasurface"},
+    **{key: {"layout", "metasurface"} for key in PLACES},
     "optics": {"metasurface"},
     "optics.frontend": ANY_STUDENT,
     "optics.sensor": {"metasurface", "as_built", "compensated"},
@@ -126,6 +126,8 @@ STILL = {"training.augmentation.crop_edge": ANY_STUDENT, "training.views": ANY_S
 # Where a base differs.
 ELSEWHERE = {
     "robust kernels, live": {
+        # Who is whose neighbour decides whose light leaks where.
+        **{key: ANY_STUDENT | {"layout", "as_built"} for key in PLACES},
         **{f"fabrication.{name}": ANY_STUDENT | {"as_built"} for name in ERRORS_OF_KERNELS},
         "fabrication.stray_light": UNUSED,  # there is nothing that it could act on
         "training.augmentation": ANY_STUDENT,  # no answer of the teacher is stored
@@ -155,7 +157,7 @@ ELSEWHERE = {
 # images and what they are called, nothing else.
 ALONE_REFUSED = {
     *("task", "data.name", "data.folder", "data.variant", "data.mask_classes"),
-    *("student.backend", "compensation.distillation.robust"),
+    *("data.bit_depth", "student.backend", "compensation.distillation.robust"),
 }
 # Of several other values, those that make a difference here.
 PREFERRED = {
@@ -248,7 +250,7 @@ def others(key, value):
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int | float):
-        found = [value + 1, value - 1, value * 2, value / 2, 0.5, 0.01, 3.0]
+        found = [value + 1, value + 2, value - 1, value * 2, value / 2, 0.5, 0.01, 3.0]
     else:
         found = [{"width": 7}, {}, {"preset": "paper-mnist"}, ["a"], ["kd"], [500.0], [7], [0.5]]
         found += [1, 3, "resnet18", "other"]
