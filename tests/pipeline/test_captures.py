@@ -19,6 +19,7 @@ from hybridonn.files import write_json, write_tensors
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import lay_out
 from hybridonn.pipeline.captures import Taken, make_template, read_design, take_in
+from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.progress import Silent
 from hybridonn.spec import dump_spec, read_spec
 
@@ -34,7 +35,8 @@ def run(tmp_path_factory):
     write_json(folder / "layout" / "layout.json", lay_out(spec.optics, 2).to_dict())
     student = build_student(spec.student, (1, 8, 8), 10, 0)
     write_tensors(folder / "student" / "weights.safetensors", student.state_dict())
-    write_json(folder / "student" / "stage.json", {"fingerprint": "f"})
+    for stage in ("layout", "student"):
+        write_record(folder / stage, "f", {})
     return folder
 
 
@@ -170,7 +172,12 @@ def test_point_spread_functions_of_another_student_are_refused(run, tmp_path):
 def test_the_metasurface_of_a_run_is_noted(run, tmp_path):
     shutil.copytree(run, tmp_path / "r")
     assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
-    write_json(tmp_path / "r" / "metasurface" / "stage.json", {"fingerprint": "m"})
+    (tmp_path / "r" / "metasurface").mkdir()
+    write_record(tmp_path / "r" / "metasurface", "m", {})
+    # The spec has none: that of an earlier spec does not count.
+    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
+    spec = read_spec(None, (*SETTINGS, "optics.metasurface={}"))
+    (tmp_path / "r" / "spec.yaml").write_text(dump_spec(spec))
     assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
 
 

@@ -12,6 +12,7 @@ from hybridonn.files import write_arrays, write_json, write_text
 from hybridonn.optics.layout import lay_out
 from hybridonn.optics.layout_reading import read_layout
 from hybridonn.pipeline.layout_file import export_layout
+from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
 SMALL = (
@@ -36,7 +37,8 @@ def make_folder(folder, *settings, period_nm=293):
     write_arrays(
         folder / "metasurface" / "widths.npz", widths=widths, cell_pillars=2, period_m=period_m
     )
-    write_json(folder / "metasurface" / "stage.json", {"fingerprint": "f" * 64})
+    for stage in ("layout", "metasurface"):
+        write_record(folder / stage, "f" * 64, {})
     return folder, widths
 
 
@@ -96,12 +98,17 @@ def test_damaged_widths_are_refused(run):
     folder, widths = run
     path = folder / "metasurface" / "widths.npz"
     write_arrays(path, widths=widths)
+    with pytest.raises(ArtefactError, match=r"widths\.npz is damaged: its checksum"):
+        export_layout(folder)
+    write_record(path.parent, "f", {})
     with pytest.raises(ArtefactError, match="lacks cell_pillars, period_m"):
         export_layout(folder)
     path.write_bytes(path.read_bytes()[:100])
+    write_record(path.parent, "f", {})
     with pytest.raises(ArtefactError, match="damaged"):
         export_layout(folder)
     write_arrays(path, widths=widths[:1], cell_pillars=2, period_m=293e-9)
+    write_record(path.parent, "f", {})
     with pytest.raises(OpticsError, match="1 kernels, and the layout places 2"):
         export_layout(folder)
 

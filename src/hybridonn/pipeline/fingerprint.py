@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn import __version__
+from hybridonn.core.user_code import hash_code
 from hybridonn.errors import ArtefactError
-from hybridonn.pipeline.source_files import list_sources
 from hybridonn.spec import Section, Teacher
 
 
@@ -79,14 +79,15 @@ def hash_content(path: Path, where: str) -> str:
 
 def _describe_section(section: Section, where: str) -> dict[str, Any]:
     # Of a section that was narrowed, what was left out counts for nothing.
-    tree = {key: describe(value, _join(where, key)) for key, value in vars(section).items()}
-    if isinstance(section, Teacher) and "name" in tree:
-        # A teacher of the user's own is another teacher once its code has changed.
-        sources = list_sources(section.name)
-        tree["code"] = [[path.name, hash_content(path, "teacher.name")] for path in sources]
-    if isinstance(section, Teacher) and "arguments" in tree:
+    values = dict(vars(section))
+    tree: dict[str, Any] = {}
+    if isinstance(section, Teacher) and "name" in values:
+        # Where a user's own code lies does not matter, what it says does.
+        tree["code"] = hash_code(section.name, section.code_folder)
+        del values["code_folder"]
+    if isinstance(section, Teacher) and "arguments" in values:
         tree["files"] = _hash_arguments(section.arguments, "teacher.arguments")
-    return tree
+    return tree | {key: describe(value, _join(where, key)) for key, value in values.items()}
 
 
 def _join(where: str, key: str) -> str:

@@ -127,8 +127,8 @@ def read_stage(folder: Path) -> Finished:
     """
     if not (folder / RECORD).exists():
         raise ArtefactError(
-            f"the stage {folder.name} of {folder.parent} is not finished: there is no "
-            f"{folder / RECORD}; run the spec of this run again"
+            f"{folder / RECORD} is missing, so the stage {folder.name} is not finished; run the "
+            "spec of this run again"
         )
     try:
         _check(folder)
@@ -194,16 +194,28 @@ def _do(part: Path, mark: str, work: Work) -> None:
             remove(part)  # there is nothing to go on with
         raise
     _drop_parts(part)
-    files = {path.relative_to(part).as_posix(): checksum(path) for path in _artefacts(part)}
+    write_record(part, mark, results, perf_counter() - started)
+
+
+def write_record(folder: Path, mark: str, results: dict[str, Any], seconds: float = 0.0) -> None:
+    """Write ``stage.json``, which makes the files of a folder the artefacts of a complete stage.
+
+    Args:
+        folder: The folder with all its artefacts.
+        mark: The fingerprint of the stage.
+        results: Its numbers.
+        seconds: What it took.
+    """
+    files = {path.relative_to(folder).as_posix(): checksum(path) for path in _artefacts(folder)}
     record: dict[str, Any] = {
         "fingerprint": mark,
-        "seconds": round(perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "results": results,
         "files": files,
     }
     record = json.loads(format_json(record))  # numbers as they will be read
-    write_json(part / RECORD, record | {"checksum": _sum(record)})
+    write_json(folder / RECORD, record | {"checksum": _sum(record)})
 
 
 def _settle(part: Path, folder: Path, durable: bool) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hybridonn.core.user_code import hash_code
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
@@ -22,7 +21,9 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
 
 # What it takes to build the teacher and load the weights of its stage.
-BUILT_FROM = tuple(f"teacher.{key}" for key in ("name", "code_folder", "arguments", "seed"))
+BUILT_FROM = tuple(
+    f"teacher.{key}" for key in ("name", "code_folder", "arguments", "weights", "seed")
+)
 
 
 def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:

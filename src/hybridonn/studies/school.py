@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
-from hybridonn.pipeline.early import refuse_networks, refuse_unread
 from hybridonn.pipeline.alignment import ALIGNMENT
+from hybridonn.pipeline.early import refuse_networks, refuse_unread
 from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.layout import LAYOUT
 from hybridonn.pipeline.stage import complete
