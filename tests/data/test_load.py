@@ -151,5 +151,8 @@ def test_names_of_classes_can_be_shown_and_told_apart(tmp_path, pictures, classe
 def test_a_folder_whose_name_is_no_text(tmp_path, pictures):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     pictures.classes(folder)
-    with pytest.raises(DataError, match=r"the name of the set 'caf.xe9' is empty"):
+    with pytest.raises(DataError, match=r"the path of the folder .*caf.xe9 is not UTF-8"):
         load_dataset(Data(name="image_folder", folder=folder))
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(DataError, match=r"the name of the set 'caf.xe9' is empty, not UTF-8"):
+        load_dataset(Data(name="image_folder", folder=tmp_path / "link"))

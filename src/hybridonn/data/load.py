@@ -94,6 +94,7 @@ def load_unsplit(
             f"data.variant is {data.variant} with data.name: {data.name}; "
             "only name: idx takes a variant"
         )
+    _check_paths(data.folder, root)
     listing = list_set(data, root)
     if listing is not None:
         _check_names(listing.name, listing.classes)
@@ -103,6 +104,15 @@ def load_unsplit(
         _check_names(unsplit.name, unsplit.classes)
         unsplit = _refit(unsplit, data)
     return _transpose(unsplit) if data.transpose else unsplit
+
+
+def _check_paths(*folders: Path | None) -> None:
+    for folder in folders:
+        if folder is not None and find_unprintable(str(folder)):
+            raise DataError(
+                f"the path of the folder {show_path(folder)} is not UTF-8, or holds control "
+                "characters; rename it"
+            )
 
 
 def _check_names(name: str, classes: tuple[str, ...]) -> None:

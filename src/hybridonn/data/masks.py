@@ -23,7 +23,7 @@ from hybridonn.data.matlab import read_label_map
 from hybridonn.errors import DataError
 
 THINGS = (1, 91)  # of COCO-Stuff: 1 to 91 are things, 92 to 182 stuff, 0 is not labelled
-WHITES = (1, 255, 65535)  # what stands for an object beside 0 for background
+WHITES = (255, 1, 65535)  # what stands for an object beside 0 for background
 
 
 def read_mask_file(path: Path, rule: MaskRule) -> tuple[np.ndarray, int]:
