@@ -634,3 +634,18 @@ def test_frames_that_are(tmp_path):
     refuse_frame(tiff(tmp_path / "x.tif", INSIDE.astype(np.float32)))
     refuse_frame(tiff(tmp_path / "y.tif", DEEP, "rgb", planarconfig="contig"))
     refuse_frame(write(tmp_path / "x.png", png(DEEP[..., 0], 0)))
+
+
+# Promises
+
+
+@pytest.mark.parametrize("place", [b"IDAT", b"tEXt"])
+def test_a_chunk_that_states_more_than_follows_takes_no_memory(tmp_path, place):
+    content = png(INSIDE, 0, chunk(b"tEXt", b"Title\0x"), bits=8)
+    at = content.index(place) - 4
+    harmed = content[:at] + (2**31 - 1).to_bytes(4, "big") + content[at + 4 :]
+    write(tmp_path / "x.png", harmed)
+    with pytest.raises(
+        DataError, match=rf"its chunk '{place.decode()}' states 2,147,483,647 bytes"
+    ):
+        read_picture(tmp_path / "x.png", GREY)

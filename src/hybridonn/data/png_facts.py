@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_png_facts(file: BinaryIO, path: Path) -> ImageFacts:
 
     Raises:
         DataError: It has too many pixels.
-        ValueError: It has no header.
+        ValueError: It has no header, or a chunk goes beyond its end.
     """
     chunks = _read_chunks(file)
     header = chunks.get(b"IHDR", [b""])[0]
@@ -69,11 +70,21 @@ def differs_from_srgb(primaries: Iterable[float]) -> bool:
 
 
 def _read_chunks(file: BinaryIO) -> dict[bytes, list[bytes]]:
-    """The first bytes of all chunks, by their kinds in the order of the first of each kind."""
+    """The first bytes of all chunks, by their kinds in the order of the first of each kind.
+
+    Raises:
+        ValueError: A chunk states more bytes than follow; a reader would take memory for them.
+    """
     chunks: dict[bytes, list[bytes]] = {}
+    end = file.seek(0, io.SEEK_END)
     file.seek(8)
     while len(head := file.read(8)) == 8:
         size, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if size > end - file.tell():
+            raise ValueError(
+                f"its chunk {kind.decode('latin1')!r} states {size:,} bytes, and "
+                f"{end - file.tell():,} follow"
+            )
         kept = file.read(min(size, _KEPT_BYTES))
         if kind == b"IEND":
             break

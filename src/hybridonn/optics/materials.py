@@ -135,18 +135,20 @@ def packaged_file(name: str) -> Path:
 
 
 def _read_block(path: Path, entry: Any) -> Block:
-    kind = str(entry.get("type")) if isinstance(entry, dict) else str(entry)
+    is_block = isinstance(entry, dict)
+    kind = str(entry.get("type")) if is_block else str(entry)
     try:
-        if kind.startswith("tabulated ") and kind[10:] in {"nk", "n", "k"}:
+        if is_block and kind.startswith("tabulated ") and kind[10:] in {"nk", "n", "k"}:
             return _read_table(kind[10:], str(entry["data"]))
-        if kind in FORMULAS:
+        if is_block and kind in FORMULAS:
             return _read_formula(kind, entry)
     except KeyError as error:
         raise OpticsError(f"{path}: the block {kind!r} lacks the key {error}") from None
     except ValueError as error:
         raise OpticsError(f"{path}: the block {kind!r} is damaged ({error})") from None
+    what = "a block of type" if is_block else "a block without a type,"
     raise OpticsError(
-        f"{path} holds a block of type {kind[:40]!r}; allowed are tabulated nk, tabulated n, "
+        f"{path} holds {what} {kind[:40]!r}; allowed are tabulated nk, tabulated n, "
         f"tabulated k, {', '.join(FORMULAS)}"
     )
 
