@@ -83,29 +83,38 @@ def compensate(
     captures: Annotated[Path, typer.Option(help="A capture set, from `captures import`.")],
     fraction: Annotated[
         Optional[float],  # noqa: UP045
-        share("Of the captures that may be learnt from; by default the spec's.", zero=False),
+        share("Of the captures that may be learnt from; by default all.", zero=False),
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="none, kd or ntkd; by default the spec's."),
+        typer.Option(help="Fine-tune by it alone: none, kd or ntkd; by default as the spec says."),
     ] = None,
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend."""
+    """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend.
+
+    What is best on captures held out is kept.
+    """
     from hybridonn.pipeline.folder import read_run_spec
 
     more = ["compensation={}"] if read_run_spec(run).compensation is None else []
-    more += list(settings or ())
+    # Not the run's own fraction, which is of the training images that a simulated chip captures.
+    more += ["compensation.fraction=1.0", *(settings or ())]
     more += [] if fraction is None else [f"compensation.fraction={fraction}"]
-    more += [] if method is None else [f"compensation.distillation.method={json.dumps(method)}"]
-    stated = read_run_spec(run, tuple(more))
+    if method is not None:
+        stated = json.dumps(method)
+        more += [f"compensation.methods=[{stated}]", f"compensation.distillation.method={stated}"]
+    spec = read_run_spec(run, tuple(more))
     calm_threads()
     from hybridonn.pipeline.measured import compensate_captures
 
+    assert spec.compensation is not None  # it was laid over the run's above
+    part = spec.compensation.fraction
     with show_bars() as progress:
-        results = compensate_captures(stated, run, captures, data_root, progress)
-    print_table(stated.name, {"compensated": results})
+        results = compensate_captures(spec, run, captures, data_root, progress, part)
+    print_table(spec.name, {"compensated": results})
+    typer.echo(results["kept_because"])
     typer.echo(run / "compensated")
 
 

@@ -1,5 +1,6 @@
 """What the stage ``compensated`` keeps for the report, by the real stages on the digits."""
 
+import csv
 import json
 
 import numpy as np
@@ -59,14 +60,14 @@ def test_each_fraction_is_what_a_run_with_that_fraction_gives(finished, tmp_path
     assert (few["fraction"], many["fraction"]) == (0.1, 0.3)
     assert few["captures"] == found["captures"]
     assert few["calibrated"] == found["calibrated_accuracy"]
-    assert few["fine_tuned"] == found["accuracy"] == found["kd_accuracy"]
+    assert few["fine_tuned"] == found["kd_accuracy"]
     alone = read_spec(None, (*QUICK, "compensation.fraction=0.3", "compensation.fractions=[]"))
     trained = open_trained(alone, folder, None, Silent())
     parts = (trained.dataset, trained.done, tmp_path / "c", Silent())
     again = complete(PLAIN_COMPENSATED, alone, *parts)
     assert many["captures"] == again.results["captures"]
     assert many["calibrated"] == again.results["calibrated_accuracy"]
-    assert many["fine_tuned"] == again.results["accuracy"]
+    assert many["fine_tuned"] == again.results["kd_accuracy"]
     assert not (tmp_path / "c" / "embedding.npz").exists()
 
 
@@ -92,7 +93,10 @@ def test_answers_before_and_after_and_every_image_s_score_are_kept(finished):
     assert set(scores) == {"uncompensated", "calibrated", "none", "kd"}
     for method in scores:
         assert scores[method].mean() == pytest.approx(found[f"{method}_accuracy"])
-    for name, method in (("predictions_before", "uncompensated"), ("predictions", "kd")):
+    for name, method in (
+        ("predictions_before", "uncompensated"),
+        ("predictions", found["method"]),
+    ):
         answers = np.load(kept / f"{name}.npz")
         right = answers["logits"].argmax(1) == answers["labels"]
         assert np.array_equal(right, scores[method])
@@ -100,6 +104,23 @@ def test_answers_before_and_after_and_every_image_s_score_are_kept(finished):
     assert maps["before"].shape == maps["after"].shape == (len(maps["labels"]), 2)
     assert not np.allclose(maps["before"], maps["after"])
     assert not list(kept.glob("*checkpoint*"))
+
+
+def test_what_is_best_on_captures_held_out_is_kept(finished):
+    folder, found = finished
+    scores = {
+        name: found["held_out"][name] for name in ("uncompensated", "calibrated", "none", "kd")
+    }
+    best = max(scores, key=lambda name: scores[name])
+    assert found["method"] == best
+    assert found["accuracy"] == found[f"{best}_accuracy"]
+    assert found["held_out"]["captures"] == round(0.2 * found["captures"])
+    assert found["held_out"]["learnt"] == found["captures"] - found["held_out"]["captures"]
+    assert found["kept_because"].startswith(f"{best} is kept: of 4 candidates made of ")
+    with (folder / "compensated" / "methods.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert {name: float(row["held_out_accuracy"]) for name, row in rows.items()} == scores
+    assert [name for name, row in rows.items() if row["kept"] == "True"] == [best]
 
 
 def test_the_report_of_the_run_shows_the_chip(finished):
@@ -159,13 +180,23 @@ def test_captures_of_a_camera_make_the_same_section(finished, tmp_path):
     shown = read_run(folder).chip
     assert shown.measured
     assert shown.total == 120
+    assert found["captures"] == 120
     np.testing.assert_allclose(shown.optics.built, psfs, atol=1e-6)
-    assert list(shown.fractions["captures"]) == [12, 36]
+    assert list(shown.fractions["captures"]) == [12, 36, 120]
+    student = np.load(folder / "student" / "predictions.npz")
+    right = (student["logits"].argmax(1) == student["labels"])[:120]
+    assert found["same_images"] == {
+        "test_captures": 120,
+        "ideal_accuracy": pytest.approx(right.mean()),
+    }
     assert "The measured chip loses" in (folder / "report.html").read_text()
     twin = (*QUICK, "compensation.fractions=[]", "compensation.twin_fraction=0.5")
     found = compensate_captures(read_spec(None, twin), folder, tmp_path / "s", None, Silent())
     others = len(trained.dataset.student_train) - found["captures"]
-    assert (found["captures"], found["twin_images"]) == (12, round(0.5 * others))
+    assert (found["captures"], found["twin_images"]) == (120, round(0.5 * others))
+    few = compensate_captures(spec, folder, tmp_path / "s", None, Silent(), 0.1)
+    assert (few["captures"], few["held_out"]["captures"]) == (12, 2)
+    found = compensate_captures(read_spec(None, twin), folder, tmp_path / "s", None, Silent())
     assert f"{found['twin_images']:,} more images" in (folder / "report.html").read_text()
     # A run of the same spec makes the simulated chip's stage again.
     record = json.loads((folder / "record.json").read_text())

@@ -127,6 +127,42 @@ def test_a_fine_tuning_that_wins_nothing_is_not_praised_for_the_calibration(chip
     assert "Together that is 75 % of the loss" in text
 
 
+def hold_out(folder, method, **scores):
+    counts = {"captures": 24, "learnt": 96, "seconds": 1.0}
+    accuracy = 1 - WRONG[method] / 360
+    numbers = {"method": method, "accuracy": accuracy, "held_out": counts | scores}
+    change(folder / "results.json", compensated=numbers)
+    labels = np.load(folder / "student" / "predictions.npz")["labels"]
+    answers = answer(labels, WRONG[method])
+    np.savez(folder / "compensated" / "predictions.npz", labels=labels, logits=answers)
+    return read_run(folder)
+
+
+def test_why_a_treatment_is_kept_is_said(chip_folder):
+    scores = {"uncompensated": 0.5, "calibrated": 23 / 24, "none": 22 / 24, "kd": 23 / 24}
+    run = hold_out(chip_folder, "calibrated", **scores, ntkd=0.75)
+    text = describe_chip(run)
+    assert "calibration wins 16.7 points back" in text
+    assert "behind it" not in text
+    assert (
+        "Kept is what was best on 24 captures held out from all candidates: calibrated 95.8 % (as "
+        "built 50.0 %, fine-tuned on labels 91.7 %, fine-tuned with KD 95.8 %, fine-tuned with "
+        "NTKD 75.0 %); of equals the one that changes least."
+    ) in text
+    head, *rows = list_treatments(run)
+    assert head[-1] == "on 24 captures held out"
+    assert [row[-1] for row in rows] == ["–", "50.0 %", "95.8 %", "91.7 %", "95.8 %", "75.0 %"]
+    assert rows[2][0] == "calibrated (kept)"
+    write_report(chip_folder)
+
+
+def test_a_chip_that_is_left_as_it_is(chip_folder):
+    run = hold_out(chip_folder, "uncompensated", uncompensated=1.0, calibrated=0.5)
+    text = describe_chip(run)
+    assert "no treatment was better than none, and the chip is left as it is." in text
+    assert "as built 100.0 % (calibrated 50.0 %)." in text
+
+
 def test_without_calibration_the_step_before_is_the_chip_as_built(chip_folder):
     change(chip_folder / "results.json", compensated={"calibration": "none"})
     run = read_run(chip_folder)
@@ -378,17 +414,37 @@ def test_files_that_contradict_one_another_are_named(chip_folder, spoil, sentenc
         read_run(chip_folder)
 
 
-def test_captures_of_other_images_than_ideal_opticss_are_not_compared(run_folder):
-    add_chip(run_folder, "captures")
-    place = run_folder / "compensated"
+def keep_captures(folder, some):
+    """Of a measured chip the captures of some test images alone."""
+    add_chip(folder, "captures")
+    place = folder / "compensated"
     for name in ("predictions_before", "predictions"):
         arrays = dict(np.load(place / f"{name}.npz"))
-        few = {key: values[60:160] for key, values in arrays.items()}
-        np.savez(place / f"{name}.npz", **few)
-    scores = {key: some[60:160] for key, some in np.load(place / "scores.npz").items()}
+        np.savez(place / f"{name}.npz", **{key: values[some] for key, values in arrays.items()})
+    scores = {key: each[some] for key, each in np.load(place / "scores.npz").items()}
     np.savez(place / "scores.npz", **scores)
-    found = {f"{name}_accuracy": float(some.mean()) for name, some in scores.items()}
-    change(run_folder / "results.json", compensated=found | {"accuracy": found["ntkd_accuracy"]})
+    found = {f"{name}_accuracy": float(each.mean()) for name, each in scores.items()}
+    change(folder / "results.json", compensated=found | {"accuracy": found["ntkd_accuracy"]})
+    return place
+
+
+def test_ideal_optics_are_those_of_the_captured_images(run_folder):
+    some = np.arange(60, 160)[::-1]
+    place = keep_captures(run_folder, some)
+    np.savez(place / "test_images.npz", positions=some)
+    run = read_run(run_folder)
+    right = read_run(run_folder).models["student"].predictions.scores[some]
+    assert run.chip.ideal.value == right.mean()
+    np.testing.assert_array_equal(run.chip.ideal.scores, right)
+    assert "The measured chip loses 30.0 points of accuracy (95 % on the same" in describe_chip(run)
+    assert "ideal optics on the same images" in list_chip_pictures(run)[0].caption
+    np.savez(place / "test_images.npz", positions=some[::-1])
+    with pytest.raises(ArtefactError, match=r"test_images\.npz .* not those of the test images"):
+        read_run(run_folder)
+
+
+def test_captures_of_other_images_than_ideal_opticss_are_not_compared(run_folder):
+    keep_captures(run_folder, slice(60, 160))
     run = read_run(run_folder)
     caption = list_chip_pictures(run)[0].caption
     assert "Dots are the metric on 100 test captures" in caption

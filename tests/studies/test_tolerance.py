@@ -71,7 +71,6 @@ def test_compensation_wins_back_with_as_many_parameters(compensated):
     assert found["calibrated_accuracy"] > found["uncompensated_accuracy"] + 0.1
     assert found["accuracy"] > found["uncompensated_accuracy"] + 0.1
     assert found["parameters"] == found["parameters_before"]
-    assert found["method"] == "ntkd"
     assert {"none_accuracy", "kd_accuracy", "ntkd_accuracy"} <= set(found)
     names = {path.name for path in compensated.folder.iterdir()}
     assert {"backend.safetensors", "gains.npz", "methods.csv", "predictions.npz"} <= names
@@ -127,7 +126,7 @@ def test_captures_of_a_camera_are_compensated(finished, tmp_path):
     spec, folder, trained = finished
     write_set(spec, trained, tmp_path / "set", ("student_train", "test"))
     found = compensate_captures(spec, folder, tmp_path / "set", None, Silent())
-    assert found["captures"] == 60
+    assert found["captures"] == 300  # all, whatever a simulated chip would capture
     assert found["accuracy"] > found["uncompensated_accuracy"]
     results = json.loads((folder / "results.json").read_text())
     assert results["compensated"]["accuracy"] == found["accuracy"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from hybridonn.data.batches import to_scene
-from hybridonn.distillation.knowledge import Knowledge
+from hybridonn.distillation.knowledge import StoredKnowledge
 from hybridonn.spec.compensation import TangentTeacher
 from hybridonn.tangent import centre, record
 
@@ -25,11 +25,21 @@ class CompensationKnowledge:
         source: Whose kernel is matched.
     """
 
-    teacher: Knowledge
+    teacher: StoredKnowledge
     student: nn.Module
     images: Tensor
     layers: str | tuple[str, ...]
     source: TangentTeacher
+
+    def take(self, indices: Tensor) -> CompensationKnowledge:
+        """What is known of the images at these positions, in this order."""
+        teacher, kept = self.teacher, indices.to(self.teacher.table.device)
+        stored = StoredKnowledge(
+            teacher.table[kept],
+            None if teacher.gram is None else teacher.gram[kept[:, None], kept],
+            None if teacher.features is None else teacher.features[kept],
+        )
+        return replace(self, teacher=stored, images=self.images[indices])
 
     def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
         """The teacher's logits, (B, classes)."""

@@ -20,9 +20,10 @@ from hybridonn.errors import SpecError
 from hybridonn.files import write_table
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.as_built import make_chip, narrow_chip, stated
+from hybridonn.pipeline.choice import choose
 from hybridonn.pipeline.lessons import Lessons, draw_lessons
 from hybridonn.pipeline.metasurface import METASURFACE
-from hybridonn.pipeline.recovery import treat
+from hybridonn.pipeline.recovery import ask, treat
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.student import STUDENT
 from hybridonn.pipeline.teacher import TEACHER, load_teacher
@@ -114,7 +115,7 @@ def win_back(
     progress: Progress,
     illustrated: bool = True,
 ) -> dict[str, Any]:
-    """Calibrate, fine-tune by every method, and write what is best left to the chip.
+    """Calibrate, fine-tune by every method, and keep what is best on captures held out.
 
     Args:
         spec: The task, and the student's spec.
@@ -132,28 +133,33 @@ def win_back(
     """
     task = TASKS[spec.task]()
     learnt = learn(settings)
+    knowledge = ask(spec, settings, student, teacher, learnt.shown, progress)
+    choice = choose(spec, settings, student, knowledge, learnt, part, progress)
     began = perf_counter()
-    treated = treat(spec, settings, student, teacher, learnt, test, part, progress)
+    treated = treat(spec, settings, student, knowledge, learnt, test, part, progress)
     seconds = round(perf_counter() - began, 2)
-    kept = next(one for one in treated if one.method == settings.distillation.method)
-    scores = keep(part, task, treated, kept, test)
+    kept = next(one for one in treated if one.method == choice.method)
+    scores = keep(part, task, treated, kept, test, choice.scores)
     if illustrated:
         embed_both(part, treated[0], kept, test)
     curve = [_point(settings, len(learnt.captured), treated, spec, test)]
     for fraction in sorted({*settings.fractions} - {settings.fraction}):
         own = settings.model_copy(update={"fraction": fraction, "methods": ()})
         some = learn(own)
-        found = treat(spec, own, student, teacher, some, test, part, progress)
+        known = ask(spec, own, student, teacher, some.shown, progress)
+        found = treat(spec, own, student, known, some, test, part, progress)
         curve.append(_point(own, len(some.captured), found, spec, test))
     write_table(part / "fractions.csv", sorted(curve, key=lambda row: row["fraction"]))
     return {
         "method": kept.method,
         task.metric: scores[kept.method],
+        **choice.as_numbers(),
         "fraction": settings.fraction,
         "captures": len(learnt.captured),
         "twin_images": len(learnt.others),
         "calibration": settings.calibration,
         "labelled": settings.labelled,
+        "fractions_by": settings.distillation.method,
         **{f"{method}_{task.metric}": score for method, score in scores.items()},
         "seconds": seconds,
         "parameters": count_parameters(kept.backend),
@@ -164,7 +170,7 @@ def win_back(
 def _point(
     settings: Compensation, captures: int, treated: list[Treated], spec: Spec, test: Captured
 ) -> dict[str, Any]:
-    """The metric at one fraction of captures, calibrated and by the method that is kept."""
+    """The metric at one fraction of captures, calibrated and by the stated method."""
     wanted = {"calibrated": "calibrated", settings.distillation.method: "fine_tuned"}
     task = TASKS[spec.task]()
     row: dict[str, Any] = {"fraction": settings.fraction, "captures": captures}

@@ -18,6 +18,8 @@ from hybridonn.compensation.captures import (
 )
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.tasks import TASKS
+from hybridonn.distillation.training import predict
 from hybridonn.errors import DataError
 from hybridonn.files import write_arrays, write_json
 from hybridonn.networks.hybrid import HybridNetwork
@@ -79,17 +81,23 @@ def open_trained(spec: Spec, run: Path, data_root: Path | None, progress: Progre
 
 
 def compensate_captures(
-    spec: Spec, run: Path, folder: Path, data_root: Path | None, progress: Progress
+    spec: Spec,
+    run: Path,
+    folder: Path,
+    data_root: Path | None,
+    progress: Progress,
+    fraction: float | None = None,
 ) -> dict[str, Any]:
     """Calibrate and fine-tune a run's backend on imported captures; test captures only judge.
 
     Args:
-        spec: Of the run, with ``compensation``; its fraction is of the captures that may be
-            learnt from.
+        spec: Of the run, with ``compensation``, whose fraction says how many captures of a
+            simulated chip are taken: of a real one they are there, and all are used.
         run: The run folder; the stage ``compensated`` is written into it.
         folder: A capture set, from ``hybridonn captures import``.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        fraction: Of the captures that may be learnt from; None: all.
 
     Returns:
         The numbers of the stage; a report of the run shows them, too.
@@ -98,6 +106,7 @@ def compensate_captures(
         DataError: The captures do not fit the run, or none is left to learn from or to judge by.
     """
     settings = spec.compensation or Compensation()
+    settings = settings.model_copy(update={"fraction": 1.0 if fraction is None else fraction})
     spec = spec.model_copy(update={"compensation": settings})
     stated_compensation(spec)
     stage = MEASURED.with_options(captures=folder)
@@ -130,8 +139,8 @@ def _run(context: Context) -> dict[str, Any]:
     if metasurface is not None:
         take_backend(student, metasurface)
     _check(captures, student.frontend.kernels, folder)
-    taken = captures.of_part(*PARTS[0])
-    learnt, test = (_as_captured(some, dataset) for some in (taken, captures.of_part(*PARTS[1])))
+    taken, judging = (captures.of_part(*parts) for parts in PARTS)
+    learnt, test = (_as_captured(some, dataset) for some in (taken, judging))
     classes, settings = len(dataset.classes), stated_compensation(spec)
     teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
 
@@ -144,7 +153,17 @@ def _run(context: Context) -> dict[str, Any]:
     _keep_optics(part, student, captures)
     found = win_back(spec, settings, student, teacher, learn, test, part, context.progress)
     write_json(part / "origin.json", {"student": trained.fingerprint})
-    return found | {"source": "captures"}
+    positions = find_positions(judging.image_ids, PARTS[1][0])
+    write_arrays(part / "test_images.npz", positions=positions.numpy())
+    ideal = judge_ideal(spec, load_student(spec, dataset, trained), test)
+    return found | {"source": "captures", "same_images": ideal}
+
+
+def judge_ideal(spec: Spec, network: HybridNetwork, test: Captured) -> dict[str, Any]:
+    """How good a network is with ideal optics on the very images of the test captures."""
+    task = TASKS[spec.task]()
+    score = task.measure(predict(network, test.shown.images), test.shown.labels)[task.metric]
+    return {"test_captures": len(test), f"ideal_{task.metric}": score}
 
 
 def check_captures(

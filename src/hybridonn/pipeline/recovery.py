@@ -90,7 +90,7 @@ def treat(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
-    teacher: nn.Module,
+    knowledge: CompensationKnowledge,
     learnt: Lessons,
     test: Captured,
     part: Path,
@@ -102,9 +102,9 @@ def treat(
         spec: The task, and the student's spec.
         settings: How.
         student: With the optics as designed.
-        teacher: Sees the raw images; in inference mode.
+        knowledge: The teacher's answers to all images that are learnt from.
         learnt: What may be learnt from.
-        test: Captures of test images, only classified.
+        test: Captures that are only answered: of test images, or held out.
         part: Where checkpoints lie as long as it takes.
         progress: Shows how far it is.
     """
@@ -113,7 +113,6 @@ def treat(
     treated = [judge("uncompensated", student.backend, design, test)]
     found = recalibrate(settings, student, learnt.captured)
     treated.append(judge("calibrated", found.backend, found, test, began))
-    knowledge = ask(spec, settings, student, teacher, learnt.shown, progress)
     features = look(spec, settings, student, found, learnt)
     recovery = Recovery(settings, student, found, learnt, features, knowledge)
     for method in list_methods(settings):
@@ -124,7 +123,7 @@ def treat(
 
 
 def list_methods(settings: Compensation) -> list[Method]:
-    """The methods that are compared, then the one that is kept; each once."""
+    """The methods that are compared, then the one of each fraction; each once."""
     return list(dict.fromkeys([*settings.methods, settings.distillation.method]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -71,7 +71,12 @@ def measure(task: Task, treated: Treated, test: Captured) -> float:
 
 
 def keep(
-    part: Path, task: Task, treated: Sequence[Treated], kept: Treated, test: Captured
+    part: Path,
+    task: Task,
+    treated: Sequence[Treated],
+    kept: Treated,
+    test: Captured,
+    held_out: Mapping[str, float],
 ) -> dict[str, float]:
     """Write every treatment's numbers, the kept one's backend, and the answers before and after.
 
@@ -81,6 +86,7 @@ def keep(
         treated: The chip as it is first.
         kept: The treatment that is left to the chip.
         test: Captures of test images.
+        held_out: The metric of each treatment's candidate on captures held out; empty: none were.
 
     Returns:
         The metric of every treatment.
@@ -89,6 +95,7 @@ def keep(
     scores = {one.method: measure(task, one, test) for one in treated}
     rows = [
         {"method": one.method, task.metric: scores[one.method], "seconds": one.seconds}
+        | {f"held_out_{task.metric}": held_out.get(one.method), "kept": one is kept}
         for one in treated
     ]
     write_table(part / "methods.csv", rows)

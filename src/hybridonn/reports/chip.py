@@ -121,6 +121,17 @@ class Chip:
         }
 
     @property
+    def held_out(self) -> dict[str, float]:
+        """The metric of each treatment on captures that it did not see; empty: none are known."""
+        known = self.numbers.get("held_out", {})
+        return {one.method: known[one.method] for one in self.treatments if one.method in known}
+
+    @property
+    def held_out_total(self) -> int:
+        """How many captures were held out."""
+        return self.numbers.get("held_out", {}).get("captures", 0)
+
+    @property
     def kept(self) -> Treatment | None:
         """The treatment that is left to the chip; None: nothing was compensated."""
         method = self.numbers.get("method")
@@ -167,7 +178,7 @@ def read_chip(
         measured=measured,
         built=built,
         numbers=won,
-        ideal=_pair_ideal(student, one),
+        ideal=_pair_ideal(student, one, place if measured else None),
         treatments=treatments,
         answers=answers,
         embeddings=_read_maps(place, classes) if won and metric == "accuracy" else {},
@@ -224,21 +235,43 @@ def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Trea
     scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
     found = []
     for method in methods:
-        some, stated = scores[method], won[method + end]
-        total, value = len(some), float(some.mean())
-        if abs(value - stated) > 1e-3:
-            wrong = f"the mean of {method} is {value:.4f}, and results.json says {stated:.4f}"
+        one, stated = _score(metric, method, scores[method]), won[method + end]
+        if abs(one.value - stated) > 1e-3:
+            wrong = f"the mean of {method} is {one.value:.4f}, and results.json says {stated:.4f}"
             raise ArtefactError(refusal(path, COMPENSATED, wrong))
-        whole = metric == "accuracy"
-        interval = wilson_interval(int(some.sum()), total) if whole else mean_interval(some)
-        found.append(Treatment(method, value, interval, some))
+        found.append(one)
     return tuple(found)
 
 
-def _pair_ideal(student: Answers, built: Answers) -> Treatment:
-    """Ideal optics, image by image where the captures are of all test images in their order."""
-    same = np.array_equal(student.labels, built.labels)
-    return Treatment("ideal", student.value, student.interval, student.scores if same else None)
+def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatment:
+    """Ideal optics on the very images of the captures, where these are known.
+
+    Args:
+        student: Its answers with ideal optics, on all test images.
+        built: The answers of the chip as built.
+        place: The stage ``compensated`` of a measured chip, which says whose captures there are;
+            None: captures of a simulated chip are of all test images.
+
+    Raises:
+        ArtefactError: The captures are of other images than the stage says.
+    """
+    path = None if place is None else place / "test_images.npz"
+    if path is None or not path.is_file():  # or of a run of an earlier version
+        same = np.array_equal(student.labels, built.labels)
+        return Treatment("ideal", student.value, student.interval, student.scores if same else None)
+    positions = read_arrays(path, COMPENSATED, {"positions": 1})["positions"]
+    known = len(positions) == built.total and (positions < student.total).all()
+    if not known or not np.array_equal(student.labels[positions], built.labels):
+        wrong = "its positions are not those of the test images that were captured"
+        raise ArtefactError(refusal(path, COMPENSATED, wrong))
+    return _score(student.metric, "ideal", student.scores[positions])
+
+
+def _score(metric: str, method: str, scores: np.ndarray) -> Treatment:
+    """A treatment from the metric of each capture."""
+    whole = metric == "accuracy"
+    interval = wilson_interval(int(scores.sum()), len(scores)) if whole else mean_interval(scores)
+    return Treatment(method, float(scores.mean()), interval, scores)
 
 
 def _read_fractions(path: Path) -> Table | None:

@@ -103,7 +103,8 @@ def draw_fractions(curve: Table, chip: Chip, ideal: Answers) -> Figure:
 
 
 def _draw_curve(axes: Axes, curve: Table, chip: Chip, metric: str) -> None:
-    for column, name in (("calibrated", "calibrated"), ("fine_tuned", chip.numbers["method"])):
+    tuned = chip.numbers.get("fractions_by", chip.numbers["method"])  # a run of before has none
+    for column, name in (("calibrated", "calibrated"), ("fine_tuned", tuned)):
         values, colour = 100 * curve[column], COLOURS.get(name, INK)
         axes.plot(curve["fraction"], values, "o-", label=METHODS.get(name, name), color=colour)
         if metric == "accuracy":

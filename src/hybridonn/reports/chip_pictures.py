@@ -49,7 +49,9 @@ def _treatments(run: Run, chip: Chip) -> Picture:
         words.append(
             "“Calibrated” sets its backend anew in closed form on the captures, without labels; "
             "fine-tuning starts from there, on labels alone, with the teacher's answers (KD), or "
-            "with its answers and its tangent kernel (NTKD). The bold one is left to the chip. "
+            "with its answers and its tangent kernel (NTKD). The bold one is left to the chip: the "
+            "best on captures held out, which neither it nor the other candidates had seen; it was "
+            "then made again of all captures. "
             "Differences are of pairs: both sides on the same images; the step before a "
             "fine-tuning is the calibration, that before the calibration the chip as built. "
             "Intervals tell how far chance in the choice of test images may move a number, not "

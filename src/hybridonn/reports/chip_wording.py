@@ -63,11 +63,32 @@ def describe_chip(run: Run) -> str:
         head = (
             f"The {kind} chip loses nothing{cause}: {_reach(before, chip)} {metric} after {ideal}"
         )
-    return head + (_describe_steps(chip, chip.kept) if chip.kept else ".")
+    return head + (_describe_steps(chip, chip.kept) if chip.kept else ".") + _say_why(chip)
+
+
+def _say_why(chip: Chip) -> str:
+    """Why the treatment is kept: what each reached on captures that it did not see."""
+    scores, kept, total = chip.held_out, chip.kept, chip.held_out_total
+    if kept is None or kept.method not in scores:
+        return ""
+    best = scores[kept.method]
+    others = [name for name in scores if name != kept.method]
+    said = ", ".join(f"{METHODS.get(one, one)} {percent(scores[one], total)}" for one in others)
+    alike = any(scores[one] >= best - LEAST for one in others)
+    less = "; of equals the one that changes least" if alike else ""
+    return (
+        f" Kept is what was best on {total:,} captures held out from all candidates: "
+        f"{METHODS.get(kept.method, kept.method)} {percent(best, total)} ({said}){less}."
+    )
 
 
 def _describe_steps(chip: Chip, kept: Treatment) -> str:
     """What calibration wins, what the kept fine-tuning wins behind it, and what was best."""
+    if kept is chip.treatments[0]:
+        return (
+            f"; on {_share(chip)} ({_count_captures(chip)}) no treatment was better than none, and "
+            "the chip is left as it is."
+        )
     labels = "" if chip.numbers["labelled"] else " without labels"
     steps = [one for one in chip.treatments[1:] if _is_step(chip, one, kept)]
     said = [
@@ -140,7 +161,10 @@ def list_treatments(run: Run) -> list[tuple[str, ...]]:
         "loss won back",
         "points over the step before (95 %)",
     )
+    unseen = chip.held_out
     rows: list[tuple[str, ...]] = [header]
+    if unseen:
+        rows = [(*header, f"on {chip.held_out_total:,} captures held out")]
     better = [chip.ideal]
     if chip.designed is not None:
         better.append(Treatment("pillars as designed", chip.designed, None))
@@ -156,9 +180,15 @@ def list_treatments(run: Run) -> list[tuple[str, ...]]:
                 "–" if one is chip.ideal else _against(one, chip.ideal, chip),
                 "–" if start is None else _share_won(chip, one) or "–",
                 "–" if start is None else _against(one, start, chip),
+                *([_say_unseen(chip, one)] if unseen else []),
             )
         )
     return rows
+
+
+def _say_unseen(chip: Chip, one: Treatment) -> str:
+    score = chip.held_out.get(one.method)
+    return "–" if score is None else percent(score, chip.held_out_total)
 
 
 def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:

@@ -21,7 +21,8 @@ class Compensation(Section):
     fraction: Share = 0.1  # of the student's training images that are captured behind the chip
     # Further fractions at which the calibration and distillation.method are measured as well.
     fractions: Several[Share] = ()
-    # Compared on the same captures; the network of distillation.method is kept.
+    # Compared on the same captures, beside the chip as it is and the calibration; the best on
+    # captures held out is kept.
     methods: Several[Method] = ("none", "kd", "ntkd")
     # none: start from the backend as designed; gains: of the sub-optics and offsets;
     # layers: then also every layer's weights. All in closed form, without labels.
@@ -33,6 +34,9 @@ class Compensation(Section):
     labelled: bool = True  # False: KD and NTKD learn from the teacher alone
     tangent_teacher: TangentTeacher = "teacher"  # student: the one with the optics as designed
     held_out_fraction: HeldOut = 0.0  # of the captures, to choose the epoch; 0: all are learnt
+    # Of the captures, to choose what is kept: no candidate sees them, and the best is made again of
+    # all captures. 0: distillation.method is kept.
+    judged_fraction: HeldOut = 0.2
     seed: Seed = 0  # of the choice of images and of the data order
     distillation: Distillation = Distillation()
     # Gentle: behind the calibration there is little to win and, at 1e-3, up to two points to lose.

@@ -62,7 +62,8 @@ def tolerate(
         raise SpecError(f"--chips {chips}: allowed is 1 or more")
     errors = stated(spec)
     settings = spec.compensation or Compensation()
-    settings = settings.model_copy(update={"fractions": ()})  # a curve is one chip's affair
+    # The curve, and what is kept, are one chip's affair: every treatment is reported.
+    settings = settings.model_copy(update={"fractions": (), "judged_fraction": 0.0})
     spec = spec.model_copy(update={"compensation": settings})
     metric = TASKS[spec.task]().metric
     with open_folder(folder, spec):

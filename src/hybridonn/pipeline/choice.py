@@ -1,0 +1,156 @@
+"""Which treatment a chip keeps: the one that is best on captures that no candidate has seen.
+
+A part of the captures is held out. Each candidate (the chip as it is, calibrated, fine-tuned by
+each method) is made of the other captures alone: calibration, twin, epochs and all. On the
+captures held out all are judged alike. The best way is then gone again with all captures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridonn.compensation.answers import CompensationKnowledge
+from hybridonn.compensation.captured import Captured
+from hybridonn.core.random import generator_of
+from hybridonn.data.dataset import ImageSet
+from hybridonn.data.splits import thin
+from hybridonn.distillation.tasks import TASKS, Task
+from hybridonn.files import read_json, write_json
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.pipeline.lessons import Lessons
+from hybridonn.pipeline.recovery import treat
+from hybridonn.pipeline.treated import Treated, measure
+from hybridonn.progress import Progress
+from hybridonn.spec import Compensation, Spec
+
+PLACE = "checkpoint_choice"  # of what only serves to go on after an interruption
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The treatment that is kept, and why.
+
+    Attributes:
+        method: ``uncompensated``, ``calibrated`` or the method of a fine-tuning.
+        scores: The metric of each candidate on the captures held out, in the order of treatments;
+            empty: none were held out.
+        held_out: Captures held out.
+        learnt: Captures that the candidates were made of.
+        seconds: What it took.
+    """
+
+    method: str
+    scores: dict[str, float]
+    held_out: int
+    learnt: int
+    seconds: float
+
+    def describe(self) -> str:
+        """Why the method is kept, as a sentence without its end."""
+        if not self.scores:
+            return f"{self.method} is kept as stated: no captures were held out to choose by"
+        best = [name for name, score in self.scores.items() if score == self.scores[self.method]]
+        alike = f", as {' and '.join(best[1:])}, and changes less" if len(best) > 1 else ""
+        return (
+            f"{self.method} is kept: of {len(self.scores)} candidates made of {self.learnt} "
+            f"captures it is best on {self.held_out} others{alike}"
+        )
+
+    def as_numbers(self) -> dict[str, Any]:
+        """What results.json holds of it."""
+        counts = {"captures": self.held_out, "learnt": self.learnt, "seconds": self.seconds}
+        return {"kept_because": self.describe(), "held_out": counts | self.scores}
+
+
+def choose(
+    spec: Spec,
+    settings: Compensation,
+    student: HybridNetwork,
+    knowledge: CompensationKnowledge,
+    learnt: Lessons,
+    part: Path,
+    progress: Progress,
+) -> Choice:
+    """Judge all candidates on captures that they have not seen.
+
+    Args:
+        spec: The task, and the student's spec.
+        settings: The candidates, and how many captures are held out.
+        student: With the optics as designed.
+        knowledge: The teacher's answers to all images that are learnt from.
+        learnt: What may be learnt from.
+        part: Where it can be gone on from after an interruption.
+        progress: Shows how far it is.
+
+    Returns:
+        The choice; of equals the treatment that changes least. Without captures to hold out the
+        stated method.
+    """
+    began = perf_counter()
+    rest, held = hold_out(learnt.captured.shown, settings)
+    if not len(held) or not len(rest):
+        return Choice(settings.distillation.method, {}, 0, len(learnt.captured), 0.0)
+    known = part / PLACE / "choice.json"
+    if known.is_file():
+        return Choice(**read_json(known))
+    task = TASKS[spec.task]()
+    captured, before = learnt.captured, len(learnt.others)
+    some = Lessons(captured.take(rest), learnt.others)
+    own = knowledge.take(torch.cat([torch.arange(before), before + rest]))
+    judged = captured.take(held)
+    if not settings.labelled:
+        judged = _label(judged, task, knowledge, before + held)
+    candidates = treat(spec, settings, student, own, some, judged, part / PLACE, progress)
+    scores = {one.method: measure(task, one, judged) for one in candidates}
+    seconds = round(perf_counter() - began, 2)
+    found = Choice(_best(candidates, scores), scores, len(held), len(rest), seconds)
+    write_json(known, asdict(found))
+    return found
+
+
+def hold_out(images: ImageSet, settings: Compensation) -> tuple[Tensor, Tensor]:
+    """Positions of images that are learnt from, and of those that are held out.
+
+    Every class is held out in proportion, and each at least once, where there are enough images.
+
+    Args:
+        images: That were captured, with their labels.
+        settings: Which part of them is held out, and the seed.
+    """
+    number = round(settings.judged_fraction * len(images))
+    positions = torch.arange(len(images))
+    if images.labels.ndim == 1:
+        labels = torch.unique(images.labels, return_inverse=True)[1]
+        groups = int(labels.max()) + 1 if len(labels) else 0
+    else:
+        labels, groups = torch.zeros(len(images), dtype=torch.int64), 1
+    if 0 < number < groups or groups == 0:
+        generator = generator_of("captures held out", settings.seed)
+        held = torch.randperm(len(images), generator=generator)[:number].sort().values
+    elif number:
+        held = thin(ImageSet(positions, labels), groups, number, settings.seed).images
+    else:
+        held = positions[:0]
+    left = torch.ones(len(images), dtype=torch.bool)
+    left[held] = False
+    return positions[left], held
+
+
+def _best(candidates: Sequence[Treated], scores: dict[str, float]) -> str:
+    """The first of the best: those that change less come first."""
+    return max((one.method for one in candidates), key=lambda method: scores[method])
+
+
+def _label(
+    captured: Captured, task: Task, knowledge: CompensationKnowledge, indices: Tensor
+) -> Captured:
+    """Captures whose labels are what the teacher says of their images."""
+    said = task.predict(knowledge.logits(indices, torch.empty(0)))
+    return replace(captured, shown=ImageSet(captured.shown.images, said))
