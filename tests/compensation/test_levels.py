@@ -40,8 +40,8 @@ def test_a_depth_is_stated_or_recognised(bits, side, stated):
     found, levels = look(clipped, *said)
     assert found == [True] * 3
     assert (levels.bits, levels.alignment, levels.full_scale) == (bits, side, full << shift)
-    assert levels.recognised == (said[0] is None)
-    assert f"{bits} bits, {side}-aligned" in levels.describe()
+    how = "as stated" if said[0] else "recognised from the frames"
+    assert f"{bits} bits, {side}-aligned, {how}: saturated at {full << shift}" in levels.describe()
     found, levels = look([*dim, clipped[0]], *said)
     assert found == [False] * 3 + [True]
     found, levels = look(dim, *said)
@@ -51,7 +51,8 @@ def test_a_depth_is_stated_or_recognised(bits, side, stated):
 def test_eight_bits_are_those_of_the_file():
     found, levels = look(np.minimum(light(255), 255).astype(np.uint8))
     assert found == [True] * 3
-    assert levels.describe() == "camera: 8 bits, right-aligned: saturated at 255"
+    found = "8 bits, right-aligned, as its files (the values show no fewer): saturated at 255"
+    assert levels.describe() == f"camera: {found}"
 
 
 @pytest.mark.parametrize("bits", [None, 12])

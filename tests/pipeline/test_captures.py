@@ -75,7 +75,7 @@ def test_a_template_is_captured_and_imported(run, tmp_path):
     assert {row["image_id"] for row in rows} == {*shown, "dark", "flat"}
     said = invoke("import", run, folder, "--out", out, "--pixels-per-feature", 3)
     assert "0.99" in said or "1.000" in said
-    assert "camera: 16 bits, right-aligned: saturated at 65535" in said
+    assert "camera: 16 bits, right-aligned, as its files" in said
     captures = read_captures(out)
     assert len(captures) == len(shown) - 1
     assert captures.quality.min() > 0.98

@@ -9,7 +9,7 @@ brightest one stands far more often than those just below it, which noise spread
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -75,14 +75,15 @@ class Levels:
         bits: Of the camera; None: its files hold floats, and nothing was stated.
         alignment: Where its bits lie in the file's.
         full_scale: Value at which it saturates; infinite: unknown.
-        recognised: The bits come from the frames, not from what was stated or the file's type.
+        origin: Where the bits come from: they were ``stated``, are ``recognised`` from the frames,
+            or those of the ``files``, whose values show nothing else.
         clipped: Other values at which frames were clipped, by exposure in seconds.
     """
 
     bits: int | None
     alignment: Alignment
     full_scale: float
-    recognised: bool = False
+    origin: Literal["stated", "recognised", "files"] = "files"
     clipped: Mapping[float, float] = field(default_factory=dict)
 
     def reaches(self, tally: Tally) -> bool:
@@ -91,10 +92,14 @@ class Levels:
 
     def describe(self) -> str:
         """The levels as a sentence without its end."""
-        how = ", recognised from the frames" if self.recognised else ""
+        how = {
+            "stated": "as stated",
+            "recognised": "recognised from the frames",
+            "files": "as its files (the values show no fewer)",
+        }[self.origin]
         text = "the files hold floats, whose full scale is not known"
         if self.bits is not None:
-            text = f"{self.bits} bits, {self.alignment}-aligned{how}: saturated at "
+            text = f"{self.bits} bits, {self.alignment}-aligned, {how}: saturated at "
             text += f"{self.full_scale:.0f}"
         others = sorted(set(self.clipped.values()) - {self.full_scale})
         if others:
@@ -166,7 +171,7 @@ def find_levels(
         for one in tallies
         if one.piled and one.noisy and one.top == tops[one.exposure_s] < found.full_scale
     }
-    return Levels(found.bits, found.alignment, found.full_scale, found.recognised, clipped)
+    return replace(found, clipped=clipped)
 
 
 def _stated(tallies: list[Tally], bits: int, alignment: Alignment | None) -> Levels:
@@ -191,7 +196,7 @@ def _stated(tallies: list[Tally], bits: int, alignment: Alignment | None) -> Lev
             f"--bit-depth {bits}: {alignment}-aligned values end at {full[alignment]:.0f}, and the "
             f"frames hold values up to {top:g}; {cure}"
         )
-    return Levels(bits, alignment, full[alignment])
+    return Levels(bits, alignment, full[alignment], "stated")
 
 
 def _recognised(tallies: list[Tally], alignment: Alignment | None) -> Levels:
@@ -200,12 +205,12 @@ def _recognised(tallies: list[Tally], alignment: Alignment | None) -> Levels:
     zeros = _common_zeros(tallies)
     many = max(one.distinct for one in tallies) >= DISTINCT
     if alignment != "right" and zeros and many and files - zeros >= FEWEST_BITS:
-        return Levels(files - zeros, "left", float(2**files - 2**zeros), recognised=True)
+        return Levels(files - zeros, "left", float(2**files - 2**zeros), "recognised")
     bits = int(top).bit_length()
     ends = top == 2**bits - 1 and FEWEST_BITS <= bits < files
     reached = [one for one in tallies if one.top == top]  # twice, or piled: not by chance
     if alignment != "left" and ends and (len(reached) > 1 or reached[0].piled):
-        return Levels(bits, "right", top, recognised=True)
+        return Levels(bits, "right", top, "recognised")
     return Levels(files, alignment or "right", full_scale(np.zeros(0, dtype), None))
 
 

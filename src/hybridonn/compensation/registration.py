@@ -13,7 +13,8 @@ pictures against all parameters and the residual r of n pixels, the covariance o
 ``s^2 (J'J)^-1``, ``s^2 = |r|^2 / (n - p)`` (Seber and Wild 1989, Nonlinear Regression, theorem
 2.1). A shift, angle or scale that differs from none by less than its expanded uncertainty, twice
 the standard deviation (JCGM 100:2008, section 6), is none: to apply it would blur the pictures
-and correct nothing. The others are then fitted without it.
+and correct nothing. The others are then fitted without it. An error of a kernel that looks like a
+movement is none of the noise: it is taken for one.
 """
 
 from __future__ import annotations
