@@ -89,7 +89,8 @@ def test_captures_are_of_training_images_and_of_every_class(finished):
 def test_without_labels_and_with_the_student_as_tangent_teacher(finished, source, tmp_path):
     spec, _, trained = finished
     settings = {"fraction": 0.1, "labelled": False, "methods": ["kd"], "tangent_teacher": source}
-    settings = Compensation.model_validate(settings | {"training": {"epochs": 2}})
+    settings |= {"training": {"epochs": 2}, "judged_fraction": 0}
+    settings = Compensation.model_validate(settings)
     own = spec.model_copy(update={"compensation": settings})
     # Were the labels used, wrong ones would show.
     false = torch.zeros_like(trained.dataset.student_train.labels)
@@ -124,9 +125,9 @@ def write_set(spec, trained, folder, parts, count=300, kernels=None):
 
 def test_captures_of_a_camera_are_compensated(finished, tmp_path):
     spec, folder, trained = finished
-    write_set(spec, trained, tmp_path / "set", ("student_train", "test"))
+    write_set(spec, trained, tmp_path / "set", ("student_train", "test"), 100)
     found = compensate_captures(spec, folder, tmp_path / "set", None, Silent())
-    assert found["captures"] == 300  # all, whatever a simulated chip would capture
+    assert found["captures"] == 100  # all, whatever a simulated chip would capture
     assert found["accuracy"] > found["uncompensated_accuracy"]
     results = json.loads((folder / "results.json").read_text())
     assert results["compensated"]["accuracy"] == found["accuracy"]
