@@ -47,7 +47,7 @@ def test_a_small_library_with_its_record_and_picture(tmp_path):
 def test_bad_geometry_leaves_nothing(tmp_path):
     with pytest.raises(OpticsError, match="leave gaps of 33 nm"):
         run("library", "--widths-nm", "65:260:5", "--out", tmp_path / "pillars.csv")
-    with pytest.raises(OpticsError, match="cannot read the material"):
+    with pytest.raises(OpticsError, match=r"cannot read .*none\.yml"):
         run("library", "--material", tmp_path / "none.yml", "--out", tmp_path / "pillars.csv")
     with pytest.raises(OpticsError, match="17 harmonics, and 21 of the convergence record"):
         run("library", "--harmonics", "17", "--out", tmp_path / "pillars.csv")

@@ -74,6 +74,8 @@ def test_every_key_keeps_or_refuses_every_value(settings: tuple[str, ...]) -> No
         ("student.hidden=8", "hidden is 8: allowed is a valid list, such as"),
         ("student=[1]", r"student is \[1\]: allowed is a mapping of keys to values"),
         ("teacher.weights=''", "teacher.weights: the path is empty; name a file"),
+        ("teacher.weights=~nobody-at-all/x", "begins with the name of no user"),
+        ("name=a/b", "name is 'a/b': allowed is letters, digits"),
         ("student.kernels=&a 3", "--set student.kernels=&a 3: the anchor &a is not read"),
         ("teacher.arguments={a: 1, a: 2}", "the key 'a' stands twice"),
         ("fabrication={preset: [1]}", "fabrication.preset is"),

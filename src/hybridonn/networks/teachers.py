@@ -176,7 +176,14 @@ def load_weights(teacher: nn.Module, path: Path) -> None:
         ArtefactError: The file is missing or damaged, its names, shapes or types are not
             the teacher's, or a number is not finite.
     """
-    found, _ = read_tensors(path)
+    try:
+        found, _ = read_tensors(path)
+    except ArtefactError as error:
+        found = f"damaged ({error.__context__})" if error.__context__ else "missing"
+        raise ArtefactError(
+            f"teacher.weights {path} is no safetensors file, or {found}; name another, or leave "
+            "teacher.weights out to train the teacher"
+        ) from None
     wanted = teacher.state_dict()
     found |= _fill_shared(teacher, found)
     # A counter that only batch norm in training reads; files of other libraries leave it out.

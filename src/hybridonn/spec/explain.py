@@ -17,6 +17,7 @@ ALLOWED = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "path_type": "a path",
+    "string_pattern_mismatch": "letters, digits, -, _ and full stops, a letter or digit first",
 }
 
 

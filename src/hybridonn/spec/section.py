@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 Item = TypeVar("Item")
 
@@ -13,6 +13,14 @@ Item = TypeVar("Item")
 def _refuse_empty(path: Any) -> Any:
     if path == "":  # would be the working directory
         raise ValueError("the path is empty; name a file or a folder, or leave the key out")
+    return path
+
+
+def _refuse_homeless(path: Path) -> Path:
+    try:
+        path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} begins with the name of no user; write the path out") from None
     return path
 
 
@@ -25,7 +33,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # YAML has lists and texts where the tree keeps tuples and paths. All else is strict: a boolean,
 # a text and 2.0 are no whole numbers, and ``yes`` is no boolean.
 Several = Annotated[tuple[Item, ...], Strict(False)]
-Location = Annotated[Path, Strict(False), BeforeValidator(_refuse_empty)]
+Location = Annotated[
+    Path, Strict(False), BeforeValidator(_refuse_empty), AfterValidator(_refuse_homeless)
+]
 
 
 class UndeclaredReadError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -250,7 +251,8 @@ def _place_code(tree: dict[str, Any], folder: Path) -> None:
     if stated is None:
         teacher["code_folder"] = str(folder.resolve())
     elif isinstance(stated, str) and stated:
-        teacher["code_folder"] = str(Path(stated).expanduser().resolve())
+        with suppress(RuntimeError):  # the home of no user: the key itself is refused
+            teacher["code_folder"] = str(Path(stated).expanduser().resolve())
 
 
 def _lay_over(tree: dict[str, Any], setting: str) -> None:
