@@ -65,6 +65,9 @@ def test_what_can_be_made_passes(digits):
             ["fabrication.seed 0 has its sensor at", "carry less than", "fabrication.defocus_um"],
         ),
         ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
+        ("training.augmentation.crop_pixels=8", ["crop_pixels is 8", "8 x 8", "less than 8"]),
+        ("training.augmentation.shift_pixels=1e300", ["shift_pixels is 1e+300", "less than 8"]),
+        ("teacher.training.augmentation.crop_pixels=9", ["teacher.training.augmentation.crop"]),
         ("teacher.arguments.depth=3", ["teacher lenet cannot be built", "depth"]),
     ],
 )

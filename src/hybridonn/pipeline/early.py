@@ -10,7 +10,7 @@ from hybridonn.compensation.captured import count_captures
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.training import choose_device, mixed_precision
-from hybridonn.errors import ArtefactError
+from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_training
 from hybridonn.networks.students import build_student
@@ -95,6 +95,30 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
     return make()
 
 
+def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
+    """Refuse changes of the training images that leave nothing of them.
+
+    Args:
+        spec: What the user states.
+        image_shape: (C, H, W).
+
+    Raises:
+        SpecError: Images are shifted or cropped by their own size or more.
+    """
+    trained = {"training": spec.training, "teacher.training": spec.teacher.training}
+    if spec.compensation is not None:
+        trained["compensation.training"] = spec.compensation.training
+    height, width = image_shape[1:]
+    for where, training in trained.items():
+        for key in ("shift_pixels", "crop_pixels"):
+            pixels = getattr(training.augmentation, key)
+            if pixels >= min(height, width):
+                raise SpecError(
+                    f"{where}.augmentation.{key} is {pixels:g}, but the images are {height} x "
+                    f"{width}; allowed is less than {min(height, width)}"
+                )
+
+
 def _device_bytes(device: str) -> int | None:
     """All memory of a GPU; None: the network is trained in that of the machine."""
     chosen = choose_device(device)
@@ -110,7 +134,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         dataset: Whose images and classes it is for.
 
     Raises:
-        SpecError: A network does not fit the images or the memory, the design does not fit the
+        SpecError: A network does not fit the images or the memory, augmentation leaves nothing of
+            them, the design does not fit the
             metasurface; an error of fabrication does not act on this design; a fraction of captures
             is less than one of each class; wavelengths are not one a channel.
         ArtefactError: The teacher's weights are another network's, or not finite.
@@ -119,6 +144,7 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         TrainingError: The student cannot be trained on this device in this precision.
     """
     refuse_dataset(spec, dataset)
+    refuse_augmentation(spec, dataset.image_shape)
     student = refuse_networks(spec, dataset)
     if spec.optics.wavelengths_nm is not None:
         spec.optics.wavelengths_m(dataset.image_shape[0])

@@ -17,7 +17,7 @@ class Augmentation(Section):
     """Random changes of the training images, in pixels, degrees and parts of one."""
 
     shift_pixels: NotNegative = 0.0
-    rotation_degrees: NotNegative = 0.0
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     flip: bool = False  # left and right, every other picture
     crop_pixels: Annotated[int, Field(ge=0)] = 0  # shift by up to so many whole pixels: cheap
@@ -85,7 +85,7 @@ class Tangent(Section):
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
     # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
     # answers pixel by pixel.
-    probes: Count | None = None
+    probes: Annotated[int, Field(ge=1, le=10_000)] | None = None
     # Images of each batch whose kernels are compared; None: all of them where the last layer is
     # matched, which costs one product, else COMPARED at the most.
     images: Annotated[int, Field(ge=2)] | None = None

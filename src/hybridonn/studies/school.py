@@ -8,7 +8,7 @@ from pathlib import Path
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.alignment import ALIGNMENT
-from hybridonn.pipeline.early import refuse_networks, refuse_unread
+from hybridonn.pipeline.early import refuse_augmentation, refuse_networks, refuse_unread
 from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.layout import LAYOUT
 from hybridonn.pipeline.stage import complete
@@ -48,6 +48,7 @@ def open_school(spec: Spec, folder: Path, data_root: Path | None, progress: Prog
     """
     refuse_unread(spec)
     dataset = load_dataset(spec.data, data_root, progress)
+    refuse_augmentation(spec, dataset.image_shape)
     refuse_networks(spec, dataset)
     shared = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE)
     done = make_stages(spec.for_method("ntkd"), dataset, folder, progress, shared)
