@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import IO, Any
 
 from hybridonn.errors import ArtefactError
@@ -12,7 +13,7 @@ from hybridonn.files import write_text
 
 
 class Journal:
-    """Values by key, appended as they come; the last line may be torn, every other is whole.
+    """Values by key, appended as they come; a line that is torn or damaged costs its value alone.
 
     Args:
         path: The file. One that was begun with other settings is begun anew.
@@ -47,6 +48,11 @@ class Journal:
         if self._file:
             self._file.close()
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All values by key, in the order in which they came."""
+        return MappingProxyType(self._values)
+
     def get(self, key: str) -> Any:
         """The value kept under a key, or None."""
         return self._values.get(key)
@@ -69,15 +75,37 @@ class Journal:
         self._values[key] = value
 
 
+def read_settings(path: Path) -> Any:
+    """The settings that a journal was begun with.
+
+    Raises:
+        ArtefactError: The file cannot be read, or its first line is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return json.loads(file.readline())["settings"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = getattr(error, "strerror", None) or "its first line is damaged"
+        raise ArtefactError(
+            f"cannot read what {path} was begun with: {found}; restore it, or choose another "
+            "folder with --out"
+        ) from None
+
+
 def _read_lines(path: Path) -> list[str]:
-    """Whole lines of JSON mappings; a torn last line is dropped, a damaged file is begun anew."""
+    """Lines of JSON mappings; what a kill or damage left of a line is dropped, no other line is."""
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+        content = path.read_bytes()
+    except OSError:
         return []
-    whole = text.split("\n")[:-1]
+    lines = (_decode(line) for line in content.split(b"\n")[:-1])
+    return [line for line in lines if line is not None]
+
+
+def _decode(line: bytes) -> str | None:
     try:
-        trees = [json.loads(line) for line in whole]
+        text = line.decode()
+        tree = json.loads(text)
     except (ValueError, RecursionError):
-        return []
-    return whole if all(isinstance(tree, dict) for tree in trees) else []
+        return None
+    return text if isinstance(tree, dict) else None
