@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hybridonn.errors import SpecError
-from hybridonn.spec import read_spec
+from hybridonn.core.yaml_reading import parse_yaml
+from hybridonn.errors import ArtefactError, SpecError
+from hybridonn.spec import Spec, default_tree, read_spec
 from hybridonn.studies.compare import compare, paired_difference, summarise, summarise_values
 from hybridonn.studies.methods import parse_grid, parse_methods
+from hybridonn.studies.school import School
 from hybridonn.studies.tune import tune
 
 QUICK = (
@@ -21,9 +23,12 @@ QUICK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    """One cache for all: the teacher is trained once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRIDONN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def test_the_interval_is_that_of_scipys_paired_test():
@@ -68,7 +73,19 @@ def test_a_difference_within_noise_is_said_to_be_one():
     assert "not distinguishable from zero" in summarise(rows, "accuracy")["sentences"][0]
 
 
-def test_methods_share_seeds_and_one_teacher(tmp_path):
+def count_students(monkeypatch):
+    calls, real = [], School.train
+
+    def counted(school, spec, name):
+        calls.append(name)
+        return real(school, spec, name)
+
+    monkeypatch.setattr(School, "train", counted)
+    return calls
+
+
+def test_methods_share_seeds_and_one_teacher(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
     spec = read_spec(None, QUICK)
     folder = tmp_path / "compare"
     comparison = compare(spec, ("none", "kd", "ntkd"), 2, folder)
@@ -85,18 +102,98 @@ def test_methods_share_seeds_and_one_teacher(tmp_path):
     for suffix in (".png", ".svg"):
         assert (folder / f"comparison{suffix}").stat().st_size > 1000
     assert len(list((tmp_path / "cache" / "teachers").iterdir())) == 1
+    trained = count_students(monkeypatch)
     again = compare(spec, ("none", "kd", "ntkd"), 2, folder)
     assert again == comparison
+    fewer = compare(spec, ("none", "kd"), 1, folder)  # what was asked for is said, all is kept
+    assert (list(fewer["methods"]), fewer["seeds"]) == (["none", "kd"], [0])
+    assert list(csv.DictReader((folder / "comparison.csv").open())) == rows
+    assert not trained
+    warmer = read_spec(None, (*QUICK, "tuned.kd.temperature=8.0"))
+    compare(warmer, ("none", "kd"), 1, folder)
+    assert len(trained) == 1  # only what the change touches, beside what was there
+    rows = list(csv.DictReader((folder / "comparison.csv").open()))
+    assert [row["tuned.temperature"] for row in rows if row["method"] == "kd"] == ["", "", "8.0"]
 
 
-def test_tuning_looks_at_validation_and_returns_a_spec(tmp_path):
-    spec = read_spec(None, QUICK)
+def test_tuning_looks_at_validation_and_returns_a_spec(tmp_path, monkeypatch):
+    spec, folder = read_spec(None, QUICK), tmp_path / "tune"
+    trained = count_students(monkeypatch)
     grid = parse_grid(["learning_rate=0.000001,0.01", "ntk_weight=1,3"])
-    text = tune(spec, ("none", "ntkd"), grid, 1, tmp_path / "tune")
-    rows = list(csv.DictReader((tmp_path / "tune" / "tuning.csv").open()))
-    assert len(rows) == 2 + 4  # task alone has no use for ntk_weight
+    text = tune(spec, ("none", "ntkd"), grid, 1, folder)
+    rows = read_rows(folder)
+    assert len(rows) == len(trained) == 2 + 4  # task alone has no use for ntk_weight
     assert "ntk_weight" not in text.partition("ntkd")[0]
     assert text.count("learning_rate: 0.01") == 2
+    assert "# none: learning_rate 0.01 is the highest value tried, at the edge" in text
+    assert text == (folder / "tuned.yaml").read_text()
+    best = Spec.model_validate(default_tree() | parse_yaml(text, "text", SpecError)).tuned
+    assert best.ntkd.learning_rate == best.none.learning_rate == 0.01
+
+    # A second grid adds its rows to the table, and the best is the best of both.
+    text = tune(spec, ("none",), parse_grid(["learning_rate=0.01,0.0001"]), 2, folder)
+    assert len(trained) == 6 + 3  # two seeds of each rate, one of which was there
+    assert [row for row in read_rows(folder) if row["method"] == "ntkd"] == [
+        row | {"seed_1": ""} for row in rows if row["method"] == "ntkd"
+    ]
+    table = {row["learning_rate"]: row for row in read_rows(folder) if row["method"] == "none"}
+    assert list(table) == ["1e-06", "0.01", "0.0001"]
+    assert (table["1e-06"]["seed_1"], table["0.01"]["seed_0"]) == ("", rows[1]["seed_0"])
+    assert "# settings of the table that lack a seed asked for, left out: 1" in text
+
+
+def read_rows(folder):
+    with (folder / "tuning.csv").open() as file:
+        return sorted(csv.DictReader(file), key=lambda row: row["method"])
+
+
+@pytest.mark.parametrize(
+    ("grid", "methods", "sentence"),
+    [
+        ({"learning_rate": [0.01, -1]}, ("kd",), r"tuned\.kd\.learning_rate is -1"),
+        ({"epochs": [1], "ntk_weight": [1]}, ("none", "kd"), "--grid ntk_weight: no method of"),
+    ],
+)
+def test_a_grid_is_checked_before_anything_is_trained(tmp_path, grid, methods, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        tune(read_spec(None, QUICK), methods, grid, 1, tmp_path / "tune")
+    assert not (tmp_path / "tune").exists()
+
+
+def test_what_does_not_fit_the_images_is_refused_before_the_teacher(tmp_path):
+    wide = read_spec(None, (*QUICK, "student.pooled_size=9"))
+    for study in (
+        lambda folder: tune(wide, ("kd",), {"epochs": [1]}, 1, folder),
+        lambda folder: compare(wide, ("kd",), 1, folder),
+    ):
+        with pytest.raises(SpecError, match=r"student\.pooled_size is 9"):
+            study(tmp_path / "study")
+        assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("study", ["compare", "tune"])
+def test_students_of_another_spec_are_not_mixed_in(tmp_path, monkeypatch, study):
+    folder, trained = tmp_path / study, count_students(monkeypatch)
+
+    def run(*settings):
+        spec = read_spec(None, (*QUICK, *settings))
+        if study == "compare":
+            return compare(spec, ("none",), 1, folder)
+        return tune(spec, ("none",), {"epochs": [1]}, 1, folder)
+
+    run()
+    kept = {path: path.read_bytes() for path in folder.glob("*.*")}
+    for change in ("data.train_images=200", "student.kernels=4", "training.learning_rate=0.5"):
+        with pytest.raises(ArtefactError, match=r"there and .* here.* are not mixed: choose ano"):
+            run(change)
+    assert kept == {path: path.read_bytes() for path in folder.glob("*.*")}
+    run("seed=5")  # the seeds are the study's own
+    run("estimate.draws=1")  # no student reads it
+    assert len(trained) == 1
+    with pytest.raises(ArtefactError, match=f"holds the study {study}, not"):
+        other = {"compare": tune, "tune": compare}[study]
+        rest = ({"epochs": [1]}, 1) if other is tune else (1,)
+        other(read_spec(None, QUICK), ("none",), *rest, folder)
 
 
 def test_wrong_words_are_refused(tmp_path):

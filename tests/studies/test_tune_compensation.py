@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from hybridonn.cli import app
 from hybridonn.errors import ArtefactError, OpticsError, SpecError
-from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.measured import open_trained
 from hybridonn.pipeline.run import run
@@ -17,7 +16,6 @@ from hybridonn.pipeline.stage import complete
 from hybridonn.progress import Silent
 from hybridonn.spec import Fabrication, Spec, default_tree, read_spec
 from hybridonn.studies import tune_compensation as study
-from hybridonn.studies.tune import best_of
 from hybridonn.studies.tune_compensation import choose_chips, tune_compensation
 
 QUICK = (
@@ -101,22 +99,6 @@ def test_the_best_is_the_best_of_the_table(tuned):
     assert text == (folder / "tuned.yaml").read_text()
 
 
-def test_equals_are_equal_and_the_first_wins(tmp_path):
-    # Two means of the same number of right answers, whose last digits float32 makes differ.
-    scores = {
-        1: (0.9652777910232544, 0.9166666865348816),
-        2: (0.9583333134651184, 0.9236111044883728),
-    }
-    settings = [study._lay_over(SPEC, "none", {"epochs": epochs}) for epochs in scores]
-    with Journal(tmp_path / "journal", "equals") as journal:
-        for one in settings:
-            for chip, score in enumerate(scores[one.values["epochs"]]):
-                journal.add(one.key(chip), {"validation": score, "seconds": 1.0})
-        for some in (settings, settings[::-1]):
-            rows = study._tabulate(some, [0, 1], journal)
-            assert best_of(rows, "none", {"epochs": []}) == some[0].values
-
-
 def test_what_is_printed_can_be_pasted_into_a_spec(tuned):
     best = yaml.safe_load(tuned[1])["compensation"]["tuned"]
     assert best["ntkd"]["temperature"] == 2.0  # tuned before: it took part, so it is kept
@@ -170,7 +152,7 @@ def test_it_goes_on_where_it_was(finished, tuned, tmp_path, monkeypatch):
     assert without_seconds(read_rows(tmp_path)) == [
         {key: row[key] for key in ("method", "learning_rate")}
         | {"validation": str(round(float(row["chip_1000"]), 6)), "chip_1000": row["chip_1000"]}
-        | {"ntk_weight": row["ntk_weight"]}
+        | {key: row[key] for key in ("temperature", "ntk_weight")}
         for row in tuned[2][:3]
     ]
     scores = count_calls(monkeypatch, "_score")
@@ -182,18 +164,27 @@ def test_it_goes_on_where_it_was(finished, tuned, tmp_path, monkeypatch):
     assert len(scores) == 2 * 6 - 3
     assert (len(chips), len(calibrations), len(answers)) == (2, 2, 1)
     tune(finished, tmp_path, methods=("ntkd",), chips=1)  # less of the same: nothing to do
-    assert len(read_rows(tmp_path)) == 4
+    assert without_seconds(read_rows(tmp_path)) == without_seconds(tuned[2])
     assert len(chips) == 2
 
 
-def test_another_spec_begins_anew(finished, tmp_path, monkeypatch):
+def test_other_tuned_values_are_other_rows_and_another_spec_is_refused(
+    finished, tmp_path, monkeypatch
+):
     small = {"methods": ("kd",), "grid": {"epochs": [1]}, "chips": 1}
     tune(finished, tmp_path, **small)
     scores = count_calls(monkeypatch, "_score")
     warmer = read_spec(None, (*QUICK, *CHIP, "compensation.tuned.kd.temperature=8.0"))
-    for changed in (SPEC, warmer, read_spec(None, (*QUICK, *CHIP, "compensation.fraction=0.2"))):
+    for changed in (SPEC, warmer):
         tune(finished, tmp_path, changed, **small)
-    assert len(scores) == 2
+    assert len(scores) == 1
+    assert [row["temperature"] for row in read_rows(tmp_path)] == ["", "8.0"]
+    table = (tmp_path / "tuning.csv").read_bytes()
+    other = read_spec(None, (*QUICK, *CHIP, "compensation.fraction=0.2"))
+    with pytest.raises(ArtefactError, match=r"compensation\.fraction is 0\.1 there and 0\.2 here"):
+        tune(finished, tmp_path, other, **small)
+    assert (tmp_path / "tuning.csv").read_bytes() == table
+    assert len(scores) == 1
 
 
 def test_chips_are_not_those_that_are_reported(finished, tmp_path, monkeypatch):
@@ -217,6 +208,11 @@ def test_what_cannot_be_tuned_is_refused_before_any_chip(finished, tmp_path, mon
     chips = count_calls(monkeypatch, "make_chip")
     with pytest.raises(SpecError, match=r"compensation\.tuned\.kd\.learning_rate is -1: "):
         tune(finished, tmp_path, SPEC, ("kd",), {"learning_rate": [0.01, -1]}, 1)
+    with pytest.raises(SpecError, match="--grid ntk_weight: no method of --methods kd has a use"):
+        tune(finished, tmp_path, SPEC, ("kd",), {"ntk_weight": [1]}, 1)
+    few = read_spec(None, (*QUICK, *CHIP, "compensation.fraction=0.001"))
+    with pytest.raises(SpecError, match="fraction"):
+        tune(finished, tmp_path / "few", few, ("kd",), {"epochs": [1]}, 1)
     with pytest.raises(SpecError, match="--chips 0: allowed is 1 or more"):
         tune(finished, tmp_path, chips=0)
     with pytest.raises(OpticsError, match="fabrication is not set"):
@@ -233,6 +229,7 @@ def test_the_command(finished, tmp_path):
     assert result.exit_code == 0, result.exception
     assert result.output.rstrip().endswith(str(tmp_path / "t" / "tuning.csv"))
     assert "compensation:\n  tuned:\n    kd:\n      kd_weight: " in result.output
+    assert "# kd: kd_weight " in result.output  # of two values the best is at an edge
     refused = CliRunner().invoke(app, [*words, "--grid", "epoch=1,2"])
     assert isinstance(refused.exception, SpecError)
     assert "did you mean epochs" in str(refused.exception)

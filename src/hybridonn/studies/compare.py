@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,13 +13,21 @@ import numpy as np
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_json, write_table, write_text
+from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.folder import open_folder
-from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
-from hybridonn.spec import Method, Spec, dump_spec
-from hybridonn.studies.school import open_school
+from hybridonn.spec import METHODS, Method, Spec, dump_spec
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.school import (
+    School,
+    describe_school,
+    load_images,
+    name_values,
+    open_school,
+    state_method,
+)
 
 LABELS = {"none": "task alone", "kd": "task + KD", "ntkd": "task + KD + NTK"}
 
@@ -35,7 +44,8 @@ def compare(
 
     A seed gives every method the same initial weights and the same data order;
     each method trains with what the spec's ``tuned`` says for it. The teacher
-    is trained once. Interrupted and called again, it goes on where it was.
+    is trained once. Interrupted and called again, it goes on where it was. The
+    table keeps the students of all calls with the same spec.
 
     Args:
         spec: The design.
@@ -47,32 +57,65 @@ def compare(
 
     Returns:
         What ``comparison.json`` holds: values, means with 95 % intervals and standard
-        deviations by method, paired differences with 95 % intervals, and sentences.
+        deviations by method, paired differences with 95 % intervals, and sentences, of the
+        methods and seeds that were asked for.
 
     Raises:
-        SpecError: There is no seed.
+        SpecError: There is no seed, or a method does not fit the spec.
+        ArtefactError: The folder holds students of another spec.
     """
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
     metric = TASKS[spec.task].metric
+    stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
-        school = open_school(spec, folder, data_root, progress)
-        students: dict[Method, list[Finished]] = {method: [] for method in methods}
-        for seed in range(seeds):
-            for method in methods:
-                student = spec.for_method(method).with_seed(seed)
-                students[method].append(school.train(student, f"{method}-{seed}"))
-        rows = [student.results for group in students.values() for student in group]
+        dataset = load_images(spec, methods, data_root, progress)
+        with open_rows(folder, "compare", describe_school(spec, dataset)) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            school = open_school(spec, dataset, folder, progress)
+            for seed in range(seeds):
+                for method in methods:
+                    _train(stated[method].with_seed(seed), school, journal)
+                    write_table(folder / "comparison.csv", _tabulate(journal))
+            keys = [_key(stated[m].with_seed(seed)) for m in methods for seed in range(seeds)]
+            rows = [journal.values[key] for key in keys]
         comparison = summarise(rows, metric) | {
             "design": spec.name,
             "teacher": school.teacher.results[metric],
         }
-        write_table(folder / "comparison.csv", [_flat(row) for row in rows])
         write_json(folder / "comparison.json", comparison)
         write_comparison(folder)
     return comparison
+
+
+def _key(spec: Spec) -> str:
+    """The key of a student: its seed, its method and what was tuned for that."""
+    method = spec.distillation.method
+    tuned = getattr(spec.tuned, method).model_dump(exclude_none=True)
+    return name_row(spec.seed, method, tuned)
+
+
+def _train(spec: Spec, school: School, journal: Journal) -> None:
+    """Train a student that the table lacks."""
+    key, method = _key(spec), spec.distillation.method
+    if key in journal.values:
+        return
+    tuned = getattr(spec.tuned, method)
+    results = school.train(spec, f"{name_values(method, tuned)}-{spec.seed}").results
+    journal.add(key, results | {"tuned": tuned.model_dump(exclude_none=True)})
+
+
+def _tabulate(journal: Journal) -> list[dict[str, Any]]:
+    """All students that were ever trained, by method, tuned values and seed."""
+    keys = {key: json.loads(key) for key in journal.values}
+    groups = [name_row(*told[1:]) for told in keys.values()]  # in the order of their first student
+
+    def rank(key: str) -> tuple[int, int, int]:
+        seed, method, tuned = keys[key]
+        return METHODS.index(method), groups.index(name_row(method, tuned)), seed
+
+    return [_flat(journal.values[key]) for key in sorted(keys, key=rank)]
 
 
 def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:

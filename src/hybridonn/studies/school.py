@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.alignment import ALIGNMENT
-from hybridonn.pipeline.early import refuse_augmentation, refuse_networks, refuse_unread
+from hybridonn.pipeline.early import refuse_early, refuse_unread
 from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.layout import LAYOUT
 from hybridonn.pipeline.stage import complete
@@ -17,7 +18,8 @@ from hybridonn.pipeline.stages import make_stages
 from hybridonn.pipeline.student import PLAIN_STUDENT
 from hybridonn.pipeline.teacher import TEACHER
 from hybridonn.progress import Progress
-from hybridonn.spec import Spec
+from hybridonn.spec import Method, Spec, Tuned, Tuning, validate
+from hybridonn.studies.settings import describe_settings
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,50 @@ class School:
         return complete(PLAIN_STUDENT, spec, self.dataset, self.done, folder, self.progress)
 
 
-def open_school(spec: Spec, folder: Path, data_root: Path | None, progress: Progress) -> School:
-    """Check the layout, load the data, train the teacher once and store what it knows.
+def open_school(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> School:
+    """Check the layout, train the teacher once and store what it knows.
 
     The knowledge holds the tangent kernel whichever method the spec names, so
     that all methods of a study are served by the same file.
     """
-    refuse_unread(spec)
-    dataset = load_dataset(spec.data, data_root, progress)
-    refuse_augmentation(spec, dataset.image_shape)
-    refuse_networks(spec, dataset)
     shared = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE)
     done = make_stages(spec.for_method("ntkd"), dataset, folder, progress, shared)
     return School(folder, dataset, done, progress)
+
+
+def describe_school(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    """What every student of a study depends on beside its method, tuned values and seed."""
+    base = spec.model_copy(update={"tuned": Tuning()}).for_method("ntkd")
+    stages = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE, PLAIN_STUDENT)
+    return describe_settings(stages, base, dataset, ("seed", "distillation.method"))
+
+
+def state_method(spec: Spec, method: Method) -> Spec:
+    """The spec for one method, checked as a whole.
+
+    Raises:
+        SpecError: The method's values contradict the rest of the spec.
+    """
+    stated = spec.for_method(method)
+    return validate(stated.model_dump(), f"{spec.name}, method {method}")
+
+
+def name_values(method: Method, tuned: Tuned) -> str:
+    """A method and its tuned values, fit for the name of a folder: ``kd-epochs=20``."""
+    values = tuned.model_dump(exclude_none=True)
+    return "-".join([method, *(f"{key}={value}" for key, value in values.items())])
+
+
+def load_images(
+    spec: Spec, methods: tuple[Method, ...], data_root: Path | None, progress: Progress
+) -> Dataset:
+    """The images of a study; what could not be built or trained is refused before any training.
+
+    Raises:
+        HybridonnError: See :func:`hybridonn.pipeline.early.refuse_unread` and ``refuse_early``.
+    """
+    refuse_unread(spec)
+    dataset = load_dataset(spec.data, data_root, progress)
+    for method in methods:
+        refuse_early(spec.for_method(method), dataset)
+    return dataset

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_table, write_text
+from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Method, Spec, dump_spec, validate
-from hybridonn.studies.school import School, open_school
-
-# What a method without distillation has no use for.
-IDLE: dict[str, tuple[str, ...]] = {
-    "none": ("temperature", "kd_weight", "ntk_weight"),
-    "kd": ("ntk_weight",),
-    "ntkd": (),
-}
+from hybridonn.studies.rows import open_rows
+from hybridonn.studies.school import (
+    describe_school,
+    load_images,
+    name_values,
+    open_school,
+    state_method,
+)
+from hybridonn.studies.trials import (
+    Setting,
+    choose_all,
+    list_settings,
+    read_trials,
+    tabulate,
+    write_best,
+)
 
 
 def tune(
@@ -33,11 +40,13 @@ def tune(
     data_root: Path | None = None,
     progress: Progress | None = None,
 ) -> str:
-    """Try every combination of a grid for each method and keep the best.
+    """Try every combination of a grid for each method and find the best.
 
     The best has the highest mean validation score; the test images are not
     looked at. Every method gets the same grid (less the keys that it has no
-    use for) and the same seeds.
+    use for) and the same seeds. The whole grid is checked before anything is
+    trained. The table keeps what all calls with the same spec have tried, and
+    the best is the best of it.
 
     Args:
         spec: The design.
@@ -49,56 +58,63 @@ def tune(
         progress: Shows how far it is.
 
     Returns:
-        The best as YAML, ready for a spec.
+        The best as YAML, ready for a spec; comments say where a value lies at the edge of what
+        was tried.
 
     Raises:
-        SpecError: There is no seed, or a value is not allowed.
+        SpecError: There is no seed, a value is not allowed, or no method has a use for a key.
+        ArtefactError: The folder holds what was tried with another spec.
     """
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
+    settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
-        school = open_school(spec, folder, data_root, progress)
-        rows: list[dict[str, Any]] = []
-        for method in methods:
-            for values in combine(grid, method):
-                rows.append(_try(spec, method, values, seeds, school))
-                write_table(folder / "tuning.csv", rows)
-        best = {method: best_of(rows, method, grid) for method in methods}
-        text = dump_yaml({"tuned": best})
+        dataset = load_images(spec, methods, data_root, progress)
+        with open_rows(folder, "tune", describe_school(spec, dataset)) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            _try_all(spec, dataset, settings, seeds, folder, journal, progress)
+            trials = read_trials(journal)
+        write_table(folder / "tuning.csv", tabulate(trials, "seed"))
+        best, said = choose_all(trials, methods, range(seeds), "seed")
+        text = write_best({"tuned": best}, said)
         write_text(folder / "tuned.yaml", text)
     return text
 
 
-def combine(grid: dict[str, list[Any]], method: Method) -> list[dict[str, Any]]:
-    """Every combination of a grid's values, less the keys that a method has no use for."""
-    keys = [key for key in grid if key not in IDLE[method]]
-    return [dict(zip(keys, values, strict=True)) for values in product(*(grid[k] for k in keys))]
-
-
-def _try(
-    spec: Spec, method: Method, values: dict[str, Any], seeds: int, school: School
-) -> dict[str, Any]:
-    tree = spec.model_dump(mode="json")
+def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
+    tree = spec.model_dump()
     tree["tuned"][method] |= values
-    tried = validate(tree, "--grid").for_method(method)
-    name = "-".join([method, *(f"{key}={value}" for key, value in values.items())])
-    students = [school.train(tried.with_seed(k), f"{name}-{k}").results for k in range(seeds)]
-    scores = [student[f"validation_{TASKS[spec.task].metric}"] for student in students]
-    seconds = fmean(student["seconds"] for student in students)
-    return {"method": method, **values, "validation": fmean(scores), "seconds": seconds}
+    tried = state_method(validate(tree, "--grid"), method)
+    return Setting(method, values, getattr(tried.tuned, method), tried)
 
 
-def best_of(
-    rows: list[dict[str, Any]], method: Method, grid: dict[str, list[Any]]
-) -> dict[str, Any]:
-    """The values of a method's row with the highest ``validation``; of equals the first.
+def _try_all(
+    spec: Spec,
+    dataset: Dataset,
+    settings: list[Setting],
+    seeds: int,
+    folder: Path,
+    journal: Journal,
+    progress: Progress,
+) -> None:
+    """Train what the journal lacks, and write the table after each student."""
+    missing = [
+        (one, seed)
+        for one in settings
+        for seed in range(seeds)
+        if one.key(seed) not in journal.values
+    ]
+    if not missing:
+        return
+    school, metric = open_school(spec, dataset, folder, progress), TASKS[spec.task].metric
+    for one, seed in missing:
+        results = school.train(one.spec.with_seed(seed), _name(one, seed)).results
+        found = {"validation": results[f"validation_{metric}"], "seconds": results["seconds"]}
+        journal.add(one.key(seed), found)
+        write_table(folder / "tuning.csv", tabulate(read_trials(journal), "seed"))
 
-    Args:
-        rows: A setting each: ``method``, values by key of the grid, ``validation``.
-        method: At least one row is of it.
-        grid: The keys that are values.
-    """
-    best = max((row for row in rows if row["method"] == method), key=lambda row: row["validation"])
-    return {key: best[key] for key in grid if key in best}
+
+def _name(setting: Setting, seed: int) -> str:
+    """Folder of a student."""
+    return f"{name_values(setting.method, setting.tuned)}-{seed}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from hybridonn.compensation.captured import Captured
-from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.compensation.captured import Captured, count_captures
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -25,7 +22,6 @@ from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.lessons import draw_lessons, look
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
-from hybridonn.pipeline.stage import mark_of
 from hybridonn.pipeline.teacher import load_teacher
 from hybridonn.pipeline.treated import judge, measure
 from hybridonn.progress import Progress, Silent
@@ -34,39 +30,25 @@ from hybridonn.spec import (
     Fabrication,
     Method,
     Spec,
-    Tuned,
     Tuning,
     dump_spec,
     validate,
 )
-from hybridonn.studies.tune import best_of, combine
+from hybridonn.studies.rows import open_rows
+from hybridonn.studies.settings import describe_settings
+from hybridonn.studies.trials import (
+    Setting,
+    choose_all,
+    list_settings,
+    read_trials,
+    tabulate,
+    write_best,
+)
 
 # `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
 # have seen their errors, so these are other chips of the same process.
 FIRST_CHIP = 1000
 MOST_JUDGED = 2000  # validation images captured behind each chip
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One method with one combination of the grid's values.
-
-    Attributes:
-        method: Which.
-        values: Of the grid.
-        tuned: All that differs from the spec's training: the values, and what the spec
-            tuned before.
-        spec: The run's, with the training and the objective that this makes.
-    """
-
-    method: Method
-    values: dict[str, Any]
-    tuned: Tuned
-    spec: Spec
-
-    def key(self, chip: int) -> str:
-        """What its result behind a chip is kept under."""
-        return json.dumps([chip, self.method, self.tuned.model_dump(exclude_none=True)])
 
 
 def tune_compensation(
@@ -79,11 +61,13 @@ def tune_compensation(
     data_root: Path | None,
     progress: Progress,
 ) -> str:
-    """Try every combination of a grid for each method behind some chips, and keep the best.
+    """Try every combination of a grid for each method behind some chips, and find the best.
 
     The best has the highest metric, mean over the chips, on captures of validation images; the
     test images are not looked at. Every method gets the same grid (less the keys that it has
-    no use for), chips and captures. Interrupted and called again, it goes on where it was.
+    no use for), chips and captures. The whole grid is checked before the first chip. Interrupted
+    and called again, it goes on where it was. The table keeps what all calls with the same spec
+    have tried, and the best is the best of it.
 
     Args:
         spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
@@ -96,30 +80,42 @@ def tune_compensation(
         progress: Shows how far it is.
 
     Returns:
-        The best as YAML, ready for a spec.
+        The best as YAML, ready for a spec; comments say where a value lies at the edge of what
+        was tried.
 
     Raises:
-        SpecError: There is no chip, or a value is not allowed.
+        SpecError: There is no chip, a value is not allowed, or no method has a use for a key.
+        ArtefactError: The folder holds what was tried with another spec or run.
     """
     if chips < 1:
         raise SpecError(f"--chips {chips}: allowed is 1 or more")
     spec = _state(spec, methods)
-    settings = [_lay_over(spec, m, values) for m in methods for values in combine(grid, m)]
+    settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     seeds = choose_chips(stated(spec), chips)
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
         trained = open_trained(spec, run, data_root, progress)
-        mark = mark_of(TRIAL, spec, trained.dataset, trained.done)
-        with Journal(folder / "tuning.jsonl", mark) as journal:
+        _refuse_few(spec, trained)
+        told = describe_settings((TRIAL,), spec, trained.dataset, (), trained.done)
+        with open_rows(folder, "tune-compensation", told) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
             _try_all(spec, trained, settings, seeds, journal, folder / "tuning.csv", progress)
-            rows = _tabulate(settings, seeds, journal)
-        write_table(folder / "tuning.csv", rows)
+            trials = read_trials(journal)
+        write_table(folder / "tuning.csv", tabulate(trials, "chip"))
         # What the spec tuned before took part, so it goes with the best.
-        stood = stated_compensation(spec).tuned.model_dump(exclude_none=True)
-        best = {method: stood[method] | best_of(rows, method, grid) for method in methods}
-        text = dump_yaml({"compensation": {"tuned": best}})
+        best, said = choose_all(trials, methods, seeds, "chip")
+        text = write_best({"compensation": {"tuned": best}}, said)
         write_text(folder / "tuned.yaml", text)
     return text
+
+
+def _refuse_few(spec: Spec, trained: Trained) -> None:
+    """Refuse a fraction of captures that is not one of each class.
+
+    Raises:
+        SpecError: It is too small.
+    """
+    fraction, dataset = stated_compensation(spec).fraction, trained.dataset
+    count_captures(fraction, dataset.student_train, len(dataset.classes))
 
 
 def choose_chips(errors: Fabrication, chips: int) -> list[int]:
@@ -153,12 +149,11 @@ def _state(spec: Spec, methods: tuple[Method, ...]) -> Spec:
 
 
 def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
-    tree = spec.model_dump(mode="json")
+    tree = spec.model_dump()
     tree["compensation"]["tuned"][method] |= values
     settings = stated_compensation(validate(tree, "--grid"))
     tuned = getattr(settings.tuned, method)
-    read = {key: getattr(tuned, key) for key in values}  # "1e-3" of YAML is a text until here
-    return Setting(method, read, tuned, settings_for(spec, settings, method))
+    return Setting(method, values, tuned, settings_for(spec, settings, method))
 
 
 def _leave_out_keys(spec: Spec) -> Spec:
@@ -173,7 +168,7 @@ def _leave_out_keys(spec: Spec) -> Spec:
     return COMPENSATED.inputs(spec.model_copy(update=changed))
 
 
-# Only for its fingerprint: a trial depends on what the compensation of a chip depends on.
+# Only for its inputs: a trial depends on what the compensation of a chip depends on.
 TRIAL = replace(COMPENSATED, name="tune-compensation", inputs=_leave_out_keys)
 
 
@@ -187,7 +182,9 @@ def _try_all(
     progress: Progress,
 ) -> None:
     """Try what the journal lacks, and write the table after each."""
-    missing = {seed: [s for s in settings if journal.get(s.key(seed)) is None] for seed in seeds}
+    missing = {
+        seed: [one for one in settings if one.key(seed) not in journal.values] for seed in seeds
+    }
     total = len(seeds) * len(settings)
     done = total - sum(map(len, missing.values()))
     with progress.bar("tuning behind chips", total, done) as advance:
@@ -195,7 +192,7 @@ def _try_all(
             for one in missing[seed]:
                 found = _score(recovery, judged, one)
                 journal.add(one.key(seed), found)
-                write_table(table, _tabulate(settings, seeds, journal))
+                write_table(table, tabulate(read_trials(journal), "chip"))
                 said = " ".join(f"{key}={value}" for key, value in one.values.items())
                 advance(1, f"chip {seed}, {one.method} {said}: {found['validation']:.4f}")
 
@@ -233,20 +230,3 @@ def _score(recovery: Recovery, judged: Captured, one: Setting) -> dict[str, floa
     seconds = round(perf_counter() - began, 2)
     treated = judge(one.method, backend, recovery.calibration, judged)
     return {"validation": measure(TASKS[one.spec.task](), treated, judged), "seconds": seconds}
-
-
-def _tabulate(settings: list[Setting], seeds: list[int], journal: Journal) -> list[dict[str, Any]]:
-    """A row a setting that was tried: values, mean and each chip's metric, mean seconds."""
-    rows = []
-    for one in settings:
-        kept = {seed: journal.get(one.key(seed)) for seed in seeds}
-        found = {seed: value for seed, value in kept.items() if value is not None}
-        if found:
-            rows.append(
-                {"method": one.method, **one.values}
-                # A metric is float32: its last digits would decide between equals.
-                | {"validation": round(fmean(v["validation"] for v in found.values()), 6)}
-                | {f"chip_{seed}": value["validation"] for seed, value in found.items()}
-                | {"seconds": round(fmean(v["seconds"] for v in found.values()), 2)}
-            )
-    return rows
