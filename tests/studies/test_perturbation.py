@@ -7,10 +7,11 @@ import math
 import pytest
 from scipy.stats import linregress, t
 
-from hybridonn.errors import SpecError
+from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.progress import Silent
 from hybridonn.reports.statistics import PowerLaw
 from hybridonn.spec import read_spec
+from hybridonn.studies import perturbation as study
 from hybridonn.studies.perturbation import parse_counts, parse_numbers, perturb, say_law
 
 
@@ -33,6 +34,29 @@ def test_more_kernels_move_less_and_larger_errors_more(tmp_path):
         assert (slope, high - slope) == pytest.approx((line.slope, half))
     for row in found["rows"]:
         assert row["lowest"] < row["change"] < row["highest"]
+
+
+def test_the_table_grows_and_another_spec_is_refused(tmp_path, monkeypatch):
+    folder, calls, real = tmp_path / "p", [], study._measure
+
+    def measure(*arguments):
+        calls.append(len(arguments[-1]))
+        return real(*arguments)
+
+    monkeypatch.setattr(study, "_measure", measure)
+
+    def run(counts, errors, draws, *settings):
+        return perturb(read_spec(None, settings), counts, errors, draws, folder, None, Silent())
+
+    first = run([2, 3, 4], [0.1], 2)
+    run([2, 3, 5], [0.1, 0.2], 1)
+    assert sum(calls) == 6 + 4  # one more number of kernels with both errors, 0.2 with two others
+    assert len(list(csv.DictReader((folder / "perturbation.csv").open()))) == 10
+    assert run([2, 3, 4], [0.1], 2) == first
+    assert sum(calls) == 10
+    run([2, 3, 4], [0.1], 2, "student.hidden=[9]")  # no such layer here
+    with pytest.raises(ArtefactError, match=r"student\.pooled_size is 4 there and 2 here"):
+        run([2, 3, 4], [0.1], 2, "student.pooled_size=2")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,14 @@ def test_the_table_is_whole_and_resumed(tmp_path, spec):
     assert len(list(csv.DictReader((folder / "random_kernels.csv").open()))) == 5
     for suffix in (".png", ".svg"):
         assert (folder / f"random_kernels{suffix}").stat().st_size > 1000
+    rows = list(csv.DictReader((folder / "random_kernels.csv").open()))
+    fewer = random_kernels(spec, (40, 3), 1, folder, infinite=False)  # a table only grows
+    assert [column["kernels"] for column in fewer["columns"]] == ["40", "3"]
+    grown = list(csv.DictReader((folder / "random_kernels.csv").open()))
+    assert [row for row in grown if row["kernels"] != "3"] == rows
+    with pytest.raises(ArtefactError, match=r"student\.pooled_size is 2 there and 1 here"):
+        random_kernels(read_spec(None, (*FEW, "student.pooled_size=1")), (2,), 1, folder)
+    assert list(csv.DictReader((folder / "random_kernels.csv").open())) == grown
     stages = {path: path.stat().st_mtime_ns for path in folder.rglob("stage.json")}
     assert random_kernels(spec, (2, 40), 2, folder) == table
     assert stages == {path: path.stat().st_mtime_ns for path in folder.rglob("stage.json")}
@@ -109,6 +117,10 @@ def test_wrong_words_and_files_are_refused(tmp_path, spec):
     for text in ("", "8,many", "-3"):
         with pytest.raises(SpecError, match="--kernels"):
             parse_counts(text)
+    small = read_spec(None, (*FEW, "estimate.memory_gb=0.000001"))
+    with pytest.raises(SpecError, match="memory"):  # before the two kernels are fitted
+        random_kernels(small, (2,), 1, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
     for counts, seeds in (((0,), 1), ((8, 8), 1), ((8,), 0)):
         with pytest.raises(SpecError):
             random_kernels(spec, counts, seeds, tmp_path / "s")

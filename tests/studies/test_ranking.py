@@ -117,6 +117,19 @@ def test_the_study_is_whole_and_resumed(tmp_path):
     assert len(weights) == 8
     assert rank(spec, 4, 2, ("design", "infinite"), folder) == found
     assert weights == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    answers = next((folder / "estimates" / "design").glob("*/predictions.npz"))
+    assert found["test_images"] == len(np.load(answers)["labels"]) == 150  # the same for both
+
+    # Other designs and fewer seeds: the table keeps what was there, the answer is what was asked.
+    other = rank(read_spec(None, (*QUICK, "seed=1")), 3, 1, ("design",), folder)
+    assert len(other["designs"]) == 3
+    assert {row["seeds"] for row in other["designs"]} == {1}
+    grown = list(csv.DictReader((folder / "ranking.csv").open()))
+    assert len(grown) > 4
+    assert grown[:4] == rows
+    with pytest.raises(ArtefactError, match=r"training\.epochs is 2 there and 3 here"):
+        rank(read_spec(None, (*QUICK, "training.epochs=3")), 3, 1, ("design",), folder)
+    assert list(csv.DictReader((folder / "ranking.csv").open())) == grown
 
 
 def test_wrong_words_and_files_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
-from hybridonn.errors import DataError, OpticsError, SpecError
+from hybridonn.errors import ArtefactError, DataError, OpticsError, SpecError
 from hybridonn.files import read_arrays, write_json
 from hybridonn.pipeline.as_built import AS_BUILT, make_chip
 from hybridonn.pipeline.compensated import COMPENSATED, choose_captures
@@ -169,10 +169,31 @@ def test_many_chips_and_one_error_at_a_time(finished, tmp_path, monkeypatch):
     assert [row["chip"] for row in found["chips"]] == [0, 1]
     assert {row["error"] for row in found["alone"]} == {*ERRORS, "camera"}
     assert (tmp_path / "many" / "tolerance.png").stat().st_size > 10_000
-    monkeypatch.setattr(tolerance, "_score", lambda *_: pytest.fail("scored twice"))
+    assert found["alone_ideal"] == pytest.approx(found["ideal"])  # all test images are few
+    monkeypatch.setattr(tolerance, "complete", lambda *_: pytest.fail("made twice"))
     assert tolerate(spec, folder, 2, 0.9, tmp_path / "many", None, Silent()) == found
-    with pytest.raises(SpecError, match="--chips 0"):
-        tolerate(spec, folder, 0, 0.9, tmp_path / "none", None, Silent())
+    tables = {path: path.read_bytes() for path in (tmp_path / "many").glob("*.csv")}
+    fewer = tolerate(spec, folder, 1, 0.9, tmp_path / "many", None, Silent())
+    assert len(fewer["chips"]) == 1
+    with pytest.raises(ArtefactError, match=r"fabrication\.shift_pixels is 0\.4 there and 0\.1"):
+        less = spec.fabrication.model_copy(update={"shift_pixels": 0.1})
+        other = spec.model_copy(update={"fabrication": less})
+        tolerate(other, folder, 1, 0.9, tmp_path / "many", None, Silent())
+    assert {path: path.read_bytes() for path in (tmp_path / "many").glob("*.csv")} == tables
+    for chips, threshold, sentence in ((0, 0.9, "--chips 0"), (1, 95, "--threshold 95: allowed")):
+        with pytest.raises(SpecError, match=sentence):
+            tolerate(spec, folder, chips, threshold, tmp_path / "none", None, Silent())
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_error_alone_is_compared_with_ideal_optics_on_the_same_images(finished, monkeypatch):
+    _, _, trained = finished
+    answers = read_arrays(trained.student.folder / "predictions.npz")
+    right = answers["logits"].argmax(1) == answers["labels"]
+    monkeypatch.setattr(tolerance, "ALONE_IMAGES", 100)
+    few = tolerance._few(trained.dataset)
+    assert len(few) < len(right)
+    assert tolerance._score_ideal(trained, few) == pytest.approx(right[few.numpy()].mean())
 
 
 def test_yield_counts_good_chips():

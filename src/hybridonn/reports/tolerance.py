@@ -116,18 +116,18 @@ def _say_yield(numbers: dict[str, float]) -> str:
 def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
     rows = sorted(found["alone"], key=lambda row: row["mean"], reverse=True)
     places = np.arange(len(rows))
-    drops = 100 * np.array([found["ideal"] - row["mean"] for row in rows])
+    drops = 100 * np.array([found["alone_ideal"] - row["mean"] for row in rows])
     axes.barh(places, drops, color=PALETTE[6], height=0.6)
-    best, worst = (
-        100 * np.array([found["ideal"] - row[key] for row in rows]) for key in ("highest", "lowest")
-    )
+    ends = [[row[key] for row in rows] for key in ("highest", "lowest")]
+    best, worst = 100 * (found["alone_ideal"] - np.array(ends))
     sides = [drops - best, worst - drops]
     axes.errorbar(drops, places, xerr=sides, fmt="none", color=INK, elinewidth=1, capsize=2)
     for place, drop in zip(places, drops, strict=True):
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
         axes.annotate(f"{drop:.2f}", (max(worst[place], 0), place), (5, 0), **look)
     axes.set_yticks(places, [_name(row) for row in rows])
-    axes.set_xlabel("points lost by this error alone, uncompensated")
+    images = f"{found['alone_images']:,} test images"
+    axes.set_xlabel(f"points lost by this error alone, uncompensated, {images}")
     axes.set_title("Which error costs how much\n(mean and range over chips)", fontsize=10)
     axes.margins(x=0.2)
     axes.grid(True, axis="x")

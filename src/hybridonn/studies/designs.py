@@ -16,6 +16,8 @@ KERNEL_SIZES = (3, 5, 7, 9)
 POOLED_SIZES = (2, 3, 4, 6, 7)
 STRIDES = (1, 2)
 HIDDEN: tuple[tuple[int, ...], ...] = ((), (160,), (160, 80))
+# What the designs of a study differ in.
+VARIED = ("kernels", "kernel_size", "pooled_size", "stride", "hidden")
 TRIES = 100  # hypercubes drawn at most until all designs differ
 
 

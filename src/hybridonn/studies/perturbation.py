@@ -9,6 +9,7 @@ the two laws are one; for an error of a fixed total norm they differ.
 from __future__ import annotations
 
 import math
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,11 +27,14 @@ from hybridonn.networks.backends import DenseBackend
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.students import check_fit
+from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.progress import Progress
 from hybridonn.reports.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
-from hybridonn.spec import Spec, dump_spec
+from hybridonn.spec import Spec, dump_spec, narrow
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.settings import describe_section
 from hybridonn.tangent import centred_alignment, record
 
 IMAGES = 96  # of the test part, on which kernels are compared
@@ -52,7 +56,8 @@ def perturb(
     The kernel is that of the backend's weights, which are what compensation can train; one
     dense layer follows the pooling, so that the number of kernels is the only width. A power
     law is fitted to all draws of an error, see
-    :func:`hybridonn.reports.statistics.fit_power_law`.
+    :func:`hybridonn.reports.statistics.fit_power_law`. The table keeps the draws of all calls
+    with the same spec.
 
     Args:
         spec: Of the images, the kernel's size and the pooling.
@@ -70,19 +75,24 @@ def perturb(
     Raises:
         SpecError: Fewer than three numbers of kernels, one that is given twice, no draw, or a
             design that does not fit the images.
+        ArtefactError: The folder holds draws of another spec.
     """
     _check(spec, counts, errors, draws)
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
         check_fit(spec.student, dataset.image_shape)
-        scene = to_scene(dataset.test.images[:IMAGES])
-        rows = []
-        with progress.bar("perturbed kernels", len(counts) * draws) as advance:
-            for kernels in counts:
-                for draw in range(draws):
-                    rows += _measure(spec, scene, len(dataset.classes), kernels, draw, errors)
+        scene, classes = to_scene(dataset.test.images[:IMAGES]), len(dataset.classes)
+        student = narrow(spec.student, "kernel_size", "stride", "pooled_size", "pooling")
+        told = {"images": dataset.checksum, "student": describe_section(student)}
+        with open_rows(folder, "study perturbation", told) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            with progress.bar("perturbed kernels", len(counts) * draws) as advance:
+                for kernels, draw in product(counts, range(draws)):
+                    _add_rows(spec, scene, classes, kernels, draw, errors, journal)
                     advance(1)
+            asked = product(counts, range(draws), errors)
+            rows = [journal.values[_key(*one)] for one in asked]
+            every = sorted(journal.values.values(), key=lambda row: (row["kernels"], row["draw"]))
         laws = fit_laws(rows)
         found = {
             "name": spec.name,
@@ -92,7 +102,7 @@ def perturb(
             "intervals": {error: [law.low, law.high] for error, law in laws.items()},
             "sentences": [say_law(error, law) for error, law in laws.items()],
         }
-        write_table(folder / "perturbation.csv", rows)
+        write_table(folder / "perturbation.csv", every)
         write_json(folder / "perturbation.json", found)
         write_perturbation(folder)
     return found
@@ -189,6 +199,27 @@ def _check(spec: Spec, counts: list[int], errors: list[float], draws: int) -> No
             f"task is {spec.task}, but this study compares kernels of a classifier; "
             "use a spec whose task is classification"
         )
+
+
+def _key(kernels: int, draw: int, error: float) -> str:
+    """The key of a row: one network with errors of one size."""
+    return name_row(kernels, draw, error)
+
+
+def _add_rows(
+    spec: Spec,
+    scene: Tensor,
+    classes: int,
+    kernels: int,
+    draw: int,
+    errors: list[float],
+    journal: Journal,
+) -> None:
+    """Measure the errors of one network that the table lacks."""
+    lacking = [one for one in errors if _key(kernels, draw, one) not in journal.values]
+    if lacking:
+        for row in _measure(spec, scene, classes, kernels, draw, lacking):
+            journal.add(_key(kernels, draw, row["error"]), row)
 
 
 def _measure(

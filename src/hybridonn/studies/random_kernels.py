@@ -35,12 +35,16 @@ from hybridonn.estimation.estimate import LAMBDAS, choose_lambda
 from hybridonn.estimation.finite import Optical, draw_optical, optical_features
 from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
 from hybridonn.files import write_json, write_table, write_text
+from hybridonn.networks.students import check_fit
+from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.settings import describe_settings
 
 # Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
 PAPER: dict[str, dict[str, float]] = {
@@ -66,7 +70,8 @@ def random_kernels(
     """Accuracy with fixed random kernels and a trained head, beside the paper's.
 
     Each number of kernels is drawn anew for each seed; infinitely many need no seed.
-    Interrupted and called again, it goes on where it was.
+    Interrupted and called again, it goes on where it was. The table keeps the draws of all calls
+    with the same spec.
 
     Args:
         spec: Data (``data.train_images``: how many), kernel size, stride, pooling,
@@ -79,24 +84,26 @@ def random_kernels(
         infinite: Whether to compute the column of infinitely many as well.
 
     Returns:
-        What ``random_kernels.json`` holds.
+        What ``random_kernels.json`` holds, of the numbers and seeds that were asked for.
 
     Raises:
-        SpecError: There is no seed, or a number of kernels that cannot be.
+        SpecError: There is no seed, a number of kernels that cannot be, or not the memory.
+        ArtefactError: The folder holds draws of another spec.
     """
-    _check(counts, seeds, infinite)
+    _check(spec, counts, seeds, infinite)
     progress = progress or Silent()
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
         dataset = load_dataset(spec.data, data_root, progress)
-        runs: list[dict[str, Any]] = []
-        tasks = [(str(count), seed) for count in counts for seed in range(seeds)]
-        for name, seed in [*tasks, *([(INFINITE, 0)] if infinite else [])]:
-            draw = DRAW.with_options(kernels=int(name), seed=seed) if name != INFINITE else LIMIT
-            place = folder / "draws" / f"{name}-{seed}"
-            done = complete(draw, spec, dataset, {}, place, progress)
-            runs.append({"kernels": name, "seed": seed} | done.results)
-            write_table(folder / "random_kernels.csv", runs)
+        _refuse_early(spec, dataset, counts, infinite)
+        told = describe_settings((DRAW,), spec, dataset, ("student.kernels",))
+        with open_rows(folder, "study random-kernels", told) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            asked = [(str(count), seed) for count in counts for seed in range(seeds)]
+            asked += [(INFINITE, 0)] if infinite else []
+            for name, seed in asked:
+                _measure(spec, dataset, name, seed, folder, journal, progress)
+                write_table(folder / "random_kernels.csv", _tabulate(journal))
+            runs = [journal.values[_key(spec, name, seed)] for name, seed in asked]
         table = {
             "name": dataset.name,
             "train_images": len(dataset.student_train),
@@ -204,6 +211,41 @@ def _grams(
     return grams
 
 
+def _key(spec: Spec, name: str, seed: int) -> str:
+    """The key of a draw; infinitely many kernels are sampled by a number of features."""
+    return name_row(name, seed, spec.estimate.features if name == INFINITE else None)
+
+
+def _measure(
+    spec: Spec,
+    dataset: Dataset,
+    name: str,
+    seed: int,
+    folder: Path,
+    journal: Journal,
+    progress: Progress,
+) -> None:
+    """Measure a draw that the table lacks."""
+    key = _key(spec, name, seed)
+    if key in journal.values:
+        return
+    draw = DRAW.with_options(kernels=int(name), seed=seed) if name != INFINITE else LIMIT
+    place = folder / "draws" / f"{name}-{seed}"
+    found = complete(draw, spec, dataset, {}, place, progress).results
+    sampled = {"features": spec.estimate.features} if name == INFINITE else {}
+    journal.add(key, {"kernels": name, "seed": seed} | sampled | found)
+
+
+def _tabulate(journal: Journal) -> list[dict[str, Any]]:
+    """All draws that were ever made, by number of kernels and seed."""
+
+    def rank(row: dict[str, Any]) -> tuple[bool, int, int]:
+        infinite = row["kernels"] == INFINITE
+        return infinite, row["features"] if infinite else int(row["kernels"]), row["seed"]
+
+    return sorted(journal.values.values(), key=rank)
+
+
 def _draw(context: Context) -> dict[str, Any]:
     """The accuracy of one draw of kernels."""
     started = perf_counter()
@@ -270,9 +312,31 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
     return [run["kernels"] for run in runs]
 
 
-def _check(counts: tuple[int, ...], seeds: int, infinite: bool) -> None:
+def _check(spec: Spec, counts: tuple[int, ...], seeds: int, infinite: bool) -> None:
+    if spec.task != "classification":
+        raise SpecError(
+            f"task is {spec.task}, but this study fits a head that names classes; use a spec "
+            "whose task is classification"
+        )
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     if not (counts or infinite) or min(counts, default=1) < 1 or len(set(counts)) < len(counts):
         listed = ",".join(map(str, counts))
         raise SpecError(f"--kernels {listed}: allowed are numbers from 1 up, each once")
+
+
+def _refuse_early(spec: Spec, dataset: Dataset, counts: tuple[int, ...], infinite: bool) -> None:
+    """Refuse what would be found only after other draws were fitted.
+
+    Raises:
+        SpecError: The kernels or the pooling do not fit the images, or a regression has not the
+            memory that it needs.
+    """
+    check_fit(spec.student, dataset.image_shape)
+    rows = sum(map(len, (dataset.student_train, dataset.validation, dataset.test)))
+    large = infinite
+    for count in counts:
+        student = spec.student.model_copy(update={"kernels": count})
+        large |= draw_optical(student, dataset.image_shape, 0).features > PRIMAL
+    if large:
+        columns_within(rows, spec.estimate.memory_gb, LANDMARKS, len(dataset.student_train))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,17 +18,22 @@ from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.errors import SpecError
+from hybridonn.estimation import architecture_of
 from hybridonn.files import write_json, write_table, write_tensors, write_text
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.students import build_student
-from hybridonn.pipeline.estimate import ESTIMATE
+from hybridonn.optics.journal import Journal
+from hybridonn.pipeline.early import refuse_early
+from hybridonn.pipeline.estimate import ESTIMATE, refuse_masks
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.progress import Progress, Silent
 from hybridonn.reports.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
-from hybridonn.studies.designs import Design, spread_designs
+from hybridonn.studies.designs import VARIED, Design, spread_designs
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.settings import describe_settings
 
 Kernels = Literal["design", "infinite"]
 KERNELS: tuple[Kernels, ...] = ("design", "infinite")
@@ -35,28 +42,43 @@ VALIDATION = 1000  # validation images that choose the epoch: each epoch looks a
 
 @dataclass(frozen=True)
 class Bench:
-    """What all designs of the study share."""
+    """What all designs of the study share.
+
+    Attributes:
+        spec: Of the study.
+        dataset: Its images; estimates and students are tested on the same ones.
+        folder: Of the study.
+        journal: What was measured.
+        progress: Shows how far it is.
+    """
 
     spec: Spec
     dataset: Dataset
     folder: Path
+    journal: Journal
     progress: Progress
 
-    def estimate(self, design: Design, kernels: Kernels) -> dict[str, Any]:
-        """The estimate of a design before any training."""
+    def estimate(self, design: Design, kernels: Kernels) -> None:
+        """Estimate a design before any training, unless it was."""
+        key = name_row("estimate", design.name, kernels)
+        if key in self.journal.values:
+            return
         settings = self.spec.estimate.model_copy(update={"kernels": kernels})
         spec = self.spec.model_copy(update={"student": design.student, "estimate": settings})
         folder = self.folder / "estimates" / kernels / design.name
-        return complete(ESTIMATE, spec, self.dataset, {}, folder, self.progress).results
+        found = complete(ESTIMATE, spec, self.dataset, {}, folder, self.progress)
+        self.journal.add(key, found.results)
 
-    def train(self, design: Design, seed: int) -> dict[str, Any]:
-        """The design trained on the task alone."""
+    def train(self, design: Design, seed: int) -> None:
+        """Train a design on the task alone, unless it was."""
+        key = name_row("trained", design.name, seed)
+        if key in self.journal.values:
+            return
         spec = self.spec.model_copy(update={"student": design.student, "seed": seed})
-        place = self._folder(design, seed)
-        return complete(ALONE, spec, self.dataset, {}, place, self.progress).results
-
-    def _folder(self, design: Design, seed: int) -> Path:
-        return self.folder / "students" / f"{design.name}-{seed}"
+        folder = self.folder / "students" / f"{design.name}-{seed}"
+        found = complete(ALONE, spec, self.dataset, {}, folder, self.progress)
+        varied = {name: getattr(design.student, name) for name in VARIED}
+        self.journal.add(key, found.results | {"design": varied})
 
 
 def rank(
@@ -71,7 +93,9 @@ def rank(
     """Estimate and train designs that spread out, and compare the two accuracies.
 
     Every design is estimated, then trained on the task alone with the training of the
-    spec, from each seed. Interrupted and called again, it goes on where it was.
+    spec, from each seed; both are tested on the images that ``estimate.test_images`` states.
+    Interrupted and called again, it goes on where it was. The table keeps the designs of all
+    calls with the same spec.
 
     Args:
         spec: Data, training, estimate, and what the designs have in common; its seed gives
@@ -84,30 +108,36 @@ def rank(
         progress: Shows how far it is.
 
     Returns:
-        What ``ranking.json`` holds.
+        What ``ranking.json`` holds, of the designs, seeds and estimates that were asked for.
 
     Raises:
-        SpecError: There is no seed, or a number of designs that cannot be.
+        SpecError: There is no seed, a number of designs that cannot be, or one that cannot be
+            built, trained or estimated.
+        ArtefactError: The folder holds designs of another spec.
     """
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
     spec = spec.for_method("none")
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
-        dataset = load_dataset(spec.data, data_root, progress)
+        dataset = _choose_images(spec, load_dataset(spec.data, data_root, progress))
         chosen = spread_designs(spec.student, dataset.image_shape, designs, spec.seed)
-        few = thin(dataset.validation, len(dataset.classes), VALIDATION, spec.data.split_seed)
-        bench = Bench(spec, dataset.with_part("validation", few), folder, progress)
-        rows: list[dict[str, Any]] = []
-        with progress.bar("designs", len(chosen)) as advance:
-            for design in chosen:
-                rows.append(_measure(bench, design, seeds, kernels))
-                write_table(folder / "ranking.csv", rows)
-                advance()
+        _refuse_early(spec, chosen, kernels, dataset)
+        varied = ("seed", "estimate.kernels", *(f"student.{name}" for name in VARIED))
+        told = describe_settings((ESTIMATE, ALONE), spec, dataset, varied)
+        with open_rows(folder, "study ranking", told) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            bench = Bench(spec, dataset, folder, journal, progress)
+            _measure_all(bench, chosen, seeds, kernels)
+            measured = journal.values
+        metric = TASKS[spec.task].metric
+        rows = [
+            _read_row(measured, design.name, metric, range(seeds), kernels) for design in chosen
+        ]
         ranking = summarise(rows, kernels) | {
             "name": spec.name,
             "train_images": len(dataset.student_train),
+            "test_images": len(dataset.test),
             "seeds": seeds,
             "designs_seed": spec.seed,
         }
@@ -166,27 +196,85 @@ ALONE = Stage(
 )
 
 
-def _measure(
-    bench: Bench, design: Design, seeds: int, kernels: tuple[Kernels, ...]
-) -> dict[str, Any]:
+def _choose_images(spec: Spec, dataset: Dataset) -> Dataset:
+    """The data set with fewer validation images, and the estimate's test images for all."""
+    classes, seed = len(dataset.classes), spec.data.split_seed
+    few = thin(dataset.validation, classes, VALIDATION, seed)
+    test = thin(dataset.test, classes, spec.estimate.test_images, seed)
+    return dataset.with_part("validation", few).with_part("test", test)
+
+
+def _refuse_early(
+    spec: Spec, designs: tuple[Design, ...], kernels: tuple[Kernels, ...], dataset: Dataset
+) -> None:
+    """Refuse what would be found only after other designs were measured.
+
+    Raises:
+        SpecError: See :func:`rank`.
+    """
+    if spec.student.branches:
+        raise SpecError(
+            "student.branches is set, but this study varies one layer of kernels; leave it out"
+        )
+    for kind in kernels:
+        settings = spec.estimate.model_copy(update={"kernels": kind})
+        refuse_masks(spec.model_copy(update={"estimate": settings}))
+    for design in designs:
+        refuse_early(spec.model_copy(update={"student": design.student}), dataset)
+        if "infinite" in kernels:
+            architecture_of(design.student, max_pooling="average")
+
+
+def _measure_all(
+    bench: Bench, designs: tuple[Design, ...], seeds: int, kernels: tuple[Kernels, ...]
+) -> None:
+    """Measure what the table lacks, and write it after each design."""
     metric = TASKS[bench.spec.task].metric
-    estimates = {kind: bench.estimate(design, kind) for kind in kernels}
-    students = [bench.train(design, seed) for seed in range(seeds)]
-    student = design.student
+    with bench.progress.bar("designs", len(designs)) as advance:
+        for design in designs:
+            for kind in kernels:
+                bench.estimate(design, kind)
+            for seed in range(seeds):
+                bench.train(design, seed)
+            write_table(bench.folder / "ranking.csv", _tabulate(bench.journal.values, metric))
+            advance()
+
+
+def _tabulate(measured: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:
+    """All designs that were ever trained, each over all its seeds, with all its estimates."""
+    found: dict[str, tuple[list[int], list[Kernels]]] = {}
+    for what, name, which in map(json.loads, measured):
+        found.setdefault(name, ([], []))[what == "estimate"].append(which)
+    return [
+        _read_row(measured, name, metric, seeds, kinds)
+        for name, (seeds, kinds) in found.items()
+        if seeds
+    ]
+
+
+def _read_row(
+    measured: Mapping[str, Any],
+    name: str,
+    metric: str,
+    seeds: Iterable[int],
+    kernels: Iterable[Kernels],
+) -> dict[str, Any]:
+    """One design: what it is, what it reaches, and its estimates with 95 % intervals."""
+    students = [measured[name_row("trained", name, seed)] for seed in seeds]
+    varied = students[0]["design"]
     row: dict[str, Any] = {
-        "name": design.name,
-        "kernels": student.kernels,
-        "kernel_size": student.kernel_size,
-        "pooled_size": student.pooled_size,
-        "stride": student.stride,
-        "hidden": "x".join(map(str, student.hidden)),
+        "name": name,
+        **varied,
+        "hidden": "x".join(map(str, varied["hidden"])),
         "parameters": students[0]["parameters"],
         "trained": fmean(one[metric] for one in students),
         "trained_low": min(one[metric] for one in students),
         "trained_high": max(one[metric] for one in students),
         "trained_seconds": fmean(one["seconds"] for one in students),
+        "seeds": len(students),
     }
-    for kind, found in estimates.items():
+    for kind in kernels:
+        found = measured[name_row("estimate", name, kind)]
         row[kind] = found[metric]
         row[f"{kind}_uncertainty"] = found["uncertainty"]
         ends = share_interval(found[metric], found["uncertainty"], found["test_images"])

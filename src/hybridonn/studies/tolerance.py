@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -12,22 +14,53 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
 from hybridonn.files import write_json, write_table, write_text
+from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.as_built import answer, make_chip, narrow_chip, stated
-from hybridonn.pipeline.compensated import PLAIN_COMPENSATED
+from hybridonn.pipeline.compensated import PLAIN_COMPENSATED, stated_compensation
+from hybridonn.pipeline.early import refuse_early
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.metasurface import METASURFACE
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.student import STUDENT
 from hybridonn.progress import Progress, Silent
+from hybridonn.reports.predictions import read_masks, read_predictions
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.settings import describe_settings
 
 # These draw nothing: one chip shows what they cost.
 SAME_ON_EVERY_CHIP = ("coupling_fraction", "bandwidth_nm", "stray_light", "crosstalk_fraction")
 ALONE_IMAGES = 2000  # test images of each chip with one error alone
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all chips of the study share.
+
+    Attributes:
+        spec: Of the study.
+        trained: The run whose optics are made.
+        errors: Of the process.
+        folder: Of the study.
+        journal: What was measured.
+        progress: Shows how far it is.
+    """
+
+    spec: Spec
+    trained: Trained
+    errors: Fabrication
+    folder: Path
+    journal: Journal
+    progress: Progress
+
+    @property
+    def applied(self) -> Fabrication:
+        """The errors that act on these optics."""
+        return self.errors.on(self.trained.metasurface is not None)
 
 
 def tolerate(
@@ -41,7 +74,8 @@ def tolerate(
 ) -> dict[str, Any]:
     """Make many chips of one design and compensate each.
 
-    Interrupted and called again, it goes on with the chip or the error at which it was.
+    Interrupted and called again, it goes on with the chip or the error at which it was. The
+    tables keep the chips of all calls with the same spec and run.
 
     Args:
         spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
@@ -53,39 +87,34 @@ def tolerate(
         progress: Shows how far it is.
 
     Returns:
-        What ``tolerance.json`` holds.
+        What ``tolerance.json`` holds, of the chips that were asked for.
 
     Raises:
-        SpecError: There is no chip.
+        SpecError: There is no chip, or a setting cannot be.
+        ArtefactError: The folder holds chips of another spec or run.
     """
     if chips < 1:
         raise SpecError(f"--chips {chips}: allowed is 1 or more")
+    if not 0 < threshold <= 1:
+        raise SpecError(f"--threshold {threshold:g}: allowed is a share above 0, up to 1")
     errors = stated(spec)
     settings = spec.compensation or Compensation()
     # The curve, and what is kept, are one chip's affair: every treatment is reported.
     settings = settings.model_copy(update={"fractions": (), "judged_fraction": 0.0})
     spec = spec.model_copy(update={"compensation": settings})
-    metric = TASKS[spec.task]().metric
+    stated_compensation(spec)
     with open_folder(folder, spec):
-        write_text(folder / "spec.yaml", dump_spec(spec))
         trained = open_trained(spec, run, data_root, progress)
-        rows = [
-            _make_one(spec, trained, errors.with_seed(chip), folder, progress)
-            for chip in range(chips)
-        ]
-        alone = _one_at_a_time(spec, trained, errors, chips, folder / "alone", progress)
-        found = {
-            "name": spec.name,
-            "metric": metric,
-            "preset": errors.preset,
-            "threshold": threshold,
-            "ideal": trained.student.results[metric],
-            "chips": rows,
-            "summary": summarise(rows, threshold),
-            "alone": alone,
-        }
-        write_table(folder / "tolerance.csv", rows)
-        write_table(folder / "alone.csv", alone)
+        refuse_early(spec, trained.dataset)
+        varied = ("fabrication.seed",)
+        told = describe_settings((PLAIN_COMPENSATED,), spec, trained.dataset, varied, trained.done)
+        with open_rows(folder, "tolerance", told) as journal:
+            write_text(folder / "spec.yaml", dump_spec(spec))
+            study = Study(spec, trained, errors, folder, journal, progress)
+            _make_chips(study, chips)
+            _leave_one_error(study, chips)
+            rows = [journal.values[name_row("chip", chip)] for chip in range(chips)]
+            found = _describe(study, rows, threshold, chips)
         write_json(folder / "tolerance.json", found)
         write_tolerance(folder)
     return found
@@ -120,49 +149,95 @@ def _count_good(values: list[float], threshold: float) -> dict[str, float]:
     return {"yield": good / len(values), "yield_low": low, "yield_high": high}
 
 
-def _make_one(
-    spec: Spec, trained: Trained, errors: Fabrication, folder: Path, progress: Progress
+def _describe(
+    study: Study, rows: list[dict[str, Any]], threshold: float, chips: int
 ) -> dict[str, Any]:
-    own = spec.model_copy(update={"fabrication": errors})
-    place = folder / "chips" / f"{errors.seed:03d}"
-    parts = (own, trained.dataset, trained.done, place, progress)
-    results = complete(PLAIN_COMPENSATED, *parts).results
-    end = f"_{TASKS[spec.task]().metric}"
-    treated = {key.removesuffix(end): value for key, value in results.items() if key.endswith(end)}
-    return {"chip": errors.seed} | treated
+    """What tolerance.json holds."""
+    metric, few = TASKS[study.spec.task]().metric, _few(study.trained.dataset)
+    return {
+        "name": study.spec.name,
+        "metric": metric,
+        "preset": study.errors.preset,
+        "threshold": threshold,
+        "ideal": study.trained.student.results[metric],
+        "chips": rows,
+        "summary": summarise(rows, threshold),
+        # Errors alone are measured on some images, and so is what they are compared with.
+        "alone_images": len(few),
+        "alone_ideal": _score_ideal(study.trained, few),
+        "alone": _tabulate_alone(study, chips),
+    }
 
 
-def _one_at_a_time(
-    spec: Spec,
-    trained: Trained,
-    errors: Fabrication,
-    chips: int,
-    folder: Path,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """The metric with each error alone, uncompensated, mean over the chips.
+def _make_chips(study: Study, chips: int) -> None:
+    """Make and compensate the chips that the table lacks, and write it after each."""
+    end = f"_{TASKS[study.spec.task]().metric}"
+    for chip in range(chips):
+        key = name_row("chip", chip)
+        if key not in study.journal.values:
+            own = study.spec.model_copy(update={"fabrication": study.errors.with_seed(chip)})
+            place = study.folder / "chips" / f"{chip:03d}"
+            parts = (own, study.trained.dataset, study.trained.done, place, study.progress)
+            results = complete(PLAIN_COMPENSATED, *parts).results
+            treated = {
+                name.removesuffix(end): value
+                for name, value in results.items()
+                if name.endswith(end) and name != f"ideal{end}"
+            }
+            study.journal.add(key, {"chip": chip} | treated)
+        write_table(study.folder / "tolerance.csv", _tabulate_chips(study.journal))
 
-    Of a metasurface the first row is the design itself, error ``none``: what the pillars cost
+
+def _tabulate_chips(journal: Journal) -> list[dict[str, Any]]:
+    """All chips that were ever made."""
+    rows = [value for key, value in journal.values.items() if json.loads(key)[0] == "chip"]
+    return sorted(rows, key=lambda row: row["chip"])
+
+
+def _leave_one_error(study: Study, chips: int) -> None:
+    """Measure the metric with each error alone, uncompensated, where the table lacks it.
+
+    Of a metasurface the first is the design itself, error ``none``: what the pillars cost
     before anything goes wrong in the fab.
     """
-    applied = errors.on(trained.metasurface is not None)
-    wanted = [name for name in ERRORS if getattr(applied, name)]
-    seeds = {name: range(1 if name in SAME_ON_EVERY_CHIP else chips) for name in wanted}
-    if trained.metasurface is not None:
-        seeds = {"none": range(1)} | seeds
-    rows = []
-    with progress.bar("one error at a time", sum(map(len, seeds.values()))) as advance:
+    applied, seeds = study.applied, _seeds_alone(study, chips)
+    with study.progress.bar("one error at a time", sum(map(len, seeds.values()))) as advance:
         for name, some in seeds.items():
-            scores = []
             for seed in some:
-                one = _leave_one(applied, name, seed)
-                scores.append(_score_once(spec, trained, one, folder / f"{name}-{seed:03d}"))
+                key = name_row("alone", name, seed)
+                if key not in study.journal.values:
+                    place = study.folder / "alone" / f"{name}-{seed:03d}"
+                    score = _score_once(study, _leave_one(applied, name, seed), place)
+                    study.journal.add(key, score)
                 advance(1, name)
-            rows.append(
-                {"error": name, "magnitude": getattr(applied, name, 0.0), "mean": fmean(scores)}
-                | {"lowest": min(scores), "highest": max(scores)}
-            )
-    return rows
+            write_table(study.folder / "alone.csv", _tabulate_alone(study, None))
+
+
+def _seeds_alone(study: Study, chips: int) -> dict[str, range]:
+    """The chips with each error alone; one where all have the same error."""
+    wanted = [name for name in ERRORS if getattr(study.applied, name)]
+    first = {"none": range(1)} if study.trained.metasurface is not None else {}
+    return first | {name: range(1 if name in SAME_ON_EVERY_CHIP else chips) for name in wanted}
+
+
+def _tabulate_alone(study: Study, chips: int | None) -> list[dict[str, Any]]:
+    """A row an error: its magnitude, mean, lowest and highest metric.
+
+    Args:
+        study: What was measured.
+        chips: Chips 0 to N - 1 count; None: all that were ever measured.
+    """
+    scores: dict[str, list[float]] = {}
+    for key, score in study.journal.values.items():
+        what, name, *seed = json.loads(key)
+        if what == "alone" and (chips is None or seed[0] < chips):
+            scores.setdefault(name, []).append(score)
+    order = [name for name in ("none", *ERRORS) if name in scores]
+    return [
+        {"error": name, "magnitude": getattr(study.applied, name, 0.0)}
+        | {"mean": fmean(scores[name]), "lowest": min(scores[name]), "highest": max(scores[name])}
+        for name in order
+    ]
 
 
 def _leave_one(errors: Fabrication, name: str, seed: int) -> Fabrication:
@@ -170,9 +245,16 @@ def _leave_one(errors: Fabrication, name: str, seed: int) -> Fabrication:
     return errors.model_copy(update=off | {"preset": "none", "seed": seed})
 
 
-def _score_once(spec: Spec, trained: Trained, errors: Fabrication, place: Path) -> float:
-    own = spec.model_copy(update={"fabrication": errors})
+def _score_once(study: Study, errors: Fabrication, place: Path) -> float:
+    own, trained = study.spec.model_copy(update={"fabrication": errors}), study.trained
     return complete(ALONE, own, trained.dataset, trained.done, place, Silent()).results["score"]
+
+
+def _score_ideal(trained: Trained, few: torch.Tensor) -> float:
+    """The metric of some test images with ideal optics, as the student stage answered them."""
+    path, classes = trained.student.folder / "predictions.npz", len(trained.dataset.classes)
+    read = read_masks if trained.dataset.test.labels.ndim > 1 else read_predictions
+    return float(read(path, "the student stage", classes).scores[few.numpy()].mean())
 
 
 def _score(context: Context) -> dict[str, Any]:
