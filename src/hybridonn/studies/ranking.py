@@ -23,7 +23,6 @@ from hybridonn.files import write_json, write_table, write_tensors, write_text
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.students import build_student
 from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.early import refuse_early
 from hybridonn.pipeline.estimate import ESTIMATE, refuse_masks
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
@@ -220,7 +219,7 @@ def _refuse_early(
         settings = spec.estimate.model_copy(update={"kernels": kind})
         refuse_masks(spec.model_copy(update={"estimate": settings}))
     for design in designs:
-        refuse_early(spec.model_copy(update={"student": design.student}), dataset)
+        build_student(design.student, dataset.image_shape, len(dataset.classes), spec.seed)
         if "infinite" in kernels:
             architecture_of(design.student, max_pooling="average")
 

@@ -17,7 +17,6 @@ from hybridonn.files import write_json, write_table, write_text
 from hybridonn.optics.journal import Journal
 from hybridonn.pipeline.as_built import answer, make_chip, narrow_chip, stated
 from hybridonn.pipeline.compensated import PLAIN_COMPENSATED, stated_compensation
-from hybridonn.pipeline.early import refuse_early
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.metasurface import METASURFACE
@@ -29,6 +28,7 @@ from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
+from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
 
@@ -105,7 +105,7 @@ def tolerate(
     stated_compensation(spec)
     with open_folder(folder, spec):
         trained = open_trained(spec, run, data_root, progress)
-        refuse_early(spec, trained.dataset)
+        refuse_few_captures(spec, trained)
         varied = ("fabrication.seed",)
         told = describe_settings((PLAIN_COMPENSATED,), spec, trained.dataset, varied, trained.done)
         with open_rows(folder, "tolerance", told) as journal:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from hybridonn.compensation.captured import Captured, count_captures
+from hybridonn.compensation.captured import Captured
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -34,6 +34,7 @@ from hybridonn.spec import (
     dump_spec,
     validate,
 )
+from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.settings import describe_settings
 from hybridonn.studies.trials import (
@@ -94,7 +95,7 @@ def tune_compensation(
     seeds = choose_chips(stated(spec), chips)
     with open_folder(folder, spec):
         trained = open_trained(spec, run, data_root, progress)
-        _refuse_few(spec, trained)
+        refuse_few_captures(spec, trained)
         told = describe_settings((TRIAL,), spec, trained.dataset, (), trained.done)
         with open_rows(folder, "tune-compensation", told) as journal:
             write_text(folder / "spec.yaml", dump_spec(spec))
@@ -106,16 +107,6 @@ def tune_compensation(
         text = write_best({"compensation": {"tuned": best}}, said)
         write_text(folder / "tuned.yaml", text)
     return text
-
-
-def _refuse_few(spec: Spec, trained: Trained) -> None:
-    """Refuse a fraction of captures that is not one of each class.
-
-    Raises:
-        SpecError: It is too small.
-    """
-    fraction, dataset = stated_compensation(spec).fraction, trained.dataset
-    count_captures(fraction, dataset.student_train, len(dataset.classes))
 
 
 def choose_chips(errors: Fabrication, chips: int) -> list[int]:

@@ -1,0 +1,22 @@
+"""Too few captures are refused before any chip is made."""
+
+from __future__ import annotations
+
+from hybridonn.compensation.captured import count_captures
+from hybridonn.pipeline.compensated import stated_compensation
+from hybridonn.pipeline.measured import Trained
+from hybridonn.spec import Spec
+
+
+def refuse_few_captures(spec: Spec, trained: Trained) -> None:
+    """Refuse a fraction of captures that is not one image of each class.
+
+    Args:
+        spec: With ``compensation``.
+        trained: The run, for its images.
+
+    Raises:
+        SpecError: The fraction is too small.
+    """
+    fraction, dataset = stated_compensation(spec).fraction, trained.dataset
+    count_captures(fraction, dataset.student_train, len(dataset.classes))
