@@ -18,7 +18,7 @@ from hybridonn.core.random import generator_of, seeded
 from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.best_epoch import rank_epoch
-from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from hybridonn.distillation.checkpoint import Keeper, TrainingState
 from hybridonn.distillation.objective import Batch, Objective
 from hybridonn.distillation.views import count_views, is_augmented, make_view
 from hybridonn.errors import TrainingError
@@ -68,7 +68,8 @@ def train(
     Args:
         network: Trained in place.
         lesson: What it is trained on, and how.
-        checkpoint: The file that holds the state after each epoch.
+        checkpoint: The file that holds the state, see
+            :mod:`hybridonn.distillation.checkpoint`; it stays when the training is over.
         progress: Shows how far it is.
 
     Returns:
@@ -87,13 +88,18 @@ def train(
         # One pass over the weights is 3 to 4 times faster; torch has it for real weights only.
         fused=all(weight.is_floating_point() for weight in network.parameters()),
     )
-    state = load_checkpoint(checkpoint, network, optimizer)
+    progress, keeper = progress or Silent(), Keeper(checkpoint, network, optimizer)
+    state = keeper.resume(progress)
+    if state.finished and _goes_on(state, settings):
+        progress.say(f"{checkpoint} is of a shorter training; the training begins anew")
+        state = TrainingState()
     steps = _steps_an_epoch(lesson)
-    bar = (progress or Silent()).bar(lesson.label, settings.epochs * steps, state.epoch * steps)
+    bar = progress.bar(lesson.label, settings.epochs * steps, state.epoch * steps)
     with bar as advance:
-        while state.epoch < settings.epochs and not _is_out_of_patience(state, settings):
+        while _goes_on(state, settings):
             _train_epoch(network, optimizer, lesson, state, advance, device)
-            save_checkpoint(checkpoint, network, optimizer, state)
+            keeper.keep(state)
+    keeper.finish(state)
     network.load_state_dict(state.best)
     network.eval()
     return state.history
@@ -161,7 +167,8 @@ def _descend(network: nn.Module, lesson: Lesson, batch: Batch, step: int) -> dic
         found = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise TrainingError(
             f"{lesson.label}: the loss is not finite at step {step + 1} ({found}); "
-            "the checkpoint of the last complete epoch is kept: run again to go on from there, "
+            "a checkpoint is kept that is at most a minute older than the last complete epoch: "
+            "run again to go on from there, "
             f"and lower the learning rate (now {lesson.settings.learning_rate:g}) if it stops again"
         )
     terms["loss"].backward()
@@ -319,5 +326,7 @@ def _is_best(row: dict[str, Any], state: TrainingState, metric: str) -> bool:
     return rank_epoch(row, metric) > rank_epoch(state.history[state.best_epoch - 1], metric)
 
 
-def _is_out_of_patience(state: TrainingState, settings: spec.Training) -> bool:
-    return settings.patience is not None and state.epoch - state.best_epoch >= settings.patience
+def _goes_on(state: TrainingState, settings: spec.Training) -> bool:
+    waited = state.epoch - state.best_epoch
+    patient = settings.patience is None or waited < settings.patience
+    return state.epoch < settings.epochs and patient
