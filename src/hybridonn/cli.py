@@ -275,9 +275,11 @@ def main() -> None:
         RuntimeError: A fault of the program itself.
     """
     from hybridonn.errors import HybridonnError
+    from hybridonn.pipeline.errors import translate_tangent_errors
 
     try:
-        app()
+        with translate_tangent_errors():
+            app()
     except HybridonnError as error:
         give_up(f"error: {error}", 1)
     except KeyboardInterrupt:
