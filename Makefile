@@ -1,13 +1,16 @@
 # Two commands do it all on a fresh machine with Python 3.11+ and make:
 #   make demo    the main job on real handwritten digits
 #   make test    the whole test suite
+# Two more take their time, and say what docs/robustness.md claims:
+#   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
+#   make kill    100 kills and some full disks at file events of small runs
 PYTHON ?= python3
 BIN := .venv/bin
 # Two OpenMP processes on few cores slow each other many times over when they spin.
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test fuzz kill lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +31,12 @@ demo: setup
 # One thread a worker: two OpenMP teams on the same cores would slow each other.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+fuzz: setup
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/hostile $(BIN)/python -m fuzzing
+
+kill: setup
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/hostile $(BIN)/python -m killing
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Feeds damaged and hostile files to every reader: ``make fuzz``."""

@@ -1,0 +1,1 @@
+"""Kills commands at their file events and runs them again: ``make kill``."""
