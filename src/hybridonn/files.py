@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.parts import part_of
+from hybridonn.core.parts import part_of, sweep
 from hybridonn.errors import ArtefactError
 
 _PIECE_BYTES = 1 << 22
@@ -56,6 +56,8 @@ def sync(path: Path) -> None:
 def write_bytes(path: Path, content: bytes, durable: bool = False) -> None:
     """Write a file under its final name only once it is complete.
 
+    What a killed process left of the same file is removed.
+
     Args:
         path: The file.
         content: What it holds.
@@ -67,6 +69,7 @@ def write_bytes(path: Path, content: bytes, durable: bool = False) -> None:
     part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
         part.write_bytes(content)
         if durable:
             sync(part)

@@ -184,3 +184,14 @@ def test_what_is_read_apart_is_what_is_read_here(tmp_path):
     here, apart = read_own_layout(path, PERIOD * NM), read_layout(path, PERIOD * NM)
     np.testing.assert_equal(vars(apart), vars(here))
     assert apart.widths.dtype == here.widths.dtype
+
+
+@pytest.mark.parametrize("unit", [bytes(8), b"\x80" + bytes(7), b"\xbe" + b"\xff" * 7])
+def test_a_file_whose_coordinates_have_no_step_is_refused(tmp_path, unit):
+    path = tmp_path / "chip.gds"
+    write_layout(path, make_chip())
+    content = path.read_bytes()
+    units = content.index(b"\x00\x14\x03\x05") + 4  # its record: two numbers of 8 bytes
+    path.write_bytes(content[: units + 8] + unit + content[units + 16 :])
+    with pytest.raises(ArtefactError, match=r"coordinates are in steps of -?\S+ nm"):
+        read_layout(path, PERIOD * NM)

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from hybridonn.errors import ArtefactError
@@ -49,10 +50,16 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove the parts in a folder whose process is gone."""
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove the parts in a folder whose process is gone.
+
+    Args:
+        folder: Where they lie.
+        name: Of the file or folder that they were to become; None: of any.
+    """
+    pattern = ".*.part" if name is None else f".{escape(name)}.*.part"
     with suppress(OSError):
-        for path in folder.glob(".*.part"):
+        for path in folder.glob(pattern):
             match = _NAME.fullmatch(path.name)
             if match and _is_abandoned(path, int(match[1]), match[2]):
                 remove(path)

@@ -8,7 +8,6 @@ again. Deleting the folder is always safe.
 from __future__ import annotations
 
 import os
-import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridonn.core.parts import put_folder, scratch_folder, sweep
 from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import cache_folder, read_json, write_json
 
@@ -37,8 +37,9 @@ class Stored:
 
 
 def find_stored(key: str) -> Stored | None:
-    """What was stored under a key, if it is there and undamaged."""
+    """What was stored under a key, if it is there and undamaged; sweeps what kills left beside."""
     folder = _folder_of(key)
+    sweep(folder.parent)
     try:
         record = read_json(folder / "record.json")
         paths = {name: folder / f"{name}.npy" for name in record["checksums"]}
@@ -61,22 +62,18 @@ def store(key: str, fill: Callable[[Path], dict[str, Any]]) -> Stored:
         DataError: The cache cannot be written.
     """
     folder = _folder_of(key)
-    part = folder.with_name(f".{key}.{os.getpid()}.part")
     try:
-        part.mkdir(parents=True)
-        notes = fill(part)
-        checksums = {path.stem: _checksum(path) for path in sorted(part.glob("*.npy"))}
-        write_json(part / "record.json", {"checksums": checksums, "notes": notes})
-        # What lies there is damaged, or another process was as fast: ours is as good.
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with scratch_folder(folder) as part:
+            notes = fill(part)
+            checksums = {path.stem: _checksum(path) for path in sorted(part.glob("*.npy"))}
+            write_json(part / "record.json", {"checksums": checksums, "notes": notes})
+            lock = cache_folder() / ".lock"
+            put_folder(part, folder, lock, lambda known: find_stored(key) is not None)
     except (OSError, ArtefactError) as error:
         raise DataError(
             f"cannot keep the decoded pictures in {folder.parent}: {error}; free some space, or "
             "name another folder in the environment variable HYBRIDONN_CACHE"
         ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     stored = find_stored(key)
     if stored is None:
         raise DataError(f"{folder} was damaged while it was written; run the same command again")

@@ -157,8 +157,10 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> Tra
     for some in (weights, state.best) if state.best_epoch else (weights,):
         _refuse_other(path, some, network)
     if not state.finished:
+        moments = _under("optimizer/", tensors)
+        _refuse_other_moments(path, moments, optimizer)
         network.load_state_dict(weights)
-        _restore(optimizer, _under("optimizer/", tensors))
+        _restore(optimizer, moments)
     return state
 
 
@@ -183,6 +185,18 @@ def _refuse_other(path: Path, tensors: Mapping[str, Tensor], network: nn.Module)
         raise ArtefactError(
             f"the checkpoint {path} is of another network: they differ in {', '.join(differ[:3])}"
         )
+
+
+def _refuse_other_moments(path: Path, moments: Mapping[str, Tensor], optimizer: Optimizer) -> None:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    shapes = {str(index): weight.shape for index, weight in enumerate(weights)}
+    for name, value in moments.items():
+        key, _, slot = name.partition("/")
+        if not slot or key not in shapes or value.shape not in (torch.Size(), shapes[key]):
+            raise ArtefactError(
+                f"the checkpoint {path} is of another optimizer: it holds {name} of shape "
+                f"{tuple(value.shape)}"
+            )
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], notes: dict[str, Any]) -> None:

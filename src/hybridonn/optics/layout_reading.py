@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,6 +111,8 @@ def read_own_layout(path: Path, period_m: float, cell_pillars: int = 2) -> Layou
     """
     library = _load(path)
     step_nm = library.precision / NM
+    if not 0 < step_nm < inf:
+        _refuse(path, f"its coordinates are in steps of {step_nm:g} nm")
     cells = {cell.name: cell for cell in library.cells}
     top = library.top_level()
     if len(top) != 1:

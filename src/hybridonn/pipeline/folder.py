@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hybridonn.core.parts import hold, remove, sweep
 from hybridonn.core.yaml_reading import read_yaml
 from hybridonn.errors import ArtefactError, HybridonnError
-from hybridonn.files import read_json, write_json, write_text
+from hybridonn.files import cache_folder, read_json, write_json, write_text
 from hybridonn.pipeline.stage_folder import RECORD, read_stage
 from hybridonn.spec import Spec, dump_spec, read_spec
 
@@ -74,8 +74,16 @@ def _enter(folder: Path, stack: ExitStack) -> None:
             "another folder with --out"
         )
     sweep(folder)
+    sweep_cache()
     for old in folder.glob(".*.old"):
         remove(old)  # of a stage that was replaced by the one beside it
+
+
+def sweep_cache() -> None:
+    """Remove what killed commands left of artefacts that they shared with others."""
+    with suppress(OSError):
+        for kind in cache_folder().iterdir():
+            sweep(kind)
 
 
 def _take_over(folder: Path, spec: Spec, replace: bool | None) -> bool:
