@@ -20,7 +20,9 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("front")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HYBRIDONN_CACHE", str(folder / "cache"))
-        hybridonn.run(hybridonn.read_spec(None, QUICK), folder / "run")
+        spec = folder / "spec.yaml"
+        spec.write_text("name: front\n")
+        hybridonn.run(hybridonn.read_spec(str(spec), QUICK), str(folder / "run"))
     return folder / "run"
 
 

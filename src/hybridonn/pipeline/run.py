@@ -25,8 +25,8 @@ from hybridonn.spec import Spec, dump_spec
 @translate_tangent_errors()
 def run(
     spec: Spec,
-    folder: Path,
-    data_root: Path | None = None,
+    folder: str | Path,
+    data_root: str | Path | None = None,
     progress: Progress | None = None,
     replace: bool = False,
 ) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def run(
     Raises:
         HybridonnError: Something that the user can mend; earlier results stay.
     """
-    progress = progress or Silent()
+    folder, progress = Path(folder), progress or Silent()
     started = _now()
     with open_folder(folder, spec, replace):
         refuse_unread(spec)
-        dataset = load_dataset(spec.data, data_root, progress)
+        dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress)
         refuse_early(spec, dataset)
         stages = make_stages(spec, dataset, folder, progress)
         _say_reused(stages, progress)

@@ -189,7 +189,7 @@ def check_robust(spec: Spec) -> None:
         )
 
 
-def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
+def read_spec(path: str | Path | None = None, settings: tuple[str, ...] = ()) -> Spec:
     """Read a spec file and lay ``key.path=value`` settings over it.
 
     Args:
@@ -199,6 +199,7 @@ def read_spec(path: Path | None, settings: tuple[str, ...] = ()) -> Spec:
     Raises:
         SpecError: The file cannot be read, or a key or value is not allowed.
     """
+    path = Path(path) if path else None
     tree = _read_file(path) if path else default_tree()
     for setting in settings:
         _lay_over(tree, setting)
