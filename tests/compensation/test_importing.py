@@ -213,6 +213,16 @@ def test_captures_behind_other_kernels_do_not_fit_the_run(tmp_path, bench):
     assert run_arrays(tmp_path / "b.npz", made).captures.quality.min() > 0.999
 
 
+def test_pictures_that_no_frame_could_hold_are_refused(tmp_path, bench):
+    made = bench()
+    write_arrays(tmp_path / "a.npz", made)
+    source = ArraySource(tmp_path / "a.npz", 3, made.design.shape)
+    with pytest.raises(
+        DataError, match=r"picture has 28000000000 x 28000000000, .* 28 x 28; check"
+    ):
+        import_captures(source, made.design, Camera(1e9))
+
+
 class Mosaic:
     """A camera over the whole metasurface, turned, shifted and mirrored as stated."""
 

@@ -160,6 +160,23 @@ def check_order(
     refuse(named, what, cure, source.where)
 
 
+def _check_scale(
+    frame_shape: tuple[int, int], camera: Camera, shape: tuple[int, int], where: Path
+) -> None:
+    """Refuse pictures of which a frame could not hold half.
+
+    Raises:
+        DataError: They are so large.
+    """
+    sides = [camera.pixels_per_feature * side for side in shape]
+    if any(LEAST_COVERED * side > length for side, length in zip(sides, frame_shape, strict=True)):
+        raise DataError(
+            f"{where}: with {camera.pixels_per_feature:g} camera pixels along a pixel of a feature "
+            f"map a sub-optic's picture has {sides[0]:.0f} x {sides[1]:.0f}, and the frames have "
+            f"{frame_shape[0]} x {frame_shape[1]}; check --pixels-per-feature"
+        )
+
+
 def _check_covered(covered: np.ndarray, where: Path) -> None:
     shares = covered.mean((1, 2))
     few = np.flatnonzero(shares < LEAST_COVERED)
@@ -177,6 +194,7 @@ def _first_geometry(
     """Where the layout, or the frames themselves, say that the sub-optics are."""
     order = np.arange(expected.shape[1])
     frame = source.read(image_ids[0])
+    _check_scale((frame.shape[1], frame.shape[2]), camera, design.shape, source.where)
     if not source.is_mosaic:
         placements = [centred_placement((frame.shape[1], frame.shape[2]), camera)] * len(order)
         covered = _cover_all(source, image_ids[0], 0, placements, design.shape)
