@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from hybridonn.data import load_dataset
-from hybridonn.errors import SpecError
+from hybridonn.errors import ArtefactError, SpecError
+from hybridonn.files import write_tensors
+from hybridonn.networks.teachers import build_stated_teacher
 from hybridonn.pipeline.early import refuse_networks, refuse_unread
 from hybridonn.spec import dump_spec, read_spec
 
@@ -43,6 +46,16 @@ def test_it_is_found_beside_the_spec_and_from_a_copy_in_a_run_folder(stated: Pat
     assert read_spec(copy) == spec
     refuse_unread(spec)
     refuse_networks(spec, load_dataset(spec.data))
+
+
+def test_weights_whose_logits_overflow_are_refused_before_any_training(stated: Path) -> None:
+    spec = read_spec(stated, ("teacher.weights=weights.safetensors",))
+    teacher = build_stated_teacher(spec.teacher, (1, 8, 8), 10, per_pixel=False)
+    tensors = {name: torch.full_like(one, 3e38) for name, one in teacher.state_dict().items()}
+    write_tensors(Path("weights.safetensors"), tensors)
+
+    with pytest.raises(ArtefactError, match="gives logits that are not finite: its numbers are"):
+        refuse_networks(spec, load_dataset(spec.data))
 
 
 def test_a_built_in_teacher_has_no_folder() -> None:

@@ -9,7 +9,7 @@ import torch
 from hybridonn.compensation.captured import count_captures
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.training import choose_device, mixed_precision
+from hybridonn.distillation.training import choose_device, mixed_precision, predict
 from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_training
@@ -25,6 +25,8 @@ from hybridonn.optics.chip_as_built import refuse_unsampled
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.spec import Spec
+
+TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
 
 
 def refuse_unread(spec: Spec) -> None:
@@ -67,7 +69,8 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
 
     Raises:
         SpecError: They do not fit the images, one another or the memory.
-        ArtefactError: The teacher's weights are another network's, or not finite.
+        ArtefactError: The teacher's weights are another network's, or they or its logits are not
+            finite.
         OpticsError: The student's optics cannot image the images.
     """
     shape, classes = dataset.image_shape, len(dataset.classes)
@@ -84,6 +87,11 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
     teacher = build_stated_teacher(stated, shape, classes, per_pixel=spec.task == "segmentation")
     if stated.weights is not None:
         load_weights(teacher, stated.weights.expanduser())
+        if not predict(teacher, dataset.validation.images[:TRIED]).isfinite().all():
+            raise ArtefactError(
+                f"teacher.weights {stated.weights} gives logits that are not finite: its numbers "
+                "are too large for images from 0 to 1; name another file"
+            )
     make = partial(build_student, spec.student, shape, classes, spec.seed, spec.optics)
     refuse_large_training(
         make,
