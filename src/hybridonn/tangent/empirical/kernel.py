@@ -27,23 +27,24 @@ is its rule (`rules`); the result is kept in factors (`gradient_factors`).
 
 multiply-adds for n samples, C outputs and a weight of o x k. Few positions favour the second form,
 which for a dense layer is the elementwise product of two Gram matrices; many favour the first.
-`contraction` takes the cheaper one. In a last layer g is the identity, and (3) is
-``C (a_i . a_j + 1)`` without any backward pass (`contract_identity`).
+`contraction` takes the cheaper one (Novak, Sohl-Dickstein and Schoenholz, ICML 2022, count such
+costs). In a dense last layer g is the identity, and its part is ``C (a_i . a_j + 1)`` without any
+backward pass (`contract_identity`).
 
 **Pooling.** Where z goes on only to ``p = pool(relu(z + shift))``, with the ReLU's mask m and the
 pooling's weights P, the chain rule continues to
 
-    M_ic,o = sum_q h_icoq v_ioq^T,   h_icoq = df_c/dp_oq,   v_ioq = sum_t P_oqt m_iot a_it:  (4)
+    M_ic,o = sum_q h_icoq v_ioq^T,   h_icoq = df_c/dp_oq,   v_ioq = sum_t P_oqt m_iot a_it   (4)
 
-the same form at the pooled positions q, which are far fewer (`pooled_convolution`).
+for each channel o: the form of (2) at the pooled positions q, which are far fewer
+(`pooled_convolution`).
 
 **Fewer outputs.** Random sign vectors r_k with ``E[sum_k r_k r_k^T] = I`` may stand for the
 outputs, f_c replaced by ``r_k . f``: the kernel is then unbiased (`output_vectors`).
 
 **What is not covered.** Parameters that no rule accounts for get their gradients from one backward
-pass for each sample (`per_sample`). That the rules are right is not believed: for random w_ic,
-``sum_ic w_ic M_ic`` is the gradient of one scalar, which autograd computes by itself
-(`verification`).
+pass for each sample (`per_sample`). The rules are verified: for random w_ic, ``sum_ic w_ic M_ic``
+is the gradient of one scalar, which autograd computes by itself (`verification`).
 
 `ntk` reads as follows: it plans how many samples and outputs at a time fit the memory (`plan`),
 runs and verifies the first block of samples, and assembles the kernel from blocks of samples, each
