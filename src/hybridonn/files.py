@@ -38,6 +38,12 @@ def checksum(path: Path) -> str:
     return f"crc32:{value:08x}:{size}"
 
 
+def checksum_of(tree: Any) -> str:
+    """CRC-32 of what JSON makes of a tree, eight hexadecimal digits."""
+    plain = json.loads(format_json(tree))
+    return f"{zlib.crc32(json.dumps(plain, sort_keys=True).encode()):08x}"
+
+
 def sync(path: Path) -> None:
     """Wait until the disk holds a file, or the names in a folder.
 

@@ -1,6 +1,11 @@
+import os
+import sys
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 
+from hybridonn.core.parts import part_of
 from hybridonn.data.store import create_array, find_stored, store
 from hybridonn.errors import DataError
 
@@ -79,3 +84,51 @@ def test_a_disk_that_fills_up(cache):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handled)
     assert list((cache / "pictures").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"checksums": {}, "notes": {}}'],
+)
+def test_a_record_that_is_damaged_in_any_way_is_made_again(cache, content):
+    store("key", fill)
+    (cache / "pictures" / "key" / "record.json").write_bytes(content)
+    assert find_stored("key") is None
+    assert store("key", fill).notes == {"kept": [0, 2]}
+    assert find_stored("key") is not None
+
+
+def test_a_note_that_was_changed_is_not_believed(cache):
+    store("key", fill)
+    record = cache / "pictures" / "key" / "record.json"
+    record.write_text(record.read_text().replace("2", "1", 1))
+    assert find_stored("key") is None
+
+
+def test_what_a_killed_process_left_is_swept(cache):
+    left = cache / "pictures" / part_of(cache / "other").name.replace(str(os.getpid()), "999999999")
+    left.mkdir(parents=True)
+    assert find_stored("key") is None
+    assert not left.exists()
+
+
+def store_often(results):
+    for turn in range(60):
+        try:
+            found = store(f"{turn}", fill)
+            results.put(found.arrays["images"].shape == (3, 4))
+        except BaseException as error:
+            results.put(repr(error))
+
+
+def test_processes_that_store_the_same_at_the_same_moment_do_not_fail(cache):
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    results = context.Queue()
+    some = [context.Process(target=store_often, args=(results,)) for _ in range(4)]
+    for process in some:
+        process.start()
+    found = [results.get(timeout=60) for _ in range(4 * 60)]
+    for process in some:
+        process.join()
+    assert found == [True] * len(found)
+    assert not list((cache / "pictures").glob(".*"))

@@ -4,7 +4,7 @@ import pytest
 
 from hybridonn.core.parts import part_of
 from hybridonn.errors import ArtefactError
-from hybridonn.files import read_json, write_json
+from hybridonn.files import checksum_of, read_json, write_json
 from hybridonn.pipeline import stage_folder
 from hybridonn.pipeline.fingerprint import fingerprint
 from hybridonn.pipeline.stage_folder import finish, read_stage
@@ -186,7 +186,7 @@ def test_a_record_cannot_name_files_elsewhere(tmp_path):
     record = read_json(store / "stage.json")
     del record["checksum"]
     record["files"] = {"../../../secret": "crc32:00000000:0"}
-    write_json(store / "stage.json", record | {"checksum": stage_folder._sum(record)})
+    write_json(store / "stage.json", record | {"checksum": checksum_of(record)})
     (tmp_path / "secret").touch()
     assert not finish(tmp_path / "y" / "s", "a", write("one"), shared="kind").reused
 

@@ -137,7 +137,7 @@ def test_what_learns_and_what_judges_are_apart(finished, tmp_path, monkeypatch):
     spec = read_spec(None, (*QUICK, *CHIP, "compensation.fraction=1.0"))
     monkeypatch.setattr(study, "MOST_JUDGED", 50)
     tune(finished, tmp_path, spec, ("none",), {"epochs": [1]}, 1)
-    [(recovery, judged, _)] = chips
+    [(recovery, judged, *_)] = chips
     learnt = {image.numpy().tobytes() for image in recovery.learnt.shown.images}
     assert not learnt & {image.numpy().tobytes() for image in judged.shown.images}
     assert len(judged) == 50

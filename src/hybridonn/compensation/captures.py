@@ -6,8 +6,6 @@ spread functions were measured, ``captures.json`` (how it was made and how well 
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybridonn.core.parts import scratch_folder
 from hybridonn.data.dataset import Dataset, ImageSet, join_sets
 from hybridonn.errors import ArtefactError, DataError
 from hybridonn.files import read_arrays, read_json, write_arrays, write_json
@@ -143,23 +142,22 @@ def write_captures(
         ArtefactError: The folder exists and is not empty, or cannot be written.
     """
     refuse_taken(folder)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
-        names = [*ARRAYS, *(() if captures.measured is None else ("measured",))]
-        write_arrays(part / "captures.npz", **{name: getattr(captures, name) for name in names})
-        if captures.psfs is not None:
-            write_arrays(part / "psfs.npz", psfs=captures.psfs)
-        write_json(part / "captures.json", captures.notes)
-        if also is not None:
-            also(part)
-        with suppress(FileNotFoundError):
-            folder.rmdir()  # it is empty
-        part.rename(folder)
+        with scratch_folder(folder) as part:
+            names = [*ARRAYS, *(() if captures.measured is None else ("measured",))]
+            write_arrays(part / "captures.npz", **{name: getattr(captures, name) for name in names})
+            if captures.psfs is not None:
+                write_arrays(part / "psfs.npz", psfs=captures.psfs)
+            write_json(part / "captures.json", captures.notes)
+            if also is not None:
+                also(part)
+            with suppress(FileNotFoundError):
+                folder.rmdir()  # it is empty
+            part.rename(folder)
     except OSError as error:
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
         for parent in missing:
             with suppress(OSError):  # it holds the set
                 parent.rmdir()

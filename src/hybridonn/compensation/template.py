@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from hybridonn.compensation.design import Design
 from hybridonn.compensation.expected import draw_point
 from hybridonn.compensation.manifest import DARK, FLAT, POINT, SIGNS
 from hybridonn.compensation.pictures import check_suffix
+from hybridonn.core.parts import scratch_folder
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.errors import ArtefactError, SpecError
@@ -78,7 +78,7 @@ def write_template(
     """
     suffix = check_suffix(suffix)
     refuse_taken(folder)
-    dataset, part = design.dataset, folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    dataset = design.dataset
     if dataset.image_shape[0] not in (1, 3):
         raise SpecError(
             f"the images of {dataset.name} have {dataset.image_shape[0]} channels; pictures to "
@@ -92,20 +92,16 @@ def write_template(
     ids = [name_image(name, int(n)) for name, positions in chosen.items() for n in positions]
     rows = list(_rows(ids, design, exposure_s, apart, suffix))
     try:
-        _write_display(part / "display", chosen, dataset)
-        write_table(part / "manifest.csv", rows)
-        write_json(
-            part / "template.json",
-            {**design.origin, "images": len(ids)},
-        )
-        write_text(part / "GUIDE.txt", _guide(design, apart))
-        (part / "frames").mkdir()
-        shutil.rmtree(folder, ignore_errors=True)  # it is empty
-        part.rename(folder)
+        with scratch_folder(folder) as part:
+            _write_display(part / "display", chosen, dataset)
+            write_table(part / "manifest.csv", rows)
+            write_json(part / "template.json", {**design.origin, "images": len(ids)})
+            write_text(part / "GUIDE.txt", _guide(design, apart))
+            (part / "frames").mkdir()
+            shutil.rmtree(folder, ignore_errors=True)  # it is empty
+            part.rename(folder)
     except OSError as error:
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     tests = len(chosen["test"])
     return {"images": len(ids) - tests, "test_images": tests, "frames": len(rows)}
 

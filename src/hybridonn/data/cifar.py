@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from hybridonn.core.parts import scratch_folder
 from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.download import fetch
 from hybridonn.data.folders import refuse_same_file
@@ -144,8 +144,8 @@ def _unpack(archive: Path, layout: Layout) -> tuple[Path, Layout]:
     # The files that are read, and no others, unpacked beside the archive.
     folder = archive.parent / layout.folder
     try:
-        with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpack-") as scratch:
-            part = Path(scratch) / layout.folder
+        with scratch_folder(folder) as scratch:
+            part = scratch / layout.folder
             part.mkdir()
             with tarfile.open(archive) as content:
                 for name in (*layout.pictures, layout.names):

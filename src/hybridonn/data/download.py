@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridonn.core.parts import scratch_folder
 from hybridonn.data.sources import RemoteFile, Source
 from hybridonn.errors import DataError
 from hybridonn.progress import Advance, Progress
@@ -95,8 +95,8 @@ def _download(source: Source, file: RemoteFile, folder: Path, progress: Progress
 
 def _try_mirror(address: str, file: RemoteFile, folder: Path, progress: Progress) -> str | None:
     """Download one file under its final name, whole and verified; or say why not."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
-        part = Path(scratch) / file.name
+    with scratch_folder(folder / file.name) as scratch:
+        part = scratch / file.name
         failure = _get(address, part, file, progress)
         if failure is not None:
             return failure

@@ -1,14 +1,13 @@
 """Pictures that were decoded once, kept as memory-mapped arrays in the user's cache.
 
 Each set lies in a folder of its own, ``pictures/KEY/``, with a checksum of each
-array. It takes its final name only when it is complete; a damaged one is made
+array and of its notes. It takes its final name only when it is complete; a damaged one is made
 again. Deleting the folder is always safe.
 """
 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,7 @@ import numpy as np
 
 from hybridonn.core.parts import put_folder, scratch_folder, sweep
 from hybridonn.errors import ArtefactError, DataError
-from hybridonn.files import cache_folder, read_json, write_json
-
-_CHUNK_BYTES = 1 << 22
+from hybridonn.files import cache_folder, checksum, checksum_of, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,11 @@ def find_stored(key: str) -> Stored | None:
     """What was stored under a key, if it is there and undamaged; sweeps what kills left beside."""
     folder = _folder_of(key)
     sweep(folder.parent)
-    try:
-        record = read_json(folder / "record.json")
-        paths = {name: folder / f"{name}.npy" for name in record["checksums"]}
-        if any(_checksum(path) != record["checksums"][name] for name, path in paths.items()):
-            return None
-        arrays = {name: np.load(path, mmap_mode="c") for name, path in paths.items()}
-        return Stored(arrays, record["notes"])
-    except (ArtefactError, OSError, KeyError, TypeError, ValueError):
-        return None
+    return _read(folder)
 
 
 def store(key: str, fill: Callable[[Path], dict[str, Any]]) -> Stored:
-    """Store arrays under a key.
+    """Store arrays under a key; of two processes that do it at once, either's serve both.
 
     Args:
         key: Names all that the arrays depend on.
@@ -65,19 +54,35 @@ def store(key: str, fill: Callable[[Path], dict[str, Any]]) -> Stored:
     try:
         with scratch_folder(folder) as part:
             notes = fill(part)
-            checksums = {path.stem: _checksum(path) for path in sorted(part.glob("*.npy"))}
-            write_json(part / "record.json", {"checksums": checksums, "notes": notes})
-            lock = cache_folder() / ".lock"
-            put_folder(part, folder, lock, lambda known: find_stored(key) is not None)
+            sums = {path.stem: checksum(path) for path in sorted(part.glob("*.npy"))}
+            record = {"checksums": sums, "notes": notes}
+            write_json(part / "record.json", record | {"checksum": checksum_of(record)})
+            put_folder(part, folder, cache_folder() / ".lock", lambda known: bool(_read(known)))
     except (OSError, ArtefactError) as error:
         raise DataError(
             f"cannot keep the decoded pictures in {folder.parent}: {error}; free some space, or "
             "name another folder in the environment variable HYBRIDONN_CACHE"
         ) from None
-    stored = find_stored(key)
+    stored = _read(folder)
     if stored is None:
         raise DataError(f"{folder} was damaged while it was written; run the same command again")
     return stored
+
+
+def _read(folder: Path) -> Stored | None:
+    """What a folder holds; None: it is not there, or damaged in any way."""
+    try:
+        record = read_json(folder / "record.json")
+        known = record.pop("checksum")
+        if known != checksum_of(record):
+            return None
+        paths = {name: folder / f"{name}.npy" for name in record["checksums"]}
+        if any(checksum(path) != record["checksums"][name] for name, path in paths.items()):
+            return None
+        arrays = {name: np.load(path, mmap_mode="c") for name, path in paths.items()}
+        return Stored(arrays, record["notes"])
+    except (ArtefactError, OSError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def create_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -96,12 +101,3 @@ def create_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def _folder_of(key: str) -> Path:
     return cache_folder() / "pictures" / key
-
-
-def _checksum(path: Path) -> int:
-    # CRC-32: against damage, not against an attack, and several times faster than SHA-256.
-    value = 0
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK_BYTES):
-            value = zlib.crc32(piece, value)
-    return value

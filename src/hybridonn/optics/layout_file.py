@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from hybridonn.core.parts import scratch_folder
 from hybridonn.errors import ArtefactError, OpticsError
 from hybridonn.optics.chip_design import NM, ChipDesign
 from hybridonn.optics.design_rules import DesignRules, Extremes, check_rules
@@ -217,21 +217,19 @@ def _aside(path: Path) -> Iterator[Path]:
     Raises:
         ArtefactError: The file cannot be written, or is refused by what reads it.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix.lower()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        yield part
-        part.replace(path)
-    except ArtefactError as error:
-        raise ArtefactError(str(error).replace(str(part), str(path))) from None
+        with scratch_folder(path) as scratch:
+            part = scratch / f"{path.stem}{path.suffix.lower()}"
+            try:
+                yield part
+            except ArtefactError as error:
+                raise ArtefactError(str(error).replace(str(part), str(path))) from None
+            part.replace(path)
     except OSError as error:
         raise ArtefactError(
             f"cannot write the layout file {path}: {error.strerror or error}; nothing was left "
             "behind. Free some space or choose another folder with --out"
         ) from None
-    finally:
-        part.unlink(missing_ok=True) if part.parent.is_dir() else None
 
 
 def _hash(path: Path) -> str:

@@ -20,7 +20,7 @@ from hybridonn.distillation.knowledge import Knowledge
 from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, choose_device, fitting_batch, predict, train
-from hybridonn.errors import OpticsError
+from hybridonn.errors import ArtefactError, OpticsError
 from hybridonn.files import read_arrays, read_tensors, write_arrays, write_table, write_tensors
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
@@ -210,23 +210,34 @@ def _design_all(
     device = choose_device(spec.training.device)
     recipe = chip.workshop.recipe
     rounds = recipe.steps + (recipe.start_rounds if recipe.start == "target" else 0)
-    done: list[Tensor] = []
+    done: list[np.ndarray] = []
     with progress.bar("metasurface", kernels * rounds) as advance:
         for branch, some in _divide(chip, settings.memory_gb):
             paths = [part / "checkpoint_kernels" / f"{kernel:04d}.npz" for kernel in some]
-            if all(path.exists() for path in paths):
+            widths = _read_widths(paths, progress)
+            if widths:
                 advance(len(some) * rounds, "kept")
             else:
                 seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
                 own = chip.own_targets(branch, slice(some.start, some.stop))
                 watch = partial(_tell, advance, len(some))
                 found = design(own, chip.workshop, seeds, device, watch, chip.window, scenes)
-                for path, widths in zip(paths, _to_nm(found), strict=True):
-                    write_arrays(path, widths=widths)
-            done += [
-                torch.from_numpy(read_arrays(path)["widths"].astype(np.float32)) for path in paths
-            ]
-    return torch.stack(done) * NM
+                widths = list(_to_nm(found))
+                for path, one in zip(paths, widths, strict=True):
+                    write_arrays(path, widths=one)
+            done += widths
+    return torch.from_numpy(np.stack(done).astype(np.float32)) * NM
+
+
+def _read_widths(paths: list[Path], progress: Progress) -> list[np.ndarray]:
+    """What an interrupted design left of some kernels; nothing, if one is not there or damaged."""
+    if not all(path.exists() for path in paths):
+        return []
+    try:
+        return [read_arrays(path)["widths"] for path in paths]
+    except (ArtefactError, KeyError) as error:
+        progress.say(f"{error}; these kernels are designed again")
+        return []
 
 
 def _divide(chip: Chip, memory_gb: float) -> Iterator[tuple[Branch, range]]:

@@ -18,9 +18,7 @@ their checksums tell what a power cut has left of them, and they are made again.
 
 from __future__ import annotations
 
-import json
 import shutil
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ from typing import Any
 
 from hybridonn.core.parts import put_folder, remove, scratch_folder, sweep
 from hybridonn.errors import ArtefactError
-from hybridonn.files import cache_folder, checksum, format_json, read_json, sync, write_json
+from hybridonn.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
 
 Work = Callable[[Path], dict[str, Any]]
 Say = Callable[[str], None]
@@ -214,8 +212,7 @@ def write_record(folder: Path, mark: str, results: dict[str, Any], seconds: floa
         "results": results,
         "files": files,
     }
-    record = json.loads(format_json(record))  # numbers as they will be read
-    write_json(folder / RECORD, record | {"checksum": _sum(record)})
+    write_json(folder / RECORD, record | {"checksum": checksum_of(record)})
 
 
 def _settle(part: Path, folder: Path, durable: bool) -> None:
@@ -304,7 +301,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
     ):
         raise _DamagedError(RECORD, "is damaged: it is no record of a stage")
     known = record.pop("checksum", None)
-    if known != _sum(record) or not all(map(_is_inside, record["files"])):
+    if known != checksum_of(record) or not all(map(_is_inside, record["files"])):
         raise _DamagedError(RECORD, "is damaged: its checksum is another one")
     return record
 
@@ -312,10 +309,6 @@ def _read_record(folder: Path) -> dict[str, Any]:
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
-
-
-def _sum(tree: dict[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(tree, sort_keys=True).encode()):08x}"
 
 
 def _read(folder: Path, reused: bool) -> Finished:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from hybridonn.compensation.captured import Captured
+from hybridonn.core.parts import scratch_folder
 from hybridonn.data.splits import thin
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import SpecError
@@ -181,7 +181,7 @@ def _try_all(
     with progress.bar("tuning behind chips", total, done) as advance:
         for seed, recovery, judged in _make_chips(spec, trained, missing, progress):
             for one in missing[seed]:
-                found = _score(recovery, judged, one)
+                found = _score(recovery, judged, one, table.parent)
                 journal.add(one.key(seed), found)
                 write_table(table, tabulate(read_trials(journal), "chip"))
                 said = " ".join(f"{key}={value}" for key, value in one.values.items())
@@ -213,11 +213,11 @@ def _make_chips(
         yield seed, recovery, chip.capture(judging, "validation")
 
 
-def _score(recovery: Recovery, judged: Captured, one: Setting) -> dict[str, float]:
+def _score(recovery: Recovery, judged: Captured, one: Setting, folder: Path) -> dict[str, float]:
     """The metric on the captures that judge, and the seconds of the fine-tuning."""
     began = perf_counter()
-    with TemporaryDirectory() as place:  # of an interrupted setting no checkpoint is left
-        backend, _ = recovery.fine_tune(one.spec, Path(place), Silent())
+    with scratch_folder(folder / "setting") as place:  # the next command begins a setting anew
+        backend, _ = recovery.fine_tune(one.spec, place, Silent())
     seconds = round(perf_counter() - began, 2)
     treated = judge(one.method, backend, recovery.calibration, judged)
     return {"validation": measure(TASKS[one.spec.task](), treated, judged), "seconds": seconds}
