@@ -14,7 +14,7 @@ from hybridonn.core.random import seed_of
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.errors import OpticsError
-from hybridonn.files import read_arrays, read_tensors, write_arrays
+from hybridonn.files import read_arrays, write_arrays
 from hybridonn.networks.drawn_chips import design_of
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.measured_frontend import MeasuredFrontend
@@ -29,6 +29,7 @@ from hybridonn.pipeline.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.student import STUDENT, narrow_student
+from hybridonn.pipeline.weights import put_weights
 from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Fabrication, Spec
 from hybridonn.spec.fabrication import PILLARS_ONLY
@@ -222,7 +223,7 @@ def take_backend(network: HybridNetwork, metasurface: Finished) -> None:
     """Use the backend that end-to-end training fitted to the optics, where there is one."""
     path = metasurface.folder / "backend.safetensors"
     if path.is_file():
-        network.backend.load_state_dict(read_tensors(path)[0])
+        put_weights(network.backend, path)
 
 
 def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:

@@ -17,8 +17,8 @@ from hybridonn.compensation.psf_import import import_psfs, psfs_from_array, psfs
 from hybridonn.compensation.sources import ArraySource, FrameSource, Source
 from hybridonn.compensation.template import write_template
 from hybridonn.data import load_dataset
-from hybridonn.errors import ArtefactError, DataError, SpecError
-from hybridonn.files import read_json, read_tensors, write_arrays, write_table
+from hybridonn.errors import DataError, SpecError
+from hybridonn.files import read_json, write_arrays, write_table
 from hybridonn.networks.students import build_student
 from hybridonn.optics.layout import Layout
 from hybridonn.pipeline.folder import read_run_spec
@@ -26,6 +26,7 @@ from hybridonn.pipeline.layout import LAYOUT
 from hybridonn.pipeline.metasurface import METASURFACE
 from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.pipeline.student import STUDENT
+from hybridonn.pipeline.weights import put_weights
 from hybridonn.progress import Progress, Silent
 
 MANIFEST = "manifest.csv"
@@ -73,14 +74,7 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
-    tensors, _ = read_tensors(run / "student" / "weights.safetensors")
-    try:
-        student.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ArtefactError(
-            f"the student of {run} does not fit its spec.yaml ({str(error).splitlines()[0]}); "
-            "run the spec again"
-        ) from None
+    put_weights(student, finished.folder / "weights.safetensors")
     return Design(
         kernels=student.frontend.signed_kernels().detach(),
         stride=spec.student.stride,

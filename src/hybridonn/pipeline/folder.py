@@ -120,13 +120,13 @@ def _read_name(folder: Path) -> str | None:
 
 def _leave(folder: Path, made: bool, kept: bool) -> None:
     """Take away what stands for nothing: a spec of which nothing was made, and its folder."""
-    names = {entry.name for entry in folder.iterdir()}
-    if names <= {LOCK, SPEC} and (made or kept):
-        if kept:
-            remove(folder / SPEC)
-        if made:
-            remove(folder / LOCK)
-            folder.rmdir()
+    with suppress(OSError):  # the folder may be gone
+        if {entry.name for entry in folder.iterdir()} <= {LOCK, SPEC} and (made or kept):
+            if kept:
+                remove(folder / SPEC)
+            if made:
+                remove(folder / LOCK)
+                folder.rmdir()
 
 
 def sweep_stages(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridonn.errors import ArtefactError, DataError
-from hybridonn.files import read_json, read_tensors
+from hybridonn.files import read_json
 from hybridonn.pipeline.folder import read_run_spec
 from hybridonn.pipeline.stage_folder import read_stage
 
@@ -67,7 +67,7 @@ class LoadedRun:
         network = build_student(
             spec.student, self.image_shape, len(self.classes), spec.seed, spec.optics
         )
-        network.load_state_dict(self._weights("student"))
+        self._load(network, "student")
         return network.eval()
 
     def frontend(self) -> Frontend:
@@ -89,12 +89,14 @@ class LoadedRun:
             len(self.classes),
             per_pixel=self.spec.task == "segmentation",
         )
-        network.load_state_dict(self._weights("teacher"))
+        self._load(network, "teacher")
         lay_channels_last(network)
         return network.eval()
 
-    def _weights(self, stage: str) -> dict[str, Tensor]:
-        return read_tensors(read_stage(self.folder / stage).folder / "weights.safetensors")[0]
+    def _load(self, network: nn.Module, stage: str) -> None:
+        from hybridonn.pipeline.weights import put_weights
+
+        put_weights(network, read_stage(self.folder / stage).folder / "weights.safetensors")
 
     def _data(self, key: str) -> list[Any]:
         try:

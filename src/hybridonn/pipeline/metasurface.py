@@ -21,7 +21,7 @@ from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, choose_device, fitting_batch, predict, train
 from hybridonn.errors import ArtefactError, OpticsError
-from hybridonn.files import read_arrays, read_tensors, write_arrays, write_table, write_tensors
+from hybridonn.files import read_arrays, write_arrays, write_table, write_tensors
 from hybridonn.networks.frontends import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.metasurface_frontend import TrainableMetasurface
@@ -49,6 +49,7 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.student import STUDENT, narrow_student
 from hybridonn.pipeline.teacher import TEACHER
+from hybridonn.pipeline.weights import put_weights
 from hybridonn.progress import Advance, Progress
 
 KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
@@ -199,7 +200,7 @@ def _load(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwor
     network = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
-    network.load_state_dict(read_tensors(student.folder / "weights.safetensors")[0])
+    put_weights(network, student.folder / "weights.safetensors")
     return network.eval()
 
 

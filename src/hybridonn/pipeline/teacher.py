@@ -12,12 +12,12 @@ from hybridonn.distillation.objective import Objective
 from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
 from hybridonn.errors import TrainingError
-from hybridonn.files import read_tensors
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers import build_stated_teacher, load_weights
 from hybridonn.pipeline.evidence import keep_evidence
 from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Spec, narrow
 
 # What it takes to build the teacher and load the weights of its stage.
@@ -35,7 +35,7 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
         folder: Its finished stage.
     """
     teacher = _build(spec, dataset)
-    teacher.load_state_dict(read_tensors(folder / "weights.safetensors")[0])
+    put_weights(teacher, folder / "weights.safetensors")
     lay_channels_last(teacher)
     return teacher.eval()
 
