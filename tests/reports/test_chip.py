@@ -384,6 +384,13 @@ def spoil_scores(folder):
     np.savez(folder / "compensated" / "scores.npz", **scores | {"kd": scores["uncompensated"]})
 
 
+def make_no_scores(folder):
+    scores = dict(np.load(folder / "compensated" / "scores.npz"))
+    odd = scores["kd"].astype(float)
+    odd[0] = 1e9
+    np.savez(folder / "compensated" / "scores.npz", **scores | {"kd": odd})
+
+
 def spoil_answers(folder):
     (folder / "compensated" / "predictions_before.npz").write_bytes(
         (folder / "compensated" / "predictions.npz").read_bytes()
@@ -403,6 +410,7 @@ def spoil_optics(folder):
     ("spoil", "sentence"),
     [
         (spoil_scores, r"scores\.npz .* mean of kd is 0\.7500, and results\.json says 0\.9667"),
+        (make_no_scores, r"scores\.npz .* kd holds values that are no accuracy of an image"),
         (spoil_answers, r"predictions_before\.npz .* uncompensated_accuracy"),
         (spoil_map, r"compensated.embedding\.npz .* missing"),
         (spoil_optics, r"psf\.npz .* shape \(3, 2, 1, 9, 9\), and the kernels are \(8, 1, 7, 7\)"),

@@ -150,3 +150,20 @@ def test_materials_and_light_in_words():
     assert name_material("TiO2") == "TiO2"
     assert name_material("") == "a material that the library does not name"
     assert "designed for 635, 532, 450 nm" in describe_pillars(NUMBERS, (635.0, 532.0, 450.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"cell_pillars": np.array([2, 2])}, r"cell_pillars is \[2 2\]"),
+        ({"cell_pillars": np.array(2.5)}, "cell_pillars is 2.5"),
+        ({"cell_pillars": np.array(0)}, "cell_pillars is 0"),
+        ({"widths": np.full((8, 1, 4, 4), 100)}, r"\(8, 1, 4, 4\) are not those of two parts"),
+        ({"widths": np.full((1, 2, 4, 4), 100)}, "not those of two parts of kernel 2"),
+    ],
+)
+def test_widths_that_are_none_are_refused(designed, change, sentence):
+    path = designed / "metasurface" / "widths.npz"
+    np.savez(path, **dict(np.load(path)) | change)
+    with pytest.raises(ArtefactError, match=sentence):
+        read_width_maps(designed, 2)

@@ -235,6 +235,10 @@ def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Trea
     scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
     found = []
     for method in methods:
+        allowed = np.isin(scores[method], (0, 1)) if metric == "accuracy" else scores[method] <= 1
+        if not (allowed & (scores[method] >= 0)).all():
+            wrong = f"{method} holds values that are no {metric} of an image"
+            raise ArtefactError(refusal(path, COMPENSATED, wrong))
         one, stated = _score(metric, method, scores[method]), won[method + end]
         if abs(one.value - stated) > 1e-3:
             wrong = f"the mean of {method} is {one.value:.4f}, and results.json says {stated:.4f}"
@@ -260,7 +264,8 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatme
         same = np.array_equal(student.labels, built.labels)
         return Treatment("ideal", student.value, student.interval, student.scores if same else None)
     positions = read_arrays(path, COMPENSATED, {"positions": 1})["positions"]
-    known = len(positions) == built.total and (positions < student.total).all()
+    known = len(positions) == built.total and positions.dtype.kind in "iu"
+    known = known and ((positions >= 0) & (positions < student.total)).all()
     if not known or not np.array_equal(student.labels[positions], built.labels):
         wrong = "its positions are not those of the test images that were captured"
         raise ArtefactError(refusal(path, COMPENSATED, wrong))

@@ -64,6 +64,12 @@ def read_width_maps(folder: Path, kernel: int = 0) -> WidthMaps | None:
     if not table.is_file():
         return None
     arrays = read_arrays(path, STAGE, {"widths": 4})
+    pillars = np.asarray(arrays.get("cell_pillars", 1))
+    if len(arrays["widths"]) <= kernel or arrays["widths"].shape[1] != 2:
+        found = f"widths {arrays['widths'].shape} are not those of two parts of kernel {kernel}"
+        raise ArtefactError(refusal(path, STAGE, found))
+    if pillars.shape or pillars.dtype.kind not in "iu" or pillars < 1:
+        raise ArtefactError(refusal(path, STAGE, f"cell_pillars is {str(pillars)[:40]}"))
     widths_nm = arrays["widths"][kernel]
     try:
         library = PillarLibrary.read_csv(table)
@@ -71,7 +77,7 @@ def read_width_maps(folder: Path, kernel: int = 0) -> WidthMaps | None:
     except OpticsError as error:
         raise ArtefactError(refusal(table, STAGE, str(error))) from None
     phases = (torch.angle(sent) / (2 * np.pi)).remainder(1).numpy()
-    cell_um = library.period_m * int(arrays.get("cell_pillars", 1)) * 1e6
+    cell_um = library.period_m * int(pillars) * 1e6
     wavelengths_nm = tuple((library.wavelengths_m / NM).tolist())
     return WidthMaps(kernel, widths_nm, phases, wavelengths_nm, cell_um)
 
