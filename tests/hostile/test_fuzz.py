@@ -95,7 +95,7 @@ def test_every_kind_of_fault_is_seen_and_the_next_input_is_read(read, kind, tmp_
             (folder / "file").write_bytes(str(number).encode())
 
     inputs = Numbered(Reader("made up", lambda: [{"file": b""}], read_second))
-    tally = read_all(inputs, range(5), Limits(seconds=0.2, memory_bytes=10**9), tmp_path)
+    tally = read_all(inputs, range(5), Limits(seconds=0.1, memory_bytes=10**9), tmp_path)
     assert [(fault.number, fault.kind) for fault in tally.faults] == [(2, kind)] * bool(kind)
     assert tally.read == 5 - bool(kind)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import gc
 import json
 import mmap
@@ -115,6 +116,7 @@ def _be_child(inputs: Inputs, numbers: range, limits: Limits, folder: Path, stat
         for timer in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(timer, signal.SIG_DFL)
         os.chdir(folder)
+        faulthandler.disable()  # of pytest: it would write of every crash
         warnings.simplefilter("ignore")
         gc.freeze()
         fork_instead_of_starting()

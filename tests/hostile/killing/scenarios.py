@@ -86,14 +86,13 @@ def warm_up(scratch: Path) -> None:
 
 
 def build_library() -> None:
-    """Compile the tangent kernels into the cache."""
+    """Compile the tangent kernels into the cache; where that fails, torch does without."""
     import torch
 
     from hybridonn.tangent.empirical.compiled.library import library
 
     library.cache_clear()
-    if library(torch.float64) is None:
-        raise RuntimeError("there is no C compiler")
+    library(torch.float64)
 
 
 def draw_pictures(home: Path) -> None:
