@@ -95,7 +95,8 @@ def _describe_steps(chip: Chip, kept: Treatment) -> str:
         f"{_name_step(one, labels)} {_say_gain(chip, one)}, to {_reach(one, chip)}" for one in steps
     ]
     share = _share_won(chip, kept)
-    together = "" if share is None else f" Together that is {share} of the loss."
+    word = "Together that" if len(steps) > 1 else "That"
+    together = "" if share is None else f" {word} is {share} of the loss."
     text = f"; on {_share(chip)} ({_count_captures(chip)}), {'; behind it, '.join(said)}.{together}"
     best = max(chip.treatments, key=lambda one: one.value)
     if best.value > kept.value + LEAST:

@@ -23,6 +23,7 @@ from hybridonn.files import write_json, write_table, write_tensors, write_text
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.students import build_student
 from hybridonn.optics.journal import Journal
+from hybridonn.pipeline.early import refuse_augmentation, refuse_dataset
 from hybridonn.pipeline.estimate import ESTIMATE, refuse_masks
 from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
@@ -215,6 +216,8 @@ def _refuse_early(
         raise SpecError(
             "student.branches is set, but this study varies one layer of kernels; leave it out"
         )
+    refuse_dataset(spec, dataset)
+    refuse_augmentation(spec, dataset.image_shape)
     for kind in kernels:
         settings = spec.estimate.model_copy(update={"kernels": kind})
         refuse_masks(spec.model_copy(update={"estimate": settings}))
