@@ -243,3 +243,13 @@ def test_names_are_shown_as_they_are(name: str, capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     assert captured.out.count(name) == 4
     assert captured.err.count(name) >= 3
+
+
+def test_shares_are_shown_in_per_cent_and_their_differences_in_points(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    numbers = {"accuracy": 0.9876, "miou": 0.5, "uncertainty": 0.0053, "teacher_margin": -0.012}
+    print_table("run", {"stage": numbers | {"drop": 0.25, "seconds": 2.0, "images": 1294}})
+    shown = capsys.readouterr().out
+    for value in ("98.76 %", "50.00 %", "0.53 points", "-1.20 points", "25.00 points", "1,294"):
+        assert value in shown

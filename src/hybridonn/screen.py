@@ -77,6 +77,8 @@ def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _show(key: str, value: Any) -> str:
     if key.endswith(("accuracy", "miou", "miou_pixels")) and value is not None:
         return f"{100 * value:.2f} %"
+    if key.endswith(("uncertainty", "margin", "drop")) and value is not None:
+        return f"{100 * value:.2f} points"
     if key.endswith("seconds"):
         return f"{value:.1f} s"
     return (
