@@ -301,6 +301,8 @@ def outcomes(digits, masks):
         spec, images = read_spec(None, BASES[base]), masks if base == "masks" else digits
         found = {}
         for key, other in variants(spec):
+            if key == "data.name":
+                continue  # another set: it lies on some machines and would be downloaded on others
             of_data = key.startswith("data.")
             if of_data and base == "masks":
                 continue  # there is no folder to read; the data are tried with the digits
