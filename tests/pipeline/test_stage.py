@@ -1,5 +1,7 @@
 """The folder of a stage: made once, whole or not at all, and checked before it is used."""
 
+from contextlib import suppress
+
 import pytest
 
 from hybridonn.core.parts import part_of
@@ -266,3 +268,30 @@ def test_an_error_that_left_nothing_to_go_on_with_leaves_no_folder(tmp_path):
 def test_a_stage_that_is_read_and_not_finished_is_one_sentence(tmp_path):
     with pytest.raises(ArtefactError, match=r"s.stage\.json is missing, so the stage s is not"):
         read_stage(tmp_path / "s")
+
+
+def test_a_damaged_copy_in_the_cache_does_not_cost_the_checkpoint(tmp_path):
+    finish(tmp_path / "x" / "s", "a", write("one"), shared="kind")
+    flip(tmp_path / "cache" / "kind" / "a" / "artefact")
+
+    def interrupted(part):
+        (part / "checkpoint").touch()
+        raise KeyboardInterrupt
+
+    seen = []
+
+    def look(part):
+        seen.append((part / "checkpoint").exists())
+        return write("one")(part)
+
+    for work in (interrupted, look):
+        with suppress(KeyboardInterrupt):
+            finish(tmp_path / "y" / "s", "a", work, shared="kind")
+    assert seen == [True]
+
+
+def test_a_copy_from_the_cache_leaves_nothing_of_an_interrupted_run(tmp_path):
+    finish(tmp_path / "x" / "s", "a", write("one"), shared="kind")
+    (tmp_path / "y" / ".s.part").mkdir(parents=True)
+    assert finish(tmp_path / "y" / "s", "a", never, shared="kind").reused
+    assert [path.name for path in (tmp_path / "y").iterdir()] == ["s"]

@@ -100,8 +100,8 @@ def finish(
     part = folder.with_name(f".{folder.name}.part")
     store = cache_folder() / shared / mark if shared else None
     try:
-        if store and _take(store, part, mark, say):
-            _settle(part, folder, durable=False)
+        if store and _take(store, folder, mark, say):
+            remove(part)  # of an interrupted run
             return _read(folder, reused=True)
         _begin(part, mark)
         if not _find(part, mark, say):
@@ -151,22 +151,23 @@ def _find(folder: Path, mark: str, say: Say) -> Finished | None:
     return _read(folder, reused=True)
 
 
-def _take(store: Path, part: Path, mark: str, say: Say) -> bool:
-    """Copy a stage from the cache; False where there is none that is sound."""
+def _take(store: Path, folder: Path, mark: str, say: Say) -> bool:
+    """Copy a stage from the cache into a run; False where there is none that is sound."""
     sweep(store.parent)
     if not (store / RECORD).exists():
         return False
-    remove(part)
-    try:
-        _copy(store, part)
-        _check(part, mark)
-        return True
-    except _DamagedError as error:
-        say(f"{error.say(store)}; the stage is made again")
-    except OSError as error:
-        say(f"{store} cannot be read ({error.strerror or error}); the stage is made again")
-    remove(part)
-    return False
+    with scratch_folder(folder) as copy:
+        try:
+            _copy(store, copy)
+            _check(copy, mark)
+        except _DamagedError as error:
+            say(f"{error.say(store)}; the stage is made again")
+            return False
+        except OSError as error:
+            say(f"{store} cannot be read ({error.strerror or error}); the stage is made again")
+            return False
+        _settle(copy, folder, durable=False)
+    return True
 
 
 def _begin(part: Path, mark: str) -> None:
