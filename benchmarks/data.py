@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hybridonn.core.errors import DataError
 from hybridonn.data import ImageSet, data_root, load_batch, load_dataset
-from hybridonn.data.cifar import CIFAR10_CLASSES
 from hybridonn.data.dataset import UnsplitSet
+from hybridonn.data.readers.cifar import CIFAR10_CLASSES
 from hybridonn.data.splits import split_set
-from hybridonn.errors import DataError
-from hybridonn.networks.teachers import build_teacher
+from hybridonn.networks.teachers.build import build_teacher
 from hybridonn.spec import Augmentation, Data
 
 BATCH = 128

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hybridonn import files
+from hybridonn.core import files
 from hybridonn.distillation import checkpoint
 from hybridonn.pipeline import stage_folder
 from hybridonn.pipeline.run import run

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from timing import minima
 
-from hybridonn.optics.propagation import Propagator
+from hybridonn.optics.waves.propagation import Propagator
 
 SIDE, PITCH_M, GREEN_M = 512, 0.8e-6, 532e-9
 CELLS, CELL_M, KERNEL = 1600, 586e-9, 7
@@ -89,10 +89,10 @@ def design_step() -> dict[str, float]:
     forward and back, each with one whole transform to the spectrum and one from it, of the
     size that the step uses.
     """
-    from hybridonn.optics import inverse_design
-    from hybridonn.optics.metasurface import Metasurface
-    from hybridonn.optics.pillars import default_library
-    from hybridonn.optics.targets import split_kernels
+    from hybridonn.optics.meta_atoms.pillars import default_library
+    from hybridonn.optics.metasurface import inverse_design
+    from hybridonn.optics.metasurface.sub_optic import Metasurface
+    from hybridonn.optics.metasurface.targets import split_kernels
 
     metasurface = Metasurface(CELL_M, CELLS, 2.4e-3, 20, COLOURS_M)
     library = default_library().at(COLOURS_M)
@@ -123,8 +123,8 @@ def design_step() -> dict[str, float]:
 
 def look_up() -> dict[str, float]:
     """The nearest manufacturable width in each cell of a mask, three wavelengths at once."""
-    from hybridonn.optics import look_up
-    from hybridonn.optics.pillars import default_library
+    from hybridonn.optics.meta_atoms import look_up
+    from hybridonn.optics.meta_atoms.pillars import default_library
 
     library = default_library().at(COLOURS_M)
     widths_m = look_up.allowed_widths(library)

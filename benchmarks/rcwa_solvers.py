@@ -19,7 +19,7 @@ WIDTH, PERIOD, HEIGHT, WAVELENGTH, PILLAR, QUARTZ = 150.0, 293.0, 750.0, 532.0, 
 
 
 def solve_meent(harmonics):
-    from hybridonn.optics.meent_modes import transmit_meent
+    from hybridonn.optics.meta_atoms.meent_modes import transmit_meent
 
     arguments = (WIDTH, PERIOD, HEIGHT, WAVELENGTH, PILLAR, QUARTZ)
     t, r = transmit_meent(*arguments, harmonics)

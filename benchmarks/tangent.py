@@ -22,11 +22,11 @@ from timing import minima
 from torch import nn
 
 from hybridonn import spec
-from hybridonn.distillation.knowledge import StoredKnowledge
-from hybridonn.distillation.objective import Batch, Objective
-from hybridonn.distillation.tasks import Classification
-from hybridonn.networks.students import build_student
+from hybridonn.distillation.loss import Batch, Objective
+from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.networks.student import build_student
 from hybridonn.tangent import ntk
+from hybridonn.tasks.task import Classification
 
 
 def convnet(pool: type[nn.Module] = nn.MaxPool2d) -> nn.Module:

@@ -4,9 +4,9 @@
 def main() -> None:
     """Run a command; Ctrl-C ends it with a sentence even while it is being imported."""
     try:
-        from hybridonn.cli import main as run
+        from hybridonn.cli.app import main as run
     except KeyboardInterrupt:
-        from hybridonn.stopping import stop
+        from hybridonn.cli.stopping import stop
 
         stop()
     run()

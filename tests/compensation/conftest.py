@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hybridonn.compensation.design import Design
+from hybridonn.compensation.acquisition.captured_design import Design
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.optics.layout import lay_out
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.spec import Optics
 
 SIDE, KERNELS, CLASSES = 28, 3, 4

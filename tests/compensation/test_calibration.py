@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from hybridonn.compensation.calibration import calibrate, fit_gains, fit_layer, fit_layers
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.capture_pair import Captured
 from hybridonn.data.dataset import ImageSet
-from hybridonn.networks.backends import DenseBackend
+from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.hybrid import count_parameters
 
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from hybridonn import spec
 from hybridonn.compensation.fine_tuning import Captures, fine_tune
-from hybridonn.distillation.knowledge import StoredKnowledge
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.progress import Silent
+from hybridonn.core.progress import Silent
+from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.tasks.task import TASKS
 
 CLASSES, KERNELS, SIDE = 3, 2, 4
 

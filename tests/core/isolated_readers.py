@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.errors import DataError
+from hybridonn.core.errors import DataError
 
 
 def give_back(*arguments: Any) -> Any:

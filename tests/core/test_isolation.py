@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hybridonn.core.errors import DataError
 from hybridonn.core.isolation import IsolationError, pack, read_isolated, unpack
-from hybridonn.errors import DataError
 
 PATH = Path("pictures.mat")
 

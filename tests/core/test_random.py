@@ -32,7 +32,7 @@ DRAWS = {
     "randint_like", "randn", "randn_like", "randperm",
 }  # fmt: skip
 # Its masks start, as the weights of every layer do, within the ``seeded`` of build_student.
-WITHIN_SEEDED = {"networks/four_f.py"}
+WITHIN_SEEDED = {"networks/frontends/four_f.py"}
 # Depends on torch alone, and so takes seeds and generators from its callers.
 APART = "tangent/"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.user_code import hash_code, import_callable, split_name
-from hybridonn.errors import SpecError
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hybridonn.core.errors import HybridonnError, SpecError
 from hybridonn.core.yaml_reading import MOST_BYTES, MOST_DEPTH, parse_yaml, read_yaml
-from hybridonn.errors import HybridonnError, SpecError
 
 
 @pytest.mark.parametrize(

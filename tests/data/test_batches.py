@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from hybridonn.data.affine import Affine, draw_affine, warp
 from hybridonn.data.batches import augment, augment_pair, load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.transforms.affine import Affine, draw_affine, warp
 from hybridonn.spec import Augmentation
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from hybridonn.core.errors import DataError, SpecError
 from hybridonn.data import load_dataset
-from hybridonn.errors import DataError, SpecError
 from hybridonn.spec import Data
 
 

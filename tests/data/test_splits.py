@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.splits import Split, apportion, split_labels, split_set, stratify, thin
-from hybridonn.errors import DataError
 from hybridonn.spec import Data
 
 COUNTS = st.lists(st.integers(3, 60), min_size=2, max_size=6)

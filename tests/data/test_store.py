@@ -5,9 +5,9 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
+from hybridonn.core.errors import DataError
 from hybridonn.core.parts import part_of
 from hybridonn.data.store import create_array, find_stored, store
-from hybridonn.errors import DataError
 
 
 def fill(part):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.survey import find_oddities, measure_channels, survey_data, weigh_classes
-from hybridonn.progress import Silent
 from hybridonn.spec import Data
 
 

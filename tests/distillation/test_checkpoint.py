@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.progress import Silent
 from hybridonn.core.random import seeded
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import checkpoint
@@ -15,11 +17,9 @@ from hybridonn.distillation.checkpoint import (
     save_checkpoint,
     save_outcome,
 )
-from hybridonn.distillation.objective import Objective
-from hybridonn.distillation.tasks import Classification
+from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import Lesson, train
-from hybridonn.errors import ArtefactError
-from hybridonn.progress import Silent
+from hybridonn.tasks.task import Classification
 
 
 class Tied(nn.Module):

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from hybridonn import spec
+from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
-from hybridonn.distillation.objective import Objective
-from hybridonn.distillation.tasks import Classification
+from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import Lesson, predict, train
-from hybridonn.networks.drawn_chips import behind_chip, draw_chip
-from hybridonn.networks.students import build_student
-from hybridonn.optics.layout import lay_out
-from hybridonn.progress import Silent
+from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
+from hybridonn.networks.student import build_student
+from hybridonn.optics.layout.sites import lay_out
+from hybridonn.tasks.task import Classification
 
 ERRORS = spec.Fabrication(preset="paper-mnist")
 DESIGN = spec.Student(kernels=8, kernel_size=5, pooled_size=4, hidden=(64,), dropout=0.1)

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.core.errors import TrainingError
 from hybridonn.core.random import seeded
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import training
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from hybridonn.distillation.objective import Objective
-from hybridonn.distillation.tasks import Classification
+from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import (
     Lesson,
     choose_device,
@@ -23,7 +23,7 @@ from hybridonn.distillation.training import (
     predict,
     train,
 )
-from hybridonn.errors import TrainingError
+from hybridonn.tasks.task import Classification
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from hybridonn import spec
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.estimation import architecture_of, infinite_random_kernels
-from hybridonn.networks.students import build_student
+from hybridonn.networks.student import build_student
 from hybridonn.tangent.infinite import (
     AdaptiveAveragePool,
     Convolution,

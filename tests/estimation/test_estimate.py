@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hybridonn.errors import DataError, SpecError
+from hybridonn.core.errors import DataError, SpecError
 from hybridonn.estimation import (
     Settings,
     estimate_accuracy,

@@ -7,7 +7,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.estimation import Settings, architecture_of
 from hybridonn.estimation.finite import (
     count_derivatives,

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hybridonn.distillation.tasks import Segmentation
-from hybridonn.errors import DataError, SpecError
+from hybridonn.core.errors import DataError, SpecError
 from hybridonn.estimation import Settings, pixels
 from hybridonn.estimation.finite import through_dense
 from hybridonn.estimation.neighbourhood import (
@@ -17,6 +16,7 @@ from hybridonn.estimation.neighbourhood import (
 )
 from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.spec import Student
+from hybridonn.tasks.task import Segmentation
 
 PYRAMID = Student(
     backend="pyramid",

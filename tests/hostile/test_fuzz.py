@@ -11,7 +11,7 @@ from fuzzing.ledger import Ledger
 from fuzzing.reader import Inputs, Reader
 from fuzzing.readers import list_readers, warm_up
 
-from hybridonn.errors import DataError
+from hybridonn.core.errors import DataError
 
 INPUTS, FEW = 100, 25
 SLOW = {"layout files"}  # each of its inputs is read in a process of its own

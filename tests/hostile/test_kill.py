@@ -11,7 +11,7 @@ from killing.outcome import compare
 from killing.scenarios import TINY, Scenario, build_library, draw_pictures, set_all, type_in
 from killing.trials import disturb, plan, run_undisturbed
 
-from hybridonn.files import write_text
+from hybridonn.core.files import write_text
 
 
 def run_digits():

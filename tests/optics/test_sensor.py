@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import poisson
 
-from hybridonn.errors import OpticsError
+from hybridonn.core.errors import OpticsError
 from hybridonn.optics.sensor import FEW, Sensor, count_camera_pixels, expose, share_camera_pixels
 
 PLAIN = Sensor(10_000.0, 0.0, None, 1.0, (1,))

@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from hybridonn.cli_captures import app
-from hybridonn.compensation.captures import read_captures
-from hybridonn.compensation.placement import Camera
-from hybridonn.compensation.psf_import import expect_psfs
-from hybridonn.errors import ArtefactError, DataError, SpecError
-from hybridonn.files import write_json, write_tensors
-from hybridonn.networks.students import build_student
-from hybridonn.optics.layout import lay_out
+from hybridonn.cli.captures import app
+from hybridonn.compensation.acquisition.capture_set import read_captures
+from hybridonn.compensation.acquisition.placement import Camera
+from hybridonn.compensation.acquisition.psf_import import expect_psfs
+from hybridonn.core.errors import ArtefactError, DataError, SpecError
+from hybridonn.core.files import write_json, write_tensors
+from hybridonn.core.progress import Silent
+from hybridonn.networks.student import build_student
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.pipeline.captures import Taken, make_template, read_design, take_in
 from hybridonn.pipeline.stage_folder import write_record
-from hybridonn.progress import Silent
 from hybridonn.spec import dump_spec, read_spec
 
 SETTINGS = ("student.kernels=2", "student.kernel_size=3", "student.pooled_size=4")

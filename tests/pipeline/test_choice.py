@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hybridonn.compensation.answers import CompensationKnowledge
 from hybridonn.compensation.calibration import Calibration
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
-from hybridonn.distillation.knowledge import StoredKnowledge
-from hybridonn.networks.backends import DenseBackend
+from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.pipeline import choice
 from hybridonn.pipeline.choice import PLACE, choose, hold_out
 from hybridonn.pipeline.lessons import Lessons
 from hybridonn.pipeline.treated import Treated
-from hybridonn.progress import Silent
 from hybridonn.spec import Compensation, read_spec
 
 COUNT, OTHERS, CLASSES = 40, 7, 4

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from hybridonn import cli
-from hybridonn.errors import HybridonnError
+from hybridonn.cli import app as cli
+from hybridonn.core.errors import HybridonnError
 from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.tangent import TangentError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.pipeline.run import run
 from hybridonn.spec import read_spec
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybridonn.cli import app
-from hybridonn.errors import ArtefactError, OpticsError
-from hybridonn.files import write_arrays, write_json, write_text
-from hybridonn.optics.layout import lay_out
-from hybridonn.optics.layout_reading import read_layout
+from hybridonn.cli.app import app
+from hybridonn.core.errors import ArtefactError, OpticsError
+from hybridonn.core.files import write_arrays, write_json, write_text
+from hybridonn.optics.layout.layout_reading import read_layout
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.pipeline.layout_file import export_layout
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec

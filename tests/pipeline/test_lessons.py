@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from hybridonn.compensation.calibration import calibrate
-from hybridonn.compensation.captured import capture_images
+from hybridonn.compensation.capture_pair import capture_images
 from hybridonn.data import load_dataset
-from hybridonn.networks.drawn_chips import design_of
-from hybridonn.networks.measured_frontend import MeasuredFrontend
-from hybridonn.networks.students import build_student
-from hybridonn.optics.fabrication import fabricate
-from hybridonn.optics.layout import lay_out
-from hybridonn.pipeline.compensated import choose_captures
+from hybridonn.networks.frontends.drawn_chips import design_of
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.student import build_student
+from hybridonn.optics.fabrication.kernel_errors import fabricate
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.pipeline.lessons import draw_lessons, look
+from hybridonn.pipeline.stages.compensated import choose_captures
 from hybridonn.spec import Compensation, Fabrication, read_spec
 
 SPEC = read_spec(None, ("student.kernels=3", "student.kernel_size=3"))

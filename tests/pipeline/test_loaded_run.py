@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import hybridonn
-from hybridonn.errors import ArtefactError, DataError
-from hybridonn.files import read_arrays, read_json, write_json
+from hybridonn.core.errors import ArtefactError, DataError
+from hybridonn.core.files import read_arrays, read_json, write_json
 
 QUICK = ("teacher.training.epochs=1", "training.epochs=1", "estimate.draws=1")
 

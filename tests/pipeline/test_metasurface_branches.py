@@ -7,21 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
+from hybridonn.core.files import read_arrays
+from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
-from hybridonn.files import read_arrays
-from hybridonn.networks.frontends import ParallelFrontend
-from hybridonn.networks.students import build_student
-from hybridonn.pipeline.alignment import ALIGNMENT
+from hybridonn.networks.frontends.frontend import ParallelFrontend
+from hybridonn.networks.student import build_student
 from hybridonn.pipeline.chip import list_branches, plan_chip
-from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.layout_file import export_layout
-from hybridonn.pipeline.metasurface import METASURFACE
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages import make_stages
-from hybridonn.pipeline.student import STUDENT
-from hybridonn.pipeline.teacher import TEACHER
-from hybridonn.progress import Silent
+from hybridonn.pipeline.stage_table import make_stages
+from hybridonn.pipeline.stages.alignment import ALIGNMENT
+from hybridonn.pipeline.stages.metasurface import METASURFACE
+from hybridonn.pipeline.stages.student import STUDENT
+from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
 from hybridonn.spec import Student, read_spec
 
 # 160 cells a side, 6 in a pixel of the scene: the largest kernel covers 9 pixels of it.

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from hybridonn.core.errors import ArtefactError, SpecError
+from hybridonn.core.files import write_tensors
 from hybridonn.data import load_dataset
-from hybridonn.errors import ArtefactError, SpecError
-from hybridonn.files import write_tensors
-from hybridonn.networks.teachers import build_stated_teacher
-from hybridonn.pipeline.early import refuse_networks, refuse_unread
+from hybridonn.networks.teachers.build import build_stated_teacher
+from hybridonn.pipeline.preflight import refuse_networks, refuse_unread
 from hybridonn.spec import dump_spec, read_spec
 
 CODE = """

@@ -2,15 +2,15 @@
 
 import pytest
 
+from hybridonn.core.files import read_tensors
+from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
-from hybridonn.files import read_tensors
-from hybridonn.pipeline.alignment import ALIGNMENT
-from hybridonn.pipeline.knowledge import KNOWLEDGE
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages import make_stages
-from hybridonn.pipeline.student import PLAIN_STUDENT
-from hybridonn.pipeline.teacher import TEACHER
-from hybridonn.progress import Silent
+from hybridonn.pipeline.stage_table import make_stages
+from hybridonn.pipeline.stages.alignment import ALIGNMENT
+from hybridonn.pipeline.stages.student import PLAIN_STUDENT
+from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
 from hybridonn.spec import read_spec
 
 QUICK = ("teacher.training.epochs=1", "training.epochs=2", "fabrication.preset=paper-mnist")

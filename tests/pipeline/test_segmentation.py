@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybridonn.files import read_arrays, read_tensors
+from hybridonn.core.files import read_arrays, read_tensors
 from hybridonn.pipeline.run import run
 from hybridonn.spec import read_spec
 

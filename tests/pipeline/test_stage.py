@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import checksum_of, read_json, write_json
 from hybridonn.core.parts import part_of
-from hybridonn.errors import ArtefactError
-from hybridonn.files import checksum_of, read_json, write_json
 from hybridonn.pipeline import stage_folder
 from hybridonn.pipeline.fingerprint import fingerprint
 from hybridonn.pipeline.stage_folder import finish, read_stage

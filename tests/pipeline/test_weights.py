@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.errors import ArtefactError
-from hybridonn.files import write_tensors
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import write_tensors
 from hybridonn.pipeline.weights import put_weights
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from hybridonn.optics.layout import lay_out
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.spec import Optics, dump_spec, read_spec
 
 VALIDATION = ("validation_loss", "validation_accuracy")

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
 
 FILES = {

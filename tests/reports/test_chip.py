@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
 from hybridonn.reports.chip import ChipOptics, Treatment
 from hybridonn.reports.chip_figures import (

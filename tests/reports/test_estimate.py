@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
 from hybridonn.reports.estimate import Estimated, describe_estimate, draw_learning_curve
 from hybridonn.reports.figures import list_pictures

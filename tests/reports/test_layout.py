@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hybridonn.optics.layout import lay_out
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.reports.layout import draw_layout
 from hybridonn.reports.save import render_figure
 from hybridonn.spec import Optics

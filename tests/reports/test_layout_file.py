@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
-from hybridonn.optics.chip_design import NM, make_design
-from hybridonn.optics.layout import lay_out
-from hybridonn.optics.layout_file import LayoutOptions, write_layout
+from hybridonn.core.errors import ArtefactError
+from hybridonn.optics.layout.layout_file import LayoutOptions, write_layout
+from hybridonn.optics.layout.sites import lay_out
+from hybridonn.optics.metasurface.pillar_map import NM, make_design
 from hybridonn.reports.layout_file import (
     LayoutDrawing,
     draw_layout_file,

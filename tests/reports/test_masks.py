@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hybridonn.distillation.tasks import Segmentation
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import list_branches, read_run
 from hybridonn.reports.comparison import draw_comparison
 from hybridonn.reports.curves import draw_curves
@@ -16,6 +15,7 @@ from hybridonn.reports.iou import draw_iou, list_shares
 from hybridonn.reports.masks import MaskPredictions, Overlays
 from hybridonn.reports.overlays import draw_overlays, paint
 from hybridonn.reports.report import write_report
+from hybridonn.tasks.task import Segmentation
 
 BRANCHES = """student:
   branches:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
 from hybridonn.reports.figures import list_pictures
 from hybridonn.reports.metasurface import draw_optics, list_numbers, read_optics

@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.reading import read_arrays, read_json, read_table
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.report import write_report
 
 NAMES = ("layout", "kernels", "features", "curves", "confusion", "embedding")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.errors import ArtefactError
-from hybridonn.optics.pillars import PillarLibrary
+from hybridonn.core.errors import ArtefactError
+from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 from hybridonn.reports.artefacts import read_run
 from hybridonn.reports.report import write_report
 from hybridonn.reports.width_map import (

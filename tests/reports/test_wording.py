@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts import read_run
 from hybridonn.reports.formats import duration, flatten, look_up, moment, number, percent
 from hybridonn.reports.wording import describe_run

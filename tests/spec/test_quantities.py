@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec import Spec, dump_spec, read_spec, validate
 from hybridonn.spec.quantities import METRES
 from hybridonn.spec.tree import default_tree

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec import read_spec
 from hybridonn.spec.tree import validate
 

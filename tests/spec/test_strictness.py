@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec import read_spec, validate
 
 CHIP = ("optics.metasurface={}", "fabrication={}", "compensation={fractions: [0.5]}")

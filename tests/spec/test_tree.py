@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec import METHODS, Spec, default_tree, dump_spec, read_spec, validate
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.yaml_reading import parse_yaml
-from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.spec import Spec, default_tree, read_spec
 from hybridonn.studies.compare import compare, paired_difference, summarise, summarise_values
 from hybridonn.studies.methods import parse_grid, parse_methods

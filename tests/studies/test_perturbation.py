@@ -7,8 +7,8 @@ import math
 import pytest
 from scipy.stats import linregress, t
 
-from hybridonn.errors import ArtefactError, SpecError
-from hybridonn.progress import Silent
+from hybridonn.core.errors import ArtefactError, SpecError
+from hybridonn.core.progress import Silent
 from hybridonn.reports.statistics import PowerLaw
 from hybridonn.spec import read_spec
 from hybridonn.studies import perturbation as study

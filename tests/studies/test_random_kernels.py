@@ -6,9 +6,9 @@ import json
 import pytest
 import torch
 
+from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
-from hybridonn.errors import ArtefactError, SpecError
 from hybridonn.estimation.finite import draw_optical, optical_features
 from hybridonn.reports.random_kernels import write_random_kernels
 from hybridonn.spec import read_spec

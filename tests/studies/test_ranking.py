@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hybridonn.errors import ArtefactError, SpecError
+from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.reports.ranking import say_correlation, write_ranking
 from hybridonn.spec import Student, read_spec
 from hybridonn.studies.designs import spread_designs

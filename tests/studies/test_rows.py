@@ -2,7 +2,7 @@
 
 import pytest
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.studies.rows import ROWS, name_row, open_rows
 
 SETTINGS = {"data": "a" * 64, "spec": {"training": {"epochs": 20, "patience": None}, "seeds": [1]}}

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.compensation.captures import CaptureSet, name_image, write_captures
-from hybridonn.errors import ArtefactError, DataError, OpticsError, SpecError
-from hybridonn.files import read_arrays, write_json
-from hybridonn.pipeline.as_built import AS_BUILT, make_chip
-from hybridonn.pipeline.compensated import COMPENSATED, choose_captures
+from hybridonn.compensation.acquisition.capture_set import CaptureSet, name_image, write_captures
+from hybridonn.core.errors import ArtefactError, DataError, OpticsError, SpecError
+from hybridonn.core.files import read_arrays, write_json
+from hybridonn.core.progress import Silent
 from hybridonn.pipeline.measured import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.progress import Silent
+from hybridonn.pipeline.stages.compensated import COMPENSATED, choose_captures
+from hybridonn.pipeline.stages.fabricated import AS_BUILT, make_chip
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.studies import tolerance
 from hybridonn.studies.tolerance import summarise, tolerate

@@ -2,9 +2,9 @@
 
 import pytest
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.journal import Journal
 from hybridonn.core.yaml_reading import parse_yaml
-from hybridonn.errors import SpecError
-from hybridonn.optics.journal import Journal
 from hybridonn.spec import Tuned, read_spec
 from hybridonn.studies.trials import (
     Setting,

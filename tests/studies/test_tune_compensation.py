@@ -7,13 +7,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from hybridonn.cli import app
-from hybridonn.errors import ArtefactError, OpticsError, SpecError
-from hybridonn.pipeline.compensated import PLAIN_COMPENSATED
+from hybridonn.cli.app import app
+from hybridonn.core.errors import ArtefactError, OpticsError, SpecError
+from hybridonn.core.progress import Silent
 from hybridonn.pipeline.measured import open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.progress import Silent
+from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
 from hybridonn.spec import Fabrication, Spec, default_tree, read_spec
 from hybridonn.studies import tune_compensation as study
 from hybridonn.studies.tune_compensation import choose_chips, tune_compensation

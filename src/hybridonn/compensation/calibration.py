@@ -5,7 +5,7 @@ What merges exactly into a deployed network, operation for operation:
 * a gain of each sub-optic: into the electronic subtraction, which weighs the two
   pictures already (the design restores a gain there);
 * an offset of each kernel: into the offset that follows the subtraction
-  (:mod:`hybridonn.compensation.merge`);
+  (:mod:`hybridonn.compensation.fold_into_backend`);
 * any linear correction of what a dense or convolutional layer sees: into its weights.
 
 A mixing of kernels before the ReLU, such as undoing cross-talk, does not: it would be one
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hybridonn.compensation.captured import AT_A_TIME, Captured
-from hybridonn.compensation.merge import merge_offsets
+from hybridonn.compensation.capture_pair import AT_A_TIME, Captured
+from hybridonn.compensation.fold_into_backend import merge_offsets
 
 Layer = nn.Linear | nn.Conv2d
 ROOM = 2**22  # pixels of all kernels that are held in float64 at once

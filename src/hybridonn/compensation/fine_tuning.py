@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
+from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
-from hybridonn.distillation.knowledge import Knowledge
-from hybridonn.distillation.objective import Objective
-from hybridonn.distillation.tasks import Task
+from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.teacher_targets import Knowledge
 from hybridonn.distillation.training import Lesson, choose_device, train, validate
+from hybridonn.networks.frontends.measured import StoredCaptures, write_tickets
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.measured_frontend import StoredCaptures, write_tickets
-from hybridonn.progress import Progress
+from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from hybridonn.core.errors import DataError
 from hybridonn.core.memory import free_bytes, say_bytes
-from hybridonn.errors import DataError
 
 NPY, NPZ = b"\x93NUMPY", b"PK"
 HEADER_BYTES = 10_000  # as numpy allows: more may take long to parse

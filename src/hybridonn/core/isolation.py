@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn import errors
-from hybridonn.errors import HybridonnError
+from hybridonn.core import errors
+from hybridonn.core.errors import HybridonnError
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

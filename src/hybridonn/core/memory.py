@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 
 # What Linux lets the processes of a container take together, by the version of control groups.
 CONTAINER_LIMITS = (

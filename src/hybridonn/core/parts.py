@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 
 # Of another machine, or of a system that does not tell which processes run.
 _ABANDONED_S = 7 * 24 * 3600.0

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 
 MARK = "__hybridonn_source__"  # of an imported module: its file and the hash of it
 

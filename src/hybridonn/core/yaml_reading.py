@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from hybridonn.errors import HybridonnError
+from hybridonn.core.errors import HybridonnError
 
 MOST_BYTES = 2**20  # a spec takes 10 kB
 MOST_DEPTH = 32

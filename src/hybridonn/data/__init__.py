@@ -2,8 +2,8 @@
 
 from hybridonn.data.batches import augment, augment_pair, load_batch, to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.data.download import data_root
 from hybridonn.data.load import load_dataset
+from hybridonn.data.readers.download import data_root
 
 __all__ = [
     "Dataset",

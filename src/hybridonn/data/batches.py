@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hybridonn.data.affine import draw_affine, warp
-from hybridonn.data.colour import recolour
-from hybridonn.data.crop import crop
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.transforms.affine import draw_affine, warp
+from hybridonn.data.transforms.colour import recolour
+from hybridonn.data.transforms.crop import crop
 from hybridonn.spec import Augmentation
 
 

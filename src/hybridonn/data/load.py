@@ -10,27 +10,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import DataError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
-from hybridonn.data.cifar import read_cifar
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset, UnsplitSet
-from hybridonn.data.digits import read_digits
-from hybridonn.data.download import ROOT_VARIABLE, data_root, fetch
-from hybridonn.data.folders import find_unprintable, show_path
-from hybridonn.data.gather import gather
-from hybridonn.data.idx_folder import IdxFiles, read_idx_files, read_idx_folder
-from hybridonn.data.image_folder import list_image_folder, list_imagenet100
-from hybridonn.data.listing import Listing
-from hybridonn.data.mask_folder import (
+from hybridonn.data.readers.cifar import read_cifar
+from hybridonn.data.readers.digits import read_digits
+from hybridonn.data.readers.download import ROOT_VARIABLE, data_root, fetch
+from hybridonn.data.readers.folders import find_unprintable, show_path
+from hybridonn.data.readers.gather import gather
+from hybridonn.data.readers.idx_folder import IdxFiles, read_idx_files, read_idx_folder
+from hybridonn.data.readers.image_files import Target, resize
+from hybridonn.data.readers.image_folder import list_image_folder, list_imagenet100
+from hybridonn.data.readers.listing import Listing
+from hybridonn.data.readers.mask_folder import (
     list_carvana,
     list_coco_stuff10k,
     list_dsb2018,
     list_mask_folder,
 )
-from hybridonn.data.pictures import Target, resize
-from hybridonn.data.sources import NAMED_SOURCES, Source
+from hybridonn.data.readers.sources import NAMED_SOURCES, Source
 from hybridonn.data.splits import split_set
-from hybridonn.errors import DataError, SpecError
-from hybridonn.progress import Progress, Silent
 from hybridonn.spec import Data
 
 _SILENT = Silent()

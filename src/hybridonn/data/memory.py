@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hybridonn.core.errors import DataError
 from hybridonn.core.memory import free_bytes, say_bytes
-from hybridonn.errors import DataError
 
 
 def refuse_memory(size: int, what: str, cure: str) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import DataError
 from hybridonn.core.random import sorting_keys
 from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet, hash_parts
-from hybridonn.errors import DataError
 from hybridonn.spec import Data
 
 SHARE_GROUPS = 4

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from hybridonn.core.errors import ArtefactError, DataError
+from hybridonn.core.files import cache_folder, checksum, checksum_of, read_json, write_json
 from hybridonn.core.parts import put_folder, scratch_folder, sweep
-from hybridonn.errors import ArtefactError, DataError
-from hybridonn.files import cache_folder, checksum, checksum_of, read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybridonn.core.errors import DataError, HybridonnError
+from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet
 from hybridonn.data.load import load_unsplit
-from hybridonn.data.pictures import Shape
+from hybridonn.data.readers.image_files import Shape
 from hybridonn.data.splits import split_set
-from hybridonn.errors import DataError, HybridonnError
-from hybridonn.progress import Progress
 from hybridonn.spec import Data
 
 _CHUNK = 1000  # images at a time: bounded memory for any set

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hybridonn.errors import ArtefactError
-from hybridonn.files import read_tensors, write_tensors
-from hybridonn.progress import Progress
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import read_tensors, write_tensors
+from hybridonn.core.progress import Progress
 
 AT_STAKE_S = 60.0  # of training that a kill may cost where writing takes long
 # Where it does not, so much time between two checkpoints for the time that one takes: 2 %.

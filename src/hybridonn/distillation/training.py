@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
+from hybridonn.core.errors import TrainingError
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of, seeded
 from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
-from hybridonn.distillation.objective import Batch, Objective
-from hybridonn.distillation.views import count_views, is_augmented, make_view
-from hybridonn.errors import TrainingError
+from hybridonn.distillation.loss import Batch, Objective
 from hybridonn.networks.memory import lay_channels_last
-from hybridonn.progress import Progress, Silent
 
 Watch = Callable[[nn.Module], dict[str, float]]
 Behind = Callable[[nn.Module, int], AbstractContextManager[None]]

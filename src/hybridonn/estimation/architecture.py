@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hybridonn import spec
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.tangent.infinite import (
     AdaptiveAveragePool,
     Convolution,
@@ -25,7 +25,7 @@ def architecture_of(
     """The student of a spec with infinitely many kernels and hidden units.
 
     Same-size convolution, ReLU, pooling to ``pooled_size``, dense layers with ReLUs
-    between them, as :func:`hybridonn.networks.students.build_student` builds them. The
+    between them, as :func:`hybridonn.networks.student.build_student` builds them. The
     number of kernels and the widths of the hidden layers have no meaning at infinite
     width; the depth, the kernel size and the pooling remain. Biases, which start at 0,
     are left out.

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hybridonn.errors import SpecError
-from hybridonn.progress import Progress
+from hybridonn.core.errors import SpecError
+from hybridonn.core.progress import Progress
 from hybridonn.tangent.infinite import (
     Layer,
     approximate_kernels,

@@ -12,8 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import DataError, SpecError
+from hybridonn.core.progress import Advance, Progress, Silent
 from hybridonn.core.random import generator_of
-from hybridonn.errors import DataError, SpecError
 from hybridonn.estimation.design_kernel import columns_within, design_kernel
 from hybridonn.estimation.resampling import bootstrap_error, jackknife_error
 from hybridonn.estimation.ridge import (
@@ -24,7 +25,6 @@ from hybridonn.estimation.ridge import (
     predict,
     solve_system,
 )
-from hybridonn.progress import Advance, Progress, Silent
 from hybridonn.tangent.infinite import DEFAULT_FEATURES, Layer
 
 LAMBDAS = (1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)

@@ -35,13 +35,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.core.errors import SpecError
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of
-from hybridonn.errors import SpecError
 from hybridonn.estimation.architecture import architecture_of
 from hybridonn.estimation.design_kernel import columns_within
 from hybridonn.estimation.estimate import Estimate, Settings, estimate_from_kernel
 from hybridonn.estimation.ridge import build_system, one_hot, predict, solve_system
-from hybridonn.progress import Progress, Silent
 from hybridonn.tangent.infinite import (
     HE_VARIANCE,
     Block,

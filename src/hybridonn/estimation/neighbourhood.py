@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from hybridonn import spec
 from hybridonn.core.random import seeded
-from hybridonn.networks.decoders import CoarseFineBackend
-from hybridonn.networks.frontends import Frontend, as_branches
-from hybridonn.networks.students import build_frontend
+from hybridonn.networks.backends.decoders import CoarseFineBackend
+from hybridonn.networks.frontends.frontend import Frontend, as_branches
+from hybridonn.networks.student import build_frontend
 
 BATCH = 8  # images whose pictures are held at once
 

@@ -31,8 +31,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.core.errors import DataError, SpecError
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of
-from hybridonn.errors import DataError, SpecError
 from hybridonn.estimation.estimate import (
     KEPT_FRACTION,
     CurvePoint,
@@ -44,7 +45,6 @@ from hybridonn.estimation.finite import through_dense
 from hybridonn.estimation.neighbourhood import BATCH, Sight, covary, draw_sight, look_at_cells
 from hybridonn.estimation.resampling import bootstrap_error, jackknife_error
 from hybridonn.estimation.ridge import Ridge, System, build_system, predict, solve_system
-from hybridonn.progress import Progress, Silent
 
 SAMPLED = 20_000  # cells of all training images together
 LANDMARKS = 1024  # of them

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridonn.errors import HybridonnError
+from hybridonn.core.errors import HybridonnError
 
 ROWS = 2048  # training images whose products are added at once
 

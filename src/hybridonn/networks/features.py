@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hybridonn.errors import HybridonnError
+from hybridonn.core.errors import HybridonnError
 
 
 def penultimate(network: nn.Module, scene: Tensor) -> Tensor:

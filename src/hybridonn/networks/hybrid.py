@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from hybridonn.networks.frontends import Frontend
+from hybridonn.networks.frontends.frontend import Frontend
 
 
 class HybridNetwork(nn.Module):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.errors import HybridonnError
 from hybridonn.core.memory import machine_bytes, refuse_beyond_memory
-from hybridonn.errors import HybridonnError
 
 Make = Callable[[], nn.Module]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridonn.errors import OpticsError
+from hybridonn.core.errors import OpticsError
 
 FEW = 100  # electrons: from here on Poisson's distribution is normal but for 0.007
 

@@ -6,28 +6,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybridonn.compensation.captures import check_origin, refuse_taken, write_captures
-from hybridonn.compensation.design import Design
-from hybridonn.compensation.importing import Imported, import_captures, with_psfs
-from hybridonn.compensation.levels import Alignment
-from hybridonn.compensation.manifest import read_manifest
-from hybridonn.compensation.pictures import check_suffix
-from hybridonn.compensation.placement import Camera
-from hybridonn.compensation.psf_import import import_psfs, psfs_from_array, psfs_from_frames
-from hybridonn.compensation.sources import ArraySource, FrameSource, Source
-from hybridonn.compensation.template import write_template
+from hybridonn.compensation.acquisition.capture_set import (
+    check_origin,
+    refuse_taken,
+    write_captures,
+)
+from hybridonn.compensation.acquisition.captured_design import Design
+from hybridonn.compensation.acquisition.frame_files import check_suffix
+from hybridonn.compensation.acquisition.importing import Imported, import_captures, with_psfs
+from hybridonn.compensation.acquisition.levels import Alignment
+from hybridonn.compensation.acquisition.manifest import read_manifest
+from hybridonn.compensation.acquisition.placement import Camera
+from hybridonn.compensation.acquisition.psf_import import (
+    import_psfs,
+    psfs_from_array,
+    psfs_from_frames,
+)
+from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource, Source
+from hybridonn.compensation.acquisition.template import write_template
+from hybridonn.core.errors import DataError, SpecError
+from hybridonn.core.files import read_json, write_arrays, write_table
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
-from hybridonn.errors import DataError, SpecError
-from hybridonn.files import read_json, write_arrays, write_table
-from hybridonn.networks.students import build_student
-from hybridonn.optics.layout import Layout
-from hybridonn.pipeline.folder import read_run_spec
-from hybridonn.pipeline.layout import LAYOUT
-from hybridonn.pipeline.metasurface import METASURFACE
+from hybridonn.networks.student import build_student
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.pipeline.run_folder import read_run_spec
 from hybridonn.pipeline.stage_folder import read_stage
-from hybridonn.pipeline.student import STUDENT
+from hybridonn.pipeline.stages.layout import LAYOUT
+from hybridonn.pipeline.stages.metasurface import METASURFACE
+from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.weights import put_weights
-from hybridonn.progress import Progress, Silent
 
 MANIFEST = "manifest.csv"
 _SILENT = Silent()
@@ -196,7 +204,7 @@ def _check_template(folder: Path, design: Design) -> None:
 
 
 def _illustrate(imported: Imported, design: Design, part: Path) -> None:
-    from hybridonn.compensation.psf_import import expect_psfs
+    from hybridonn.compensation.acquisition.psf_import import expect_psfs
     from hybridonn.reports.captures import draw_psfs, draw_registration
     from hybridonn.reports.save import save_figure
 

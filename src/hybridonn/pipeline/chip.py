@@ -10,22 +10,22 @@ from itertools import accumulate
 from torch import Tensor
 
 from hybridonn import spec as specs
+from hybridonn.core.errors import OpticsError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.core.random import generator_of
-from hybridonn.errors import OpticsError
-from hybridonn.networks.frontends import BinnedFrontend, Frontend
+from hybridonn.networks.frontends.frontend import BinnedFrontend, Frontend
+from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.metasurface_frontend import MetasurfaceFrontend
-from hybridonn.optics.chip_optics import count_window, size_of_plane
-from hybridonn.optics.diffraction import check_steep_orders
-from hybridonn.optics.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
-from hybridonn.optics.layout import Layout, lay_out
-from hybridonn.optics.metasurface import Metasurface, fit_metasurface
-from hybridonn.optics.pillars import PillarLibrary, default_library
-from hybridonn.optics.psf import check_steepness, fast_length
-from hybridonn.optics.resonances import avoid_resonances, drop_resonances
+from hybridonn.optics.layout.sites import Layout, lay_out
+from hybridonn.optics.meta_atoms.diffraction import check_steep_orders
+from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
+from hybridonn.optics.meta_atoms.resonances import avoid_resonances, drop_resonances
+from hybridonn.optics.metasurface.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
+from hybridonn.optics.metasurface.psf import check_steepness, fast_length
+from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
+from hybridonn.optics.metasurface.sub_optic_numbers import count_window, size_of_plane
+from hybridonn.optics.metasurface.targets import Targets, crop_centre, split_kernels
 from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
-from hybridonn.optics.targets import Targets, crop_centre, split_kernels
 
 
 @dataclass(frozen=True)

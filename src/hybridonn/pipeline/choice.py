@@ -16,19 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.compensation.answers import CompensationKnowledge
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.core.files import read_json, write_json
+from hybridonn.core.progress import Progress
 from hybridonn.core.random import generator_of
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import thin
-from hybridonn.distillation.tasks import TASKS, Task
-from hybridonn.files import read_json, write_json
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.pipeline.lessons import Lessons
 from hybridonn.pipeline.recovery import treat
 from hybridonn.pipeline.treated import Treated, measure
-from hybridonn.progress import Progress
 from hybridonn.spec import Compensation, Spec
+from hybridonn.tasks.task import TASKS, Task
 
 PLACE = "checkpoint_choice"  # of what only serves to go on after an interruption
 

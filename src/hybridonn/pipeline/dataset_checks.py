@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybridonn.data.crop import check_crop
+from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import Dataset
-from hybridonn.errors import DataError
+from hybridonn.data.transforms.crop import check_crop
 from hybridonn.spec import Distillation, Spec, Training
 
 LEAST_TRAINED = 2  # of an estimate's regression, and of any comparison of images

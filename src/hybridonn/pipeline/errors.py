@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hybridonn.errors import HybridonnError
+from hybridonn.core.errors import HybridonnError
 
 
 @contextmanager

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.files import write_arrays, write_table, write_tensors
 from hybridonn.core.random import seed_32_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.files import write_arrays, write_table, write_tensors
 from hybridonn.networks.features import penultimate
 
 EMBEDDED = 1000  # test images in a t-SNE picture: enough to see clusters, seconds to compute

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn import __version__
+from hybridonn.core.errors import ArtefactError
 from hybridonn.core.user_code import hash_code
-from hybridonn.errors import ArtefactError
 from hybridonn.spec import Section, Teacher
 
 

@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hybridonn.errors import ArtefactError
-from hybridonn.files import read_arrays, read_json, write_json
-from hybridonn.optics.chip_design import NM, ChipDesign, make_design
-from hybridonn.optics.design_rules import DesignRules
-from hybridonn.optics.layout import Layout
-from hybridonn.optics.layout_file import LayoutOptions, LayoutSummary, write_layout
-from hybridonn.pipeline.folder import open_folder, read_run_spec
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import read_arrays, read_json, write_json
+from hybridonn.core.progress import Progress, Silent
+from hybridonn.optics.layout.layout_file import LayoutOptions, LayoutSummary, write_layout
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.optics.metasurface.design_rules import DesignRules
+from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
+from hybridonn.pipeline.run_folder import open_folder, read_run_spec
 from hybridonn.pipeline.stage_folder import read_stage
-from hybridonn.progress import Progress, Silent
 from hybridonn.reports.layout_file import draw_layout_file, pick_drawing
 from hybridonn.reports.save import save_figure
 from hybridonn.spec import Spec

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hybridonn.compensation.calibration import Calibration
-from hybridonn.compensation.captured import Captured
-from hybridonn.compensation.twin import fit_twin
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.digital_twin import fit_twin
 from hybridonn.core.random import generator_of, seed_of
 from hybridonn.data.dataset import ImageSet, join_sets
 from hybridonn.networks.hybrid import HybridNetwork

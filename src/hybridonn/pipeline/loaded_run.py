@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridonn.errors import ArtefactError, DataError
-from hybridonn.files import read_json
-from hybridonn.pipeline.folder import read_run_spec
+from hybridonn.core.errors import ArtefactError, DataError
+from hybridonn.core.files import read_json
+from hybridonn.pipeline.run_folder import read_run_spec
 from hybridonn.pipeline.stage_folder import read_stage
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from hybridonn.networks.frontends import Frontend
+    from hybridonn.networks.frontends.frontend import Frontend
     from hybridonn.networks.hybrid import HybridNetwork
     from hybridonn.spec import Spec
 
@@ -61,7 +61,7 @@ class LoadedRun:
         Raises:
             ArtefactError: The run has no finished student.
         """
-        from hybridonn.networks.students import build_student
+        from hybridonn.networks.student import build_student
 
         spec = self.spec
         network = build_student(
@@ -81,7 +81,7 @@ class LoadedRun:
             ArtefactError: The run has no finished teacher.
         """
         from hybridonn.networks.memory import lay_channels_last
-        from hybridonn.networks.teachers import build_stated_teacher
+        from hybridonn.networks.teachers.build import build_stated_teacher
 
         network = build_stated_teacher(
             self.spec.teacher,

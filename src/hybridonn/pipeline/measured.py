@@ -8,34 +8,34 @@ from typing import Any
 
 import torch
 
-from hybridonn.compensation.captured import Captured
-from hybridonn.compensation.captures import (
+from hybridonn.compensation.acquisition.capture_set import (
     CaptureSet,
     check_origin,
     find_positions,
     look_up,
     read_captures,
 )
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.core.errors import DataError
+from hybridonn.core.files import write_arrays, write_json
+from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.tasks import TASKS
 from hybridonn.distillation.training import predict
-from hybridonn.errors import DataError
-from hybridonn.files import write_arrays, write_json
+from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.measured_frontend import MeasuredFrontend
-from hybridonn.pipeline.as_built import take_backend
-from hybridonn.pipeline.compensated import choose_captures, stated_compensation, win_back
-from hybridonn.pipeline.folder import add_results, open_folder
 from hybridonn.pipeline.lessons import Lessons, draw_others
-from hybridonn.pipeline.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.run_folder import add_results, open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.stage_folder import Finished, read_stage
-from hybridonn.pipeline.student import STUDENT, narrow_student
-from hybridonn.pipeline.teacher import TEACHER, load_teacher
-from hybridonn.progress import Progress
+from hybridonn.pipeline.stages.compensated import choose_captures, stated_compensation, win_back
+from hybridonn.pipeline.stages.fabricated import take_backend
+from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stages.student import STUDENT, narrow_student
+from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
 from hybridonn.reports import write_report
 from hybridonn.spec import Compensation, Spec
+from hybridonn.tasks.task import TASKS
 
 # Parts of the data set whose captures may be learnt from, and that which only judges.
 PARTS = (("student_train", "validation"), ("test",))

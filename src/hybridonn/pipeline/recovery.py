@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hybridonn.compensation.answers import CompensationKnowledge
 from hybridonn.compensation.calibration import Calibration, calibrate
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.capture_pair import Captured
 from hybridonn.compensation.fine_tuning import Captures, fine_tune
+from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.distillation.knowledge import StoredKnowledge, teacher_features
-from hybridonn.distillation.tasks import TASKS
+from hybridonn.distillation.teacher_targets import StoredKnowledge, teacher_features
 from hybridonn.distillation.training import predict
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.pipeline.knowledge import SKETCH_WIDTH
 from hybridonn.pipeline.lessons import Lessons, look
+from hybridonn.pipeline.stages.teacher_targets import SKETCH_WIDTH
 from hybridonn.pipeline.treated import Treated, judge
-from hybridonn.progress import Progress
 from hybridonn.spec import Compensation, Method, Spec
+from hybridonn.tasks.task import TASKS
 
 
 @dataclass(frozen=True)

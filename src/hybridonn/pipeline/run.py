@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hybridonn.core.files import write_json, write_text
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.files import write_json, write_text
-from hybridonn.pipeline.early import refuse_early, refuse_unread
 from hybridonn.pipeline.errors import translate_tangent_errors
-from hybridonn.pipeline.estimate import ESTIMATE
-from hybridonn.pipeline.folder import add_results, open_folder, sweep_stages, write_results
-from hybridonn.pipeline.layout import LAYOUT
+from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.record import describe_run
+from hybridonn.pipeline.run_folder import add_results, open_folder, sweep_stages, write_results
 from hybridonn.pipeline.stage_folder import Finished
-from hybridonn.pipeline.stages import make_stages
-from hybridonn.progress import Progress, Silent
+from hybridonn.pipeline.stage_table import make_stages
+from hybridonn.pipeline.stages.estimate import ESTIMATE
+from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.reports import write_report
 from hybridonn.spec import Spec, dump_spec
+from hybridonn.tasks.task import TASKS
 
 
 @translate_tangent_errors()

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.fingerprint import fingerprint
 from hybridonn.pipeline.stage_folder import Finished, finish
-from hybridonn.progress import Progress
 from hybridonn.spec import Spec, UndeclaredReadError
 
 

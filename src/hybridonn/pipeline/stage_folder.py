@@ -28,9 +28,9 @@ from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import Any
 
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
 from hybridonn.core.parts import put_folder, remove, scratch_folder, sweep
-from hybridonn.errors import ArtefactError
-from hybridonn.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
 
 Work = Callable[[Path], dict[str, Any]]
 Say = Callable[[str], None]

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.compensation.calibration import Calibration
-from hybridonn.compensation.captured import Captured
-from hybridonn.distillation.tasks import Task
-from hybridonn.files import write_arrays, write_table, write_tensors
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.core.files import write_arrays, write_table, write_tensors
 from hybridonn.networks.features import penultimate
-from hybridonn.pipeline.as_built import answer
 from hybridonn.pipeline.evidence import EMBEDDED, as_answers, lay_flat
+from hybridonn.pipeline.stages.fabricated import answer
+from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)

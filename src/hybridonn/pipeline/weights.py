@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from hybridonn.errors import ArtefactError
-from hybridonn.files import read_tensors
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.files import read_tensors
 
 
 def put_weights(network: nn.Module, path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hybridonn.core.errors import ArtefactError, HybridonnError
 from hybridonn.core.yaml_reading import parse_yaml
-from hybridonn.errors import ArtefactError, HybridonnError
-from hybridonn.optics.layout import Layout
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.reports.chip import Chip, read_chip
 from hybridonn.reports.estimate import Estimated, read_estimate
 from hybridonn.reports.layout_file import LayoutDrawing, read_drawing

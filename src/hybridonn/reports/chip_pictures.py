@@ -13,7 +13,7 @@ from hybridonn.reports.chip_figures import (
 from hybridonn.reports.chip_wording import describe_chip, list_treatments
 from hybridonn.reports.confusion import MOST_COUNTS, draw_confusion
 from hybridonn.reports.embedding import draw_embedding
-from hybridonn.reports.picture import Picture
+from hybridonn.reports.figure import Picture
 from hybridonn.reports.predictions import Predictions
 
 INTERVALS = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.curves import METRICS
 from hybridonn.reports.formats import percent, points, signed_span, span
 from hybridonn.reports.masks import MaskPredictions

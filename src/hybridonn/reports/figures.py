@@ -9,6 +9,7 @@ from hybridonn.reports.curves import draw_curves
 from hybridonn.reports.embedding import draw_embedding
 from hybridonn.reports.estimate import describe_estimate, draw_learning_curve
 from hybridonn.reports.features import draw_features
+from hybridonn.reports.figure import Picture
 from hybridonn.reports.formats import percent
 from hybridonn.reports.iou import draw_iou, list_shares
 from hybridonn.reports.kernels import draw_kernels
@@ -17,7 +18,6 @@ from hybridonn.reports.layout_file import draw_layout_file
 from hybridonn.reports.masks import MaskPredictions
 from hybridonn.reports.metasurface import draw_optics, list_numbers
 from hybridonn.reports.overlays import draw_overlays
-from hybridonn.reports.picture import Picture
 from hybridonn.reports.predictions import Predictions
 from hybridonn.reports.width_map import count_step, draw_width_maps, list_pillar_numbers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import TYPE_CHECKING
 
-from hybridonn.optics.layout import Layout
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.reports.style import FAINT, INK, NEGATIVE, POSITIVE, styled
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError
-from hybridonn.optics.layout_reading import LayoutFile
+from hybridonn.core.errors import ArtefactError
+from hybridonn.optics.layout.layout_reading import LayoutFile
 from hybridonn.reports.reading import read_json, refusal
 from hybridonn.reports.style import FAINT, INK, NEGATIVE, POSITIVE, WIDTH_IN, styled
 

@@ -11,7 +11,7 @@ import numpy as np
 from hybridonn.reports.statistics import mean_interval
 
 if TYPE_CHECKING:
-    from hybridonn.distillation.overlap import Overlap
+    from hybridonn.tasks.iou import Overlap
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class MaskPredictions:
         """Intersections and unions of answer and truth."""
         import torch
 
-        from hybridonn.distillation.overlap import measure_overlap
+        from hybridonn.tasks.iou import measure_overlap
 
         predicted, labels = (torch.from_numpy(one) for one in (self.predicted, self.labels))
         return measure_overlap(predicted, labels, self.classes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.reading import read_arrays, refusal
 from hybridonn.reports.style import WIDTH_IN, diverging, framed, styled, zero_white
 from hybridonn.spec import read_spec

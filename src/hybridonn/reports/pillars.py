@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridonn.optics.pillars import NM, PillarLibrary
-from hybridonn.optics.published_phase import phase_difference, publishes
+from hybridonn.optics.meta_atoms.pillars import NM, PillarLibrary
+from hybridonn.optics.meta_atoms.published_phase import phase_difference, publishes
 from hybridonn.reports.style import INK, WIDTH_IN, styled
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.masks import MaskPredictions
 from hybridonn.reports.reading import read_arrays, refusal
 from hybridonn.reports.statistics import wilson_interval

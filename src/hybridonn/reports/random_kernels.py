@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.reading import read_json, refusal
 from hybridonn.reports.save import save_figure
 from hybridonn.reports.style import INK, PALETTE, WIDTH_IN, styled

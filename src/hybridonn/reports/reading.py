@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hybridonn.core.array_reading import ArrayFileError, read_archive
-from hybridonn.errors import ArtefactError
+from hybridonn.core.errors import ArtefactError
 
 T = TypeVar("T")
 Table = dict[str, np.ndarray]  # column name -> (rows,) float64, NaN where a cell is empty

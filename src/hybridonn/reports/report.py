@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hybridonn.files import write_text
+from hybridonn.core.files import write_text
 from hybridonn.reports.artefacts import Run, read_run
 from hybridonn.reports.chip_wording import list_chip_tiles
 from hybridonn.reports.figures import list_pictures

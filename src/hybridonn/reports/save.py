@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybridonn.files import write_bytes
+from hybridonn.core.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.errors import ArtefactError, OpticsError
+from hybridonn.core.errors import ArtefactError, OpticsError
 from hybridonn.reports.reading import read_arrays, refusal
 from hybridonn.reports.style import WIDTH_IN, framed, styled
 
@@ -57,7 +57,7 @@ def read_width_maps(folder: Path, kernel: int = 0) -> WidthMaps | None:
     """
     import torch
 
-    from hybridonn.optics.pillars import NM, PillarLibrary, transmit
+    from hybridonn.optics.meta_atoms.pillars import NM, PillarLibrary, transmit
 
     stage = folder / "metasurface"
     path, table = stage / "widths.npz", stage / "library.csv"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec.quantities import (
     AngleDegrees,
     DefocusUm,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from hybridonn.errors import SpecError
+from hybridonn.core.errors import SpecError
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.quantities import GapMm, OpticMm, WaferMm, WavelengthNm

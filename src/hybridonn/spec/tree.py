@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.errors import SpecError
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table, write_text
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.folder import open_folder
-from hybridonn.progress import Progress, Silent
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_json, write_table, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress, Silent
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import METHODS, Method, Spec, dump_spec
@@ -28,6 +27,7 @@ from hybridonn.studies.school import (
     open_school,
     state_method,
 )
+from hybridonn.tasks.task import TASKS
 
 LABELS = {"none": "task alone", "kd": "task + KD", "ntkd": "task + KD + NTK"}
 

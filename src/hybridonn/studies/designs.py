@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.random import generator_of
-from hybridonn.errors import SpecError
 from hybridonn.spec import Student
 
 KERNELS = (1, 2, 4, 8, 16)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_reading import parse_yaml
-from hybridonn.errors import SpecError
 from hybridonn.spec import METHODS, Method, Tuned
 
 

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_json, write_table, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress
 from hybridonn.core.random import generator_of, seeded
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
-from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table, write_text
-from hybridonn.networks.backends import DenseBackend
-from hybridonn.networks.frontends import IdealConvolution
+from hybridonn.networks.backends.dense import DenseBackend
+from hybridonn.networks.frontends.frontend import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.networks.students import check_fit
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.folder import open_folder
-from hybridonn.progress import Progress
+from hybridonn.networks.student import check_fit
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
 from hybridonn.spec import Spec, dump_spec, narrow

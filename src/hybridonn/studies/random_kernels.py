@@ -24,22 +24,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_json, write_table, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.errors import SpecError
 from hybridonn.estimation import Settings, estimate_accuracy, infinite_random_kernels
 from hybridonn.estimation.design_kernel import columns_within
 from hybridonn.estimation.estimate import LAMBDAS, choose_lambda
 from hybridonn.estimation.finite import Optical, draw_optical, optical_features
 from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
-from hybridonn.files import write_json, write_table, write_text
-from hybridonn.networks.students import check_fit
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.folder import open_folder
+from hybridonn.networks.student import check_fit
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.progress import Progress, Silent
 from hybridonn.reports.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values

@@ -11,29 +11,29 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_json, write_table, write_tensors, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
-from hybridonn.distillation.objective import Objective
-from hybridonn.distillation.tasks import TASKS
+from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import Lesson, predict, train
-from hybridonn.errors import SpecError
 from hybridonn.estimation import architecture_of
-from hybridonn.files import write_json, write_table, write_tensors, write_text
 from hybridonn.networks.hybrid import count_parameters
-from hybridonn.networks.students import build_student
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.early import refuse_augmentation, refuse_dataset
-from hybridonn.pipeline.estimate import ESTIMATE, refuse_masks
-from hybridonn.pipeline.folder import open_folder
+from hybridonn.networks.student import build_student
+from hybridonn.pipeline.preflight import refuse_augmentation, refuse_dataset
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.progress import Progress, Silent
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks
 from hybridonn.reports.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.designs import VARIED, Design, spread_designs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
+from hybridonn.tasks.task import TASKS
 
 Kernels = Literal["design", "infinite"]
 KERNELS: tuple[Kernels, ...] = ("design", "infinite")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn import __version__
-from hybridonn.errors import ArtefactError
-from hybridonn.optics.journal import Journal, read_settings
+from hybridonn.core.errors import ArtefactError
+from hybridonn.core.journal import Journal, read_settings
 from hybridonn.reports.formats import flatten
 
 ROWS = "rows.jsonl"

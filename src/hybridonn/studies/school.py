@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
-from hybridonn.pipeline.alignment import ALIGNMENT
-from hybridonn.pipeline.early import refuse_early, refuse_unread
-from hybridonn.pipeline.knowledge import KNOWLEDGE
-from hybridonn.pipeline.layout import LAYOUT
+from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_folder import Finished
-from hybridonn.pipeline.stages import make_stages
-from hybridonn.pipeline.student import PLAIN_STUDENT
-from hybridonn.pipeline.teacher import TEACHER
-from hybridonn.progress import Progress
+from hybridonn.pipeline.stage_table import make_stages
+from hybridonn.pipeline.stages.alignment import ALIGNMENT
+from hybridonn.pipeline.stages.layout import LAYOUT
+from hybridonn.pipeline.stages.student import PLAIN_STUDENT
+from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
 from hybridonn.spec import Method, Spec, Tuned, Tuning, validate
 from hybridonn.studies.settings import describe_settings
 
@@ -82,7 +82,7 @@ def load_images(
     """The images of a study; what could not be built or trained is refused before any training.
 
     Raises:
-        HybridonnError: See :func:`hybridonn.pipeline.early.refuse_unread` and ``refuse_early``.
+        HybridonnError: See :func:`hybridonn.pipeline.preflight.refuse_unread` and ``refuse_early``.
     """
     refuse_unread(spec)
     dataset = load_dataset(spec.data, data_root, progress)

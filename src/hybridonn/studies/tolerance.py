@@ -10,19 +10,18 @@ from typing import Any
 
 import torch
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_json, write_table, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.errors import SpecError
-from hybridonn.files import write_json, write_table, write_text
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.as_built import answer, make_chip, narrow_chip, stated
-from hybridonn.pipeline.compensated import PLAIN_COMPENSATED, stated_compensation
-from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.measured import Trained, open_trained
-from hybridonn.pipeline.metasurface import METASURFACE
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.pipeline.student import STUDENT
-from hybridonn.progress import Progress, Silent
+from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED, stated_compensation
+from hybridonn.pipeline.stages.fabricated import answer, make_chip, narrow_chip, stated
+from hybridonn.pipeline.stages.metasurface import METASURFACE
+from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.predictions import read_masks, read_predictions
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tolerance import write_tolerance
@@ -31,6 +30,7 @@ from hybridonn.spec.fabrication import ERRORS
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
+from hybridonn.tasks.task import TASKS
 
 # These draw nothing: one chip shows what they cost.
 SAME_ON_EVERY_CHIP = ("coupling_fraction", "bandwidth_nm", "stray_light", "crosstalk_fraction")

@@ -9,9 +9,9 @@ from itertools import product
 from statistics import fmean
 from typing import Any
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.journal import Journal
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.errors import SpecError
-from hybridonn.optics.journal import Journal
 from hybridonn.spec import METHODS, Method, Spec, Tuned
 from hybridonn.studies.rows import name_row
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_table, write_text
+from hybridonn.core.journal import Journal
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.errors import SpecError
-from hybridonn.files import write_table, write_text
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.folder import open_folder
-from hybridonn.progress import Progress, Silent
+from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.spec import Method, Spec, dump_spec, validate
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.school import (
@@ -29,6 +28,7 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
+from hybridonn.tasks.task import TASKS
 
 
 def tune(

@@ -9,22 +9,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hybridonn.compensation.captured import Captured
+from hybridonn.compensation.capture_pair import Captured
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_table, write_text
+from hybridonn.core.journal import Journal
 from hybridonn.core.parts import scratch_folder
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.splits import thin
-from hybridonn.distillation.tasks import TASKS
-from hybridonn.errors import SpecError
-from hybridonn.files import write_table, write_text
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.as_built import make_chip, stated
-from hybridonn.pipeline.compensated import COMPENSATED, choose_captures, stated_compensation
-from hybridonn.pipeline.folder import open_folder
 from hybridonn.pipeline.lessons import draw_lessons, look
 from hybridonn.pipeline.measured import Trained, open_trained
 from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
-from hybridonn.pipeline.teacher import load_teacher
+from hybridonn.pipeline.run_folder import open_folder
+from hybridonn.pipeline.stages.compensated import COMPENSATED, choose_captures, stated_compensation
+from hybridonn.pipeline.stages.fabricated import make_chip, stated
+from hybridonn.pipeline.stages.teacher import load_teacher
 from hybridonn.pipeline.treated import judge, measure
-from hybridonn.progress import Progress, Silent
 from hybridonn.spec import (
     Compensation,
     Fabrication,
@@ -45,6 +44,7 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
+from hybridonn.tasks.task import TASKS
 
 # `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
 # have seen their errors, so these are other chips of the same process.

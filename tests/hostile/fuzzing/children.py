@@ -21,7 +21,7 @@ from pathlib import Path
 
 from fuzzing.reader import Inputs
 from fuzzing.swift_isolation import fork_instead_of_starting
-from hybridonn.errors import HybridonnError
+from hybridonn.core.errors import HybridonnError
 
 WALL_FACTOR = 10  # wall time also counts what other processes take; a reader that sleeps is rare
 OWN_FAILURE = 9  # exit status of a child that failed itself, not the reader

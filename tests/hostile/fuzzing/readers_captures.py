@@ -13,13 +13,13 @@ import torch
 
 from fuzzing.damage_arrays import write_npy
 from fuzzing.reader import Files, Reader
-from hybridonn.compensation.captures import read_captures
-from hybridonn.compensation.importing import Design
-from hybridonn.compensation.manifest import read_manifest
-from hybridonn.compensation.psf_import import expect_psfs, psfs_from_array
-from hybridonn.compensation.sources import ArraySource, FrameSource
+from hybridonn.compensation.acquisition.capture_set import read_captures
+from hybridonn.compensation.acquisition.importing import Design
+from hybridonn.compensation.acquisition.manifest import read_manifest
+from hybridonn.compensation.acquisition.psf_import import expect_psfs, psfs_from_array
+from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.optics.layout import lay_out
+from hybridonn.optics.layout.sites import lay_out
 from hybridonn.spec import Optics
 
 KERNELS, SIDE = 2, 6

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from fuzzing.reader import Files, Reader
-from hybridonn.data.cifar import PIXELS, read_cifar
-from hybridonn.data.idx_folder import read_idx_folder
-from hybridonn.data.image_folder import list_image_folder, list_imagenet100
-from hybridonn.data.listing import Item, MaskRule
+from hybridonn.core.progress import Silent
 from hybridonn.data.load import load_unsplit
-from hybridonn.data.mask_folder import BINARY, list_coco_stuff10k
-from hybridonn.data.pictures import Target, read_mask, read_picture, read_shape
-from hybridonn.data.sources import NAMED_SOURCES
-from hybridonn.progress import Silent
+from hybridonn.data.readers.cifar import PIXELS, read_cifar
+from hybridonn.data.readers.idx_folder import read_idx_folder
+from hybridonn.data.readers.image_files import Target, read_mask, read_picture, read_shape
+from hybridonn.data.readers.image_folder import list_image_folder, list_imagenet100
+from hybridonn.data.readers.listing import Item, MaskRule
+from hybridonn.data.readers.mask_folder import BINARY, list_coco_stuff10k
+from hybridonn.data.readers.sources import NAMED_SOURCES
 from hybridonn.spec import Data
 
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from fuzzing.reader import Files, Reader
-from hybridonn.optics.chip_design import NM, ChipDesign, make_design
-from hybridonn.optics.layout import Layout, Site
-from hybridonn.optics.layout_file import LayoutOptions, write_layout
-from hybridonn.optics.layout_reading import compare_design, read_layout
-from hybridonn.optics.library_table import format_table
-from hybridonn.optics.materials import packaged_file, read_material
-from hybridonn.optics.pillars import PillarLibrary
+from hybridonn.optics.layout.layout_file import LayoutOptions, write_layout
+from hybridonn.optics.layout.layout_reading import compare_design, read_layout
+from hybridonn.optics.layout.sites import Layout, Site
+from hybridonn.optics.meta_atoms.library_table import format_table
+from hybridonn.optics.meta_atoms.materials import packaged_file, read_material
+from hybridonn.optics.meta_atoms.pillars import PillarLibrary
+from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
 from hybridonn.reports.layout_file import pick_drawing, read_drawing
 
 PERIOD = 293 * NM

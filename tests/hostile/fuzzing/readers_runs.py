@@ -15,16 +15,16 @@ import torch
 
 from fuzzing.damage_arrays import write_npy
 from fuzzing.reader import Files, Reader
+from hybridonn.core.files import read_json, read_tensors, write_json
+from hybridonn.core.journal import Journal
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.store import find_stored
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from hybridonn.files import read_json, read_tensors, write_json
-from hybridonn.networks.teachers import build_teacher, load_weights
-from hybridonn.optics.journal import Journal
-from hybridonn.pipeline.early import refuse_early
-from hybridonn.pipeline.folder import add_results, open_folder, read_run_spec
+from hybridonn.networks.teachers.build import build_teacher, load_weights
+from hybridonn.pipeline.preflight import refuse_early
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.run_folder import add_results, open_folder, read_run_spec
 from hybridonn.pipeline.stage import finish
 from hybridonn.reports.artefacts import read_run
 from hybridonn.spec import read_spec

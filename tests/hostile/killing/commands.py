@@ -87,7 +87,7 @@ def type_in(*words: str) -> Callable[[], None]:
     """The command line ``hybridonn WORDS``."""
 
     def command() -> None:
-        from hybridonn.cli import main
+        from hybridonn.cli.app import main
 
         sys.argv[:] = ["hybridonn", *words]
         main()

@@ -1,0 +1,295 @@
+"""The commands: parse, call the pipeline, print; nothing else."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.captures import app as captures
+from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
+from hybridonn.cli.data import app as data
+from hybridonn.cli.optics import app as optics
+from hybridonn.cli.options import (
+    Commands,
+    DataRoot,
+    Grid,
+    Methods,
+    Out,
+    Replace,
+    Run,
+    Settings,
+    SpecFile,
+    calm_threads,
+    count,
+    new_app,
+    positive,
+)
+from hybridonn.cli.screen import print_comparison, print_table, show_bars
+from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
+from hybridonn.cli.studies import app as studies
+
+# As a job goes: from a spec to a network, from there to a chip, and back from the fab.
+STORY = (
+    *("run", "spec", "data", "estimate", "compare", "tune", "optics", "design", "export-layout"),
+    *("tolerance", "captures", "compensate", "tune-compensation", "study", "report", "version"),
+)
+
+
+class Tone(Enum):
+    """What a layout file draws."""
+
+    pillars = "pillars"
+    cleared = "cleared"
+
+
+class Story(Commands):
+    """The commands in the order of a job; Ctrl-C ends each of them with a sentence."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of the story; what is not in it comes last."""
+        known = [name for name in STORY if name in self.commands]
+        return [*known, *(name for name in super().list_commands(ctx) if name not in known)]
+
+    # Else the library takes the interrupt and ends without a word.
+    def make_context(self, *arguments: Any, **keywords: Any) -> Any:
+        """Read the arguments."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except KeyboardInterrupt:
+            stop()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            stop()
+
+
+app = new_app("From a physical size to a deployed hybrid optical neural network.", Story)
+app.add_typer(data, name="data")
+app.add_typer(optics, name="optics")
+app.add_typer(captures, name="captures")
+app.add_typer(studies, name="study")
+app.command()(tolerance)
+app.command()(compensate)
+app.command("tune-compensation")(tune_compensation)
+studies.command()(perturbation)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from hybridonn import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    os.environ["HYBRIDONN_DEBUG"] = "1" if debug else ""
+
+
+@app.command()
+def run(
+    spec: SpecFile = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    replace: Replace = False,
+) -> None:
+    """Lay out, teach, distil, report: the whole job, resumed where it was interrupted."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / stated.name
+    calm_threads()
+    from hybridonn.pipeline.run import run as run_pipeline
+
+    with show_bars() as progress:
+        results = run_pipeline(stated, folder, data_root, progress, replace)
+    print_table(stated.name, results)
+    typer.echo(folder / "report.html")
+
+
+@app.command()
+def estimate(
+    spec: SpecFile = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    replace: Replace = False,
+) -> None:
+    """Estimate the accuracy that a design can reach, before anything is trained."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / stated.name
+    calm_threads()
+    from hybridonn.pipeline.run import estimate as estimate_design
+
+    with show_bars() as progress:
+        results = estimate_design(stated, folder, data_root, progress, replace)
+    print_table(stated.name, results)
+    typer.echo(folder / "estimate" / "learning_curve.csv")
+
+
+@app.command()
+def compare(
+    spec: SpecFile = None,
+    methods: Methods = "none,kd,ntkd",
+    seeds: Annotated[int, count("Seeds 0 to N - 1, the same for each method.")] = 5,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Train one design by several methods on the same seeds; print the paired differences."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.methods import parse_methods
+
+    stated = read_spec(spec, tuple(settings or ()))
+    names = parse_methods(methods)
+    folder = out or Path("runs") / f"{stated.name}-compare"
+    calm_threads()
+    from hybridonn.studies.compare import compare as compare_methods
+
+    with show_bars() as progress:
+        comparison = compare_methods(stated, names, seeds, folder, data_root, progress)
+    print_comparison(comparison)
+    typer.echo(folder / "comparison.png")
+
+
+@app.command()
+def tune(
+    spec: SpecFile = None,
+    methods: Methods = "none,kd,ntkd",
+    grid: Grid = None,
+    seeds: Annotated[int, count("Seeds that each setting is tried on.")] = 2,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Find each method's own training by its validation score; print it as a spec's `tuned`."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.methods import parse_grid, parse_methods
+
+    stated = read_spec(spec, tuple(settings or ()))
+    names = parse_methods(methods)
+    values = parse_grid(grid or ["learning_rate=0.002,0.004,0.008", "epochs=20,40"])
+    folder = out or Path("runs") / f"{stated.name}-tune"
+    calm_threads()
+    from hybridonn.studies.tune import tune as tune_methods
+
+    with show_bars() as progress:
+        best = tune_methods(stated, names, values, seeds, folder, data_root, progress)
+    typer.echo(best.rstrip())
+    typer.echo(folder / "tuning.csv")
+
+
+@app.command()
+def design(
+    folder: Run,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Design the metasurface of a finished run: pillars whose PSFs are the trained kernels."""
+    from hybridonn.pipeline.run_folder import read_run_spec
+
+    stated = read_run_spec(folder, tuple(settings or ()))
+    calm_threads()
+    from hybridonn.pipeline.run import run as run_pipeline
+
+    with show_bars() as progress:
+        results = run_pipeline(stated.with_metasurface(), folder, data_root, progress)
+    print_table(stated.name, results)
+    typer.echo(folder / "metasurface" / "sub_optics.csv")
+
+
+@app.command("export-layout")
+def export_layout(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with a metasurface.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File to write, .oas or .gds; by default layout.oas in the run."),
+    ] = None,
+    tone: Annotated[
+        Tone, typer.Option(help="pillars draws what stays, cleared what goes.")
+    ] = Tone.pillars,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="The chip as seen from behind.")
+    ] = False,
+    memory_gb: Annotated[float, positive("Refuse a file that takes more.")] = 4.0,
+) -> None:
+    """Write the metasurface as a layout file for the fab, read it back and compare."""
+    from hybridonn.pipeline.layout_file import export_layout as export
+
+    with show_bars() as progress:
+        summary = export(folder, out, progress, tone.value, mirrored, memory_gb)
+    print_table(folder.name, summary.to_dict())
+    typer.echo(summary.path)
+
+
+@app.command()
+def report(
+    folder: Run,
+) -> None:
+    """Write the report of a finished run again."""
+    from hybridonn.reports import write_report
+
+    typer.echo(write_report(folder))
+
+
+@app.command()
+def spec(
+    file: SpecFile = None,
+    settings: Settings = None,
+) -> None:
+    """Print a spec with every default spelled out: a start for one of your own."""
+    from hybridonn.spec import dump_spec, read_spec
+
+    typer.echo(dump_spec(read_spec(file, tuple(settings or ()))).rstrip())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from hybridonn import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run a command; a fault that the user can mend is one sentence and exit status 1.
+
+    Raises:
+        RuntimeError: A fault of the program itself.
+    """
+    from hybridonn.core.errors import HybridonnError
+    from hybridonn.pipeline.errors import translate_tangent_errors
+
+    try:
+        with translate_tangent_errors():
+            app()
+    except HybridonnError as error:
+        give_up(f"error: {error}", 1)
+    except KeyboardInterrupt:
+        stop()
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        give_up(f"error: {error.strerror or error}{where}; earlier results are untouched", 1)
+    except MemoryError:
+        give_up(NO_MEMORY, 1)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            give_up(NO_MEMORY, 1)
+        raise

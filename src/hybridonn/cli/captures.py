@@ -1,0 +1,155 @@
+"""The commands ``hybridonn captures ...``: what to capture behind a chip, and taking it in."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.options import DataRoot, Run, calm_threads, count, new_app, positive, share
+from hybridonn.cli.screen import open_console, show_bars
+
+app = new_app("Measured captures of a chip: what to display, and taking it in.")
+
+
+class Side(Enum):
+    """Where the bits of a camera lie among those of its files."""
+
+    left = "left"
+    right = "right"
+
+
+@app.command()
+def template(
+    run: Run,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="A new folder; by default RUN/template.", show_default=False),
+    ] = None,
+    fraction: Annotated[float, share("Share of the student's training images.")] = 0.1,
+    test_images: Annotated[int, count("Test images to capture too.", least=0)] = 1000,
+    exposure_s: Annotated[float, positive("Exposure put into every row.")] = 0.01,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="A frame a sub-optic, not one mosaic an image.")
+    ] = False,
+    suffix: Annotated[
+        str, typer.Option(help="Suffix of the frames: tif, tiff, png or npy.")
+    ] = "tif",
+    data_root: DataRoot = None,
+) -> None:
+    """Write what to display in front of the chip of a run and how to name the frames."""
+    calm_threads()
+    from hybridonn.pipeline.captures import make_template
+
+    folder = out or run / "template"
+    with show_bars() as progress:
+        numbers = make_template(
+            run,
+            folder,
+            fraction=fraction,
+            test_images=test_images,
+            exposure_s=exposure_s,
+            apart=apart,
+            suffix=suffix,
+            data_root=data_root,
+            progress=progress,
+        )
+    typer.echo(
+        f"{numbers['images']:,} training and {numbers['test_images']:,} test images to display, "
+        f"{numbers['frames']:,} frames to take; how: {folder / 'GUIDE.txt'}"
+    )
+
+
+@app.command("import")
+def import_(
+    run: Run,
+    source: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder with manifest.csv, or an npz: image_ids, positive, negative.",
+        ),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="A new folder; by default RUN/captures.", show_default=False),
+    ] = None,
+    psfs: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--psfs", help="Measured PSFs, npy or npz: (K, 2, C, P, P)."),
+    ] = None,
+    pixels_per_feature: Annotated[
+        float, positive("Camera pixels along a pixel of a feature map.")
+    ] = 1.0,
+    camera_pixel_um: Annotated[
+        Optional[float],  # noqa: UP045
+        positive("Camera pixel in the sensor plane; mosaics need it."),
+    ] = None,
+    bit_depth: Annotated[
+        Optional[int],  # noqa: UP045
+        count("Bits of the camera; by default recognised and said.", most=32),
+    ] = None,
+    alignment: Annotated[
+        Optional[Side],  # noqa: UP045
+        typer.Option(help="Where the camera's bits lie in its files' bits; by default recognised."),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave saturated images out and mend PSFs; count them."),
+    ] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Register, correct and pair captures of a chip; say how well they fit the simulation."""
+    calm_threads()
+    from hybridonn.compensation.acquisition.placement import Camera
+    from hybridonn.pipeline.captures import Taken, take_in
+
+    folder = out or run / "captures"
+    pixel_m = None if camera_pixel_um is None else camera_pixel_um * 1e-6
+    camera, side = (
+        Camera(pixels_per_feature, pixel_m),
+        None if alignment is None else alignment.value,
+    )
+    taken = Taken(source, psfs, camera, bit_depth, skip_bad, side)
+    with show_bars() as progress:
+        notes = take_in(run, taken, folder, data_root, progress)
+    _print_notes(notes)
+    typer.echo(folder / "registration.png")
+
+
+def _print_notes(notes: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    counts = ", ".join(f"{number:,} {part}" for part, number in notes["images"].items())
+    table = Table(title=f"captures: {counts or 'point spread functions only'}", title_style="bold")
+    table.add_column("sub-optic")
+    for column in ("correlation", "gain", "shift y", "shift x", "rotation", "scale"):
+        table.add_column(column, justify="right")
+    for one in notes["sub_optics"]:
+        table.add_row(
+            one["sub_optic"],
+            f"{one['correlation']:.3f}",
+            f"{one['gain']:.3f}",
+            f"{one['shift_y_pixels']:+.2f} px",
+            f"{one['shift_x_pixels']:+.2f} px",
+            f"{one['rotation_degrees']:+.2f}°",
+            f"{one['scale']:.4f}",
+        )
+    open_console().print(table)
+    lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
+    lines += [notes["camera"]] if "camera" in notes else []
+    partly = [one for one in notes["sub_optics"] if one["measured_share"] < 1]
+    if partly:
+        least = min(partly, key=lambda one: one["measured_share"])
+        lines.append(
+            f"{len(partly)} of {len(notes['sub_optics'])} sub-optics were captured in part (least: "
+            f"{least['sub_optic']}, {least['measured_share']:.1%}); no fit looks at the rest"
+        )
+    if notes["skipped_images"]:
+        lines.append(f"{notes['skipped_images']} images were left out")
+    if notes.get("frames_not_in_manifest"):
+        lines.append(f"{notes['frames_not_in_manifest']} pictures are not in the manifest")
+    for line in lines:
+        typer.echo(line)

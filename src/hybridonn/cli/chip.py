@@ -1,0 +1,166 @@
+"""The commands of a chip that came back: how good chips are, and how accuracy is won back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.options import (
+    DataRoot,
+    Grid,
+    Methods,
+    Out,
+    Run,
+    Settings,
+    SpecFile,
+    calm_threads,
+    count,
+    share,
+)
+from hybridonn.cli.screen import print_table, show_bars
+
+if TYPE_CHECKING:
+    from hybridonn.spec import Spec
+
+Preset = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
+]
+
+
+def tolerance(
+    run: Run,
+    chips: Annotated[int, count("Simulated chips 0 to N - 1.")] = 5,
+    preset: Preset = None,
+    threshold: Annotated[float, share("Accuracy of a good chip, 0 to 1.")] = 0.95,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Make many simulated chips of a design: accuracy before and after, yield, culprits."""
+    stated = _read_spec(run, preset, settings)
+    calm_threads()
+    from hybridonn.studies.tolerance import tolerate
+
+    folder = out or run.with_name(f"{run.name}-tolerance")
+    with show_bars() as progress:
+        found = tolerate(stated, run, chips, threshold, folder, data_root, progress)
+    print_table(f"{stated.name}: {chips} chips", _percent(found["summary"]))
+    typer.echo(folder / "tolerance.png")
+
+
+def tune_compensation(
+    run: Run,
+    chips: Annotated[int, count("Simulated chips, never those of tolerance.")] = 2,
+    methods: Methods = "none,kd,ntkd",
+    grid: Grid = None,
+    preset: Preset = None,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Find each method's own fine-tuning behind chips; print it as a spec's `compensation`."""
+    from hybridonn.studies.methods import parse_grid, parse_methods
+
+    stated = _read_spec(run, preset, settings)
+    names = parse_methods(methods)
+    values = parse_grid(grid or ["learning_rate=0.0001,0.0003,0.001", "epochs=10,30"])
+    calm_threads()
+    from hybridonn.studies.tune_compensation import tune_compensation as tune
+
+    folder = out or run.with_name(f"{run.name}-tune-compensation")
+    with show_bars() as progress:
+        best = tune(stated, run, names, values, chips, folder, data_root, progress)
+    typer.echo(best.rstrip())
+    typer.echo(folder / "tuning.csv")
+
+
+def compensate(
+    run: Run,
+    captures: Annotated[Path, typer.Option(help="A capture set, from `captures import`.")],
+    fraction: Annotated[
+        Optional[float],  # noqa: UP045
+        share("Of the captures that may be learnt from; by default all.", zero=False),
+    ] = None,
+    method: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Fine-tune by it alone: none, kd or ntkd; by default as the spec says."),
+    ] = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend.
+
+    What is best on captures held out is kept.
+    """
+    from hybridonn.pipeline.run_folder import read_run_spec
+
+    more = ["compensation={}"] if read_run_spec(run).compensation is None else []
+    # Not the run's own fraction, which is of the training images that a simulated chip captures.
+    more += ["compensation.fraction=1.0", *(settings or ())]
+    more += [] if fraction is None else [f"compensation.fraction={fraction}"]
+    if method is not None:
+        stated = json.dumps(method)
+        more += [f"compensation.methods=[{stated}]", f"compensation.distillation.method={stated}"]
+    spec = read_run_spec(run, tuple(more))
+    calm_threads()
+    from hybridonn.pipeline.measured import compensate_captures
+
+    assert spec.compensation is not None  # it was laid over the run's above
+    part = spec.compensation.fraction
+    with show_bars() as progress:
+        results = compensate_captures(spec, run, captures, data_root, progress, part)
+    print_table(spec.name, {"compensated": results})
+    typer.echo(results["kept_because"])
+    typer.echo(run / "compensated")
+
+
+def perturbation(
+    kernels: Annotated[str, typer.Option(help="Numbers of kernels, 3 or more, with commas.")] = (
+        "4,8,16,32,64,128"
+    ),
+    errors: Annotated[
+        str, typer.Option(help="Kernel noise over a kernel's root mean square, with commas.")
+    ] = "0.05,0.1,0.2,0.4",
+    spec: SpecFile = None,
+    draws: Annotated[int, count("Draws of kernels and errors.")] = 5,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """How far errors of kernels move the tangent kernel, by number of kernels and size."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-perturbation"
+    calm_threads()
+    from hybridonn.studies.perturbation import parse_counts, parse_numbers, perturb
+
+    counts, sizes = parse_counts(kernels), parse_numbers(errors)
+    with show_bars() as progress:
+        found = perturb(stated, counts, sizes, draws, folder, data_root, progress)
+    for line in found["sentences"]:
+        typer.echo(line)
+    typer.echo(folder / "perturbation.png")
+
+
+def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spec:
+    """The spec of a run with another process, then settings, laid over it."""
+    from hybridonn.pipeline.run_folder import read_run_spec
+
+    more = [] if preset is None else [f"fabrication={{preset: {json.dumps(preset)}}}"]
+    return read_run_spec(run, (*more, *(settings or ())))
+
+
+def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        treatment: {
+            key: f"{100 * value:.2f} {'points' if key == 'standard_deviation' else '%'}"
+            for key, value in numbers.items()
+            if value is not None
+        }
+        for treatment, numbers in summary.items()
+    }

@@ -1,0 +1,101 @@
+"""The commands ``hybridonn data ...``: what a data set holds, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.options import DataRoot, Settings, SpecFile, calm_threads, new_app
+from hybridonn.cli.screen import open_console, show_bars
+
+app = new_app("Data sets: look before training.")
+
+SHOWN_CLASSES = 20  # of a set with more, the table shows the first ones; the file has all
+
+
+@app.callback()
+def _data() -> None:
+    """Data sets: look before training."""
+
+
+@app.command()
+def check(
+    spec: SpecFile = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045  typer reads the annotation
+        typer.Option(
+            "--out", help="Where to write; by default runs/NAME-data.", show_default=False
+        ),
+    ] = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Show counts, class balance, sizes, a contact sheet, and what is wrong; status 1 if so.
+
+    A set that passes can be trained as the spec says.
+    """
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-data"
+    calm_threads()
+    from hybridonn.core.files import write_json
+    from hybridonn.data.survey import survey_data
+    from hybridonn.pipeline.preflight import refuse_early, refuse_unread
+    from hybridonn.reports.contact_sheet import draw_contact_sheet
+    from hybridonn.reports.save import save_figure
+
+    def check_run(dataset: Any) -> None:
+        refuse_unread(stated)
+        refuse_early(stated, dataset)
+
+    with show_bars() as progress:
+        survey, images = survey_data(stated.data, data_root, progress, check_run)
+    write_json(folder / "survey.json", survey.to_dict())
+    figure = draw_contact_sheet(
+        survey.name, images.images.numpy(), images.labels.numpy(), survey.classes
+    )
+    save_figure(figure, folder / "contact_sheet")
+    _print_survey(survey)
+    typer.echo(folder / "contact_sheet.png")
+    _refuse(survey, stated.data.skip_bad)
+
+
+def _refuse(survey: Any, skip_bad: bool) -> None:
+    from hybridonn.core.errors import DataError
+
+    if survey.obstacles:
+        raise DataError(f"{survey.name} cannot be trained as it is: {survey.obstacles[0]}")
+    if survey.faults and not skip_bad:
+        number = len(survey.faults)
+        raise DataError(
+            f"{survey.name} has {number} fault{'s' * (number > 1)}, named above; mend the files, "
+            "or leave them out and count them with data.skip_bad: true"
+        )
+
+
+def _print_survey(survey: Any) -> None:
+    from rich.table import Table
+
+    channels, height, width = survey.image_shape
+    console = open_console()
+    table = Table(title=f"{survey.name}: {channels} x {height} x {width}", title_style="bold")
+    table.add_column("share")
+    for part, count in survey.counts.items():
+        table.add_column(f"{part} {count:,}", justify="right")
+    for name, shares in list(survey.balance.items())[:SHOWN_CLASSES]:
+        table.add_row(name, *(f"{100 * share:.2f} %" for share in shares.values()))
+    if len(survey.balance) > SHOWN_CLASSES:
+        table.add_row(f"and {len(survey.balance) - SHOWN_CLASSES} more classes")
+    console.print(table)
+    values = zip(survey.mean, survey.standard_deviation, strict=True)
+    channels = ", ".join(f"{mean:.4f} +- {deviation:.4f}" for mean, deviation in values)
+    typer.echo(f"mean and standard deviation a channel: {channels}")
+    for shape, count in sorted(survey.stored.items(), key=lambda pair: -pair[1]):
+        typer.echo(f"{count:,} stored as {shape}")
+    for line in survey.remarks:
+        typer.echo(f"remark: {line}")
+    for line in survey.faults:
+        typer.echo(f"fault: {line}")

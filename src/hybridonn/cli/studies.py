@@ -1,0 +1,131 @@
+"""The commands ``hybridonn study ...``: grids of designs and what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.options import DataRoot, Out, Settings, SpecFile, calm_threads, count, new_app
+from hybridonn.cli.screen import open_console, show_bars
+
+app = new_app("Studies over many designs: tables and figures.")
+
+
+@app.command()
+def ranking(
+    spec: SpecFile = None,
+    designs: Annotated[int, count("How many designs, spread out; --set seed=N: other ones.")] = 24,
+    seeds: Annotated[int, count("Seeds 0 to N - 1 of each training.")] = 1,
+    kernels: Annotated[
+        str, typer.Option(help="Estimates to compare: design, infinite or both, with a comma.")
+    ] = "design,infinite",
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Estimate and train many designs: does the estimate rank them as training does?"""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-ranking"
+    calm_threads()
+    from hybridonn.studies.ranking import parse_kernels, rank
+
+    kinds = parse_kernels(kernels)
+    with show_bars() as progress:
+        found = rank(stated, designs, seeds, kinds, folder, data_root, progress)
+    _print_ranking(found)
+    typer.echo(folder / "ranking.png")
+
+
+@app.command("random-kernels")
+def random_kernels(
+    spec: SpecFile = None,
+    kernels: Annotated[
+        str, typer.Option(help="Numbers of random kernels, with commas; infinite is allowed.")
+    ] = "8,500,1000,infinite",
+    train_images: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Training images; by default the spec's.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, count("Seeds 0 to N - 1 of the draws.")] = 3,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Fixed random kernels with one trained dense head: the paper's table 5."""
+    from hybridonn.spec import read_spec
+
+    more = () if train_images is None else (f"data.train_images={train_images}",)
+    stated = read_spec(spec, (*(settings or ()), *more))
+    folder = out or Path("runs") / f"{stated.name}-random-kernels"
+    calm_threads()
+    from hybridonn.studies.random_kernels import parse_counts
+    from hybridonn.studies.random_kernels import random_kernels as draw_random_kernels
+
+    counts, infinite = parse_counts(kernels)
+    with show_bars() as progress:
+        table = draw_random_kernels(
+            stated, counts, seeds, folder, data_root, progress, infinite=infinite
+        )
+    _print_random_kernels(table)
+    typer.echo(folder / "random_kernels.png")
+
+
+def _print_ranking(found: dict[str, Any]) -> None:
+    from hybridonn.reports.ranking import say_correlation, say_time
+
+    columns = (
+        "estimate",
+        "Spearman (95 %)",
+        "mean error",
+        "bias (95 %)",
+        "regret",
+        "training time",
+    )
+    rows = [
+        (
+            f"{kind} kernels",
+            say_correlation(one),
+            f"{one['mean_error_points']:.2f}",
+            f"{one['bias_points']:.2f} [{one['bias_points_low']:.2f}, "
+            f"{one['bias_points_high']:.2f}]",
+            f"{one['regret_points']:.2f}",
+            say_time(one["time_share"]),
+        )
+        for kind, one in found["estimates"].items()
+    ]
+    low, high = (100 * found[f"trained_{end}"] for end in ("low", "high"))
+    title = f"{found['name']}: {len(found['designs'])} designs, {low:.1f} to {high:.1f} % trained"
+    _print_rows(title, columns, rows)
+
+
+def _print_random_kernels(table: dict[str, Any]) -> None:
+    columns = ("kernels", "accuracy", "95 %", "standard deviation", "paper", "seconds", "head")
+    rows = [
+        (
+            one["kernels"],
+            f"{100 * one['mean']:.2f} %",
+            "-" if one["low"] is None else f"{100 * one['low']:.2f} to {100 * one['high']:.2f}",
+            "-" if one["standard_deviation"] is None else f"{100 * one['standard_deviation']:.2f}",
+            "-" if one["paper"] is None else f"{one['paper']:.2f} %",
+            f"{one['seconds']:.0f}",
+            one["method"],
+        )
+        for one in table["columns"]
+    ]
+    title = f"{table['name']}: random kernels, {table['train_images']:,} training images"
+    _print_rows(title, columns, rows)
+
+
+def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    open_console().print(table)

@@ -1,0 +1,225 @@
+"""Where the sub-optics lie in the frames: first the layout, then each registered by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.manifest import refuse
+from hybridonn.compensation.acquisition.matching import (
+    common_pixels,
+    find_disorder,
+    pair_sub_optics,
+)
+from hybridonn.compensation.acquisition.placement import (
+    Camera,
+    Placement,
+    centred_placement,
+    cover,
+    cut,
+    find_mosaic,
+    orient,
+)
+from hybridonn.compensation.acquisition.registration import Registration, register
+from hybridonn.compensation.acquisition.sources import Source
+from hybridonn.core.errors import DataError
+from hybridonn.core.progress import Progress, Silent
+
+MOSAIC_IMAGES = 8  # whose mean frame shows how a camera is mounted
+# A sub-optic that follows the simulation less is left where the layout puts it, and reported.
+LEAST_TILE = 0.3
+LEAST_COVERED = 0.5  # of a picture: what most pixels were not measured for cannot be used
+_SILENT = Silent()
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How the sub-optics were found in the frames.
+
+    Attributes:
+        order: Position in a frame of each sub-optic, (2 K,).
+        orientation: Of :func:`~hybridonn.compensation.acquisition.placement.orient`.
+        placements: Of each sub-optic, in the order of the simulation.
+        registrations: Of each sub-optic on its simulated picture.
+        covered: Pixels of each sub-optic's picture that were measured, (2 K, H', W') bool.
+    """
+
+    order: np.ndarray
+    orientation: int
+    placements: tuple[Placement, ...]
+    registrations: tuple[Registration, ...]
+    covered: np.ndarray
+
+
+def find_geometry(
+    expected: np.ndarray, source: Source, design: Design, camera: Camera, image_ids: list[str]
+) -> Geometry:
+    """Find all sub-optics in the frames of some images.
+
+    Args:
+        expected: What they should show, (N, 2 K, H', W').
+        source: Frames or arrays.
+        design: Of the run.
+        camera: Its pixels.
+        image_ids: The images.
+
+    Raises:
+        DataError: Images are out of order, the mosaic is not found, or most of a sub-optic's
+            picture lies outside of the frames.
+    """
+    start = _first_geometry(expected, source, design, camera, image_ids)
+    tiles = read_tiles(source, image_ids, start, design.shape, _SILENT)
+    check_order(tiles, expected, start.covered, image_ids, source)
+    order = pair_sub_optics(tiles, expected, start.covered)
+    registrations, refined = [], []
+    for one, place in enumerate(order):
+        found = register(tiles[:, place], expected[:, one], covered=start.covered[place])
+        if abs(found.correlation) < LEAST_TILE:
+            found = replace(found, shift_pixels=(0.0, 0.0), rotation_rad=0.0, scale=1.0)
+        registrations.append(found)
+        refined.append(start.placements[place].refined(found))
+    covered = _cover_all(source, image_ids[0], start.orientation, refined, design.shape)
+    _check_covered(covered, source.where)
+    return Geometry(order, start.orientation, tuple(refined), tuple(registrations), covered)
+
+
+def cut_tiles(frames: np.ndarray, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
+    """The registered picture of each sub-optic, in the order of the simulation, (2 K, H', W').
+
+    Args:
+        frames: (1, H, W) of a mosaic, else (2 K, H, W).
+        geometry: Where they lie.
+        shape: Of a feature map.
+    """
+    frames = np.stack([orient(frame, geometry.orientation) for frame in frames])
+    mosaic = len(frames) == 1
+    return np.stack(
+        [
+            cut(frames[0] if mosaic else frames[place], placement, shape)
+            for place, placement in zip(geometry.order, geometry.placements, strict=True)
+        ]
+    )
+
+
+def read_tiles(
+    source: Source,
+    image_ids: list[str],
+    geometry: Geometry,
+    shape: tuple[int, int],
+    progress: Progress,
+) -> np.ndarray:
+    """The registered pictures of images, (N, 2 K, H', W') float32.
+
+    Raises:
+        DataError: Light is not finite.
+    """
+    tiles = np.empty((len(image_ids), len(geometry.order), *shape), np.float32)
+    with progress.bar("captures", max(1, len(image_ids))) as advance:
+        for number, image_id in enumerate(image_ids):
+            tiles[number] = _read_tile(source, image_id, geometry, shape)
+            advance()
+    return tiles
+
+
+def _read_tile(
+    source: Source, image_id: str, geometry: Geometry, shape: tuple[int, int]
+) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        tiles = cut_tiles(source.read(image_id), geometry, shape).astype(np.float32)
+    if not np.isfinite(tiles).all():
+        raise DataError(
+            f"{source.where}: the light of {image_id} is not finite once dark, flat and exposure "
+            "are corrected; check its values and its exposure time"
+        )
+    return tiles
+
+
+def check_order(
+    tiles: np.ndarray,
+    expected: np.ndarray,
+    covered: np.ndarray,
+    image_ids: list[str],
+    source: Source,
+) -> None:
+    """Refuse images that look like others.
+
+    Raises:
+        DataError: Some do; the message says whether most moved alike.
+    """
+    common = common_pixels(tiles.shape[2:], covered)
+    wrong = find_disorder(tiles.sum(1), expected.sum(1), common)
+    named = [f"{image_ids[here]} looks like {image_ids[there]}" for here, there in wrong]
+    steps = Counter(there - here for here, there in wrong)
+    cure = "compare the frames with the manifest"
+    if steps and steps.most_common(1)[0][1] > 0.6 * len(wrong):
+        by = steps.most_common(1)[0][0]
+        cure = f"most are {abs(by)} {'later' if by > 0 else 'earlier'} in the manifest's order"
+        cure += " than they should be: a frame was lost or doubled there; mend the rows"
+    what = f"of {len(image_ids)} captures are out of order"
+    refuse(named, what, cure, source.where)
+
+
+def _check_scale(
+    frame_shape: tuple[int, int], camera: Camera, shape: tuple[int, int], where: Path
+) -> None:
+    """Refuse pictures of which a frame could not hold half.
+
+    Raises:
+        DataError: They are so large.
+    """
+    sides = [camera.pixels_per_feature * side for side in shape]
+    if any(LEAST_COVERED * side > length for side, length in zip(sides, frame_shape, strict=True)):
+        raise DataError(
+            f"{where}: with {camera.pixels_per_feature:g} camera pixels along a pixel of a feature "
+            f"map a sub-optic's picture has {sides[0]:.0f} x {sides[1]:.0f}, and the frames have "
+            f"{frame_shape[0]} x {frame_shape[1]}; check --pixels-per-feature"
+        )
+
+
+def _check_covered(covered: np.ndarray, where: Path) -> None:
+    shares = covered.mean((1, 2))
+    few = np.flatnonzero(shares < LEAST_COVERED)
+    refuse(
+        [f"{name_sub_optic(n)} ({shares[n]:.0%})" for n in few.tolist()],
+        f"sub-optics lie in the frames with less than {LEAST_COVERED:.0%} of their pictures",
+        "capture a larger region, or check --camera-pixel-um and --pixels-per-feature",
+        where,
+    )
+
+
+def _first_geometry(
+    expected: np.ndarray, source: Source, design: Design, camera: Camera, image_ids: list[str]
+) -> Geometry:
+    """Where the layout, or the frames themselves, say that the sub-optics are."""
+    order = np.arange(expected.shape[1])
+    frame = source.read(image_ids[0])
+    _check_scale((frame.shape[1], frame.shape[2]), camera, design.shape, source.where)
+    if not source.is_mosaic:
+        placements = [centred_placement((frame.shape[1], frame.shape[2]), camera)] * len(order)
+        covered = _cover_all(source, image_ids[0], 0, placements, design.shape)
+        return Geometry(order, 0, tuple(placements), (), covered)
+    some = image_ids[:MOSAIC_IMAGES]
+    mean = sum(source.read(image_id)[0] for image_id in some) / len(some)
+    pictures = expected[: len(some)].mean(0)
+    orientation, placements, _ = find_mosaic(np.asarray(mean), pictures, design.layout, camera)
+    covered = _cover_all(source, image_ids[0], orientation, placements, design.shape)
+    return Geometry(order, orientation, tuple(placements), (), covered)
+
+
+def _cover_all(
+    source: Source,
+    image_id: str,
+    orientation: int,
+    placements: Sequence[Placement],
+    shape: tuple[int, int],
+) -> np.ndarray:
+    """Which pixels of each picture were measured, (2 K, H', W') bool: the same of all images."""
+    frame = orient(source.read(image_id)[0], orientation)
+    blind = None if source.blind is None else orient(source.blind, orientation)
+    size = (frame.shape[0], frame.shape[1])
+    return np.stack([cover(size, placement, shape, blind) for placement in placements])

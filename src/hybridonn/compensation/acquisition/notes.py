@@ -1,0 +1,89 @@
+"""The notes of a capture set: where it comes from, and what was found of each sub-optic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridonn.compensation.acquisition.capture_set import split_image_id
+from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.geometry import Geometry
+from hybridonn.compensation.acquisition.matching import Agreement
+from hybridonn.compensation.acquisition.placement import describe_orientation
+from hybridonn.compensation.acquisition.registration import Registration
+from hybridonn.compensation.acquisition.sources import FrameSource, Source
+
+
+def describe(
+    where: Path,
+    design: Design,
+    geometry: Geometry,
+    agreement: Agreement,
+    image_ids: list[str],
+    level: float = 1.0,
+) -> dict[str, Any]:
+    """The notes of a capture set: where it comes from, and what was found of each sub-optic.
+
+    Args:
+        where: What was imported.
+        design: Of the run.
+        geometry: Where the sub-optics were found.
+        agreement: Measured against simulated.
+        image_ids: What was captured.
+        level: What all pictures were multiplied by.
+    """
+    moved = np.flatnonzero(geometry.order != np.arange(len(geometry.order)))
+    return {
+        "source": where.name,
+        **design.origin,
+        "images": Counter(split_image_id(one)[0] for one in image_ids),
+        "skipped_images": 0,
+        "mounting": describe_orientation(geometry.orientation),
+        "paired_otherwise": [
+            f"{name_sub_optic(int(n))} was found at {name_sub_optic(int(geometry.order[n]))}"
+            for n in moved
+        ],
+        "median_correlation": float(np.median(agreement.correlations)),
+        "light_to_simulation": level,
+        "sub_optics": [
+            {
+                "sub_optic": name_sub_optic(number),
+                "shift_y_pixels": found.shift_pixels[0],
+                "shift_x_pixels": found.shift_pixels[1],
+                "rotation_degrees": float(np.degrees(found.rotation_rad)),
+                "scale": found.scale,
+                **_describe_uncertainty(found),
+                "measured_share": float(geometry.covered[number].mean()),
+                "gain": float(agreement.gains[number]) / level,
+                "correlation": float(agreement.correlations[number]),
+            }
+            for number, found in enumerate(geometry.registrations)
+        ],
+    }
+
+
+def _describe_uncertainty(found: Registration) -> dict[str, float]:
+    """Standard deviations; what is below twice its own was not applied."""
+    y, x, angle, scale = found.uncertainty
+    return {
+        "shift_y_uncertainty_pixels": y,
+        "shift_x_uncertainty_pixels": x,
+        "rotation_uncertainty_degrees": float(np.degrees(angle)),
+        "scale_uncertainty": scale,
+    }
+
+
+def describe_source(source: Source, skipped: int) -> dict[str, Any]:
+    """What frames say more: images left out, the camera's levels, what was corrected."""
+    said = {"skipped_images": skipped, "camera": source.levels.describe()}
+    if not isinstance(source, FrameSource):
+        return said
+    return said | {
+        "hot_or_dead_pixels": source.corrections.bad_pixels,
+        "dark_exposures_s": sorted(source.corrections.darks),
+        "flat": source.corrections.flat is not None,
+        "frames_not_in_manifest": source.manifest.unlisted,
+    }

@@ -1,0 +1,120 @@
+"""What was seen behind frozen optics, beside the raw images that were shown to them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.random import generator_of
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+
+AT_A_TIME = 500  # images; fixed, so that the same seed gives the same noise on every machine
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Pictures of the two sub-optics of each kernel, colours already summed.
+
+    Attributes:
+        positive: (N, K, H', W').
+        negative: (N, K, H', W').
+        shown: The raw images in the same order, with their labels.
+        measured: Pixels of each sub-optic's pictures that were measured, (K, 2, H', W') bool, the
+            same of all images; no fit looks at the others. None: all were.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    shown: ImageSet
+    measured: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.positive)
+
+    def take(self, positions: Tensor) -> Captured:
+        """The captures at these positions, in this order."""
+        return replace(
+            self,
+            positive=self.positive[positions],
+            negative=self.negative[positions],
+            shown=self.shown.take(positions),
+        )
+
+    def subtract(self, gains: Tensor) -> Tensor:
+        """Signed features: (N, K, H', W'), by gains of both sub-optics, (K, 2)."""
+        plus, minus = gains.to(self.positive)[:, :, None, None].unbind(1)
+        return plus * self.positive - minus * self.negative
+
+    def nearest(self) -> Tensor | None:
+        """The measured pixel nearest to each one, (K, 2, H' W') int64; None: all are measured.
+
+        What lies beyond a frame holds the value of its border, in true captures and in a twin's.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        covered = self.covered()
+        if bool(covered.all()):
+            return None
+        width = covered.shape[-1]
+        found = []
+        for mask in covered.flatten(0, 1).numpy():
+            place = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+            row, column = torch.from_numpy(np.asarray(place)).long()
+            found.append((row * width + column).flatten())
+        return torch.stack(found).view(*covered.shape[:2], -1)
+
+    def covered(self) -> Tensor:
+        """Pixels of each sub-optic's pictures that were measured, (K, 2, H', W') bool."""
+        if self.measured is not None:
+            return self.measured
+        kernels, height, width = self.positive.shape[1:]
+        return torch.ones(kernels, 2, height, width, dtype=torch.bool)
+
+
+def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Captured:
+    """Take pictures of images behind a simulated chip, with the camera's noise.
+
+    Args:
+        frontend: The chip.
+        shown: What is displayed.
+        seed: Of the noise.
+    """
+    device = frontend.psfs.device
+    generator = generator_of("noise of a chip's camera", seed, device=device)
+    parts = [
+        frontend.capture(to_scene(part).to(device), generator).cpu()
+        for part in shown.images.split(AT_A_TIME)
+    ]
+    positive, negative = torch.cat(parts).unbind(2)
+    return Captured(positive.contiguous(), negative.contiguous(), shown)
+
+
+def count_captures(fraction: float, images: ImageSet, classes: int) -> int:
+    """How many captures a fraction of some images is.
+
+    Args:
+        fraction: Of the images.
+        images: With their labels, or masks, which are of no one class.
+        classes: Of the labels.
+
+    Raises:
+        SpecError: Not one of each class, or none at all.
+    """
+    number, least, why = round(fraction * len(images)), 1, ""
+    if images.labels.ndim == 1:
+        least, why = classes, ", one of each class"
+    if number < least:
+        needed = math.ceil(1e4 * least / len(images)) / 1e4
+        raise SpecError(
+            f"compensation: a fraction of {fraction:g} of {len(images):,} images is {number} "
+            f"capture{'s' * (number != 1)}, but it takes at least {least}{why}; "
+            f"take a fraction of {min(1.0, needed):g} or more"
+        )
+    return number

@@ -1,0 +1,169 @@
+"""A twin of a chip: what its captures say of it, so that it can be shown images in simulation.
+
+A few hundred captures hold a hundred thousand pixels; the optics of a sub-optic that shifts,
+turns, blurs, leaks and darkens are still one convolution, a few hundred numbers. So they are
+known well long before a network has seen enough images, and the training images that were
+never captured can be shown to the twin in place of the chip. What the model says: the picture
+behind sub-optic (k, s) is
+
+    sum_c scene_c conv psf_ksc + offset_ks + sqrt(a_ks + b_ks picture) noise
+
+with the read noise in a and the shot noise in b (EMVA Standard 1288, release 4.0, eq. 1 to 3);
+what varies over the picture, such as distortion, it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybridonn.compensation.capture_pair import AT_A_TIME, Captured
+from hybridonn.core.random import generator_of
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.frontends.frontend import split_signs
+
+REACH = 4  # pixels that shift, blur and rotation may carry light beyond the designed kernel
+ENOUGH = 1000  # captures that are fitted: more change the numbers by less than their noise
+ROOM = 2**24  # float64 numbers in the patches that are held at once
+RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A model of the optics and the camera of one chip.
+
+    Attributes:
+        kernels: What each sub-optic convolves with, as torch correlates, (K, 2, C, P, P).
+        offsets: Of each sub-optic's pictures, (K, 2).
+        noise: Variance without light and by light, (K, 2, 2).
+        stride: Pixels of the scene a pixel of a picture.
+        nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64: of the true
+            captures, too, those outside of the frame hold their neighbour's. None: its own.
+    """
+
+    kernels: Tensor
+    offsets: Tensor
+    noise: Tensor
+    stride: int
+    nearest: Tensor | None = None
+
+    def pictures(self, scene: Tensor) -> Tensor:
+        """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
+        weight = self.kernels.flatten(0, 1)
+        seen = F.conv2d(
+            scene, weight, self.offsets.flatten(), self.stride, padding=weight.shape[-1] // 2
+        )
+        seen = seen.unflatten(1, (-1, 2))
+        if self.nearest is None:
+            return seen
+        index = self.nearest.expand(len(seen), -1, -1, -1)
+        return seen.flatten(3).gather(3, index).view_as(seen)
+
+    @torch.no_grad()
+    def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: Tensor) -> None:
+        """Write the signed features of images with the camera's noise.
+
+        Args:
+            shown: What is displayed.
+            gains: Of both sub-optics of each kernel, (K, 2).
+            seed: Of the noise.
+            out: (N, K, H', W').
+        """
+        generator = generator_of("noise of a twin's camera", seed)
+        signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
+        dark, light = self.noise[None, ..., None, None].unbind(3)
+        for some, part in zip(shown.images.split(AT_A_TIME), out.split(AT_A_TIME), strict=True):
+            pictures = self.pictures(to_scene(some))
+            variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
+            noise = torch.randn(part.shape, generator=generator)
+            part.copy_((signed * pictures).sum(2)).addcmul_(variance.sqrt_(), noise)
+
+
+@torch.no_grad()
+def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
+    """Fit a twin to captures: least squares, without a label.
+
+    The kernels and offsets minimise ``|picture - model|^2 + l |kernels - design|^2`` over all
+    pixels, in float64; then the variance of what is left, against the light, is a line.
+
+    Args:
+        captured: Pictures of training images behind the chip.
+        design: The signed kernels, (K, C, k, k), k odd.
+        stride: Of the optics.
+    """
+    kernels, colours, size, _ = design.shape
+    reach = size + 2 * REACH
+    start = F.pad(torch.stack(split_signs(design), 1), 4 * (REACH,)).flatten(0, 1).flatten(1)
+    start = F.pad(start, (0, 1)).T.double()  # (C P P + 1, 2 K): the last row is the offsets
+    few = captured.take(torch.arange(min(ENOUGH, len(captured))))
+    fit = _fit_kernels(few, start, reach, stride)
+    noise = _fit_noise(few, fit, reach, stride)
+    shape, fit = (kernels, 2, colours, reach, reach), fit.float()
+    return Twin(
+        fit[:-1].T.reshape(shape),
+        fit[-1].view(-1, 2),
+        noise.view(-1, 2, 2),
+        stride,
+        captured.nearest(),
+    )
+
+
+def _fit_kernels(captured: Captured, start: Tensor, reach: int, stride: int) -> Tensor:
+    """Kernels and offsets of least squares, (C P P + 1, 2 K) float64, near to where they start."""
+    covered = _list_covered(captured)
+    masks, kind = torch.unique(covered, dim=0, return_inverse=True)
+    gram = start.new_zeros(len(masks), len(start), len(start))
+    moment = torch.zeros_like(start)
+    for patches, pictures in _rows(captured, reach, stride):
+        rows = patches.flatten(0, 1)
+        gram += rows.T @ rows
+        moment += rows.T @ (pictures * covered.T).flatten(0, 1)
+        for own, mask in zip(gram, masks, strict=True):
+            left_out = patches[:, ~mask].flatten(0, 1)
+            own -= left_out.T @ left_out
+    fit = torch.empty_like(start)
+    for number, own in enumerate(gram):
+        some = kind == number
+        level = RIDGE * own.diagonal().mean() * torch.eye(len(own)).to(own)
+        away = torch.linalg.solve(own + level, moment[:, some] - own @ start[:, some])
+        fit[:, some] = start[:, some] + away
+    return fit
+
+
+def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tensor:
+    """Squared residual against the light, a line for each sub-optic, (2 K, 2), not negative."""
+    used = _list_covered(captured).T.double()
+    sums = torch.zeros(5, fit.shape[1], dtype=torch.float64)
+    for patches, pictures in _rows(captured, reach, stride):
+        light = patches @ fit
+        squared, light = (pictures - light).square() * used, light.clamp_min(0) * used
+        terms = used.expand_as(light), light, light.square(), squared, squared * light
+        sums += torch.stack([term.sum((0, 1)) for term in terms])
+    count, light, square, squared, product = sums
+    spread = count * square - light.square()
+    slope = ((count * product - light * squared) / spread.clamp_min(1e-12)).clamp_min(0)
+    dark = ((squared - slope * light) / count.clamp_min(1)).clamp_min(0)
+    return torch.stack([dark, slope], 1).float()
+
+
+def _list_covered(captured: Captured) -> Tensor:
+    """Pixels that were measured behind each sub-optic, (2 K, H' W') bool."""
+    return captured.covered().flatten(0, 1).flatten(1)
+
+
+def _rows(captured: Captured, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Patches (B, H' W', C P P + 1), a one at the end, and the pixels (B, H' W', 2 K), float64."""
+    seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
+    each = reach**2 * captured.shown.images.shape[1] * seen[0, 0].numel()
+    at_a_time = max(1, ROOM // each)
+    for some, pictures in zip(
+        captured.shown.images.split(at_a_time), seen.split(at_a_time), strict=True
+    ):
+        patches = F.unfold(to_scene(some).double(), reach, padding=reach // 2, stride=stride)
+        rows = F.pad(patches.transpose(1, 2), (0, 1), value=1.0)
+        yield rows, pictures.double().flatten(2).transpose(1, 2)

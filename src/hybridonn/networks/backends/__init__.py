@@ -1,0 +1,1 @@
+"""Digital backends: from feature maps to the outputs of the task."""

@@ -1,0 +1,1 @@
+"""Optical frontends: from a scene to signed feature maps."""

@@ -1,0 +1,164 @@
+"""A coherent 4f system as the optical frontend."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.optics.metasurface.psf import fast_length
+from hybridonn.optics.waves.four_f import (
+    FourFSystem,
+    check_four_f,
+    expose,
+    response_matrix,
+    transfer_matrix,
+)
+
+# Radiance below which a scene counts as dark: the derivative of the square root at 0 is infinite.
+DARKNESS = 1e-12
+# Strongest transmission of a mask at the start: an opaque or an open pixel would learn slowly.
+OPEN = 0.9
+
+
+class FourFFrontend(Frontend):
+    r"""Each signed kernel is two masks, whose pictures are subtracted electronically.
+
+    The sensor sees intensities, so what one mask does is not a convolution of the radiance R:
+    its amplitude response h acts on ``a = sqrt(R)``, and the picture is ``|h * a|^2``. With
+    ``h+- = (u +- v) / 2`` the difference of the two pictures is ``Re(conj(u * a) (v * a))``
+    (the identity that balanced detection in an interferometer uses): v, signed or complex,
+    convolves the scene, and u carries the local brightness that it is measured against. For a
+    compact positive u the feature is linear in R where the scene is smooth, signed as v is, and
+    scales as R everywhere. Training is free to leave that start.
+
+    The masks are passive, ``|t| <= 1``: complex ones ``t = w / sqrt(1 + |w|^2)`` with trained
+    w, phase-only ones ``t = exp(i phi)`` with trained phi. A trained gain a kernel stands for
+    the exposure time. Each colour has an arm, and masks, of its own; the sensor adds them up.
+    """
+
+    response: Tensor
+    to_rows: Tensor
+    to_columns: Tensor
+
+    def __init__(
+        self,
+        kernels: int,
+        kernel_size: int,
+        system: FourFSystem,
+        shape: tuple[int, int],
+        stride: int = 1,
+        mask: Literal["complex", "phase"] = "complex",
+    ) -> None:
+        """Start with masks whose v is a random kernel of the given size.
+
+        Args:
+            kernels: Number of signed kernels K.
+            kernel_size: k, of the kernels at the start and of :meth:`signed_kernels`.
+            system: Lenses, mask and wavelengths.
+            shape: (H, W) of the scenes.
+            stride: Of the sensor, in scene pixels.
+            mask: ``complex`` masks set amplitude and phase, ``phase`` masks the phase alone.
+
+        Raises:
+            OpticsError: Phase-only masks are to start from kernels of one pixel.
+            SamplingError: The system cannot image scenes of this shape rightly.
+        """
+        super().__init__()
+        if mask == "phase" and kernel_size < 2:
+            raise OpticsError(
+                f"kernel_size is {kernel_size}: the phase of a mask cannot make a signed kernel of "
+                "one pixel; use kernels of at least 3 x 3, or a complex mask"
+            )
+        check_four_f(system, shape)
+        self.kernels, self.kernel_size, self.stride = kernels, kernel_size, stride
+        self.system, self.shape, self.mask = system, shape, mask
+        reach = max(*shape, kernel_size) - 1
+        # Small, and cast to what the masks are: ``double()`` converts no complex buffers.
+        response = response_matrix(system, reach, torch.complex128)
+        samples = [fast_length(2 * size - 1) for size in shape]
+        self.register_buffer("response", response, persistent=False)
+        for axis, size, padded in zip(("rows", "columns"), shape, samples, strict=True):
+            matrix = transfer_matrix(response, size, padded)
+            self.register_buffer(f"to_{axis}", matrix, persistent=False)
+        self.pixels = nn.Parameter(self._start())
+        self.gain = nn.Parameter(torch.ones(kernels))
+        with torch.no_grad():
+            # He et al. 2015, equation 10, as in the ideal convolution: squares add up to 2.
+            norm = self.signed_kernels().square().sum((1, 2, 3)).sqrt()
+            self.gain.copy_(math.sqrt(2) / norm)
+
+    def transmissions(self) -> Tensor:
+        """The masks, (K, 2, C, M, M) complex, the positive one first; |t| <= 1."""
+        if self.mask == "phase":
+            phase = self.pixels[..., 0]
+            return torch.polar(torch.ones_like(phase), phase)
+        passive = self.pixels / (1 + self.pixels.square().sum(-1, keepdim=True)).sqrt()
+        return torch.view_as_complex(passive.contiguous())
+
+    def amplitude_responses(self) -> Tensor:
+        """Amplitude responses h of every mask around its centre, (K, 2, C, k, k) complex."""
+        centre, half = self.response.shape[1] // 2, self.kernel_size // 2
+        masks = self.transmissions()
+        near = self.response[:, centre - half : centre - half + self.kernel_size].to(masks.dtype)
+        return near @ masks @ near.mT
+
+    def signed_kernels(self) -> Tensor:
+        """What the optics do to small changes of an evenly lit scene, (K, C, k, k), signed.
+
+        ``|h * a|^2`` is no convolution of the radiance, but its derivative at an even radiance
+        is: ``Re(conj(H) h(d))`` with ``H = sum_d h(d)``, whatever the radiance. The kernel is
+        the difference of the two masks' derivatives, times the gain; turned by 180 degrees,
+        for ``torch`` correlates.
+        """
+        responses = self.amplitude_responses()
+        whole = self._transfers()[..., :1, :1]
+        linear = (whole.conj() * responses).real
+        return self.gain[:, None, None, None] * (linear[:, 0] - linear[:, 1]).flip(-2, -1)
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Take both pictures of every kernel and subtract: (B, C, H, W) to (B, K, H', W').
+
+        Raises:
+            OpticsError: The scene has other colours or another size than the system is for.
+        """
+        if tuple(scene.shape[1:]) != (len(self.system.wavelengths_m), *self.shape):
+            raise OpticsError(
+                f"the scene has the shape {tuple(scene.shape)}; this 4f system takes (B, "
+                f"{len(self.system.wavelengths_m)}, {self.shape[0]}, {self.shape[1]})"
+            )
+        amplitude = scene.clamp_min(DARKNESS).sqrt()
+        pictures = expose(amplitude, self._transfers().flatten(0, 1))
+        pairs = pictures[..., :: self.stride, :: self.stride].unflatten(1, (self.kernels, 2))
+        return self.gain[:, None, None] * (pairs[:, :, 0] - pairs[:, :, 1])
+
+    def _transfers(self) -> Tensor:
+        masks = self.transmissions()
+        return self.to_rows.to(masks.dtype) @ masks @ self.to_columns.to(masks.dtype).mT
+
+    def _start(self) -> Tensor:
+        """Trained numbers of masks for random kernels, (K, 2, C, M, M, 2 or 1)."""
+        size, colours = self.kernel_size, len(self.system.wavelengths_m)
+        centre, half = self.response.shape[1] // 2, size // 2
+        near = self.response[:, centre - half : centre - half + size].conj().to(torch.complex64)
+        kernel = torch.randn(self.kernels, colours, size, size, dtype=torch.complex64)
+        if self.mask == "phase":
+            # exp(i phi) is 1 + i phi to first order: phi and -phi differ by the kernel of 2 i phi.
+            phase = (near.mT @ kernel @ near).real
+            phase = phase / phase.square().mean((-2, -1), keepdim=True).sqrt()
+            return torch.stack([phase, -phase], 1)[..., None]
+        window = torch.hann_window(size + 2, periodic=False)[1:-1]
+        brightness = near.mT @ (window[:, None] * window).to(kernel.dtype) @ near
+        signed = near.mT @ kernel.real.to(kernel.dtype) @ near
+        brightness, signed = (part / _peak(part) for part in (brightness, signed))
+        masks = torch.stack([brightness + signed, brightness - signed], 1)
+        masks = OPEN * masks / _peak(masks)
+        return torch.view_as_real(masks / (1 - masks.abs().square()).sqrt())
+
+
+def _peak(masks: Tensor) -> Tensor:
+    return masks.abs().amax((-2, -1), keepdim=True)

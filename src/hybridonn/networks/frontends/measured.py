@@ -1,0 +1,131 @@
+"""Optics as they were measured or simulated: frozen, behind the same interface as ideal ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.optics.sensor import Sensor, expose
+
+
+class MeasuredFrontend(Frontend):
+    """Positive and negative point spread functions, gains, a camera; nothing of it trains.
+
+    The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
+    electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The sensor is as
+    large as the scene and sees darkness around it. Without camera noise all this is one
+    convolution with the signed kernels.
+
+    ``torch`` correlates: a kernel is its point spread function turned by 180 degrees.
+
+    Args:
+        psfs: (K, 2, C, P, P), P odd, not negative: positive then negative.
+        gains: (K, 2, C); None: one.
+        stride: Pixels of the scene a pixel of the feature map.
+        camera: Noise of the camera; None: none.
+    """
+
+    def __init__(
+        self,
+        psfs: Tensor,
+        gains: Tensor | None = None,
+        stride: int = 1,
+        camera: Sensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernels = psfs.shape[0]
+        self.stride = stride
+        self.camera = camera
+        self.register_buffer("psfs", psfs.detach().clone())
+        gains = psfs.new_ones(psfs.shape[:3]) if gains is None else gains
+        self.register_buffer("gains", gains.detach().clone())
+
+    psfs: Tensor
+    gains: Tensor
+
+    def signed_kernels(self) -> Tensor:
+        """What the optics and the subtraction realise together, (K, C, P, P)."""
+        positive, negative = (self.psfs * self.gains[..., None, None]).unbind(1)
+        return (positive - negative).flip(-1, -2)
+
+    def pictures(self, scene: Tensor) -> Tensor:
+        """What the camera sees behind each sub-optic without noise, (B, K, 2, C, H', W')."""
+        kernels, _, colours, size, _ = self.psfs.shape
+        weight = self.psfs.flip(-1, -2).flatten(0, 1).transpose(0, 1).reshape(-1, 1, size, size)
+        seen = F.conv2d(scene, weight, stride=self.stride, padding=size // 2, groups=colours)
+        seen = seen.unflatten(1, (colours, kernels, 2))
+        return seen.permute(0, 2, 3, 1, 4, 5)
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Take the picture without noise: (B, C, H, W) to (B, K, H', W')."""
+        kernels = self.signed_kernels()
+        return F.conv2d(scene, kernels, stride=self.stride, padding=kernels.shape[-1] // 2)
+
+    @torch.no_grad()
+    def capture(self, scene: Tensor, generator: torch.Generator) -> Tensor:
+        """The pictures of both sub-optics with the camera's noise, colours weighed and summed.
+
+        The difference of positive and negative is the signed feature map.
+
+        Args:
+            scene: (B, C, H, W).
+            generator: Of the noise, on the device of the scene.
+
+        Returns:
+            (B, K, 2, H', W').
+        """
+        pictures = self.pictures(scene)
+        if self.camera is not None:
+            # A white scene fills the well behind the brightest sub-optic and colour.
+            white = self.psfs.sum((-1, -2)).max().clamp_min(torch.finfo(pictures.dtype).tiny)
+            pictures = expose(pictures, white, self.camera, generator)
+        return torch.einsum("bkschw,ksc->bkshw", pictures, self.gains)
+
+
+class StoredCaptures(Frontend):
+    """Feature maps that were captured before, found again by their number.
+
+    A scene is a ticket (see :func:`write_tickets`): so captures of a camera, whose scenes are
+    not at hand, go through the same training loop as everything else, and frozen optics are
+    computed once.
+
+    Args:
+        features: Signed feature maps, (N, K, H, W).
+        kernels: What the optics realise, (K, C, k, k).
+    """
+
+    def __init__(self, features: Tensor, kernels: Tensor) -> None:
+        super().__init__()
+        self.kernels = features.shape[1]
+        # Not part of the state: a checkpoint holds what is trained.
+        self.register_buffer("features", features, persistent=False)
+        self.register_buffer("optics", kernels, persistent=False)
+
+    features: Tensor
+    optics: Tensor
+
+    def signed_kernels(self) -> Tensor:
+        """The kernels, (K, C, k, k)."""
+        return self.optics
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Look the captures up: tickets (B, 1, 1, D) to (B, K, H, W)."""
+        return self.features[read_tickets(scene)]
+
+
+TICKET_DIGITS = 4  # of base 256: more numbers than any set has images
+
+
+def write_tickets(count: int, first: int = 0) -> Tensor:
+    """Numbers from ``first`` on as pictures of four grey values, (count, 1, 1, 4) uint8."""
+    numbers = torch.arange(first, first + count)
+    digits = [numbers // 256**place % 256 for place in range(TICKET_DIGITS)]
+    return torch.stack(digits, 1).to(torch.uint8)[:, None, None]
+
+
+def read_tickets(scene: Tensor) -> Tensor:
+    """The numbers of tickets that were turned into radiance, (B, 1, 1, 4) to (B,)."""
+    digits = (scene.flatten(1).double() * 255).round().long()
+    return sum(digits[:, place] * 256**place for place in range(TICKET_DIGITS))  # type: ignore[return-value]

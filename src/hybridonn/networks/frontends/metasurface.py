@@ -1,0 +1,222 @@
+"""A simulated metasurface in place of the ideal convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.optics.meta_atoms.pillar_table import PillarTable, tabulate
+from hybridonn.optics.meta_atoms.pillars import PillarLibrary
+from hybridonn.optics.metasurface.inverse_design import Limits
+from hybridonn.optics.metasurface.psf import fast_length
+from hybridonn.optics.metasurface.sub_optic import Metasurface, measure_psf, turn
+from hybridonn.optics.metasurface.targets import apply_gains, crop_centre
+from hybridonn.optics.sensor import Sensor, expose
+
+PM = 1e-12  # float32 keeps 300 nm to 0.02 pm
+DIRECT = 11  # up to kernels of this side a direct convolution took less time than transforms
+
+
+class MetasurfaceFrontend(Frontend):
+    """Point spread functions of sub-optics, a camera, and the electronic subtraction.
+
+    The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
+    electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The picture is as
+    large as the scene and sees darkness around it, as in
+    :class:`~hybridonn.networks.frontends.frontend.IdealConvolution`: with the point spread
+    functions of its kernels (turned by 180 degrees, since ``torch`` correlates) both are equal.
+    Light that falls outside of a kernel's block is part of the picture.
+
+    Args:
+        psfs: (K, 2, C, P, P), P odd, in the upright picture; not negative.
+        kernel_size: Side of the kernels within.
+        stride: Pixels of the scene a pixel of the feature map.
+        gains: (K, 2, C); None: one.
+        sensor: The camera; None: a perfect one.
+        generator: Of the camera's noise, on the scene's device; None: no noise.
+
+    Raises:
+        OpticsError: The point spread functions have a wrong shape or are negative.
+    """
+
+    flat_psfs: Tensor
+    gains: Tensor
+
+    def __init__(
+        self,
+        psfs: Tensor,
+        kernel_size: int,
+        stride: int = 1,
+        gains: Tensor | None = None,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_psfs(psfs, kernel_size)
+        self.kernels = len(psfs)
+        self.kernel_size, self.stride = kernel_size, stride
+        self.sensor, self.generator = sensor, generator
+        gains = psfs.new_ones(psfs.shape[:3]) if gains is None else gains
+        # Four dimensions: a module that goes to channels_last may have none of five.
+        self.register_buffer("flat_psfs", psfs.detach().flatten(0, 1).clone())
+        self.register_buffer("gains", gains.detach().clone())
+
+    def point_spread_functions(self) -> Tensor:
+        """(K, 2, C, P, P), in the upright picture."""
+        return self.flat_psfs.unflatten(0, (self.kernels, 2))
+
+    def effective_kernels(self) -> Tensor:
+        """What optics, gains and subtraction realise on the whole window, (K, C, P, P)."""
+        return turn(apply_gains(self.point_spread_functions(), self.gains))
+
+    def signed_kernels(self) -> Tensor:
+        """The central part of what is realised, (K, C, k, k)."""
+        return crop_centre(self.effective_kernels(), self.kernel_size)
+
+    def forward(self, scene: Tensor) -> Tensor:
+        """Take the picture: (B, C, H, W) to (B, K, H', W')."""
+        if self.sensor is None:
+            return correlate(scene, self.effective_kernels(), self.stride)
+        taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)
+        return taken[:, :, 0] - taken[:, :, 1]
+
+    def pictures(self, scene: Tensor) -> Tensor:
+        """What is read out behind each sub-optic, (B, K, 2, C, H', W')."""
+        psfs = self.point_spread_functions()
+        colours = psfs.shape[2]
+        taken = [
+            correlate(scene[:, c : c + 1], turn(psfs[:, :, c : c + 1].flatten(0, 1)), self.stride)
+            for c in range(colours)
+        ]
+        pictures = torch.stack(taken, 2).unflatten(1, psfs.shape[:2])
+        if self.sensor is None:
+            return pictures
+        # No scene is brighter than white, and a white one lights no pixel more than this.
+        white = psfs.sum((-1, -2))[..., None, None].clamp_min(torch.finfo(psfs.dtype).tiny)
+        return expose(pictures, white, self.sensor, self.generator)
+
+
+class TrainableMetasurface(MetasurfaceFrontend):
+    """The same with the widths of the pillars as parameters: end-to-end training.
+
+    Widths are kept as positions from 0 to 1 in the range that can be made, so that one
+    learning rate suits optics and electronics; they are held in the range as they are used,
+    and :meth:`widths_m` puts them on the process's grid.
+
+    Args:
+        widths_m: To start from, (K, 2, cells, cells).
+        metasurface: Geometry of a sub-optic.
+        library: Pillars, at the metasurface's wavelengths.
+        limits: Of the process.
+        window: Odd side of the point spread functions, in pixels.
+        kernel_size: Side of the kernels within.
+        stride: Pixels of the scene a pixel of the feature map.
+        gains: (K, 2, C).
+
+    Raises:
+        OpticsError: A width cannot be made.
+    """
+
+    values: Tensor
+    rises: Tensor
+
+    def __init__(
+        self,
+        widths_m: Tensor,
+        metasurface: Metasurface,
+        library: PillarLibrary,
+        limits: Limits,
+        window: int,
+        kernel_size: int,
+        stride: int = 1,
+        gains: Tensor | None = None,
+    ) -> None:
+        colours = len(metasurface.wavelengths_m)
+        nothing_yet = widths_m.new_zeros(len(widths_m), 2, colours, window, window)
+        super().__init__(nothing_yet, kernel_size, stride, gains)
+        del self.flat_psfs  # recomputed from the widths
+        self.metasurface, self.limits = metasurface, limits
+        low_m, high_m = limits.narrowest_m - PM, limits.widest_m + PM
+        if not ((widths_m > low_m) & (widths_m < high_m)).all():
+            raise OpticsError(
+                "widths to start from are negative, not a number or beyond the process's "
+                f"{limits.narrowest_m * 1e9:.4g} to {limits.widest_m * 1e9:.4g} nm; start from a "
+                "design of the stage metasurface"
+            )
+        complex_of = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+        dtype = complex_of[widths_m.dtype]
+        table = tabulate(library, dtype, widths_m.device)
+        self.first_m, self.step_m = table.first_m, table.step_m
+        self.register_buffer("values", table.values, persistent=False)
+        self.register_buffer("rises", table.rises, persistent=False)
+        self.propagator = metasurface.propagator(window, dtype, widths_m.device)
+        self.span_m = limits.widest_m - limits.narrowest_m
+        self.position = nn.Parameter((widths_m - limits.narrowest_m) / self.span_m)
+
+    def widths_m(self) -> Tensor:
+        """Widths that can be made, (K, 2, cells, cells)."""
+        return self.limits.fit(self.limits.narrowest_m + self.span_m * self.position.detach())
+
+    def point_spread_functions(self) -> Tensor:
+        """(K, 2, C, P, P), of the widths as they are; one sub-optic at a time in memory."""
+        psfs = [checkpoint(self._psf, p, use_reentrant=False) for p in self.position.flatten(0, 1)]
+        return torch.stack(psfs).unflatten(0, self.position.shape[:2])  # pyright: ignore[reportArgumentType]
+
+    def _psf(self, position: Tensor) -> Tensor:
+        widths_m = self.limits.narrowest_m + self.span_m * position.clamp(0, 1)
+        table = PillarTable(self.first_m, self.step_m, self.values, self.rises)
+        return measure_psf(table.transmit(widths_m), self.metasurface, self.propagator)
+
+
+def correlate(scene: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
+    """Correlate a scene with kernels of any size; beyond its edges it is dark.
+
+    Large kernels go through Fourier transforms: the sum is the same.
+
+    Args:
+        scene: (B, C, H, W).
+        kernels: (K, C, P, P), P odd.
+        stride: Every so many pixels of the result are kept.
+
+    Returns:
+        (B, K, H', W'), with H' = H / stride rounded up.
+    """
+    sides = scene.shape[-2:]
+    # What lies farther out never meets the scene.
+    halves = [min(kernels.shape[-1] // 2, side - 1) for side in sides]
+    margins = [kernels.shape[-1] // 2 - half for half in halves]
+    kernels = F.pad(kernels, (-margins[1], -margins[1], -margins[0], -margins[0]))
+    if max(kernels.shape[-2:]) <= DIRECT:
+        return F.conv2d(scene, kernels, stride=stride, padding=tuple(halves))
+    shape = tuple(fast_length(side + half) for side, half in zip(sides, halves, strict=True))
+    rest = [length - side for length, side in zip(shape, kernels.shape[-2:], strict=True)]
+    # Wrapped round, so that the kernel's centre is sample 0.
+    centred = F.pad(kernels, (0, rest[1], 0, rest[0])).roll([-half for half in halves], (-2, -1))
+    product = torch.einsum(
+        "bcyx,kcyx->bkyx", torch.fft.rfft2(scene, s=shape), torch.fft.rfft2(centred).conj()
+    )
+    return torch.fft.irfft2(product, s=shape)[..., : sides[0] : stride, : sides[1] : stride]
+
+
+def check_psfs(psfs: Tensor, kernel_size: int) -> None:
+    """Refuse what cannot be point spread functions.
+
+    Raises:
+        OpticsError: They have a wrong shape, or are negative or not a number somewhere.
+    """
+    shape = tuple(psfs.shape)
+    square_and_odd = len(shape) == 5 and shape[-1] == shape[-2] and shape[-1] % 2
+    if not square_and_odd or shape[1] != 2 or (shape[-1] - kernel_size) % 2:
+        raise OpticsError(
+            f"point spread functions have the shape {shape}; (kernels, 2, colours, P, P) is "
+            f"needed, with P and the kernel size ({kernel_size}) odd"
+        )
+    if not (psfs >= 0).all():
+        raise OpticsError(
+            f"point spread functions hold {int((~(psfs >= 0)).sum()):,} values that are negative "
+            "or not a number; light is neither"
+        )

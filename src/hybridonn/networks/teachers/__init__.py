@@ -1,0 +1,1 @@
+"""Digital teachers, built in or named by the user."""

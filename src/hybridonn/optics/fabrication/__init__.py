@@ -1,0 +1,1 @@
+"""What fabrication changes in a design."""

@@ -1,0 +1,1 @@
+"""Pillars: what one of them does to light."""

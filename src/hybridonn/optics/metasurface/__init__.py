@@ -1,0 +1,1 @@
+"""The sub-optic: pillars of many widths that make a point spread function."""

@@ -1,0 +1,183 @@
+"""From the field behind a metasurface to its point spread function on the sensor.
+
+Law: every cell sends out the spherical wave of the first Rayleigh-Sommerfeld integral,
+``E(x) = sum_i E_i h(x - x_i) cell^2``, ``h(r) = z / (2 pi r^2) (1 / r - i k) exp(i k r)``
+(Goodman 2005, Introduction to Fourier Optics, equation 3-36; time goes as ``exp(-i omega t)``).
+The sum is a convolution on one grid. A block of the sensor sees each cell at an offset below
+``(cells + block) / 2``, so ``h`` may be cut there and a transform of ``cells + block - 1``
+samples gives the sum exactly: nothing wraps round into the block (Shen and Wang 2006, Applied
+Optics 45, 1102, section 3). A small block needs half as long a transform as a padded plane.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.core.errors import OpticsError, SamplingError
+from hybridonn.optics.waves.propagation import check_lengths
+from hybridonn.optics.waves.pruned_fft import convolve
+
+FAST_FACTORS = (2, 3, 5, 7)  # lengths that every FFT library takes in its stride
+
+
+class BlockPropagator(nn.Module):
+    """Carries fields of a square aperture to the square block opposite to its centre.
+
+    Args:
+        cells: Samples along a side of the aperture.
+        block: Samples along a side of the block.
+        pitch_m: From sample to sample, in both planes.
+        wavelengths_m: In the medium between the two, one for each of the C channels.
+        distance_m: Between the planes.
+        dtype: complex64 or complex128.
+        device: Of the buffer.
+
+    Raises:
+        OpticsError: A length or number that no grid can have.
+        SamplingError: The steepest light from the aperture's edge to the block's aliases.
+    """
+
+    transfer: Tensor
+
+    def __init__(
+        self,
+        cells: int,
+        block: int,
+        pitch_m: float,
+        wavelengths_m: Sequence[float],
+        distance_m: float,
+        *,
+        dtype: torch.dtype = torch.complex64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        check_lengths(pitch_m, wavelengths_m, distance_m, 1.0)
+        if min(cells, block) < 1 or distance_m <= 0:
+            raise OpticsError(
+                f"an aperture of {cells} cells, a block of {block} and a distance of "
+                f"{distance_m:g} m cannot be; all must be above 0"
+            )
+        check_steepness((cells + block) / 2 * pitch_m, pitch_m, wavelengths_m, distance_m)
+        self.cells, self.block = cells, block
+        kernels = (_response(cells, block, pitch_m, w, distance_m) for w in wavelengths_m)
+        transfer = torch.stack([torch.fft.fft2(kernel).to(dtype) for kernel in kernels])
+        self.register_buffer("transfer", transfer.to(device), persistent=False)
+
+    def forward(self, field: Tensor) -> Tensor:
+        """Propagate: (..., C, cells, cells) complex to (..., C, block, block)."""
+        return _Propagation.apply(field, self.transfer, self.block)  # pyright: ignore[reportReturnType]
+
+    def adjoint(self, field: Tensor) -> Tensor:
+        """The conjugate transpose: (..., C, block, block) back to (..., C, cells, cells)."""
+        return convolve(field, self.transfer, self.cells, adjoint=True)
+
+
+class _Propagation(torch.autograd.Function):
+    # Torch would transform zeros on the way back and keep every step's spectrum.
+
+    @staticmethod
+    def forward(ctx: Any, field: Tensor, transfer: Tensor, block: int) -> Tensor:
+        ctx.transfer, ctx.cells = transfer, field.shape[-1]
+        return convolve(field, transfer, block)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return convolve(gradient, ctx.transfer, ctx.cells, adjoint=True), None, None
+
+
+def check_steepness(
+    offset_m: float, pitch_m: float, wavelengths_m: Sequence[float], distance_m: float
+) -> None:
+    """Refuse light so steep along an axis that neighbouring cells differ by half a turn.
+
+    Raises:
+        SamplingError: Such light would land at a wrong place.
+    """
+    sine = offset_m / math.hypot(offset_m, distance_m)
+    shortest_m = min(wavelengths_m)
+    if sine >= shortest_m / (2 * pitch_m):
+        allowed = shortest_m / (2 * pitch_m)
+        raise SamplingError(
+            f"light of {shortest_m * 1e9:.4g} nm meets the picture's edge with a sine of "
+            f"{sine:.3f}; cells of {pitch_m * 1e9:.4g} nm carry less than {allowed:.3f}: use "
+            f"smaller cells (below {shortest_m / (2 * sine) * 1e9:.4g} nm), a longer distance to "
+            "the sensor, a smaller sub-optic or a smaller picture"
+        )
+
+
+def _response(
+    cells: int, block: int, pitch_m: float, wavelength_m: float, distance_m: float
+) -> Tensor:
+    """The wave of one cell on the transform's grid, first the offset of sample 0 to sample 0."""
+    period = fast_length(cells + block - 1)
+    # Sample j of the block lies (j - i + (cells - block) / 2) pitches from sample i.
+    steps = torch.arange(period)
+    steps = torch.where(steps < block, steps, steps - period)
+    reached = steps > -cells
+    # Even in both offsets: half of each axis says it all. Twice the offset is a whole number.
+    doubled = (2 * steps + cells - block).abs()
+    halves = torch.unique(doubled[reached])
+    wave = _spherical_wave(halves.double() * (pitch_m / 2), pitch_m, wavelength_m, distance_m)
+    index = torch.searchsorted(halves, doubled.clamp(max=int(halves[-1])))
+    full = wave[index][:, index]
+    return full * (reached[:, None] & reached[None])
+
+
+def _spherical_wave(
+    offsets_m: Tensor, pitch_m: float, wavelength_m: float, distance_m: float
+) -> Tensor:
+    across = offsets_m**2
+    r = torch.sqrt(across[:, None] + across[None] + distance_m**2)
+    k = 2 * math.pi / wavelength_m
+    # A path of thousands of wavelengths: reduced to one turn before sine and cosine are taken.
+    turns = torch.remainder(r / wavelength_m, 1.0)
+    wave = torch.polar(torch.ones_like(r), 2 * math.pi * turns)
+    scale = pitch_m**2 * distance_m / (2 * math.pi * r**2)
+    return wave * torch.complex(scale / r, -scale * k)
+
+
+def fast_length(least: int) -> int:
+    """The smallest length from ``least`` on whose only prime factors are 2, 3, 5 and 7."""
+    length = least
+    while True:
+        rest = length
+        for factor in FAST_FACTORS:
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
+
+
+def integrate_pixels(intensity: Tensor, pixel_cells: int, bayer: bool = False) -> Tensor:
+    """Light a pixel: the sum over its cells, divided by the part of it that sees the colour.
+
+    With a Bayer mosaic a pixel of the picture is one RGGB group of 2 x 2 camera pixels: red
+    is measured top left, green top right and bottom left, blue bottom right, and each stands
+    for the whole pixel (demosaicing by superpixel; the pixel's colours are not shifted back).
+
+    Args:
+        intensity: (..., C, H, W), H and W whole numbers of pixels.
+        pixel_cells: Cells along the side of a pixel; even with a mosaic.
+        bayer: The camera has a Bayer mosaic; C must be 3, red first.
+
+    Returns:
+        (..., C, H / pixel_cells, W / pixel_cells).
+    """
+    if not bayer:
+        return _sum_cells(intensity, pixel_cells)
+    quarters = _sum_cells(intensity, pixel_cells // 2)
+    red, green, blue = quarters.unbind(-3)
+    greens = green[..., ::2, 1::2] + green[..., 1::2, ::2]
+    return torch.stack([4 * red[..., ::2, ::2], 2 * greens, 4 * blue[..., 1::2, 1::2]], -3)
+
+
+def _sum_cells(intensity: Tensor, side: int) -> Tensor:
+    # Over columns first, in the order in which they lie in memory.
+    rows = intensity.unflatten(-1, (-1, side)).sum(-1)
+    return rows.unflatten(-2, (-1, side)).sum(-2)

@@ -1,0 +1,1 @@
+"""Light through free space and lenses."""

@@ -1,0 +1,169 @@
+"""What no training could mend is refused before any."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from hybridonn.compensation.capture_pair import count_captures
+from hybridonn.core.errors import ArtefactError, SpecError
+from hybridonn.core.memory import refuse_beyond_memory
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.training import choose_device, mixed_precision, predict
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.networks.network_size import refuse_large_training
+from hybridonn.networks.student import build_student
+from hybridonn.networks.teachers.build import (
+    BUILT_IN,
+    build_stated_teacher,
+    find_teacher,
+    load_weights,
+    prepare_teacher,
+)
+from hybridonn.optics.fabrication.fabricated_psf import refuse_unsampled
+from hybridonn.pipeline.chip import plan_optics
+from hybridonn.pipeline.dataset_checks import refuse_dataset
+from hybridonn.spec import Spec
+
+TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
+
+
+def refuse_unread(spec: Spec) -> None:
+    """Refuse what can be told from the spec alone, before any data are read.
+
+    Args:
+        spec: What the user states.
+
+    Raises:
+        SpecError: There is no such teacher, or a batch of images takes more than all memory.
+        ArtefactError: The teacher's weights are no file.
+    """
+    find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    weights = spec.teacher.weights
+    if weights is not None and not weights.expanduser().is_file():
+        what = "is a folder" if weights.expanduser().is_dir() else "does not exist"
+        raise ArtefactError(
+            f"teacher.weights {weights} {what}; name a safetensors file, or leave teacher.weights "
+            "out to train the teacher"
+        )
+    if spec.data.size_pixels is not None:
+        height, width = spec.data.size_pixels
+        count = min(spec.training.batch_size, spec.data.train_images or spec.training.batch_size)
+        refuse_beyond_memory(
+            4 * count * height * width,
+            f"a batch of {count} images of {height} x {width} pixels",
+            "lower data.size_pixels or training.batch_size",
+        )
+
+
+def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
+    """Refuse a teacher or a student that cannot be built, or not trained in this memory.
+
+    Args:
+        spec: What the user states.
+        dataset: Whose images and classes it is for.
+
+    Returns:
+        The student.
+
+    Raises:
+        SpecError: They do not fit the images, one another or the memory.
+        ArtefactError: The teacher's weights are another network's, or they or its logits are not
+            finite.
+        OpticsError: The student's optics cannot image the images.
+    """
+    shape, classes = dataset.image_shape, len(dataset.classes)
+    stated = spec.teacher
+    if stated.name in BUILT_IN and stated.weights is None:
+        refuse_large_training(
+            prepare_teacher(stated.name, stated.arguments, shape, classes),
+            (min(stated.training.batch_size, len(dataset.train)), *shape),
+            f"a training step of teacher {stated.name}",
+            "lower what is large in teacher.arguments, teacher.training.batch_size or "
+            "data.size_pixels",
+            _device_bytes(stated.training.device),
+        )
+    teacher = build_stated_teacher(stated, shape, classes, per_pixel=spec.task == "segmentation")
+    if stated.weights is not None:
+        load_weights(teacher, stated.weights.expanduser())
+        if not predict(teacher, dataset.validation.images[:TRIED]).isfinite().all():
+            raise ArtefactError(
+                f"teacher.weights {stated.weights} gives logits that are not finite: its numbers "
+                "are too large for images from 0 to 1; name another file"
+            )
+    make = partial(build_student, spec.student, shape, classes, spec.seed, spec.optics)
+    refuse_large_training(
+        make,
+        (min(spec.training.batch_size, len(dataset.student_train)), *shape),
+        "a training step of the student",
+        "lower student.kernels, pooled_size or hidden, training.batch_size or data.size_pixels",
+        _device_bytes(spec.training.device),
+    )
+    return make()
+
+
+def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
+    """Refuse changes of the training images that leave nothing of them.
+
+    Args:
+        spec: What the user states.
+        image_shape: (C, H, W).
+
+    Raises:
+        SpecError: Images are shifted or cropped by their own size or more.
+    """
+    trained = {"training": spec.training, "teacher.training": spec.teacher.training}
+    if spec.compensation is not None:
+        trained["compensation.training"] = spec.compensation.training
+    height, width = image_shape[1:]
+    for where, training in trained.items():
+        for key in ("shift_pixels", "crop_pixels"):
+            pixels = getattr(training.augmentation, key)
+            if pixels >= min(height, width):
+                raise SpecError(
+                    f"{where}.augmentation.{key} is {pixels:g}, but the images are {height} x "
+                    f"{width}; allowed is less than {min(height, width)}"
+                )
+
+
+def _device_bytes(device: str) -> int | None:
+    """All memory of a GPU; None: the network is trained in that of the machine."""
+    chosen = choose_device(device)
+    on_gpu = chosen.type == "cuda"
+    return torch.cuda.get_device_properties(chosen).total_memory if on_gpu else None
+
+
+def refuse_early(spec: Spec, dataset: Dataset) -> None:
+    """Refuse a network or a chip that could not be built once the teacher is trained.
+
+    Args:
+        spec: What the user states.
+        dataset: Whose images and classes it is for.
+
+    Raises:
+        SpecError: A network does not fit the images or the memory, augmentation leaves nothing of
+            them, the design does not fit the
+            metasurface; an error of fabrication does not act on this design; a fraction of captures
+            is less than one of each class; wavelengths are not one a channel.
+        ArtefactError: The teacher's weights are another network's, or not finite.
+        DataError: The set has too few or too small images for what the spec asks of them.
+        OpticsError: The optics cannot be made, or not simulated rightly.
+        TrainingError: The student cannot be trained on this device in this precision.
+    """
+    refuse_dataset(spec, dataset)
+    refuse_augmentation(spec, dataset.image_shape)
+    student = refuse_networks(spec, dataset)
+    if spec.optics.wavelengths_nm is not None:
+        spec.optics.wavelengths_m(dataset.image_shape[0])
+    if spec.training.precision == "bfloat16":
+        mixed_precision("bfloat16", choose_device(spec.training.device), student)
+    if spec.fabrication is not None:
+        spec.fabrication.on(spec.optics.metasurface is not None)
+    if spec.compensation is not None:
+        for fraction in (spec.compensation.fraction, *spec.compensation.fractions):
+            count_captures(fraction, dataset.student_train, len(dataset.classes))
+    if spec.optics.metasurface is not None:
+        plan = plan_optics(spec, dataset.image_shape)
+        if spec.fabrication is not None:
+            refuse_unsampled(plan.workshop.metasurface, plan.window, spec.fabrication)

@@ -1,0 +1,1 @@
+"""One file a stage: thin, between the run folder and the rooms below."""

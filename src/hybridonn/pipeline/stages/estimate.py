@@ -1,0 +1,119 @@
+"""Stage ``estimate``: the accuracy that a design can reach, before anyone trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import write_arrays, write_table
+from hybridonn.core.progress import Progress
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.data.splits import thin
+from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
+from hybridonn.estimation.finite import estimate_design
+from hybridonn.estimation.pixels import Masked, estimate_masks
+from hybridonn.networks.student import check_fit
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.spec import Spec, narrow
+from hybridonn.tasks.task import TASKS
+
+
+def _inputs(spec: Spec) -> Spec:
+    return narrow(spec, "task", "student", "estimate", "data.split_seed")
+
+
+def refuse_masks(spec: Spec) -> None:
+    """Refuse infinitely many optical kernels for a task that has no such estimate.
+
+    Raises:
+        SpecError: The task is segmentation and ``estimate.kernels`` is infinite.
+    """
+    if spec.task == "segmentation" and spec.estimate.kernels == "infinite":
+        raise SpecError(
+            "estimate.kernels is infinite, which answers one class an image; task: segmentation "
+            "takes estimate.kernels: design"
+        )
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Estimate the accuracy, or the mIoU, by regression with the design's wide network.
+
+    Raises:
+        SpecError: The design has no analytic kernel, or the memory does not hold it.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
+    refuse_masks(spec)
+    check_fit(spec.student, dataset.image_shape)
+    settings, seed, metric = spec.estimate, spec.data.split_seed, TASKS[spec.task].metric
+    classes = len(dataset.classes)
+    train = thin(dataset.student_train, classes, settings.train_images, seed)
+    test = thin(dataset.test, classes, settings.test_images, seed)
+    found = _regress(spec, train, test, classes, part / "checkpoint_tiles", context.progress)
+    write_table(
+        part / "learning_curve.csv",
+        [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
+    )
+    places = thin(_number(dataset.test), classes, settings.test_images, seed).images
+    write_arrays(
+        part / "predictions.npz",
+        positions=places.numpy(),
+        labels=test.labels.numpy(),
+        predicted=found.predictions,
+    )
+    replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
+    return {
+        metric: found.accuracy,
+        "uncertainty": found.uncertainty,
+        "seconds": round(found.seconds, 2),
+        "train_images": len(train),
+        "test_images": len(test),
+        "lambda": found.lambda_,
+        "kernels": settings.kernels,
+        "method": found.method + ("; average in place of maximum pooling" if replaced else ""),
+    }
+
+
+def _regress(
+    spec: Spec, train: ImageSet, test: ImageSet, classes: int, tiles: Path, progress: Progress
+) -> Estimate:
+    settings = Settings(
+        memory_gb=spec.estimate.memory_gb,
+        features=spec.estimate.features,
+        seed=spec.data.split_seed,
+    )
+    if spec.task == "segmentation":
+        return estimate_masks(
+            spec.student,
+            Masked(*_scenes(train)),
+            Masked(*_scenes(test)),
+            classes,
+            TASKS[spec.task]().score,
+            draws=spec.estimate.draws,
+            settings=settings,
+            progress=progress,
+        )
+    images = (*_scenes(train), *_scenes(test))
+    if spec.estimate.kernels == "design":
+        draws = spec.estimate.draws
+        return estimate_design(
+            spec.student, *images, draws=draws, settings=settings, progress=progress
+        )
+    layers = architecture_of(spec.student, max_pooling="average")
+    return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=tiles)
+
+
+def _number(part: ImageSet) -> ImageSet:
+    """The positions of images in the place of the images."""
+    return ImageSet(torch.arange(len(part)), part.labels)
+
+
+def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:
+    return to_scene(part.images), part.labels
+
+
+ESTIMATE = Stage("estimate", _inputs, _run, shared="estimates")

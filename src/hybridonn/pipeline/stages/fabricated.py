@@ -1,0 +1,259 @@
+"""Stage ``as_built``: the trained network behind a chip as fabrication leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybridonn.compensation.capture_pair import Captured, capture_images
+from hybridonn.core.errors import OpticsError
+from hybridonn.core.files import read_arrays, write_arrays
+from hybridonn.core.progress import Progress, Silent
+from hybridonn.core.random import seed_of
+from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.networks.frontends.drawn_chips import design_of
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, count_steps, measure_as_built
+from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
+from hybridonn.optics.layout.sites import Layout, lay_out
+from hybridonn.optics.metasurface.inverse_design import NM
+from hybridonn.optics.sensor import Sensor
+from hybridonn.pipeline.chip import load_library, plan_optics
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.stages.layout import PLACED_BY
+from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stages.student import STUDENT, narrow_student
+from hybridonn.pipeline.weights import put_weights
+from hybridonn.spec import Fabrication, Spec
+from hybridonn.spec.fabrication import PILLARS_ONLY
+from hybridonn.tasks.task import TASKS
+
+AT_A_TIME = 1000  # captures that a backend answers at a time
+
+
+@dataclass(frozen=True)
+class SimulatedChip:
+    """A network as trained, and the chip that was made of its optics.
+
+    Attributes:
+        student: With the optics as designed, in inference mode.
+        frontend: The optics as fabricated.
+        seed: Of the chip; goes into the camera's noise.
+    """
+
+    student: HybridNetwork
+    frontend: MeasuredFrontend
+    seed: int
+
+    def capture(self, images: ImageSet, part: str) -> Captured:
+        """Show images of a part of the data set to the chip."""
+        return capture_images(self.frontend, images, seed_of("captures", self.seed, part))
+
+
+def narrow_chip(spec: Spec, *more: str) -> Spec:
+    """What a simulated chip depends on, and more keys, of a spec.
+
+    Errors that have nothing to act on in this design are zero.
+
+    Raises:
+        OpticsError: ``fabrication`` is not set.
+        SpecError: An error is stated that has nothing to act on in this design.
+    """
+    metasurface = METASURFACE.wanted(spec)
+    errors = stated(spec).on(metasurface)
+    optics = ("optics",) if metasurface else (*PLACED_BY, "optics.sensor")
+    changed = spec.model_copy(update={"fabrication": errors})
+    return narrow_student(changed, "fabrication", *optics, *more)
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Fabricate one simulated chip and classify the test images behind it.
+
+    Raises:
+        OpticsError: The student has several optical layers.
+    """
+    spec, dataset = context.spec, context.dataset
+    student, metasurface = context.need(STUDENT), context.find(METASURFACE)
+    errors = stated(spec)
+    chip = make_chip(spec, dataset, student, metasurface, errors, context.progress)
+    with context.progress.bar("simulated chip", 1) as advance:
+        captured = chip.capture(dataset.test, "test")
+        features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
+        logits = answer(chip.student.backend, features)
+        advance(1)
+    _write(context.part, chip, logits, dataset.test)
+    task = TASKS[spec.task]()
+    score = task.measure(logits, dataset.test.labels)
+    found = score | {
+        f"ideal_{task.metric}": student.results[task.metric],
+        "drop": student.results[task.metric] - score[task.metric],
+        "kernel_error": kernel_error(chip),
+        "preset": errors.preset,
+        "chip": errors.seed,
+    }
+    if metasurface is not None:
+        found[f"designed_{task.metric}"] = metasurface.results[task.metric]
+    return found
+
+
+def stated(spec: Spec) -> Fabrication:
+    """The errors that a spec states.
+
+    Raises:
+        OpticsError: It states none.
+    """
+    if spec.fabrication is None:
+        raise OpticsError(
+            "fabrication is not set, so no chip is simulated; "
+            "set fabrication.preset to paper-mnist, for example"
+        )
+    return spec.fabrication
+
+
+def place_kernels(spec: Spec) -> Layout:
+    """Where the sub-optics of a student's kernels lie: it decides who is whose neighbour.
+
+    Raises:
+        SpecError: They do not fit.
+    """
+    return lay_out(spec.optics, spec.student.kernels)
+
+
+def make_chip(
+    spec: Spec,
+    dataset: Dataset,
+    student: Finished,
+    metasurface: Finished | None,
+    errors: Fabrication,
+    progress: Progress | None = None,
+) -> SimulatedChip:
+    """Fabricate a chip of a trained student's optics, ideal or designed as a metasurface.
+
+    On a metasurface pillars, light and distance get their errors first and are carried to the
+    sensor; what the sub-optics as a whole have, and the camera, comes on top.
+
+    Args:
+        spec: Of the run.
+        dataset: Its images.
+        student: The finished stage ``student``.
+        metasurface: The finished stage ``metasurface``; None: the kernels themselves are made.
+        errors: Magnitudes and the seed.
+        progress: Shows how far the simulation of the pillars is.
+
+    Raises:
+        SpecError: An error is stated that has nothing to act on in this design, or the kernels
+            do not fit on the chip.
+        OpticsError: The stage ``metasurface`` is of another design than the spec's.
+    """
+    errors = errors.on(metasurface is not None)
+    network = load_student(spec, dataset, student)
+    layout = place_kernels(spec)
+    if metasurface is None:
+        design = design_of(network.frontend.signed_kernels().detach(), layout)
+    else:
+        seen = progress or Silent()
+        psfs, gains = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
+        design = Design(psfs, gains, layout)
+        take_backend(network, metasurface)
+    made = fabricate(design, errors)
+    frontend = MeasuredFrontend(
+        made.psfs, made.gains, spec.student.stride, _camera(spec, made.psfs.shape[2], errors)
+    )
+    return SimulatedChip(network, frontend, errors.seed)
+
+
+@torch.no_grad()
+def answer(backend: torch.nn.Module, features: Tensor) -> Tensor:
+    """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
+    backend.eval()
+    return torch.cat([backend(part).float() for part in features.split(AT_A_TIME)])
+
+
+def kernel_error(chip: SimulatedChip) -> float:
+    """``|k_chip - k| / |k|`` over all kernels, the smaller ones in the middle of zeros."""
+    made, ideal = chip.frontend.signed_kernels(), chip.student.frontend.signed_kernels().detach()
+    margin = (made.shape[-1] - ideal.shape[-1]) // 2
+    ideal = torch.nn.functional.pad(ideal, 4 * (margin,))
+    return float(torch.linalg.norm(made - ideal) / torch.linalg.norm(ideal))
+
+
+def _measure_pillars(
+    spec: Spec,
+    image_shape: tuple[int, int, int],
+    metasurface: Finished,
+    errors: Fabrication,
+    progress: Progress,
+) -> tuple[Tensor, Tensor]:
+    arrays = read_arrays(metasurface.folder / "psf.npz")
+    psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
+    if any(getattr(errors, name) for name in PILLARS_ONLY):
+        chip = _read_chip(spec, image_shape, metasurface)
+        with progress.bar("pillars as built", count_steps(chip, errors)) as advance:
+            psfs = measure_as_built(chip, errors, advance)
+    return psfs, gains
+
+
+def _read_chip(
+    spec: Spec, image_shape: tuple[int, int, int], metasurface: Finished
+) -> DesignedChip:
+    plan, path = plan_optics(spec, image_shape), metasurface.folder / "widths.npz"
+    widths_m = torch.from_numpy(read_arrays(path)["widths"].astype("float32")) * NM
+    geometry, library = plan.workshop.metasurface, load_library(spec)
+    wanted = (spec.student.kernels, 2, geometry.cells, geometry.cells)
+    if widths_m.shape != wanted:
+        raise OpticsError(
+            f"{path} holds widths of shape {tuple(widths_m.shape)}, but the spec's metasurface "
+            f"has {wanted}; use the optics of the run's own spec, or run it again"
+        )
+    # All wavelengths of the pillars that the design was simulated with.
+    steady = torch.isin(library.widths_m, plan.workshop.library.widths_m)
+    library = replace(
+        library, widths_m=library.widths_m[steady], transmission=library.transmission[:, steady]
+    )
+    return DesignedChip(widths_m, geometry, library, plan.layout, plan.window)
+
+
+def take_backend(network: HybridNetwork, metasurface: Finished) -> None:
+    """Use the backend that end-to-end training fitted to the optics, where there is one."""
+    path = metasurface.folder / "backend.safetensors"
+    if path.is_file():
+        put_weights(network.backend, path)
+
+
+def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:
+    if not (errors.camera and spec.optics.sensor.noise):
+        return None
+    # One camera pixel a pixel of the picture: a group of them would be less noisy.
+    stated = spec.optics.sensor
+    return Sensor(
+        stated.full_well_electrons,
+        stated.read_noise_electrons,
+        stated.bit_depth,
+        stated.exposure,
+        colours * (1,),
+    )
+
+
+def _write(part: Path, chip: SimulatedChip, logits: Tensor, test: ImageSet) -> None:
+    ideal = chip.student.frontend.signed_kernels().detach().numpy()
+    made = chip.frontend.signed_kernels().numpy()
+    write_arrays(part / "kernels.npz", designed=ideal, built=made)
+    write_arrays(
+        part / "psf.npz", psf=chip.frontend.psfs.numpy(), gains=chip.frontend.gains.numpy()
+    )
+    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), logits=logits.numpy())
+
+
+AS_BUILT = Stage(
+    "as_built",
+    narrow_chip,
+    _run,
+    needs=(STUDENT, METASURFACE),
+    wanted=lambda spec: spec.fabrication is not None,
+)

@@ -1,0 +1,180 @@
+"""Stage ``student``: the teacher's knowledge, distilled into the hybrid network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from hybridonn.core.files import write_arrays
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.best_epoch import find_best
+from hybridonn.distillation.loss import Objective, weigh
+from hybridonn.distillation.training import Behind, Lesson, predict, train
+from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
+from hybridonn.networks.frontends.frontend import as_branches
+from hybridonn.networks.hybrid import HybridNetwork, count_parameters
+from hybridonn.networks.student import build_student
+from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
+from hybridonn.pipeline.stages.layout import PLACED_BY
+from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER
+from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE, load_knowledge
+from hybridonn.spec import Distillation, Spec, Tangent, narrow
+from hybridonn.spec.tree import ON_KERNELS
+from hybridonn.tangent import centred_alignment
+from hybridonn.tasks.task import TASKS
+
+SHOWN = 6  # test images whose pictures behind the optics are kept for the report
+
+# What each method uses of the objective beside the tangent kernels.
+USED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "none": ("task_weight",),
+        "kd": ("task_weight", "kd_weight", "temperature"),
+        "ntkd": ("task_weight", "kd_weight", "ntk_weight", "temperature"),
+    }
+)
+
+
+def narrow_student(spec: Spec, *more: str) -> Spec:
+    """What a student depends on, and more keys, of a spec.
+
+    What the method does not use has its default, so that it makes no difference.
+
+    Args:
+        spec: The whole spec.
+        *more: Further keys, see :func:`hybridonn.spec.narrow`.
+    """
+    used = {name: getattr(spec.distillation, name) for name in USED_BY[spec.distillation.method]}
+    tangent = spec.distillation.tangent
+    if spec.distillation.method != "ntkd":
+        tangent = Tangent(probes=tangent.probes)  # by which every student is compared
+    seen = {"method": spec.distillation.method, "tangent": tangent}
+    objective = Distillation(robust=spec.distillation.robust, **seen, **used)
+    keys = [*BUILT_FROM, "task", "seed", "student", "distillation", "training", "optics.frontend"]
+    if spec.optics.frontend == "four_f":
+        keys += ["optics.four_f", "optics.wavelengths_nm"]
+    if spec.distillation.robust:
+        # The layout tells which sub-optics are neighbours.
+        keys += [*PLACED_BY, *(f"fabrication.{name}" for name in ON_KERNELS)]
+    return narrow(spec.model_copy(update={"distillation": objective}), *keys, *more)
+
+
+def _behind_chips(spec: Spec) -> Behind:
+    """Each training step behind a chip of its own, where training is robust."""
+    if not spec.distillation.robust or spec.fabrication is None:
+        return lambda network, step: nullcontext()
+    errors, layout = spec.fabrication, lay_out(spec.optics, spec.student.kernels)
+    return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Train the student by the method of the spec.
+
+    Raises:
+        SpecError: The design does not fit the images.
+        TrainingError: The loss is not finite.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
+    aligned = load_aligned(context.need(ALIGNMENT))
+    knowledge = None
+    if spec.distillation.method != "none":
+        stages = context.need(TEACHER), context.need(KNOWLEDGE)
+        knowledge = load_knowledge(spec, dataset, *stages)
+    student = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+    )
+    task = TASKS[spec.task](spec.training.label_smoothing)
+    lesson = Lesson(
+        Objective(task, spec.distillation, knowledge),
+        dataset.student_train,
+        dataset.validation,
+        spec.training,
+        spec.seed,
+        f"student ({spec.distillation.method}, seed {spec.seed})",
+        lambda network: {"alignment": _align(network, spec, dataset, aligned)},
+        _behind_chips(spec),
+    )
+    history = train(student, lesson, part / "checkpoint.safetensors", context.progress)
+    logits = predict(student, dataset.test.images)
+    if context.options["illustrated"]:
+        keep_evidence(part, student, history, logits, dataset.test)
+        _keep_optics(part, student, dataset)
+    else:
+        keep_outcome(part, student, history, logits, dataset.test)
+    best = history[find_best(history, task.metric)]
+    return {
+        "method": spec.distillation.method,
+        "seed": spec.seed,
+        **task.measure(logits, dataset.test.labels),
+        f"validation_{task.metric}": best[f"validation_{task.metric}"],
+        "alignment": best["alignment"],
+        "epochs": len(history),
+        "best_epoch": best["epoch"],
+        "seconds": round(sum(row["seconds"] for row in history), 2),
+        "parameters": {
+            "optical": count_parameters(student.frontend),
+            "digital": count_parameters(student.backend),
+        },
+        "weights": vars(weigh(spec.distillation)),
+    }
+
+
+def _align(student: nn.Module, spec: Spec, dataset: Dataset, aligned: torch.Tensor) -> float:
+    kernel = watched_kernel(student, spec, dataset)
+    return float(centred_alignment(kernel, aligned.to(kernel.device)))
+
+
+@torch.no_grad()
+def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
+    some = dataset.test.take(torch.arange(min(SHOWN, len(dataset.test))))
+    scene = to_scene(some.images)
+    pictures = student.frontend(scene.to(next(student.parameters()).device))
+    write_arrays(part / "kernels.npz", kernels=student.frontend.signed_kernels().cpu().numpy())
+    write_arrays(
+        part / "examples.npz",
+        scene=scene.numpy(),
+        features=_join_pictures(as_branches(pictures)).contiguous().numpy(),
+        labels=some.labels.numpy(),
+    )
+
+
+def _join_pictures(branches: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """All kernels' pictures, (B, K, H', W'), coarser ones with each pixel repeated."""
+    height, width = branches[0].shape[-2:]
+    same = [
+        one.repeat_interleave(height // one.shape[-2], -2).repeat_interleave(
+            width // one.shape[-1], -1
+        )
+        for one in branches
+    ]
+    return torch.cat(same, 1).float().cpu()
+
+
+STUDENT = Stage(
+    "student",
+    narrow_student,
+    _run,
+    needs=(TEACHER, ALIGNMENT, KNOWLEDGE),
+    options={"illustrated": True},
+)
+# Without what only a report needs: for studies.
+PLAIN_STUDENT = STUDENT.with_options(illustrated=False)
+# The same student without transfer, with which the teacher is compared.
+UNTAUGHT = replace(
+    PLAIN_STUDENT,
+    name="untaught",
+    inputs=lambda spec: narrow_student(spec.for_method("none")),
+    needs=(TEACHER, ALIGNMENT),
+    wanted=lambda spec: spec.distillation.baseline and spec.distillation.method != "none",
+)

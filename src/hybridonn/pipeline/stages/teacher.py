@@ -1,0 +1,110 @@
+"""Stage ``teacher``: trained once for its data and settings, reused by every run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from hybridonn.core.errors import TrainingError
+from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
+from hybridonn.networks.hybrid import count_parameters
+from hybridonn.networks.memory import lay_channels_last
+from hybridonn.networks.teachers.build import build_stated_teacher, load_weights
+from hybridonn.pipeline.evidence import keep_evidence
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.weights import put_weights
+from hybridonn.spec import Spec, narrow
+from hybridonn.tasks.task import TASKS
+
+# What it takes to build the teacher and load the weights of its stage.
+BUILT_FROM = tuple(
+    f"teacher.{key}" for key in ("name", "code_folder", "arguments", "weights", "seed")
+)
+
+
+def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
+    """The trained teacher, in inference mode and laid out for images with channels last.
+
+    Args:
+        spec: What built it.
+        dataset: What it was trained on.
+        folder: Its finished stage.
+    """
+    teacher = _build(spec, dataset)
+    put_weights(teacher, folder / "weights.safetensors")
+    lay_channels_last(teacher)
+    return teacher.eval()
+
+
+def _build(spec: Spec, dataset: Dataset) -> nn.Module:
+    per_pixel = dataset.train.labels.ndim > 1
+    shape, classes = dataset.image_shape, len(dataset.classes)
+    return build_stated_teacher(spec.teacher, shape, classes, per_pixel=per_pixel)
+
+
+def _inputs(spec: Spec) -> Spec:
+    return narrow(spec, "task", "teacher")
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Train the teacher on all training images.
+
+    With ``teacher.weights`` nothing is trained: they are loaded and measured.
+
+    Raises:
+        ArtefactError: Its weights cannot be read or are another network's.
+        SpecError: The teacher cannot be built or does not fit the data.
+        TrainingError: Its loss or its logits are not finite.
+    """
+    spec, dataset, part = context.spec, context.dataset, context.part
+    teacher = _build(spec, dataset)
+    task = TASKS[spec.task](spec.teacher.training.label_smoothing)
+    lesson = Lesson(
+        Objective(task),
+        dataset.train,
+        dataset.validation,
+        spec.teacher.training,
+        spec.teacher.seed,
+        "teacher",
+    )
+    if spec.teacher.weights:
+        history = _load(teacher, spec.teacher.weights, lesson)
+    else:
+        history = train(teacher, lesson, part / "checkpoint.safetensors", context.progress)
+    logits = predict(teacher, dataset.test.images)
+    _refuse_not_finite(logits, spec)
+    keep_evidence(part, teacher, history, logits, dataset.test)
+    return {
+        "name": spec.teacher.name,
+        **task.measure(logits, dataset.test.labels),
+        "parameters": count_parameters(teacher),
+        "epochs": history[-1]["epoch"],
+        "seconds": round(sum(row["seconds"] for row in history), 2),
+    }
+
+
+def _refuse_not_finite(logits: Tensor, spec: Spec) -> None:
+    bad = int((~logits.flatten(1).isfinite().all(1)).sum())
+    if bad:
+        cure = (
+            f"teacher.weights {spec.teacher.weights} holds numbers that are too large: name others"
+            if spec.teacher.weights
+            else "lower teacher.training.learning_rate"
+        )
+        raise TrainingError(
+            f"teacher {spec.teacher.name} gives logits that are not finite for {bad:,} of "
+            f"{len(logits):,} test images; {cure}"
+        )
+
+
+def _load(teacher: nn.Module, weights: Path, lesson: Lesson) -> list[dict[str, Any]]:
+    load_weights(teacher, weights.expanduser())
+    teacher.to(choose_device(lesson.settings.device)).eval()
+    return [{"epoch": 0, **validate(teacher, lesson), "seconds": 0.0}]
+
+
+TEACHER = Stage("teacher", _inputs, _run, data="teacher", shared="teachers")

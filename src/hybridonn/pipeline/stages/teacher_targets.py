@@ -1,0 +1,174 @@
+"""Stage ``knowledge``: what every student asks of the teacher, answered once for the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.core.files import read_tensors, write_tensors
+from hybridonn.core.progress import Progress
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
+from hybridonn.distillation.teacher_targets import (
+    Knowledge,
+    LiveKnowledge,
+    StoredKnowledge,
+    halve,
+    teacher_features,
+    teacher_kernel,
+)
+from hybridonn.distillation.training import choose_device, fitting_batch, mixed_precision
+from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.stages.alignment import ALIGNED, count_probes
+from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, load_teacher
+from hybridonn.spec import Augmentation, Spec, narrow
+from hybridonn.tangent import DenseEnd, dense_features, find_dense_end
+
+GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
+SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 55 MB for 54,000 in half precision
+EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to this many
+ASKED = 250  # images at a time: their feature maps still fit the cache of a processor
+KERNEL_KEYS = ("teacher_layers", "probes")  # what the teacher's kernel depends on
+
+Answers = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
+Ask = Callable[[nn.Module, Tensor], Answers | None]
+AnswerAll = Callable[[Ask], dict[str, Tensor]]
+
+
+def load_knowledge(
+    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished
+) -> Knowledge:
+    """What the objective asks: stored answers, or a live teacher where images are augmented."""
+    device = choose_device(spec.training.device)
+    if count_views(spec.training) is None:
+        network = load_teacher(spec, dataset, teacher.folder).to(device)
+        return LiveKnowledge(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
+    tensors, _ = read_tensors(knowledge.folder / "knowledge.safetensors")
+    return StoredKnowledge(**{name: value.to(device) for name, value in tensors.items()})
+
+
+def _inputs(spec: Spec) -> Spec:
+    """What the answers depend on; what makes no difference to them has its default."""
+    training, distillation = spec.training, spec.distillation
+    live = count_views(training) is None
+    if live or not is_augmented(training):
+        any_changes = Augmentation(flip=live)  # of live ones nothing is stored, whatever they are
+        training = training.model_copy(update={"augmentation": any_changes, "views": None})
+    kernel = distillation.method == "ntkd" and not live
+    if not kernel:
+        distillation = distillation.model_copy(update={"method": "kd"})
+    keys = (*BUILT_FROM, "task", "distillation.method")
+    keys += tuple(f"training.{name}" for name in ("augmentation", "views", "precision", "device"))
+    keys += tuple(f"distillation.tangent.{name}" for name in KERNEL_KEYS if kernel)
+    changed = {"training": training, "distillation": distillation}
+    return narrow(spec.model_copy(update=changed), *keys)
+
+
+def _run(context: Context) -> dict[str, Any]:
+    """Store the teacher's logits and tangent kernel on the student's training images.
+
+    With fixed views, on every view of every image; with live augmentation, nothing.
+    """
+    spec, dataset = context.spec, context.dataset
+    form: str = "none"
+    answers: dict[str, Tensor] = {}
+    if count_views(spec.training) is not None:
+        teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
+        teacher = teacher.to(choose_device(spec.training.device))
+        answer_all = partial(_answer_all, teacher, spec, dataset, context.progress)
+        form, answers = _find_answers(teacher, spec, dataset, answer_all)
+    write_tensors(context.part / "knowledge.safetensors", answers)
+    return {"images": len(answers.get("table", ())), "kernel": form}
+
+
+def _find_answers(
+    teacher: nn.Module, spec: Spec, dataset: Dataset, answer_all: AnswerAll
+) -> tuple[str, dict[str, Tensor]]:
+    """The form of the kernel, and the teacher's answers under the names that they are stored by."""
+    if spec.distillation.method != "ntkd":
+        return "none", answer_all(_logits)
+    layers, probes = spec.distillation.tangent.teacher_layers, count_probes(spec)
+    # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
+    images = len(dataset.student_train) * (count_views(spec.training) or 1)
+    if images <= GRAM_IMAGES and not is_augmented(spec.training) and probes is None:
+        return "gram", answer_all(_logits) | {"gram": _gram(teacher, layers, dataset)}
+    end = _find_end(teacher, layers, dataset)
+    exact = answer_all(partial(dense_features, end=end)) if end else {}
+    if exact:
+        return "features", exact
+
+    def sketch(teacher: nn.Module, scene: Tensor) -> Answers:
+        with torch.autocast(scene.device.type, enabled=False):
+            features = teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes)
+        return *_logits(teacher, scene), features
+
+    return "sketch", answer_all(sketch)
+
+
+def _answer_all(
+    teacher: nn.Module, spec: Spec, dataset: Dataset, progress: Progress, ask: Ask
+) -> dict[str, Tensor]:
+    """What is asked of every view of every image; nothing if one is not answered."""
+    device = next(teacher.parameters()).device
+    total = len(dataset.student_train) * (count_views(spec.training) or 1)
+    batch = min(fitting_batch(dataset.student_train.images), ASKED)
+    rows: list[Answers] = []
+    with (
+        progress.bar("teacher's answers", total) as advance,
+        mixed_precision(spec.training.precision, device, teacher),
+    ):
+        for view in _look(spec, dataset):
+            for some in view.images.split(batch):
+                scene = to_scene(some).to(device, memory_format=torch.channels_last)
+                found = ask(teacher, scene)
+                if found is None:
+                    return {}
+                rows.append(_compact(*found))
+                advance(len(some))
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    return dict(zip(("table", "features"), columns, strict=False))
+
+
+@torch.no_grad()
+def _logits(teacher: nn.Module, scene: Tensor) -> Answers:
+    return (teacher(scene),)
+
+
+def _compact(logits: Tensor, *features: Tensor) -> Answers:
+    """In half precision what needs no more: features, and logits where there is one a pixel."""
+    table = logits.float() if logits.ndim == 2 else logits.half()
+    return table.cpu(), *(halve(one).cpu() for one in features)
+
+
+def _find_end(
+    teacher: nn.Module, layers: str | tuple[str, ...], dataset: Dataset
+) -> DenseEnd | None:
+    """The teacher's dense end, where its exact features are no larger than a sketch."""
+    device = next(teacher.parameters()).device
+    some = to_scene(dataset.validation.images[:ALIGNED]).to(device)
+    end = find_dense_end(teacher, some, layers)
+    found = dense_features(teacher, some[:1], end) if end else None
+    return end if found and found[1].shape[1] <= EXACT_WIDTH else None
+
+
+def _gram(teacher: nn.Module, layers: str | tuple[str, ...], dataset: Dataset) -> Tensor:
+    scene = to_scene(dataset.student_train.images).to(next(teacher.parameters()).device)
+    return teacher_kernel(teacher, scene, layers, None)
+
+
+def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
+    """The student's training images as it will see them, a view at a time."""
+    if not is_augmented(spec.training):
+        yield dataset.student_train
+        return
+    for view in range(count_views(spec.training) or 0):
+        yield make_view(dataset.student_train, spec.training.augmentation, view)
+
+
+KNOWLEDGE = Stage("knowledge", _inputs, _run, needs=(TEACHER,), shared="knowledge")

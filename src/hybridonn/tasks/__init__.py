@@ -1,0 +1,1 @@
+"""What each task asks of a network: loss, metric, outputs."""

@@ -1,0 +1,62 @@
+"""Cutting a picture out of a frame: what lies at its rim, and what is not there."""
+
+import numpy as np
+import pytest
+
+from hybridonn.compensation.acquisition.placement import (
+    Camera,
+    Placement,
+    centred_placement,
+    cover,
+    cut,
+    render_mosaic,
+)
+from hybridonn.compensation.acquisition.registration import turn
+
+SHAPE = (12, 10)
+
+
+def place(factor=1, shift=(0.0, 0.0), degrees=0.0):
+    frame = (SHAPE[0] * factor, SHAPE[1] * factor)
+    middle = centred_placement(frame, Camera(factor))
+    return frame, Placement(
+        middle.origin + np.array(shift) * factor, turn(np.radians(degrees)) * factor
+    )
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize(("shift", "degrees"), [((0, 0), 0), ((1e-3, -2e-3), 0.02), ((0, 0), 1.0)])
+def test_an_evenly_lit_picture_stays_even_to_its_rim(factor, shift, degrees):
+    frame, placement = place(factor, shift, degrees)
+    np.testing.assert_allclose(cut(np.full(frame, 0.54), placement, SHAPE), 0.54, rtol=1e-6)
+    assert cover(frame, placement, SHAPE).all()
+
+
+def test_what_lies_outside_is_said_and_goes_on():
+    frame, placement = place(1, (-3.0, 2.0))
+    values = np.random.default_rng(0).random(frame)
+    picture, measured = cut(values, placement, SHAPE), cover(frame, placement, SHAPE)
+    wanted = np.zeros(SHAPE, bool)
+    wanted[3:, :-2] = True
+    np.testing.assert_array_equal(measured, wanted)
+    np.testing.assert_allclose(picture[3:, :-2], values[:-3, 2:], atol=1e-6)
+    np.testing.assert_allclose(picture[:3, :-2], np.tile(values[0, 2:], (3, 1)), atol=1e-6)
+    _, gone = place(1, (40.0, 0.0))
+    assert not cover(frame, gone, SHAPE).any()
+    np.testing.assert_allclose(cut(values, gone, SHAPE), np.tile(values[-1], (12, 1)), atol=1e-6)
+
+
+def test_a_pixel_half_blind_is_not_measured():
+    frame, placement = place(2)
+    blind = np.zeros(frame, bool)
+    blind[4, 7] = True
+    measured = cover(frame, placement, SHAPE, blind)
+    assert np.argwhere(~measured).tolist() == [[2, 3]]
+
+
+def test_a_rendered_mosaic_is_lit_to_the_rim_of_its_pictures():
+    placement = Placement(np.array([19.5, 21.5]), np.eye(2) * 2)
+    frame = render_mosaic(np.ones((1, *SHAPE)), [placement], (40, 44))
+    wanted = np.zeros((40, 44))
+    wanted[8:32, 12:32] = 1
+    np.testing.assert_allclose(frame, wanted)

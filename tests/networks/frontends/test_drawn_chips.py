@@ -1,0 +1,152 @@
+"""A training step behind a chip: the chip of the stage, its gradient, its seed, no trace left."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from hybridonn.core.errors import OpticsError
+from hybridonn.core.random import seeded
+from hybridonn.networks.backends.dense import DenseBackend
+from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip, make_kernels
+from hybridonn.networks.frontends.frontend import IdealConvolution, ParallelFrontend, split_signs
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
+from hybridonn.optics.layout.sites import lay_out
+from hybridonn.spec import Fabrication, Optics
+from hybridonn.tangent import record
+
+ERRORS = Fabrication(preset="paper-mnist", seed=3)
+LAYOUT = lay_out(Optics(), 3)
+
+
+def network(colours=1, stride=1):
+    with seeded("student"):
+        frontend = IdealConvolution(3, 5, colours, stride)
+        return HybridNetwork(frontend, DenseBackend(3, 3, (8,), 4)).double()
+
+
+def scene(colours=1):
+    with seeded("scene"):
+        return torch.rand(6, colours, 11, 12, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("colours", "stride"), [(1, 1), (3, 1), (3, 2)])
+def test_it_is_the_chip_that_the_stage_as_built_makes(colours, stride):
+    student, images = network(colours, stride), scene(colours)
+    parts = torch.stack(split_signs(student.frontend.signed_kernels().detach()), 1)
+    made = fabricate(Design(parts.flip(-1, -2), torch.ones(3, 2, colours), LAYOUT), ERRORS)
+    chip = MeasuredFrontend(made.psfs, made.gains, stride)
+    with behind_chip(student, ERRORS, LAYOUT):
+        torch.testing.assert_close(student.frontend(images), chip(images))
+        torch.testing.assert_close(student.frontend.signed_kernels(), chip.signed_kernels())
+
+
+def test_without_errors_it_is_the_ideal_network():
+    student, images = network(), scene()
+    ideal = student(images)
+    ideal.square().sum().backward()
+    wanted = student.frontend.convolution.weight.grad.clone()
+    student.zero_grad()
+    with behind_chip(student, Fabrication(), LAYOUT):
+        behind = student(images)
+        behind.square().sum().backward()
+    torch.testing.assert_close(behind, ideal)
+    torch.testing.assert_close(student.frontend.convolution.weight.grad, wanted)
+
+
+def test_the_gradient_of_made_kernels_is_that_of_small_changes():
+    with seeded("kernels"):
+        kernels = torch.randn(2, 3, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda k: make_kernels(k, ERRORS, lay_out(Optics(), 2)), kernels
+    )
+
+
+def test_the_gradient_reaches_the_ideal_kernels_and_the_backend():
+    student, images = network(colours=3), scene(3)
+    weight = student.frontend.convolution.weight
+    pictures = F.conv2d(
+        images, made := make_kernels(weight, ERRORS, LAYOUT), padding=made.shape[-1] // 2
+    )
+    loss = student.backend(pictures).logsumexp(1).sum()
+    wanted = torch.autograd.grad(loss, list(student.parameters()))
+    with behind_chip(student, ERRORS, LAYOUT):
+        student(images).logsumexp(1).sum().backward()
+    for parameter, gradient in zip(student.parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    assert wanted[0].abs().max() > 0
+
+
+def test_kernels_that_do_not_train_stay_as_they_are():
+    student = network()
+    student.frontend.requires_grad_(False)
+    with behind_chip(student, ERRORS, LAYOUT):
+        assert [name for name, p in student.named_parameters() if p.requires_grad] == [
+            name for name, _ in student.named_parameters() if name.startswith("backend")
+        ]
+        student(scene()).sum().backward()
+    assert student.frontend.convolution.weight.grad is None
+    assert next(student.backend.parameters()).grad is not None
+
+
+@pytest.mark.parametrize("layers", ["first", "all", ("frontend.convolution",)])
+def test_the_tangent_kernel_is_of_the_network_behind_the_chip(layers):
+    student, images = network(colours=3), scene(3)
+    made = make_kernels(student.frontend.convolution.weight, ERRORS, LAYOUT).detach()
+    weights = dict(student.named_parameters()) | {"frontend.convolution.weight": made}
+    if layers != "all":
+        weights = {"frontend.convolution.weight": made}
+    with behind_chip(student, ERRORS, LAYOUT), record(student, layers) as trace:
+        found = trace.kernel(student(images))
+
+        def answer(some):
+            return torch.func.functional_call(student, some, (images,))
+
+        rows = torch.func.jacrev(answer)(weights).values()
+    dense = sum(torch.einsum("ack,bck->ab", r.flatten(2), r.flatten(2)) for r in rows)
+    torch.testing.assert_close(found, dense)
+
+
+class CutOffError(Exception):
+    """Something that goes wrong within a step."""
+
+
+def test_the_optics_are_as_designed_afterwards_whatever_happens():
+    student = network()
+    ideal, before = student.frontend.convolution, student(scene())
+    names = list(student.state_dict())
+    state = torch.random.get_rng_state()
+    with behind_chip(student, ERRORS, LAYOUT):
+        assert list(student.state_dict()) == names
+        assert not torch.allclose(student(scene()), before)
+    with pytest.raises(CutOffError), behind_chip(student, ERRORS, LAYOUT):
+        raise CutOffError
+    assert student.frontend.convolution is ideal
+    assert torch.equal(student(scene()), before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_other_optics_are_refused():
+    parallel = ParallelFrontend([IdealConvolution(2, 3, 1)], [1])
+    with (
+        pytest.raises(OpticsError, match="ParallelFrontend; a chip is drawn for one layer"),
+        behind_chip(HybridNetwork(parallel, nn.Identity()), ERRORS, LAYOUT),
+    ):
+        pass
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 10**7))
+def test_a_chip_of_training_is_none_that_a_spec_names(seed, step):
+    chip = draw_chip(ERRORS, seed, step)
+    assert chip.seed >= 2**31  # the seeds of a spec are below; 1 in 2^32 drawn ones is too
+    assert chip == draw_chip(ERRORS.with_seed(7), seed, step)
+    assert chip.with_seed(ERRORS.seed) == ERRORS
+
+
+def test_steps_and_seeds_have_chips_of_their_own():
+    seeds = {draw_chip(ERRORS, seed, step).seed for seed in range(5) for step in range(200)}
+    assert len(seeds) == 1000

@@ -1,0 +1,133 @@
+"""A metasurface in place of the ideal convolution."""
+
+import pytest
+import torch
+
+from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.frontend import IdealConvolution
+from hybridonn.networks.frontends.metasurface import (
+    MetasurfaceFrontend,
+    TrainableMetasurface,
+    correlate,
+)
+from hybridonn.optics.meta_atoms.pillars import default_library
+from hybridonn.optics.metasurface.inverse_design import limit_widths
+from hybridonn.optics.metasurface.sub_optic import Metasurface
+from hybridonn.optics.metasurface.targets import restore_gains, split_kernels
+from hybridonn.optics.sensor import Sensor
+
+NM = 1e-9
+
+
+def perfect(ideal, window, **more):
+    kernels = ideal.signed_kernels().detach()
+    targets = split_kernels(kernels)
+    margin = (window - kernels.shape[-1]) // 2
+    psfs = torch.nn.functional.pad(targets.parts, 4 * (margin,)) * 0.01
+    gains = restore_gains(targets.parts * 0.01, targets)
+    stride = ideal.convolution.stride[0]
+    return MetasurfaceFrontend(psfs, kernels.shape[-1], stride, gains, **more)
+
+
+@pytest.mark.parametrize("window", [7, 21, 63])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("shape", [(32, 32), (14, 25)])
+def test_perfect_point_spread_functions_are_the_ideal_convolution(window, stride, shape):
+    torch.manual_seed(0)
+    ideal = IdealConvolution(4, 7, 3, stride).double()
+    optics = perfect(ideal, window)
+    scene = torch.rand(2, 3, *shape).double()
+    torch.testing.assert_close(optics(scene), ideal(scene))
+    torch.testing.assert_close(optics.signed_kernels(), ideal.signed_kernels().detach())
+
+
+def test_a_perfect_camera_changes_nothing():
+    ideal = IdealConvolution(4, 7, 3).double()
+    camera = Sensor(1e4, 0.0, None, 1.0, (4, 4, 4))
+    optics = perfect(ideal, 15, sensor=camera)
+    scene = torch.rand(2, 3, 16, 16).double()
+    torch.testing.assert_close(optics(scene), ideal(scene))
+    assert optics.pictures(scene).shape == (2, 4, 2, 3, 16, 16)
+    assert optics.pictures(scene).min() > -1e-12
+
+
+def test_a_real_camera_is_noisy_about_the_truth():
+    ideal = IdealConvolution(4, 7, 3)
+    camera = Sensor(3e4, 7.0, 8, 1.0, (4, 4, 4))
+    optics = perfect(ideal, 15, sensor=camera, generator=torch.Generator().manual_seed(0))
+    scene = torch.rand(2, 3, 16, 16)
+    noise = optics(scene) - ideal(scene)
+    assert 0 < noise.std() < 0.1 * ideal(scene).std()
+    assert abs(noise.mean()) < 3 * noise.std() / noise.numel() ** 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("size", [3, 13, 31, 41])
+@pytest.mark.parametrize("shape", [(9, 9), (33, 12), (5, 40)])
+def test_transforms_are_the_direct_sum(size, shape):
+    scene, kernels = torch.rand(2, 3, *shape).double(), torch.randn(5, 3, size, size).double()
+    expected = torch.nn.functional.conv2d(scene, kernels, padding=size // 2)
+    torch.testing.assert_close(correlate(scene, kernels), expected)
+    torch.testing.assert_close(correlate(scene, kernels, 3), expected[..., ::3, ::3])
+
+
+def test_it_goes_where_a_network_goes():
+    optics = perfect(IdealConvolution(4, 7, 3), 15)
+    optics.to(memory_format=torch.channels_last)
+    assert not list(optics.parameters())
+    assert optics(torch.rand(1, 3, 9, 9)).shape == (1, 4, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("psfs", "message"),
+    [
+        (torch.zeros(4, 2, 3, 8, 8), r"shape \(4, 2, 3, 8, 8\)"),
+        (torch.zeros(4, 3, 7, 7), r"shape \(4, 3, 7, 7\)"),
+        (-torch.ones(1, 2, 1, 3, 3), "18 values that are negative"),
+        (torch.full((1, 2, 1, 3, 3), torch.nan), "18 values that are negative or not a number"),
+    ],
+)
+def test_what_is_no_light_is_refused(psfs, message):
+    with pytest.raises(OpticsError, match=message):
+        MetasurfaceFrontend(psfs, 3)
+
+
+def trainable(widths):
+    library = default_library().at([532 * NM])
+    surface = Metasurface(586 * NM, widths.shape[-1], 6e-5, 3, (532 * NM,))
+    limits = limit_widths(library, 65 * NM, 53 * NM, NM)
+    return TrainableMetasurface(widths, surface, library, limits, 7, 3)
+
+
+def test_widths_train_through_the_wave_optics():
+    torch.manual_seed(0)
+    optics = trainable((65 + 172 * torch.rand(2, 2, 24, 24)) * NM)
+    scene, wanted = torch.rand(4, 1, 8, 8), torch.rand(4, 2, 8, 8) * 0.05
+    optimizer = torch.optim.Adam(optics.parameters(), lr=0.02)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = (optics(scene) - wanted).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    nanometres = optics.widths_m().double() / NM
+    assert (nanometres - nanometres.round()).abs().max() < 1e-3
+    frozen = MetasurfaceFrontend(optics.point_spread_functions(), 3)
+    torch.testing.assert_close(frozen(scene), optics(scene))
+
+
+def test_all_that_it_computes_with_goes_where_it_goes():
+    optics = trainable(torch.full((1, 2, 24, 24), 100 * NM)).to("meta")
+    held = dict(optics.named_parameters()) | dict(optics.named_buffers())
+    assert set(held) == {"position", "gains", "values", "rises", "propagator.transfer"}
+    assert {tensor.device.type for tensor in held.values()} == {"meta"}
+    assert set(optics.state_dict()) == {"position", "gains"}
+
+
+@pytest.mark.parametrize("bad", [-1.0, torch.nan, 300 * NM])
+def test_widths_that_cannot_be_made_are_no_start(bad):
+    widths = torch.full((1, 2, 24, 24), 100 * NM)
+    widths[0, 1, 3, 4] = bad
+    with pytest.raises(OpticsError, match="65 to 237 nm"):
+        trainable(widths)

@@ -1,0 +1,62 @@
+"""Stage ``estimate``: what it leaves, and what it refuses."""
+
+import pytest
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.progress import Silent
+from hybridonn.data import load_dataset
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks
+from hybridonn.spec import read_spec
+from hybridonn.tangent.infinite import DEFAULT_FEATURES
+
+SMALL = ("data.train_images=200", "estimate.test_images=100", "estimate.draws=1")
+
+
+@pytest.fixture
+def estimated(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+
+    def estimated(*settings):
+        spec = read_spec(None, (*SMALL, *settings))
+        folder = tmp_path / "run" / "estimate"
+        return complete(ESTIMATE, spec, load_dataset(spec.data), {}, folder, Silent())
+
+    return estimated
+
+
+@pytest.mark.parametrize("kernels", ["design", "infinite"])
+def test_it_leaves_numbers_and_nothing_else(estimated, kernels):
+    stage = estimated(f"estimate.kernels={kernels}")
+    found = sorted(path.name for path in stage.folder.iterdir())
+    assert found == ["learning_curve.csv", "predictions.npz", "stage.json"]
+    assert 0.85 < stage.results["accuracy"] < 1
+    assert 0 < stage.results["uncertainty"] < 0.1
+    assert (stage.results["train_images"], stage.results["test_images"]) == (200, 100)
+    assert stage.results["kernels"] == kernels
+
+
+def test_maximum_pooling_at_infinite_width_is_said_to_be_replaced(estimated):
+    stage = estimated("estimate.kernels=infinite", "student.pooling=max")
+    assert "average in place of maximum" in stage.results["method"]
+
+
+def test_a_design_that_does_not_fit_is_refused_in_the_specs_words(estimated):
+    with pytest.raises(SpecError, match=r"student\.pooled_size is 9"):
+        estimated("student.pooled_size=9")
+
+
+def test_infinitely_many_kernels_are_refused_for_masks():
+    settings = (
+        "task=segmentation",
+        "data.name=dsb2018",
+        "student.backend=upsampling",
+        "estimate.kernels=infinite",
+    )
+    spec = read_spec(None, settings)
+    with pytest.raises(SpecError, match=r"task: segmentation takes estimate\.kernels: design"):
+        refuse_masks(spec)
+
+
+def test_the_spec_s_features_are_those_that_were_measured_best():
+    assert read_spec(None).estimate.features == DEFAULT_FEATURES
