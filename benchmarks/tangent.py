@@ -26,7 +26,7 @@ from hybridonn.distillation.loss import Batch, Objective
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.networks.student import build_student
 from hybridonn.tangent import ntk
-from hybridonn.tasks.task import Classification
+from hybridonn.tasks.classification import Classification
 
 
 def convnet(pool: type[nn.Module] = nn.MaxPool2d) -> nn.Module:

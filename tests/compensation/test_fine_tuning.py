@@ -8,7 +8,7 @@ from hybridonn import spec
 from hybridonn.compensation.fine_tuning import Captures, fine_tune
 from hybridonn.core.progress import Silent
 from hybridonn.distillation.teacher_targets import StoredKnowledge
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 CLASSES, KERNELS, SIDE = 3, 2, 4
 
@@ -30,7 +30,7 @@ def run(backend, captures, rate, folder):
     aim = spec.Distillation(method="none")
     silent = StoredKnowledge(torch.zeros(len(captures.labels), CLASSES))
     where = folder / "checkpoint"
-    task = TASKS["classification"]()
+    task = make_task("classification")
     return fine_tune(backend, captures, silent, settings, aim, task, 0, where, Silent())
 
 

@@ -19,7 +19,7 @@ from hybridonn.distillation.checkpoint import (
 )
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import Lesson, train
-from hybridonn.tasks.task import Classification
+from hybridonn.tasks.classification import Classification
 
 
 class Tied(nn.Module):

@@ -11,7 +11,8 @@ from hybridonn.networks.student import build_student
 from hybridonn.networks.teachers.build import build_teacher
 from hybridonn.tangent import centred_alignment, ntk, ridge_alignment, tangent_features
 from hybridonn.tangent.alignment import RIDGE
-from hybridonn.tasks.task import Classification, Segmentation
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.segmentation import Segmentation
 
 DESIGN = spec.Student(kernels=3, kernel_size=3, pooled_size=3, hidden=(8,))
 

@@ -13,7 +13,7 @@ from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import lay_out
-from hybridonn.tasks.task import Classification
+from hybridonn.tasks.classification import Classification
 
 ERRORS = spec.Fabrication(preset="paper-mnist")
 DESIGN = spec.Student(kernels=8, kernel_size=5, pooled_size=4, hidden=(64,), dropout=0.1)

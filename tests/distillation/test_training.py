@@ -23,7 +23,7 @@ from hybridonn.distillation.training import (
     predict,
     train,
 )
-from hybridonn.tasks.task import Classification
+from hybridonn.tasks.classification import Classification
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hybridonn.estimation.neighbourhood import (
 )
 from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.spec import Student
-from hybridonn.tasks.task import Segmentation
+from hybridonn.tasks.segmentation import Segmentation
 
 PYRAMID = Student(
     backend="pyramid",

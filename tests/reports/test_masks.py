@@ -15,7 +15,7 @@ from hybridonn.reports.iou import draw_iou, list_shares
 from hybridonn.reports.masks import MaskPredictions, Overlays
 from hybridonn.reports.overlays import draw_overlays, paint
 from hybridonn.reports.report import write_report
-from hybridonn.tasks.task import Segmentation
+from hybridonn.tasks.segmentation import Segmentation
 
 BRANCHES = """student:
   branches:

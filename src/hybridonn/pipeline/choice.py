@@ -28,7 +28,7 @@ from hybridonn.pipeline.lessons import Lessons
 from hybridonn.pipeline.recovery import treat
 from hybridonn.pipeline.treated import Treated, measure
 from hybridonn.spec import Compensation, Spec
-from hybridonn.tasks.task import TASKS, Task
+from hybridonn.tasks.task import Task, make_task
 
 PLACE = "checkpoint_choice"  # of what only serves to go on after an interruption
 
@@ -100,7 +100,7 @@ def choose(
     known = part / PLACE / "choice.json"
     if known.is_file():
         return Choice(**read_json(known))
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     captured, before = learnt.captured, len(learnt.others)
     some = Lessons(captured.take(rest), learnt.others)
     own = knowledge.take(torch.cat([torch.arange(before), before + rest]))

@@ -35,7 +35,7 @@ from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
 from hybridonn.reports import write_report
 from hybridonn.spec import Compensation, Spec
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 # Parts of the data set whose captures may be learnt from, and that which only judges.
 PARTS = (("student_train", "validation"), ("test",))
@@ -161,7 +161,7 @@ def _run(context: Context) -> dict[str, Any]:
 
 def judge_ideal(spec: Spec, network: HybridNetwork, test: Captured) -> dict[str, Any]:
     """How good a network is with ideal optics on the very images of the test captures."""
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     score = task.measure(predict(network, test.shown.images), test.shown.labels)[task.metric]
     return {"test_captures": len(test), f"ideal_{task.metric}": score}
 

@@ -24,7 +24,7 @@ from hybridonn.pipeline.lessons import Lessons, look
 from hybridonn.pipeline.stages.teacher_targets import SKETCH_WIDTH
 from hybridonn.pipeline.treated import Treated, judge
 from hybridonn.spec import Compensation, Method, Spec
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Recovery:
         Returns:
             The backend, in inference mode, and the history.
         """
-        task = TASKS[own.task](own.training.label_smoothing)
+        task = make_task(own.task, own.training.label_smoothing)
         labels = self.learnt.shown.labels
         if not self.settings.labelled:  # what the teacher says chooses the epoch, too
             every = torch.arange(len(labels))
@@ -176,7 +176,7 @@ def ask(
     sketch = None
     if "ntkd" in list_methods(settings) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
-        probes = TASKS[spec.task]().contraction(tangent.probes)
+        probes = make_task(spec.task).contraction(tangent.probes)
         rows = []
         with progress.bar("teacher's tangents", len(shown)) as advance:
             for some in shown.images.split(128):

@@ -19,7 +19,7 @@ from hybridonn.pipeline.stages.estimate import ESTIMATE
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.reports import write_report
 from hybridonn.spec import Spec, dump_spec
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 
 @translate_tangent_errors()
@@ -70,7 +70,7 @@ def _judge_teacher(spec: Spec, stages: dict[str, Finished]) -> dict[str, Any]:
     """How far the teacher is above the student that learnt without it; below zero it is bad."""
     if "untaught" not in stages:
         return {}
-    metric = TASKS[spec.task].metric
+    metric = make_task(spec.task).metric
     untaught = stages["untaught"].results
     margin = stages["teacher"].results[metric] - untaught[metric]
     return {"untaught": untaught | {"teacher_margin": margin}}

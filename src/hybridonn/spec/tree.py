@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from hybridonn.core.errors import SpecError
+from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.spec.compensation import Compensation
@@ -21,6 +22,7 @@ from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
 from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
+from hybridonn.tasks.table import TASKS
 
 # What the chips of robust training have: pillars are there only after it.
 ON_KERNELS = (*KERNELS_ONLY, *SUB_OPTICS)
@@ -31,7 +33,7 @@ class Spec(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "digits"
     seed: Seed = 0
-    task: Literal["classification", "segmentation"] = "classification"
+    task: Annotated[str, NameOf(TASKS)] = "classification"
     data: Data = Data()
     optics: Optics = Optics()
     student: Student = Student()

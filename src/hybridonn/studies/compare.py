@@ -27,7 +27,7 @@ from hybridonn.studies.school import (
     open_school,
     state_method,
 )
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 LABELS = {"none": "task alone", "kd": "task + KD", "ntkd": "task + KD + NTK"}
 
@@ -67,7 +67,7 @@ def compare(
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
-    metric = TASKS[spec.task].metric
+    metric = make_task(spec.task).metric
     stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)

@@ -33,7 +33,7 @@ from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.designs import VARIED, Design, spread_designs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 Kernels = Literal["design", "infinite"]
 KERNELS: tuple[Kernels, ...] = ("design", "infinite")
@@ -130,7 +130,7 @@ def rank(
             bench = Bench(spec, dataset, folder, journal, progress)
             _measure_all(bench, chosen, seeds, kernels)
             measured = journal.values
-        metric = TASKS[spec.task].metric
+        metric = make_task(spec.task).metric
         rows = [
             _read_row(measured, design.name, metric, range(seeds), kernels) for design in chosen
         ]
@@ -170,7 +170,7 @@ def _train_alone(context: Context) -> dict[str, Any]:
     """
     spec, dataset = context.spec, context.dataset
     student = build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed)
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     lesson = Lesson(
         Objective(task),
         dataset.student_train,
@@ -231,7 +231,7 @@ def _measure_all(
     bench: Bench, designs: tuple[Design, ...], seeds: int, kernels: tuple[Kernels, ...]
 ) -> None:
     """Measure what the table lacks, and write it after each design."""
-    metric = TASKS[bench.spec.task].metric
+    metric = make_task(bench.spec.task).metric
     with bench.progress.bar("designs", len(designs)) as advance:
         for design in designs:
             for kind in kernels:

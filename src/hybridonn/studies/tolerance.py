@@ -30,7 +30,7 @@ from hybridonn.spec.fabrication import ERRORS
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 # These draw nothing: one chip shows what they cost.
 SAME_ON_EVERY_CHIP = ("coupling_fraction", "bandwidth_nm", "stray_light", "crosstalk_fraction")
@@ -153,7 +153,7 @@ def _describe(
     study: Study, rows: list[dict[str, Any]], threshold: float, chips: int
 ) -> dict[str, Any]:
     """What tolerance.json holds."""
-    metric, few = TASKS[study.spec.task]().metric, _few(study.trained.dataset)
+    metric, few = make_task(study.spec.task).metric, _few(study.trained.dataset)
     return {
         "name": study.spec.name,
         "metric": metric,
@@ -171,7 +171,7 @@ def _describe(
 
 def _make_chips(study: Study, chips: int) -> None:
     """Make and compensate the chips that the table lacks, and write it after each."""
-    end = f"_{TASKS[study.spec.task]().metric}"
+    end = f"_{make_task(study.spec.task).metric}"
     for chip in range(chips):
         key = name_row("chip", chip)
         if key not in study.journal.values:
@@ -265,7 +265,7 @@ def _score(context: Context) -> dict[str, Any]:
     captured = made.capture(dataset.test.take(few), "test")
     gains = torch.ones(made.frontend.kernels, 2)
     logits = answer(made.student.backend, captured.subtract(gains))
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     return {"score": task.measure(logits, dataset.test.labels[few])[task.metric]}
 
 

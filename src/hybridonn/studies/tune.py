@@ -28,7 +28,7 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 
 def tune(
@@ -107,7 +107,7 @@ def _try_all(
     ]
     if not missing:
         return
-    school, metric = open_school(spec, dataset, folder, progress), TASKS[spec.task].metric
+    school, metric = open_school(spec, dataset, folder, progress), make_task(spec.task).metric
     for one, seed in missing:
         results = school.train(one.spec.with_seed(seed), _name(one, seed)).results
         found = {"validation": results[f"validation_{metric}"], "seconds": results["seconds"]}

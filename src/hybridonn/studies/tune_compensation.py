@@ -44,7 +44,7 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 # `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
 # have seen their errors, so these are other chips of the same process.
@@ -220,4 +220,4 @@ def _score(recovery: Recovery, judged: Captured, one: Setting, folder: Path) -> 
         backend, _ = recovery.fine_tune(one.spec, place, Silent())
     seconds = round(perf_counter() - began, 2)
     treated = judge(one.method, backend, recovery.calibration, judged)
-    return {"validation": measure(TASKS[one.spec.task](), treated, judged), "seconds": seconds}
+    return {"validation": measure(make_task(one.spec.task), treated, judged), "seconds": seconds}

@@ -16,7 +16,7 @@ from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, load_teacher
 from hybridonn.spec import Spec, narrow
 from hybridonn.tangent import ntk
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 ALIGNED = 128  # held-out images on which the alignment of student and teacher is watched
 ALIGNED_BY_SIGNS = 16  # so many where each costs a backward pass for every sign
@@ -44,7 +44,7 @@ def watched_kernel(network: nn.Module, spec: Spec, dataset: Dataset) -> Tensor:
 
 def count_probes(spec: Spec) -> int | None:
     """Random sign probes that stand for all outputs; None: the kernel is exact."""
-    return TASKS[spec.task]().contraction(spec.distillation.tangent.probes)
+    return make_task(spec.task).contraction(spec.distillation.tangent.probes)
 
 
 def _inputs(spec: Spec) -> Spec:

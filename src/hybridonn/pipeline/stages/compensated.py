@@ -29,7 +29,7 @@ from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
 from hybridonn.pipeline.treated import Treated, embed_both, keep, measure
 from hybridonn.spec import Compensation, Spec
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 
 def _inputs(spec: Spec) -> Spec:
@@ -131,7 +131,7 @@ def win_back(
     Returns:
         The numbers of the stage.
     """
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     learnt = learn(settings)
     knowledge = ask(spec, settings, student, teacher, learnt.shown, progress)
     choice = choose(spec, settings, student, knowledge, learnt, part, progress)
@@ -172,7 +172,7 @@ def _point(
 ) -> dict[str, Any]:
     """The metric at one fraction of captures, calibrated and by the stated method."""
     wanted = {"calibrated": "calibrated", settings.distillation.method: "fine_tuned"}
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     row: dict[str, Any] = {"fraction": settings.fraction, "captures": captures}
     for one in treated:
         if one.method in wanted:

@@ -20,7 +20,7 @@ from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 
 def _inputs(spec: Spec) -> Spec:
@@ -49,7 +49,7 @@ def _run(context: Context) -> dict[str, Any]:
     spec, dataset, part = context.spec, context.dataset, context.part
     refuse_masks(spec)
     check_fit(spec.student, dataset.image_shape)
-    settings, seed, metric = spec.estimate, spec.data.split_seed, TASKS[spec.task].metric
+    settings, seed, metric = spec.estimate, spec.data.split_seed, make_task(spec.task).metric
     classes = len(dataset.classes)
     train = thin(dataset.student_train, classes, settings.train_images, seed)
     test = thin(dataset.test, classes, settings.test_images, seed)
@@ -92,7 +92,7 @@ def _regress(
             Masked(*_scenes(train)),
             Masked(*_scenes(test)),
             classes,
-            TASKS[spec.task]().score,
+            make_task(spec.task).score,
             draws=spec.estimate.draws,
             settings=settings,
             progress=progress,

@@ -32,7 +32,7 @@ from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Fabrication, Spec
 from hybridonn.spec.fabrication import PILLARS_ONLY
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 AT_A_TIME = 1000  # captures that a backend answers at a time
 
@@ -88,7 +88,7 @@ def _run(context: Context) -> dict[str, Any]:
         logits = answer(chip.student.backend, features)
         advance(1)
     _write(context.part, chip, logits, dataset.test)
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     score = task.measure(logits, dataset.test.labels)
     found = score | {
         f"ideal_{task.metric}": student.results[task.metric],

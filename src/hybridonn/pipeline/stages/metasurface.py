@@ -50,7 +50,7 @@ from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE, load_knowledge
 from hybridonn.pipeline.weights import put_weights
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
 MOST_NUMBERS = 2**27  # of the pictures behind all sub-optics in all colours: half a gigabyte
@@ -81,7 +81,7 @@ def _run(context: Context) -> dict[str, Any]:
     gains = _restore_gains(chip, optics.psfs, scenes)
     results = _describe(chip, optics, gains, dataset.image_shape, part)
     answers = _classify(network, spec, chip, optics, gains, dataset)
-    metric = TASKS[spec.task]().metric
+    metric = make_task(spec.task).metric
     results |= answers | {f"ideal_{metric}": student.results[metric]}
     if spec.optics.strategy == "end-to-end":
         knows = load_knowledge(spec, dataset, context.need(TEACHER), context.need(KNOWLEDGE))
@@ -106,7 +106,7 @@ def _classify(
     dataset: Dataset,
 ) -> dict[str, float]:
     """The metric by itself, with the neighbours' light, and with the camera of the spec."""
-    task = TASKS[spec.task]()
+    task = make_task(spec.task)
     leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, chip.window)
     each = optics.psfs[..., 0, 0].numel() * dataset.test.images[0, 0].numel()
     at_once = max(1, min(fitting_batch(dataset.test.images), MOST_NUMBERS // each))
@@ -164,7 +164,7 @@ def train_optics(
         }
     )
     lesson = Lesson(
-        Objective(TASKS[spec.task](), spec.distillation, answers),
+        Objective(make_task(spec.task), spec.distillation, answers),
         dataset.student_train,
         dataset.validation,
         training,

@@ -32,7 +32,7 @@ from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE, load_knowledge
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
 from hybridonn.spec.tree import ON_KERNELS
 from hybridonn.tangent import centred_alignment
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 SHOWN = 6  # test images whose pictures behind the optics are kept for the report
 
@@ -94,7 +94,7 @@ def _run(context: Context) -> dict[str, Any]:
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
-    task = TASKS[spec.task](spec.training.label_smoothing)
+    task = make_task(spec.task, spec.training.label_smoothing)
     lesson = Lesson(
         Objective(task, spec.distillation, knowledge),
         dataset.student_train,

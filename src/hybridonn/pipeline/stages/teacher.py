@@ -18,7 +18,7 @@ from hybridonn.pipeline.evidence import keep_evidence
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Spec, narrow
-from hybridonn.tasks.task import TASKS
+from hybridonn.tasks.task import make_task
 
 # What it takes to build the teacher and load the weights of its stage.
 BUILT_FROM = tuple(
@@ -62,7 +62,7 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     teacher = _build(spec, dataset)
-    task = TASKS[spec.task](spec.teacher.training.label_smoothing)
+    task = make_task(spec.task, spec.teacher.training.label_smoothing)
     lesson = Lesson(
         Objective(task),
         dataset.train,

@@ -1,10 +1,10 @@
-"""Losses and metrics of the tasks, against independent code and numbers by hand."""
+"""Loss and metric of segmentation, against independent code and numbers by hand."""
 
 import pytest
 import torch
 from sklearn.metrics import jaccard_score
 
-from hybridonn.tasks.task import TASKS, Classification, Segmentation, dice_loss
+from hybridonn.tasks.segmentation import Segmentation, dice_loss
 
 
 def draw(seed, classes=3):
@@ -55,15 +55,3 @@ def test_kd_of_pixels_is_the_mean_over_images_and_pixels():
     found = Segmentation().divergence(student, teacher, 3)
     assert found.item() == pytest.approx(expected.item())
     assert Segmentation().divergence(teacher, teacher, 3).item() == pytest.approx(0, abs=1e-12)
-
-
-def test_smoothed_labels_cost_a_certain_answer():
-    logits, labels = torch.tensor([[20.0, 0]]), torch.tensor([0])
-    assert Classification().loss(logits, labels) < 1e-6
-    assert Classification(0.1).loss(logits, labels).item() == pytest.approx(0.05 * 20, rel=1e-4)
-
-
-def test_pixels_are_contracted_by_signs_and_classes_are_not():
-    assert TASKS["classification"]().contraction(None) is None
-    assert TASKS["segmentation"]().contraction(None) > 0
-    assert {TASKS[name]().contraction(3) for name in TASKS} == {3}

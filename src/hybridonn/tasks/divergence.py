@@ -1,0 +1,25 @@
+"""How far the softened outputs of two networks are apart."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def soft_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """``T^2 KL(softmax(teacher/T) || softmax(student/T))``, mean over images and pixels.
+
+    Hinton, Vinyals and Dean 2015, section 2; T^2 keeps the size of the gradients.
+
+    Args:
+        student: Logits, (B, classes, ...).
+        teacher: Logits of the same shape.
+        temperature: T.
+    """
+    terms = F.kl_div(
+        F.log_softmax(student / temperature, 1),
+        F.log_softmax(teacher / temperature, 1),
+        log_target=True,
+        reduction="none",
+    )
+    return temperature**2 * terms.sum(1).mean()
