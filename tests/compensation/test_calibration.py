@@ -61,16 +61,26 @@ def test_pixels_that_were_not_measured_take_no_part():
     assert torch.allclose(shifted, torch.full((4,), 0.1), atol=1e-4)
 
 
+class Convolution(nn.Sequential):
+    """A backend of one convolution."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(2, 3, 3, padding=1))
+
+    def forward(self, branches):
+        return super().forward(branches[0])
+
+
 def test_a_convolution_is_fitted_where_its_inputs_were_measured():
-    true, layer = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    true, layer = Convolution(), Convolution()
     x = torch.randn(8, 2, 9, 9)
     covered = torch.ones(2, 9, 9, dtype=torch.bool)
     covered[1, :, 8] = False
     spoilt = torch.where(covered, x, 5.0)
     with torch.no_grad():
         fit_layers(layer, true, spoilt, x, 1e-9, covered)
-    assert torch.allclose(layer.weight, true.weight, atol=1e-4)
-    assert torch.allclose(layer.bias, true.bias, atol=1e-4)
+    assert torch.allclose(layer[0].weight, true[0].weight, atol=1e-4)
+    assert torch.allclose(layer[0].bias, true[0].bias, atol=1e-4)
 
 
 def test_a_dark_picture_gets_no_gain():
@@ -98,7 +108,7 @@ def test_a_layer_is_the_ridge_regression_of_numpy():
 
 
 def test_a_convolution_is_found_again():
-    true, layer = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    true, layer = (nn.Conv2d(2, 3, 3, padding=1) for _ in range(2))
     x = torch.randn(8, 2, 9, 9)
     with torch.no_grad():
         fit_layer(layer, [(x, true(x))], 1e-9)
@@ -116,10 +126,10 @@ def test_calibration_brings_the_answers_back_and_costs_nothing(more):
     made = captured(
         *(1.2 * torch.einsum("kj,njhw->nkhw", mixing.abs(), part) for part in (positive, negative))
     )
-    wanted = backend(simulated)
-    before = (backend(made.subtract(torch.ones(4, 2))) - wanted).norm() / wanted.norm()
+    wanted = backend((simulated,))
+    before = (backend((made.subtract(torch.ones(4, 2)),)) - wanted).norm() / wanted.norm()
     found = calibrate(backend, made, simulated, "layers", 1e-4)
-    after = (found.backend(made.subtract(found.gains)) - wanted).norm() / wanted.norm()
+    after = (found.backend((made.subtract(found.gains),)) - wanted).norm() / wanted.norm()
     assert after < 0.5 * before
     assert count_parameters(found.backend) == count_parameters(backend)
     assert [m.extra_repr() for m in found.backend] == [m.extra_repr() for m in backend]

@@ -13,12 +13,22 @@ from hybridonn.tasks.task import make_task
 CLASSES, KERNELS, SIDE = 3, 2, 4
 
 
+class Linear(nn.Sequential):
+    """A backend of one dense layer."""
+
+    def __init__(self, numbers, classes):
+        super().__init__(nn.Flatten(), nn.Linear(numbers, classes, bias=False))
+
+    def forward(self, branches):
+        return super().forward(branches[0])
+
+
 def problem(noise, count=240, seed=0):
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(KERNELS * SIDE**2, CLASSES, generator=generator)
     features = torch.randn(count, KERNELS, SIDE, SIDE, generator=generator)
     labels = (features.flatten(1) @ weights).argmax(1)
-    backend = nn.Sequential(nn.Flatten(), nn.Linear(len(weights), CLASSES, bias=False))
+    backend = Linear(len(weights), CLASSES)
     with torch.no_grad():
         error = noise * torch.randn(weights.T.shape, generator=generator)
         backend[1].weight.copy_(weights.T + error)
@@ -36,7 +46,7 @@ def run(backend, captures, rate, folder):
 
 @torch.no_grad()
 def score(backend, captures):
-    logits = backend(captures.features[-captures.held_out :])
+    logits = backend((captures.features[-captures.held_out :],))
     return float((logits.argmax(1) == captures.labels[-captures.held_out :]).float().mean())
 
 

@@ -30,10 +30,10 @@ def build(**more):
 def test_offsets_merge_exactly(more):
     backend, features = build(**more), torch.randn(6, 4, 9, 9, dtype=torch.float64)
     offsets = torch.randn(4).double()
-    wanted = backend(features + offsets[:, None, None])
+    wanted = backend((features + offsets[:, None, None],))
     merged = deepcopy(backend)
     merge_offsets(merged, offsets)
-    assert torch.allclose(merged(features), wanted, atol=1e-10)
+    assert torch.allclose(merged((features,)), wanted, atol=1e-10)
     assert count_parameters(merged) == count_parameters(backend)
     assert count_flops(merged, features) == count_flops(backend, features)
     assert [type(m) for m in merged.modules()] == [type(m) for m in backend.modules()]
@@ -41,7 +41,7 @@ def test_offsets_merge_exactly(more):
 
 def count_flops(backend, features):
     with FlopCounterMode(display=False) as counter:
-        backend(features)
+        backend((features,))
     return counter.get_total_flops()
 
 

@@ -32,7 +32,7 @@ def test_it_has_the_layers_of_the_built_student(hidden):
     }
     assert [type(layer) for layer in layers] == [pairs[m] for m in modules if m in pairs]
     shapes = shapes_of(layers, Shape(11, 9))
-    features = built.frontend(torch.zeros(1, 1, 11, 9))
+    (features,) = built.frontend(torch.zeros(1, 1, 11, 9))
     assert (shapes[1].height, shapes[1].width) == features.shape[2:]
     assert (shapes[3].height, shapes[3].width) == (4, 4)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from hybridonn.core.files import read_arrays
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
-from hybridonn.networks.frontends.frontend import ParallelFrontend
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.pipeline.chip import list_branches, plan_chip
 from hybridonn.pipeline.layout_file import export_layout

@@ -188,7 +188,7 @@ def _order_of_call(backend: nn.Module, features: Tensor) -> list[str]:
         for name, layer in backend.named_modules()
         if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
     ]
-    backend(features)
+    backend((features,))
     for hook in hooks:
         hook.remove()
     return called
@@ -202,7 +202,7 @@ def _see(backend: nn.Module, layer: nn.Module, features: Tensor) -> tuple[Tensor
         seen.append((taken[0], given))
 
     hook = layer.register_forward_hook(watch)
-    backend(features)
+    backend((features,))
     hook.remove()
     return seen[0]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.core.errors import HybridonnError
-from hybridonn.networks.backends.dense import ChannelBias
+from hybridonn.networks.backends.layers import ChannelBias
 
 
 class MergeError(HybridonnError):

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from hybridonn import spec
 from hybridonn.core.random import seeded
-from hybridonn.networks.backends.decoders import CoarseFineBackend
-from hybridonn.networks.frontends.frontend import Frontend, as_branches
+from hybridonn.networks.backends.coarse_fine import CoarseFineBackend
+from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.student import build_frontend
 
 BATCH = 8  # images whose pictures are held at once
@@ -119,7 +119,7 @@ def look(sight: Sight, scene: Tensor) -> tuple[Tensor, ...]:
         sight: The optics.
         scene: (B, C, H, W).
     """
-    pictures = as_branches(sight.frontend(scene))
+    pictures = sight.frontend(scene)
     parts = zip(pictures, sight.scales, sight.windows, sight.shares, strict=True)
     found = []
     for picture, (mean, deviation), windows, share in parts:
@@ -207,12 +207,12 @@ def _gather(pictures: Tensor, window: Window) -> Tensor:
 def _measure_scales(
     frontend: Frontend, scenes: Tensor, normalised: bool
 ) -> tuple[tuple[Tensor, Tensor], ...]:
-    some = as_branches(frontend(scenes[:BATCH]))
+    some = frontend(scenes[:BATCH])
     if not normalised:
         return tuple((one.new_zeros(1, 1, 1), one.new_ones(1, 1, 1)) for one in some)
     sums = [torch.zeros(2, one.shape[1], dtype=torch.float64, device=one.device) for one in some]
     for part in scenes.split(BATCH):
-        for total, one in zip(sums, as_branches(frontend(part)), strict=True):
+        for total, one in zip(sums, frontend(part), strict=True):
             total += torch.stack(
                 [one.double().mean((2, 3)), one.double().square().mean((2, 3))]
             ).sum(1)

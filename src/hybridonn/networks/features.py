@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from hybridonn.core.errors import HybridonnError
 
 
-def penultimate(network: nn.Module, scene: Tensor) -> Tensor:
+def penultimate(network: nn.Module, scene: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The input of the last dense or convolutional layer, a row an image.
 
     Args:
         network: Any network.
-        scene: (B, C, H, W).
+        scene: (B, C, H, W), or the branches that a backend takes.
 
     Returns:
         Features, (B, D).

@@ -10,14 +10,14 @@ from torch import nn
 from hybridonn import spec
 from hybridonn.core.errors import SpecError
 from hybridonn.core.random import seeded
-from hybridonn.networks.backends.decoders import (
-    CoarseFineBackend,
-    PyramidBackend,
-    UpsamplingBackend,
-)
+from hybridonn.networks.backends.coarse_fine import CoarseFineBackend
 from hybridonn.networks.backends.dense import DenseBackend
+from hybridonn.networks.backends.pyramid import PyramidBackend
+from hybridonn.networks.backends.upsampling import UpsamplingBackend
 from hybridonn.networks.frontends.four_f import FourFFrontend
-from hybridonn.networks.frontends.frontend import Frontend, IdealConvolution, ParallelFrontend
+from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_weights
 from hybridonn.optics.waves.four_f import FourFSystem

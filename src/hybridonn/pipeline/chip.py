@@ -13,7 +13,8 @@ from hybridonn import spec as specs
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.core.random import generator_of
-from hybridonn.networks.frontends.frontend import BinnedFrontend, Frontend
+from hybridonn.networks.frontends.binned import BinnedFrontend
+from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.optics.layout.sites import Layout, lay_out

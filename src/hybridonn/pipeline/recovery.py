@@ -193,4 +193,4 @@ def ask(
 
 @torch.no_grad()
 def _simulate(student: HybridNetwork, shown: ImageSet) -> Tensor:
-    return torch.cat([student.frontend(to_scene(some)) for some in shown.images.split(500)])
+    return torch.cat([student.frontend(to_scene(some))[0] for some in shown.images.split(500)])

@@ -135,4 +135,4 @@ def _look_inside(treated: Treated, captured: Captured) -> Tensor:
     layers = [m for m in treated.backend.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     if len(layers) == 1:
         return answer(treated.backend, features)
-    return penultimate(treated.backend, features)
+    return penultimate(treated.backend, (features,))

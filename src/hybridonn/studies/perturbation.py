@@ -26,7 +26,7 @@ from hybridonn.core.random import generator_of, seeded
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.networks.backends.dense import DenseBackend
-from hybridonn.networks.frontends.frontend import IdealConvolution
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.run_folder import open_folder

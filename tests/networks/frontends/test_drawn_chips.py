@@ -11,8 +11,10 @@ from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seeded
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip, make_kernels
-from hybridonn.networks.frontends.frontend import IdealConvolution, ParallelFrontend, split_signs
+from hybridonn.networks.frontends.frontend import split_signs
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
 from hybridonn.optics.layout.sites import lay_out
@@ -72,7 +74,7 @@ def test_the_gradient_reaches_the_ideal_kernels_and_the_backend():
     pictures = F.conv2d(
         images, made := make_kernels(weight, ERRORS, LAYOUT), padding=made.shape[-1] // 2
     )
-    loss = student.backend(pictures).logsumexp(1).sum()
+    loss = student.backend((pictures,)).logsumexp(1).sum()
     wanted = torch.autograd.grad(loss, list(student.parameters()))
     with behind_chip(student, ERRORS, LAYOUT):
         student(images).logsumexp(1).sum().backward()

@@ -1,9 +1,4 @@
-"""Digital backends of classification: signed feature maps go in, logits come out.
-
-Contract: ``Backend(features) -> logits``, features (B, K, H, W), logits
-(B, classes) or (B, classes, H, W); those of segmentation are in
-:mod:`hybridonn.networks.backends.decoders`.
-"""
+"""Pooling and dense layers: one answer an image."""
 
 from __future__ import annotations
 
@@ -11,50 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from hybridonn.tangent import ScaleShiftRule, register_rule
-
-Normalisation = Literal["none", "batch"]
-
-
-class ChannelBias(nn.Module):
-    """Adds one number to each channel: the offset of the electronics after the subtraction."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shift: (B, K, H, W) to (B, K, H, W)."""
-        return features + self.bias[:, None, None]
-
-
-register_rule(ChannelBias, ScaleShiftRule(shift="bias"))
-
-
-class TwoSidedReLU(nn.Module):
-    """``(relu(x), relu(-x))``: both halves of a signed picture (Shang et al. 2016, equation 1).
-
-    The electronics subtract the two pictures of a kernel either way round, so
-    that no kernel is spent on what another one already measures.
-    """
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Rectify: (B, K, H, W) to (B, 2 K, H, W)."""
-        return torch.cat([F.relu(features), F.relu(-features)], 1)
-
-
-def rectify(kernels: int, normalisation: Normalisation, two_sided: bool) -> list[nn.Module]:
-    """What the electronics do first: gain and offset of each kernel, then a rectification.
-
-    Batch norm (Ioffe and Szegedy 2015) is a gain and an offset a kernel once it
-    is trained.
-    """
-    first = nn.BatchNorm2d(kernels) if normalisation == "batch" else ChannelBias(kernels)
-    return [first, TwoSidedReLU() if two_sided else nn.ReLU()]
+from hybridonn.networks.backends.layers import Normalisation, rectify
 
 
 class DenseBackend(nn.Sequential):
@@ -85,6 +39,11 @@ class DenseBackend(nn.Sequential):
             layers += [nn.BatchNorm1d(after)] if normalisation == "batch" else []
             layers += [nn.ReLU()]
         super().__init__(*layers, *_drop(dropout), nn.Linear(widths[-1], classes))
+
+    def forward(self, branches: tuple[Tensor]) -> Tensor:
+        """Classify: one branch, (B, K, H', W'), to logits (B, classes)."""
+        (features,) = branches
+        return super().forward(features)
 
 
 def _drop(share: float) -> list[nn.Module]:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seed_of
-from hybridonn.networks.frontends.frontend import IdealConvolution, split_signs
+from hybridonn.networks.frontends.frontend import split_signs
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.spec import Fabrication

@@ -120,8 +120,8 @@ class FourFFrontend(Frontend):
         linear = (whole.conj() * responses).real
         return self.gain[:, None, None, None] * (linear[:, 0] - linear[:, 1]).flip(-2, -1)
 
-    def forward(self, scene: Tensor) -> Tensor:
-        """Take both pictures of every kernel and subtract: (B, C, H, W) to (B, K, H', W').
+    def forward(self, scene: Tensor) -> tuple[Tensor]:
+        """Take both pictures of every kernel and subtract: (B, C, H, W) to one (B, K, H', W').
 
         Raises:
             OpticsError: The scene has other colours or another size than the system is for.
@@ -134,7 +134,7 @@ class FourFFrontend(Frontend):
         amplitude = scene.clamp_min(DARKNESS).sqrt()
         pictures = expose(amplitude, self._transfers().flatten(0, 1))
         pairs = pictures[..., :: self.stride, :: self.stride].unflatten(1, (self.kernels, 2))
-        return self.gain[:, None, None] * (pairs[:, :, 0] - pairs[:, :, 1])
+        return (self.gain[:, None, None] * (pairs[:, :, 0] - pairs[:, :, 1]),)
 
     def _transfers(self) -> Tensor:
         masks = self.transmissions()

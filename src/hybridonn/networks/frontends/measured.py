@@ -58,10 +58,10 @@ class MeasuredFrontend(Frontend):
         seen = seen.unflatten(1, (colours, kernels, 2))
         return seen.permute(0, 2, 3, 1, 4, 5)
 
-    def forward(self, scene: Tensor) -> Tensor:
-        """Take the picture without noise: (B, C, H, W) to (B, K, H', W')."""
+    def forward(self, scene: Tensor) -> tuple[Tensor]:
+        """Take the picture without noise: (B, C, H, W) to one branch, (B, K, H', W')."""
         kernels = self.signed_kernels()
-        return F.conv2d(scene, kernels, stride=self.stride, padding=kernels.shape[-1] // 2)
+        return (F.conv2d(scene, kernels, stride=self.stride, padding=kernels.shape[-1] // 2),)
 
     @torch.no_grad()
     def capture(self, scene: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,9 +110,9 @@ class StoredCaptures(Frontend):
         """The kernels, (K, C, k, k)."""
         return self.optics
 
-    def forward(self, scene: Tensor) -> Tensor:
-        """Look the captures up: tickets (B, 1, 1, D) to (B, K, H, W)."""
-        return self.features[read_tickets(scene)]
+    def forward(self, scene: Tensor) -> tuple[Tensor]:
+        """Look the captures up: tickets (B, 1, 1, D) to one branch, (B, K, H, W)."""
+        return (self.features[read_tickets(scene)],)
 
 
 TICKET_DIGITS = 4  # of base 256: more numbers than any set has images

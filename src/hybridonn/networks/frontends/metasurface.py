@@ -27,7 +27,7 @@ class MetasurfaceFrontend(Frontend):
     The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
     electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The picture is as
     large as the scene and sees darkness around it, as in
-    :class:`~hybridonn.networks.frontends.frontend.IdealConvolution`: with the point spread
+    :class:`~hybridonn.networks.frontends.ideal_convolution.IdealConvolution`: with the point spread
     functions of its kernels (turned by 180 degrees, since ``torch`` correlates) both are equal.
     Light that falls outside of a kernel's block is part of the picture.
 
@@ -77,12 +77,12 @@ class MetasurfaceFrontend(Frontend):
         """The central part of what is realised, (K, C, k, k)."""
         return crop_centre(self.effective_kernels(), self.kernel_size)
 
-    def forward(self, scene: Tensor) -> Tensor:
-        """Take the picture: (B, C, H, W) to (B, K, H', W')."""
+    def forward(self, scene: Tensor) -> tuple[Tensor]:
+        """Take the picture: (B, C, H, W) to one branch, (B, K, H', W')."""
         if self.sensor is None:
-            return correlate(scene, self.effective_kernels(), self.stride)
+            return (correlate(scene, self.effective_kernels(), self.stride),)
         taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)
-        return taken[:, :, 0] - taken[:, :, 1]
+        return (taken[:, :, 0] - taken[:, :, 1],)
 
     def pictures(self, scene: Tensor) -> Tensor:
         """What is read out behind each sub-optic, (B, K, 2, C, H', W')."""

@@ -172,7 +172,7 @@ def make_chip(
 def answer(backend: torch.nn.Module, features: Tensor) -> Tensor:
     """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
     backend.eval()
-    return torch.cat([backend(part).float() for part in features.split(AT_A_TIME)])
+    return torch.cat([backend((part,)).float() for part in features.split(AT_A_TIME)])
 
 
 def kernel_error(chip: SimulatedChip) -> float:

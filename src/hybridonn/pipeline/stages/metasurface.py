@@ -22,7 +22,7 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import Knowledge
 from hybridonn.distillation.training import Lesson, choose_device, fitting_batch, predict, train
-from hybridonn.networks.frontends.frontend import IdealConvolution
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.metasurface import TrainableMetasurface
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import build_student

@@ -19,7 +19,6 @@ from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.training import Behind, Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
-from hybridonn.networks.frontends.frontend import as_branches
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import lay_out
@@ -144,7 +143,7 @@ def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
     write_arrays(
         part / "examples.npz",
         scene=scene.numpy(),
-        features=_join_pictures(as_branches(pictures)).contiguous().numpy(),
+        features=_join_pictures(pictures).contiguous().numpy(),
         labels=some.labels.numpy(),
     )
 

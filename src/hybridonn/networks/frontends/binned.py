@@ -1,0 +1,45 @@
+"""One chip whose kernels are read out at several resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybridonn.networks.frontends.frontend import Frontend
+
+
+class BinnedFrontend(Frontend):
+    """One chip whose kernels are read out at several resolutions, as light and camera do it.
+
+    All pictures are taken at the pixels of the scene; then the camera's pixels are summed
+    by branch, b x b into one, and divided by their number. With the kernels of
+    ``ParallelFrontend.sensor_kernels`` this is what that frontend computes.
+
+    Args:
+        frontend: Of all kernels, at a stride of 1.
+        kernels: How many of them each branch has, in their order.
+        binnings: Pixels of the scene, along one side, in a pixel of each branch.
+    """
+
+    def __init__(self, frontend: Frontend, kernels: Sequence[int], binnings: Sequence[int]) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.kernels = frontend.kernels
+        self.counts, self.binnings = tuple(kernels), tuple(binnings)
+
+    def signed_kernels(self) -> Tensor:
+        """What the optics realise on the sensor, in pixels of the scene, (K, C, n, n)."""
+        return self.frontend.signed_kernels()
+
+    def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
+        """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
+        (pictures,) = self.frontend(scene)
+        pairs = zip(pictures.split(self.counts, 1), self.binnings, strict=True)
+        return tuple(bin_pixels(some, size) for some, size in pairs)
+
+
+def bin_pixels(images: Tensor, size: int) -> Tensor:
+    """The mean of size x size pixels in place of them: (B, K, H, W) to (B, K, H/size, W/size)."""
+    return F.avg_pool2d(images, size) if size > 1 else images

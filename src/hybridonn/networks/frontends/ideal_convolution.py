@@ -1,0 +1,42 @@
+"""A convolution as perfect optics would take it."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from hybridonn.networks.frontends.frontend import Frontend
+
+
+class IdealConvolution(Frontend):
+    """A convolution as perfect optics would take it.
+
+    Light is incoherent, so each signed kernel stands for two point spread
+    functions, its positive and its negative part, whose pictures are
+    subtracted. The sum is linear: here both are taken in one convolution.
+    The sensor is as large as the scene and sees darkness around it, so a
+    feature map has the size of the scene, divided by the stride and rounded
+    up. There is no bias: optics add none.
+
+    ``torch`` correlates; the point spread function of a kernel is the kernel
+    turned by 180 degrees.
+    """
+
+    def __init__(self, kernels: int, kernel_size: int, wavelengths: int, stride: int = 1) -> None:
+        super().__init__()
+        self.kernels = kernels
+        self.convolution = nn.Conv2d(
+            wavelengths, kernels, kernel_size, stride, padding=kernel_size // 2, bias=False
+        )
+        # He et al. 2015, equation 10: a ReLU follows the subtraction.
+        fan_in = wavelengths * kernel_size**2
+        nn.init.normal_(self.convolution.weight, std=math.sqrt(2 / fan_in))
+
+    def signed_kernels(self) -> Tensor:
+        """The kernels, (K, C, k, k)."""
+        return self.convolution.weight
+
+    def forward(self, scene: Tensor) -> tuple[Tensor]:
+        """Convolve: (B, C, H, W) to one branch, (B, K, H', W')."""
+        return (self.convolution(scene),)
