@@ -10,7 +10,7 @@ from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
 from hybridonn.estimation.finite import draw_optical, optical_features
-from hybridonn.reports.random_kernels import write_random_kernels
+from hybridonn.reports.figures.random_kernels import write_random_kernels
 from hybridonn.spec import read_spec
 from hybridonn.studies import random_kernels as study
 from hybridonn.studies.random_kernels import fit_head, parse_counts, random_kernels

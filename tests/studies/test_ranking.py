@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from hybridonn.core.errors import ArtefactError, SpecError
-from hybridonn.reports.ranking import say_correlation, write_ranking
+from hybridonn.reports.figures.ranking import say_correlation, write_ranking
 from hybridonn.spec import Student, read_spec
 from hybridonn.studies.designs import spread_designs
 from hybridonn.studies.ranking import parse_kernels, rank, spearman, summarise

@@ -244,7 +244,7 @@ def report(
     folder: Run,
 ) -> None:
     """Write the report of a finished run again."""
-    from hybridonn.reports import write_report
+    from hybridonn.reports.page import write_report
 
     typer.echo(write_report(folder))
 

@@ -44,8 +44,8 @@ def check(
     from hybridonn.core.files import write_json
     from hybridonn.data.survey import survey_data
     from hybridonn.pipeline.preflight import refuse_early, refuse_unread
-    from hybridonn.reports.contact_sheet import draw_contact_sheet
-    from hybridonn.reports.save import save_figure
+    from hybridonn.reports.figures.contact_sheet import draw_contact_sheet
+    from hybridonn.reports.figures.save import save_figure
 
     def check_run(dataset: Any) -> None:
         refuse_unread(stated)

@@ -81,8 +81,8 @@ def show(
 def _tell(library: PillarLibrary, beside: Path) -> None:
     """Draw the library beside a file, print what matters of it, and name the picture."""
     from hybridonn.optics.meta_atoms.published_phase import summarise
-    from hybridonn.reports.pillars import draw_library
-    from hybridonn.reports.save import save_figure
+    from hybridonn.reports.figures.pillar_library import draw_library
+    from hybridonn.reports.figures.save import save_figure
 
     typer.echo(f"{library.source or 'source not stated'}")
     for row in summarise(library):

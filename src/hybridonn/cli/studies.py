@@ -75,7 +75,7 @@ def random_kernels(
 
 
 def _print_ranking(found: dict[str, Any]) -> None:
-    from hybridonn.reports.ranking import say_correlation, say_time
+    from hybridonn.reports.figures.ranking import say_correlation, say_time
 
     columns = (
         "estimate",

@@ -205,8 +205,8 @@ def _check_template(folder: Path, design: Design) -> None:
 
 def _illustrate(imported: Imported, design: Design, part: Path) -> None:
     from hybridonn.compensation.acquisition.psf_import import expect_psfs
-    from hybridonn.reports.captures import draw_psfs, draw_registration
-    from hybridonn.reports.save import save_figure
+    from hybridonn.reports.figures.registration import draw_psfs, draw_registration
+    from hybridonn.reports.figures.save import save_figure
 
     notes, psfs = imported.captures.notes, imported.captures.psfs
     write_table(part / "sub_optics.csv", notes["sub_optics"])

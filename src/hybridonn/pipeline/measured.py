@@ -33,7 +33,7 @@ from hybridonn.pipeline.stages.fabricated import take_backend
 from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
-from hybridonn.reports import write_report
+from hybridonn.reports.page import write_report
 from hybridonn.spec import Compensation, Spec
 from hybridonn.tasks.task import make_task
 

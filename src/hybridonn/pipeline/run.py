@@ -17,7 +17,7 @@ from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.estimate import ESTIMATE
 from hybridonn.pipeline.stages.layout import LAYOUT
-from hybridonn.reports import write_report
+from hybridonn.reports.page import write_report
 from hybridonn.spec import Spec, dump_spec
 from hybridonn.tasks.task import make_task
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hybridonn.reports.masks import MaskPredictions
-from hybridonn.reports.predictions import Predictions
+from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.statistics import Difference
 
 MANY_IMAGES = 1000  # from here on a second decimal of a per cent is more than one image

@@ -15,7 +15,7 @@ from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.pipeline.run_folder import open_folder
-from hybridonn.reports.comparison import write_comparison
+from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import METHODS, Method, Spec, dump_spec
 from hybridonn.studies.rows import name_row, open_rows

@@ -30,7 +30,7 @@ from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.run_folder import open_folder
-from hybridonn.reports.perturbation import write_perturbation
+from hybridonn.reports.figures.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.rows import name_row, open_rows

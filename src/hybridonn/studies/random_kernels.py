@@ -40,7 +40,7 @@ from hybridonn.estimation.ridge import System, build_system, one_hot, predict, s
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.reports.random_kernels import write_random_kernels
+from hybridonn.reports.figures.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
 from hybridonn.studies.rows import name_row, open_rows

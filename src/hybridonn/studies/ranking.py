@@ -27,7 +27,7 @@ from hybridonn.pipeline.preflight import refuse_augmentation, refuse_dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks
-from hybridonn.reports.ranking import write_ranking
+from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.designs import VARIED, Design, spread_designs

@@ -22,9 +22,9 @@ from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED, stated_comp
 from hybridonn.pipeline.stages.fabricated import answer, make_chip, narrow_chip, stated
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.predictions import read_masks, read_predictions
+from hybridonn.reports.artefacts.predictions import read_masks, read_predictions
+from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
-from hybridonn.reports.tolerance import write_tolerance
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
 from hybridonn.studies.few_captures import refuse_few_captures

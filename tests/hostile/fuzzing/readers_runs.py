@@ -26,7 +26,7 @@ from hybridonn.pipeline.preflight import refuse_early
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.run_folder import add_results, open_folder, read_run_spec
 from hybridonn.pipeline.stage import finish
-from hybridonn.reports.artefacts import read_run
+from hybridonn.reports.artefacts.run import read_run
 from hybridonn.spec import read_spec
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"

@@ -18,8 +18,8 @@ from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED, stated_compensation
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.pipeline.treated import Treated, _look_inside
-from hybridonn.reports.artefacts import read_run
-from hybridonn.reports.chip_pictures import list_chip_pictures
+from hybridonn.reports.artefacts.run import read_run
+from hybridonn.reports.sections.chip import list_chip_pictures
 from hybridonn.spec import read_spec
 
 QUICK = (

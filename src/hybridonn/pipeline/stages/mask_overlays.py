@@ -12,7 +12,7 @@ from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.random import generator_of
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.masks import MaskPredictions
+from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.spec import Spec, narrow
 
 AT_RANDOM = 3  # images beside the best, the median and the worst

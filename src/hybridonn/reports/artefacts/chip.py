@@ -1,0 +1,306 @@
+"""What a run folder holds of its chip, simulated or measured, before and after compensation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.predictions import (
+    Embedding,
+    Predictions,
+    check_metric,
+    read_embeddings,
+    read_masks,
+    read_predictions,
+)
+from hybridonn.reports.artefacts.reading import Table, read_arrays, read_json, read_table, refusal
+from hybridonn.reports.figures.psfs import SimulatedOptics, resize
+from hybridonn.reports.statistics import (
+    Difference,
+    mean_interval,
+    score_difference,
+    wilson_interval,
+)
+
+Answers = Predictions | MaskPredictions
+BUILT, COMPENSATED = "the as_built stage", "the compensated stage"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How good the network is behind the chip after one treatment.
+
+    Attributes:
+        method: ``ideal`` optics, ``uncompensated``, ``calibrated``, or the method of the
+            fine-tuning.
+        value: The metric on the test captures.
+        interval: Its 95 % interval; None: only the value was kept.
+        scores: The metric of each test capture, (N,); None: only the value was kept.
+    """
+
+    method: str
+    value: float
+    interval: tuple[float, float] | None
+    scores: np.ndarray | None = None
+
+    def gain_over(self, other: Treatment) -> Difference | None:
+        """How far this is ahead on the same captures; None: they have not the same ones."""
+        if self.scores is None or other.scores is None or len(self.scores) != len(other.scores):
+            return None
+        return score_difference(self.scores, other.scores)
+
+
+@dataclass(frozen=True)
+class ChipOptics:
+    """Point spread functions in weights of the kernels, positive and negative part, upright.
+
+    Attributes:
+        designed: (K, 2, C, P, P).
+        built: The same shape.
+        size: Pixels along a side of a kernel.
+    """
+
+    designed: np.ndarray
+    built: np.ndarray
+    size: int
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip behind which a network was tested.
+
+    Attributes:
+        measured: A camera took the captures behind a real chip; or the chip is simulated.
+        built: The numbers of the stage ``as_built``; empty: the chip is measured.
+        numbers: Those of the stage ``compensated``; empty: nothing was compensated.
+        ideal: Ideal optics on the same images as the captures; without scores where a run of
+            an earlier version kept those of all test images alone.
+        treatments: The chip as built first, then what was compared.
+        answers: Of the chip as built, and of the compensated one; masks of segmentation.
+        embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
+        optics: None: no point spread functions were measured.
+        fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
+    """
+
+    measured: bool
+    built: dict[str, Any]
+    numbers: dict[str, Any]
+    ideal: Treatment
+    treatments: tuple[Treatment, ...]
+    answers: dict[str, Answers]
+    embeddings: dict[str, Embedding]
+    optics: ChipOptics | None
+    fractions: Table | None
+
+    @property
+    def total(self) -> int:
+        """How many test captures there are; a camera need not take one of every test image."""
+        return self.answers["as built"].total
+
+    @property
+    def designed(self) -> float | None:
+        """The metric with the pillars as designed; None: the chip has no metasurface."""
+        key = next((key for key in self.built if key.startswith("designed_")), None)
+        return None if key is None else self.built[key]
+
+    @property
+    def step_before(self) -> dict[str, Treatment]:
+        """What each treatment starts from: the calibration from the chip as built, and so on."""
+        first = self.treatments[0]
+        calibrated = next((one for one in self.treatments if one.method == "calibrated"), first)
+        if self.numbers.get("calibration") == "none":
+            calibrated = first
+        return {
+            one.method: first if one.method == "calibrated" else calibrated
+            for one in self.treatments[1:]
+        }
+
+    @property
+    def held_out(self) -> dict[str, float]:
+        """The metric of each treatment on captures that it did not see; empty: none are known."""
+        known = self.numbers.get("held_out", {})
+        return {one.method: known[one.method] for one in self.treatments if one.method in known}
+
+    @property
+    def held_out_total(self) -> int:
+        """How many captures were held out."""
+        return self.numbers.get("held_out", {}).get("captures", 0)
+
+    @property
+    def kept(self) -> Treatment | None:
+        """The treatment that is left to the chip; None: nothing was compensated."""
+        method = self.numbers.get("method")
+        return next((one for one in self.treatments if one.method == method), None)
+
+
+def read_chip(
+    folder: Path,
+    record: dict[str, Any],
+    results: dict[str, Any],
+    student: Answers,
+    classes: int,
+    optics: SimulatedOptics | None,
+) -> Chip | None:
+    """Read what a run holds of the chip of its student; None: there is none, or an earlier one's.
+
+    Args:
+        folder: The run.
+        record: What ``record.json`` holds; its hashes tell which stages belong to it.
+        results: What ``results.json`` holds.
+        student: Its answers with ideal optics, on all test images.
+        classes: How many there are.
+        optics: The metasurface as designed, if the run designs one.
+
+    Raises:
+        ArtefactError: A file is missing, damaged, or contradicts another one.
+    """
+    hashes = record.get("hashes", {})
+    won = results.get("compensated", {})
+    if won and not _belongs(folder / "compensated", won, hashes):
+        won = {}
+    measured = won.get("source") == "captures"
+    built = results.get("as_built", {}) if "as_built" in hashes and not measured else {}
+    if not (built or measured):
+        return None
+    metric = "miou" if "miou" in results["student"] else "accuracy"
+    place = folder / "compensated"
+    answers = _read_answers(folder, classes, built, won, metric)
+    one = answers["as built"]
+    treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
+    if won:
+        treatments = _read_treatments(place / "scores.npz", won, metric)
+    return Chip(
+        measured=measured,
+        built=built,
+        numbers=won,
+        ideal=_pair_ideal(student, one, place if measured else None),
+        treatments=treatments,
+        answers=answers,
+        embeddings=_read_maps(place, classes) if won and metric == "accuracy" else {},
+        optics=_read_optics(folder, measured, optics),
+        fractions=_read_fractions(place / "fractions.csv") if won else None,
+    )
+
+
+def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
+    """Whether the stage ``compensated`` is of this student and chip, not of earlier ones."""
+    if not (folder / "stage.json").is_file():
+        return False
+    if won.get("source") == "captures":
+        origin = read_json(folder / "origin.json", COMPENSATED)
+        return origin.get("student") == hashes.get("student", "")
+    stage = read_json(folder / "stage.json", COMPENSATED)
+    return stage.get("fingerprint") == hashes.get("compensated", "")
+
+
+def _read_answers(
+    folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], metric: str
+) -> dict[str, Answers]:
+    """The answers of the chip as built, and of the compensated one where there is one."""
+    files = [("as built", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
+    files += [("compensated", "compensated/predictions.npz", metric)]
+    numbers, stage = won, COMPENSATED
+    if not won:
+        files, numbers, stage = [("as built", "as_built/predictions.npz", metric)], built, BUILT
+    answers = {}
+    for name, file, key in files:
+        path = folder / file
+        read = _read_mask_answers if metric == "miou" else read_predictions
+        answers[name] = read(path, stage, classes)
+        check_metric(answers[name], numbers, key, path, path.parent.name)
+    return answers
+
+
+def _read_mask_answers(path: Path, stage: str, classes: int) -> MaskPredictions:
+    if stage == COMPENSATED:
+        return read_masks(path, stage, classes)
+    arrays = read_arrays(path, stage, {"labels": 3, "logits": 4})  # what as_built keeps
+    return MaskPredictions(arrays["labels"], arrays["logits"].argmax(1), classes)
+
+
+def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
+    path = folder / "embedding.npz"
+    maps = read_embeddings(path, COMPENSATED, classes, ("before", "after"))
+    return {"as built": maps["before"], "compensated": maps["after"]}
+
+
+def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Treatment, ...]:
+    end = f"_{metric}"
+    methods = [key.removesuffix(end) for key in won if key.endswith(end)]
+    scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
+    found = []
+    for method in methods:
+        allowed = np.isin(scores[method], (0, 1)) if metric == "accuracy" else scores[method] <= 1
+        if not (allowed & (scores[method] >= 0)).all():
+            wrong = f"{method} holds values that are no {metric} of an image"
+            raise ArtefactError(refusal(path, COMPENSATED, wrong))
+        one, stated = _score(metric, method, scores[method]), won[method + end]
+        if abs(one.value - stated) > 1e-3:
+            wrong = f"the mean of {method} is {one.value:.4f}, and results.json says {stated:.4f}"
+            raise ArtefactError(refusal(path, COMPENSATED, wrong))
+        found.append(one)
+    return tuple(found)
+
+
+def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatment:
+    """Ideal optics on the very images of the captures, where these are known.
+
+    Args:
+        student: Its answers with ideal optics, on all test images.
+        built: The answers of the chip as built.
+        place: The stage ``compensated`` of a measured chip, which says whose captures there are;
+            None: captures of a simulated chip are of all test images.
+
+    Raises:
+        ArtefactError: The captures are of other images than the stage says.
+    """
+    path = None if place is None else place / "test_images.npz"
+    if path is None or not path.is_file():  # or of a run of an earlier version
+        same = np.array_equal(student.labels, built.labels)
+        return Treatment("ideal", student.value, student.interval, student.scores if same else None)
+    positions = read_arrays(path, COMPENSATED, {"positions": 1})["positions"]
+    known = len(positions) == built.total and positions.dtype.kind in "iu"
+    known = known and ((positions >= 0) & (positions < student.total)).all()
+    if not known or not np.array_equal(student.labels[positions], built.labels):
+        wrong = "its positions are not those of the test images that were captured"
+        raise ArtefactError(refusal(path, COMPENSATED, wrong))
+    return _score(student.metric, "ideal", student.scores[positions])
+
+
+def _score(metric: str, method: str, scores: np.ndarray) -> Treatment:
+    """A treatment from the metric of each capture."""
+    whole = metric == "accuracy"
+    interval = wilson_interval(int(scores.sum()), len(scores)) if whole else mean_interval(scores)
+    return Treatment(method, float(scores.mean()), interval, scores)
+
+
+def _read_fractions(path: Path) -> Table | None:
+    """None: only one fraction was measured, which makes no curve."""
+    columns = ("fraction", "captures", "calibrated", "fine_tuned")
+    table = read_table(path, COMPENSATED, columns)
+    return table if len(table["fraction"]) > 1 else None
+
+
+def _read_optics(
+    folder: Path, measured: bool, metasurface: SimulatedOptics | None
+) -> ChipOptics | None:
+    place, stage = folder / "as_built", BUILT
+    if measured:
+        place, stage = folder / "compensated", COMPENSATED
+    if measured and not (place / "psf.npz").is_file():
+        return None
+    kernels = read_arrays(place / "kernels.npz", stage, {"designed": 4})["designed"]
+    arrays = read_arrays(place / "psf.npz", stage, {"psf": 5, "gains": 3})
+    built = arrays["psf"] * arrays["gains"][..., None, None]
+    count, bands, size, _ = kernels.shape
+    if built.shape[:3] != (count, 2, bands):
+        wrong = f"psf has the shape {arrays['psf'].shape}, and the kernels are {kernels.shape}"
+        raise ArtefactError(refusal(place / "psf.npz", stage, wrong))
+    parts = np.stack([np.maximum(kernels, 0), np.maximum(-kernels, 0)], 1)[..., ::-1, ::-1]
+    designed = parts if measured or metasurface is None else metasurface.psf
+    return ChipOptics(resize(designed, built.shape[-1]), built, size)

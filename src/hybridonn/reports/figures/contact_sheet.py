@@ -1,0 +1,117 @@
+"""A contact sheet: what the pictures of a data set look like, with their classes or masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybridonn.reports.figures.confusion import shorten
+from hybridonn.reports.figures.style import bare, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROWS, COLUMNS = 10, 10  # of pictures by class
+MASK_ROWS, MASK_COLUMNS = 4, 6
+OUTLINE = "#ffd400"  # seen on dark and on bright pictures alike, with its dark edge
+WIDTH_IN = 10.0
+
+
+@styled
+def draw_contact_sheet(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
+) -> Figure:
+    """Draw some pictures of a set: a row a class, or masks outlined on their pictures.
+
+    Classes and pictures are spread evenly; pictures with masks are in the order
+    of their foreground's share, which stands above each.
+
+    Args:
+        name: Of the set, for the title.
+        images: (N, C, H, W), uint8.
+        labels: Classes, (N,), or masks, (N, H, W).
+        classes: Names of the classes.
+    """
+    name = name.replace("$", r"\$")  # no formula
+    if labels.ndim == 1:
+        return _draw_classes(name, images, labels, classes)
+    return _draw_masks(name, images, labels, classes)
+
+
+def _draw_classes(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
+) -> Figure:
+    shown = _spread(len(classes), ROWS)
+    cell = WIDTH_IN / (COLUMNS + 1.6)
+    figure, grid = _grid(len(shown), COLUMNS, cell, images.shape)
+    for row, number in zip(grid, shown, strict=True):
+        of_class = np.flatnonzero(labels == number)
+        chosen = of_class[_spread(len(of_class), COLUMNS)]
+        for axes, index in zip(row, chosen, strict=False):
+            _show(axes, images[index])
+        row[0].annotate(
+            shorten(classes[number]),
+            (0, 0.5),
+            (-6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="center",
+        )
+    some = "" if len(shown) == len(classes) else f", {len(shown)} of {len(classes)} classes"
+    figure.suptitle(f"{name}: {len(images):,} training images{some}", weight="bold")
+    return figure
+
+
+def _draw_masks(
+    name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
+) -> Figure:
+    shares = np.array([np.count_nonzero(mask) / mask.size for mask in labels])
+    order = np.argsort(shares, kind="stable")
+    chosen = order[_spread(len(order), MASK_ROWS * MASK_COLUMNS)]
+    rows = -(-len(chosen) // MASK_COLUMNS)
+    figure, grid = _grid(rows, MASK_COLUMNS, WIDTH_IN / MASK_COLUMNS, images.shape, title_in=0.22)
+    for axes, index in zip(grid.flat, chosen, strict=False):
+        _show(axes, images[index])
+        _outline(axes, labels[index])
+        axes.set_title(f"{100 * shares[index]:.1f} %", loc="center", weight="normal", fontsize=9)
+    what = shorten(classes[1]) if len(classes) == 2 else "any class but the first"
+    title = f"{name}: {len(images):,} training images, {what} outlined, its share of the pixels"
+    figure.suptitle(title, weight="bold")
+    return figure
+
+
+def _grid(
+    rows: int, columns: int, cell: float, shape: tuple[int, ...], title_in: float = 0.0
+) -> tuple[Figure, np.ndarray]:
+    from matplotlib.figure import Figure
+
+    height = cell * shape[2] / shape[3] + title_in
+    figure = Figure(figsize=(WIDTH_IN, rows * height + 0.45), layout="constrained")
+    gap_in = 0.04
+    figure.get_layout_engine().set(h_pad=gap_in, w_pad=gap_in, hspace=0, wspace=0)  # pyright: ignore
+    grid: Any = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        bare(axes)
+    return figure, grid
+
+
+def _spread(count: int, most: int) -> np.ndarray:
+    """At most so many positions, spread evenly over ``count``."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _show(axes: Axes, image: np.ndarray) -> None:
+    if len(image) == 3:
+        axes.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+    else:
+        axes.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+
+
+def _outline(axes: Axes, mask: np.ndarray) -> None:
+    foreground = (mask > 0).astype(float)
+    if foreground.min() < foreground.max():  # one value everywhere has no outline
+        axes.contour(foreground, [0.5], colors="black", linewidths=1.6)
+        axes.contour(foreground, [0.5], colors=OUTLINE, linewidths=0.9)

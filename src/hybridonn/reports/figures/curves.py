@@ -1,0 +1,152 @@
+"""Training, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridonn.distillation.best_epoch import find_best
+from hybridonn.reports.artefacts.reading import Table
+from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Column of the history: its name in the legend, colour and dashes.
+TERMS = {
+    "loss": ("total", INK, "-"),
+    "task": ("task", PALETTE[0], "-"),
+    "kd": ("KD", PALETTE[6], "--"),
+    "ntk": ("NTK", PALETTE[4], "-."),
+    "validation_loss": ("task, validation", PALETTE[5], ":"),
+}
+
+METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
+
+
+@styled
+def draw_curves(histories: Mapping[str, Table]) -> Figure:
+    """Draw loss terms of each network, validation accuracy and NTK alignment.
+
+    A dot marks the epoch whose weights were kept, on the alignment as well.
+
+    Args:
+        histories: Columns of history.csv by network (``teacher``, ``student``);
+            columns that are missing or empty are not drawn.
+    """
+    from matplotlib.figure import Figure
+
+    aligned = {name: table for name, table in histories.items() if _holds(table, "alignment")}
+    metric = _metric_of(histories)
+    column = f"validation_{metric}"
+    rated = {name: table for name, table in histories.items() if _holds(table, column)}
+    trained = [name for name in sorted(histories) if _holds(histories[name], "loss")]
+    panels = len(trained) + bool(rated) + bool(aligned)
+    columns = min(panels, 2)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(WIDTH_IN, 3.3 * rows), layout="constrained")
+    axes = iter(figure.subplots(rows, columns, squeeze=False).ravel())
+    if rated:
+        title = METRICS[metric]
+        _draw_rates(next(axes), rated, column, f"Validation {title}", f"{title} (%)")
+    if aligned:
+        label = "centred kernel alignment"
+        _draw_rates(next(axes), aligned, "alignment", "NTK alignment with the teacher", label)
+    for name in trained:  # the student first; of loaded weights there is no loss
+        _draw_losses(next(axes), histories[name], name)
+    for empty in axes:
+        empty.set_axis_off()
+    return figure
+
+
+def _draw_losses(axes: Axes, table: Table, name: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    drawn = {column: look for column, look in TERMS.items() if _holds(table, column)}
+    if drawn.keys() >= {"loss", "task"} and np.allclose(table["loss"], table["task"]):
+        del drawn["task"]  # the task is all of the loss: one curve says it
+    for column, (label, colour, dashes) in drawn.items():
+        axes.plot(table["epoch"], table[column], color=colour, linestyle=dashes, label=label)
+    if drawn and all(np.nanmin(table[column]) > 0 for column in drawn):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    _finish(axes, table["epoch"], f"Loss of the {name}", "loss")
+    if drawn:
+        axes.legend(ncols=2)
+
+
+def _draw_rates(
+    axes: Axes, histories: Mapping[str, Table], column: str, title: str, label: str
+) -> None:
+    scale = 100 if label.endswith("(%)") else 1
+    for name, table in histories.items():
+        colour = MODELS.get(name, INK)
+        values = scale * table[column]
+        dashes = "--" if name == "teacher" else "-"
+        if len(values) == 1:  # of loaded weights, which no epoch changes
+            axes.axhline(values[0], color=colour, linestyle=dashes, label=f"{name}, as loaded")
+            continue
+        axes.plot(table["epoch"], values, color=colour, linestyle=dashes, label=name)
+        kept = _find_kept(table)
+        if kept is not None:
+            axes.plot(table["epoch"][kept], values[kept], "o", color=colour, markersize=6)
+    if scale == 100:
+        _zoom(axes, [scale * table[column] for table in histories.values()])
+    epochs = np.concatenate([table["epoch"] for table in histories.values()])
+    _finish(axes, epochs, title, label)
+    if len(histories) > 1:
+        axes.legend(loc="best")
+
+
+def _zoom(axes: Axes, curves: list[np.ndarray]) -> None:
+    """Leave out the first steep epochs: what matters happens in the upper part."""
+    values = np.concatenate(curves)
+    values = values[np.isfinite(values)]
+    epochs = [len(curve) for curve in curves if len(curve) > 1]
+    steep = 20 if min(epochs, default=1) >= 10 else 0  # % of the epochs, where there are many
+    low, high = np.percentile(values, steep), values.max()
+    margin = max(0.08 * (high - low), 0.1)
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _finish(axes: Axes, epochs: np.ndarray, title: str, label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(title)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True)
+    axes.set_axisbelow(True)
+
+
+def _metric_of(histories: Mapping[str, Table]) -> str:
+    """The metric that the histories hold."""
+    for metric in METRICS:
+        if any(_holds(table, f"validation_{metric}") for table in histories.values()):
+            return metric
+    return next(iter(METRICS))
+
+
+def _find_kept(table: Table) -> int | None:
+    """Position of the epoch whose weights were kept; None: nothing was validated."""
+    metric = _metric_of({"": table})
+    if not _holds(table, f"validation_{metric}"):
+        return None
+    score = np.nan_to_num(table[f"validation_{metric}"], nan=-np.inf)
+    loss = table.get("validation_loss", np.zeros(len(score)))
+    rows = [
+        {f"validation_{metric}": one, "validation_loss": other}
+        for one, other in zip(score, np.nan_to_num(loss, nan=np.inf), strict=True)
+    ]
+    return find_best(rows, metric)
+
+
+def _holds(table: Table, column: str) -> bool:
+    return column in table and bool(np.isfinite(table[column]).any())

@@ -1,0 +1,140 @@
+"""Accuracy of many simulated chips before and after compensation: tolerance.json as a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.reading import read_json, refusal
+from hybridonn.reports.figures.save import save_figure
+from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STAGE = "the study"
+TREATMENTS = {
+    "uncompensated": "as built",
+    "calibrated": "calibrated",
+    "none": "fine-tuned",
+    "kd": "+ KD",
+    "ntkd": "+ KD + NTK",
+}
+ERRORS = {
+    "kernel_noise_fraction": "kernel noise",
+    "brightness_fraction": "brightness",
+    "shift_pixels": "shift",
+    "rotation_degrees": "rotation",
+    "defocus_pixels": "defocus",
+    "crosstalk_fraction": "cross-talk",
+    "none": "design itself",
+    "width_bias_nm": "width bias (nm)",
+    "width_noise_nm": "width noise (nm)",
+    "etch_depth_fraction": "etch depth",
+    "coupling_fraction": "coupling",
+    "stitching_nm": "stitching (nm)",
+    "wavelength_offset_nm": "wavelength (nm)",
+    "bandwidth_nm": "bandwidth (nm)",
+    "defocus_um": "distance (um)",
+    "stray_light": "stray light",
+    "camera": "camera",
+}
+
+
+def write_tolerance(folder: Path) -> tuple[Path, Path]:
+    """Draw folder/tolerance.json to folder/tolerance.png and .svg.
+
+    Raises:
+        ArtefactError: The file is missing or damaged.
+    """
+    path = folder / "tolerance.json"
+    found = read_json(path, STAGE)
+    try:
+        figure = draw_tolerance(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        wrong = f"a key or a value is missing or of the wrong kind ({error})"
+        raise ArtefactError(refusal(path, STAGE, wrong)) from None
+    return save_figure(figure, folder / "tolerance")
+
+
+@styled
+def draw_tolerance(found: dict[str, Any]) -> Figure:
+    """Draw every chip under each treatment, and what each error costs alone.
+
+    Args:
+        found: What :func:`hybridonn.studies.tolerance.tolerate` returns.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    _draw_chips(left, found)
+    _draw_alone(right, found)
+    name = str(found["name"]).replace("$", r"\$")
+    title = f"{name}: {len(found['chips'])} simulated chips, preset {found['preset']}"
+    figure.suptitle(title, fontweight="bold", fontsize=11)
+    return figure
+
+
+def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
+    keys = [key for key in TREATMENTS if key in found["summary"]]
+    values = 100 * np.array([[row[key] for key in keys] for row in found["chips"]])
+    for place, column in enumerate(values.T):
+        spread = place + np.linspace(-0.12, 0.12, len(column))
+        axes.plot(spread, column, "o", color=PALETTE[0], ms=5, alpha=0.75, markeredgewidth=0)
+        axes.hlines(column.mean(), place - 0.3, place + 0.3, color=INK, linewidth=1.8)
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top"}
+        axes.annotate(f"{column.mean():.2f}", (place, column.min()), (0, -7), **look)
+    axes.axhline(100 * found["ideal"], color=FAINT, linestyle="--", linewidth=1.2)
+    look = {"textcoords": "offset points", "color": FAINT, "va": "bottom", "ha": "left"}
+    axes.annotate(
+        f"ideal optics {100 * found['ideal']:.2f}", (-0.45, 100 * found["ideal"]), (0, 2), **look
+    )
+    axes.set_xticks(range(len(keys)), [TREATMENTS[key] for key in keys])
+    axes.set_xlim(-0.5, len(keys) - 0.5)
+    axes.margins(y=0.1)
+    axes.set_ylim(top=max(100 * found["ideal"], values.max()) + 0.08 * np.ptp(values) + 0.5)
+    axes.set_ylabel(f"test {found['metric']} (%)")
+    shares = [
+        f"{TREATMENTS[key]} {_say_yield(found['summary'][key])}" for key in (keys[0], keys[-1])
+    ]
+    head = f"Chips with {100 * found['threshold']:.4g} % or more (and 95 % interval):"
+    axes.set_title(f"{head}\n{', '.join(shares)}", fontsize=10)
+    axes.grid(True, axis="y")
+    axes.set_axisbelow(True)
+
+
+def _say_yield(numbers: dict[str, float]) -> str:
+    share, low, high = (100 * numbers[key] for key in ("yield", "yield_low", "yield_high"))
+    return f"{share:.0f} % [{low:.0f}, {high:.0f}]"
+
+
+def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
+    rows = sorted(found["alone"], key=lambda row: row["mean"], reverse=True)
+    places = np.arange(len(rows))
+    drops = 100 * np.array([found["alone_ideal"] - row["mean"] for row in rows])
+    axes.barh(places, drops, color=PALETTE[6], height=0.6)
+    ends = [[row[key] for row in rows] for key in ("highest", "lowest")]
+    best, worst = 100 * (found["alone_ideal"] - np.array(ends))
+    sides = [drops - best, worst - drops]
+    axes.errorbar(drops, places, xerr=sides, fmt="none", color=INK, elinewidth=1, capsize=2)
+    for place, drop in zip(places, drops, strict=True):
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
+        axes.annotate(f"{drop:.2f}", (max(worst[place], 0), place), (5, 0), **look)
+    axes.set_yticks(places, [_name(row) for row in rows])
+    images = f"{found['alone_images']:,} test images"
+    axes.set_xlabel(f"points lost by this error alone, uncompensated, {images}")
+    axes.set_title("Which error costs how much\n(mean and range over chips)", fontsize=10)
+    axes.margins(x=0.2)
+    axes.grid(True, axis="x")
+    axes.set_axisbelow(True)
+
+
+def _name(row: dict[str, Any]) -> str:
+    """An error and its magnitude; what is only on or off has none."""
+    name, magnitude = ERRORS.get(row["error"], str(row["error"])), row["magnitude"]
+    return name if isinstance(magnitude, bool) or not magnitude else f"{name} {magnitude:g}"
