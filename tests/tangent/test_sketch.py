@@ -1,5 +1,7 @@
 """Sketches: unbiased, with the documented variance, the same for every batch."""
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -79,3 +81,35 @@ def test_trace_estimate_is_differentiable():
     model, x = network(), images()
     trace_estimate(model, x, generator=torch.Generator().manual_seed(0)).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_model_without_forward_derivatives_takes_two_backward_passes():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(7, 6)), nn.Linear(6, 3))
+    model, x = model.double(), torch.randn(4, 7).double()
+    exact = sketch(model, x, 3, generator=torch.Generator().manual_seed(1))
+    near = sketch(
+        model, x, 3, generator=torch.Generator().manual_seed(1), method="difference", epsilon=1e-6
+    )
+    torch.testing.assert_close(exact, near, rtol=1e-4, atol=1e-4)
+    exact.square().sum().backward()
+    assert model[1].weight.grad.abs().sum() > 0
+
+
+class Mask(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 7, dtype=torch.complex128))
+
+    def forward(self, x):
+        return (x.to(self.weight.dtype) @ self.weight.T).abs().square()
+
+
+def test_directions_of_complex_parameters_are_complex():
+    torch.manual_seed(0)
+    model, x = Mask(), torch.randn(6, 7).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exact = ntk(model, x)
+    features = sketch(model, x, 3000, generator=torch.Generator().manual_seed(0)).detach()
+    assert float((features @ features.T - exact).norm() / exact.norm()) < 0.1

@@ -65,13 +65,19 @@ def test_recorded_kernel_is_the_kernel(layers, inplace, dense_kernel):
         assert close(kernel, dense_kernel(student(), x))
 
 
-def test_the_last_dense_layer_needs_no_backward_pass(monkeypatch):
+def test_the_last_dense_layer_needs_no_backward_pass_before_it():
     model, x = student(), images()
+
+    def refuse(gradient):
+        raise AssertionError("a gradient went beyond the last layer")
+
+    model[-2].register_forward_hook(lambda module, args, out: out.register_hook(refuse) and None)
     with record(model) as trace:
         logits = model(x)
-    monkeypatch.setattr(torch.autograd, "grad", None)
+    kernel = trace.kernel(logits)
+    model[-2]._forward_hooks.clear()
     hidden = model[:-1](x)
-    assert close(trace.kernel(logits), 5 * (hidden @ hidden.T + 1))
+    assert close(kernel, 5 * (hidden @ hidden.T + 1))
     assert trace.methods == {"7": "dense"}
 
 
@@ -227,3 +233,42 @@ def test_half_precision_features_give_a_single_precision_kernel():
     kernel = trace.kernel(logits)
     assert kernel.dtype == torch.float32
     assert close(kernel.double(), ntk(student(), images(), layers="last"), 0.05)
+
+
+class Cosine(nn.Linear):
+    """A cosine classifier: more than the dense layer that its class is derived from."""
+
+    def forward(self, x):
+        return F.linear(F.normalize(x, dim=-1), F.normalize(self.weight, dim=-1))
+
+
+def hooked():
+    layer = nn.Linear(6, 2)
+    layer.register_forward_hook(lambda module, args, outputs: outputs.log_softmax(-1))
+    return layer
+
+
+@pytest.mark.parametrize("layers", ["last", "all"])
+@pytest.mark.parametrize("last", [lambda: Cosine(6, 2, bias=False), hooked])
+def test_a_layer_that_does_more_than_its_class_is_found_out(last, layers, dense_kernel):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), last()).double()
+    x = torch.randn(5, 7).double()
+    if layers == "last":
+        model[0].requires_grad_(False)
+    with record(model, layers) as trace:
+        outputs = model(x)
+    with pytest.warns(TangentWarning, match="2.weight"):
+        kernel = trace.kernel(outputs)
+    assert close(kernel, dense_kernel(model, x))
+
+
+def test_a_slow_layer_is_said_once_in_a_training():
+    model = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), Cosine(6, 2, bias=False))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(4):
+            with record(model) as trace:
+                outputs = model(torch.randn(5, 7))
+            trace.kernel(outputs)
+    assert len(told) == 1

@@ -14,7 +14,7 @@ from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import FactoredGradient
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.layer_io import Layers, Recorder, RuledLayer, ruled_layers
-from hybridonn.tangent.empirical.output_vectors import fixed_signs, unit_vectors
+from hybridonn.tangent.empirical.output_vectors import fixed_normal, unit_vectors
 from hybridonn.tangent.empirical.verification import compare
 
 # Up to so many outputs have their gradients with respect to a dense layer held at once, 4 MB.
@@ -87,17 +87,19 @@ def dense_features(model: nn.Module, x: Tensor, end: DenseEnd) -> tuple[Tensor, 
         that were found.
     """
     with torch.enable_grad(), _only_trainable(model, end.layer):
-        outputs, _, layer = _record_dense(model, x, end.layer)
+        outputs, recorder, layer = _record_dense(model, x, end.layer)
         if layer is None:
             return None
-        # Random signs tell gradients apart at the cost of one backward pass.
-        signs = fixed_signs(outputs)
-        gradient = _only_factored(layer_gradients(ForwardPass(outputs, [layer]), signs))
-    if gradient is None:
+        # One random combination of outputs tells gradients apart, at the cost of one backward pass.
+        drawn = fixed_normal(outputs)
+        layers = layer_gradients(ForwardPass(outputs, [layer]), drawn)
+        gradient = _only_factored(layers)
+        verified = compare(layers, outputs, drawn, recorder.parameters())
+    if gradient is None or verified.wrong:
         return None
     found = gradient.lefts()[:, 0, 0, :, 0]
     # No product of matrices: autocast would round it.
-    expected = (signs.flatten().to(found)[:, None] * end.gradient.to(found)).sum(0)
+    expected = (drawn.flatten().to(found)[:, None] * end.gradient.to(found)).sum(0)
     rounding = 8 * torch.finfo(outputs.dtype).eps * float(expected.abs().max())
     if not torch.allclose(found, expected.expand_as(found), rtol=0, atol=rounding):
         return None

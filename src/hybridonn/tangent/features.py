@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
@@ -13,12 +11,13 @@ from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ExplicitGradient, FactoredGradient
 from hybridonn.tangent.empirical.layer_gradients import layer_gradients
 from hybridonn.tangent.empirical.layer_io import Layers, covered_names, ruled_layers
+from hybridonn.tangent.empirical.model_state import warn_once
 from hybridonn.tangent.empirical.output_vectors import unit_vectors
 from hybridonn.tangent.empirical.per_sample import gradients_of_samples
 from hybridonn.tangent.empirical.plan import measure_footprint, plan_memory
 from hybridonn.tangent.empirical.random_projection import Projection
 from hybridonn.tangent.empirical.verification import verify
-from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.errors import TangentError
 
 # Rows and columns left of a gradient matrix before it is folded. Measured on a LeNet with 512
 # features: alignment with the exact kernel 0.964 at 64, 0.9992 at 128 and 0.9994 at 256 rows.
@@ -123,7 +122,7 @@ class _FeatureMaker:
         left = verified.reached - covered_names(good)
         self.rest = {name: p for name, p in parameters.items() if name in left}
         if self.rest:
-            warnings.warn(describe_slow(list(self.rest)), TangentWarning, stacklevel=5)
+            warn_once(self.model, describe_slow(list(self.rest)), stacklevel=5)
         return verified.layers
 
 

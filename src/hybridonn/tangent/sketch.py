@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.empirical.checks import check_finite, check_inputs, require_inference
+from hybridonn.tangent.empirical.checks import check_inputs, first_line, require_inference
+from hybridonn.tangent.empirical.repeatability import run_repeatably
 from hybridonn.tangent.errors import TangentError
 
 
@@ -62,7 +63,8 @@ def sketch(
         model: any module; samples lead in its inputs and outputs.
         x: samples (n, ...).
         probes: the number K of directions.
-        method: "jvp" takes exact derivatives; "difference" takes
+        method: "jvp" takes exact derivatives, by forward differentiation or, for models that have
+            none, by two backward passes; "difference" takes
             ``(f(theta + eps v) - f(theta)) / eps``, biased by order eps.
         epsilon: the step of "difference".
         generator: source of the directions; the same seed gives the same directions for
@@ -82,19 +84,58 @@ def sketch(
     def outputs(values: Mapping[str, Tensor]) -> Tensor:
         return torch.func.functional_call(model, dict(values), (x,)).flatten(1)
 
-    start = outputs(parameters) if method == "difference" else None
+    start = run_repeatably(model, x)
     columns = []
     for _ in range(probes):
         direction = {n: _normal_like(p, generator) for n, p in parameters.items()}
-        if start is None:
-            here, column = torch.func.jvp(outputs, (parameters,), (direction,))[:2]
+        if method == "jvp":
+            columns.append(_derivative(outputs, parameters, direction))
         else:
             moved = {n: p + epsilon * direction[n] for n, p in parameters.items()}
-            here, column = start, (outputs(moved) - start) / epsilon
-        if not columns:
-            check_finite(here, model)
-        columns.append(column)
+            columns.append((outputs(moved) - start.flatten(1)) / epsilon)
     return torch.cat(columns, 1) / probes**0.5
+
+
+_Outputs = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+def _derivative(
+    outputs: _Outputs, parameters: dict[str, Tensor], direction: dict[str, Tensor]
+) -> Tensor:
+    """The derivative (n, C) of the outputs in a direction, forwards or by two backward passes.
+
+    Raises:
+        TangentError: the model has neither.
+    """
+    try:
+        return torch.func.jvp(outputs, (parameters,), (direction,))[1]
+    except (NotImplementedError, RuntimeError):  # an operation without a forward derivative
+        pass
+    try:
+        return _derivative_twice_back(outputs, parameters, direction)
+    except (NotImplementedError, RuntimeError) as fault:
+        raise TangentError(
+            "the model has no derivative in a direction, neither forwards nor by two backward "
+            f"passes ({first_line(fault)}); give method='difference'"
+        ) from fault
+
+
+def _derivative_twice_back(
+    outputs: _Outputs, parameters: dict[str, Tensor], direction: dict[str, Tensor]
+) -> Tensor:
+    """``J v = d<J^T u, v> / du`` for any u: it is linear in u, which can be zero."""
+    keep = torch.is_grad_enabled()
+    with torch.enable_grad():
+        found = outputs(parameters)
+        u = torch.zeros_like(found, requires_grad=True)
+        values = list(parameters.values())
+        back = torch.autograd.grad(found, values, u, create_graph=True, allow_unused=True)
+        parts = [
+            (g.conj() * v).real.sum() if g.is_complex() else (g * v).sum()
+            for g, v in zip(back, direction.values(), strict=True)
+            if g is not None
+        ]
+        return torch.autograd.grad(torch.stack(parts).sum(), u, create_graph=keep)[0]
 
 
 def _check_options(probes: int, method: str, epsilon: float) -> None:
@@ -127,7 +168,8 @@ def _trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _normal_like(parameter: Tensor, generator: torch.Generator | None) -> Tensor:
-    """A standard normal direction of a parameter's shape."""
+    """A direction of a parameter's shape, standard normal in its real and in its imaginary part."""
     device = parameter.device if generator is None else generator.device
-    drawn = torch.randn(parameter.shape, generator=generator, device=device)
-    return drawn.to(parameter)
+    parts = (2,) if parameter.is_complex() else ()
+    drawn = torch.randn(*parameter.shape, *parts, generator=generator, device=device)
+    return (torch.view_as_complex(drawn) if parts else drawn).to(parameter)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import reduce
 
@@ -21,7 +20,11 @@ from hybridonn.tangent.empirical.gradient_factors import (
     join_outputs,
 )
 from hybridonn.tangent.empirical.graph import is_output
-from hybridonn.tangent.empirical.layer_gradients import layer_gradients, split_pooled
+from hybridonn.tangent.empirical.layer_gradients import (
+    LayerGradients,
+    layer_gradients,
+    split_pooled,
+)
 from hybridonn.tangent.empirical.layer_io import (
     Layer,
     Layers,
@@ -30,13 +33,18 @@ from hybridonn.tangent.empirical.layer_io import (
     covered_names,
     ruled_layers,
 )
-from hybridonn.tangent.empirical.output_vectors import OutputVectors, output_vectors
+from hybridonn.tangent.empirical.model_state import warn_once
+from hybridonn.tangent.empirical.output_vectors import (
+    OutputVectors,
+    fixed_normal,
+    output_vectors,
+)
 from hybridonn.tangent.empirical.per_sample import gradients_from_graph
 from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
 from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.verification import find_reached, verify
-from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.empirical.verification import compare, find_reached, verify
+from hybridonn.tangent.errors import TangentError
 
 
 class Trace:
@@ -83,8 +91,7 @@ class Trace:
             return contract_identity(last)
         require_inference_statistics(self._recorder.model)
         vectors = output_vectors(outputs.shape[1:], probes, generator, outputs)
-        known = ruled_layers(layers, len(outputs))
-        terms = _layer_terms(known, outputs, vectors)
+        known, terms = self._layer_terms(ruled_layers(layers, len(outputs)), outputs, vectors)
         rest = self._uncovered(known, outputs)
         if rest:
             found = gradients_from_graph(outputs, list(rest.values()), vectors.all()).flatten(1)
@@ -111,6 +118,17 @@ class Trace:
         if wrong:
             raise TangentError("; ".join(f"layer '{n}': {why}" for n, why in wrong.items()))
 
+    def _layer_terms(
+        self, layers: list[RuledLayer], outputs: Tensor, vectors: OutputVectors
+    ) -> tuple[list[RuledLayer], list[Tensor]]:
+        """The layers whose gradients autograd confirms, and their kernels."""
+        parameters = self._recorder.parameters()
+        while True:  # each turn leaves one more layer out
+            terms, wrong = _layer_terms(layers, outputs, vectors, parameters)
+            if not wrong:
+                return layers, terms
+            layers = [layer for layer in layers if layer.name not in wrong]
+
     def _uncovered(self, known: list[RuledLayer], outputs: Tensor) -> dict[str, nn.Parameter]:
         """The wanted parameters that no rule accounts for, as far as the outputs use them."""
         covered = covered_names(known)
@@ -118,7 +136,7 @@ class Trace:
         reached = find_reached(outputs, rest)
         rest = {name: p for name, p in rest.items() if name in reached}
         if rest:
-            warnings.warn(describe_slow(list(rest)), TangentWarning, stacklevel=3)
+            warn_once(self._recorder.model, describe_slow(list(rest)), stacklevel=3)
         return rest
 
 
@@ -146,19 +164,34 @@ def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
         yield Trace(recorder)
 
 
-def _layer_terms(layers: list[RuledLayer], outputs: Tensor, vectors: OutputVectors) -> list[Tensor]:
-    """The layers' kernels; one backward pass for all outputs, or one each where that is faster."""
+def _layer_terms(
+    layers: list[RuledLayer],
+    outputs: Tensor,
+    vectors: OutputVectors,
+    parameters: Mapping[str, nn.Parameter],
+) -> tuple[list[Tensor], Set[str]]:
+    """The layers' kernels; one backward pass for all outputs, or one each where that is faster.
+
+    Returns:
+        The kernels, and the names of layers whose gradients are not autograd's: then the kernels
+        are of no use.
+    """
     pooled = find_pooled_layers(layers, outputs, vectors.count)
     forward = ForwardPass(outputs, layers, pooled)
     size = 1 if _prefers_single_passes(forward, vectors.count) else vectors.count
     terms, behind = [], []
     for part in chunks(vectors.count, size):
-        found = layer_gradients(forward, vectors.part(part), create_graph=True, keep=True)
+        some = vectors.part(part)
+        found = layer_gradients(forward, some, create_graph=True, keep=True)
+        if not any(one.gradients for one in found):  # outputs of another forward pass
+            return [], set()
+        if part.start == 0 and (wrong := compare(found, outputs, some, parameters).wrong):
+            return [], set(wrong)
         own, pooled_ones = split_pooled(found)
         terms.append(contract(own, None))
         behind.append(pooled_ones)
     terms.append(contract(join_outputs(behind), None))
-    return [term for term in terms if term is not None]
+    return [term for term in terms if term is not None], set()
 
 
 def _prefers_single_passes(forward: ForwardPass, count: int) -> bool:
@@ -188,9 +221,13 @@ def _find_last_layer(
     if not is_output(outputs, execution.edge):
         return None
     n, *rest = execution.shape
-    unused = outputs.new_empty(1).expand(n, 1, *rest)
-    call = LayerCall(layer.inputs(execution, True), unused)
+    drawn = fixed_normal(outputs)
+    call = LayerCall(layer.inputs(execution, True), drawn.reshape(1, 1, *rest).expand(n, 1, *rest))
     gradients = layer.rule.gradients(layer.module, [call])
     if len(gradients) != 1 or not isinstance(gradients[0], FactoredGradient):
         return None
-    return gradients[0] if gradients[0].left_renames else None
+    if not gradients[0].left_renames:
+        return None
+    found = [LayerGradients(layer, gradients)]
+    wrong = compare(found, outputs, drawn, recorder.parameters()).wrong
+    return None if wrong else gradients[0]

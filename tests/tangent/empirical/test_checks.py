@@ -40,7 +40,22 @@ def damaged():
 
 X = torch.rand(5, 4)
 NAN = torch.where(torch.eye(5, 4) > 0, torch.nan, X)
+
+
+def inferred():
+    with torch.inference_mode():
+        return dense()
+
+
 CASES = {
+    "complex outputs": (lambda: Lambda(lambda z: z * 1j), X, r"complex.*abs\(\)\.square\(\)"),
+    "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), X, r"'0\.weight'.*run the model once"),
+    "made in inference mode": (inferred, X, r"'0\.weight'.*inference_mode"),
+    "sparse": (dense, X.to_sparse(), "x1 is .*sparse.*dense"),
+    "meta": (dense, X.to("meta"), "x1 is .*meta"),
+    "another width": (dense, torch.rand(5, 9), r"Sequential cannot be run on .*, 9\)"),
+    "another precision": (dense, X.double(), "Sequential cannot be run on .*float64"),
+    "scripted": (lambda: torch.jit.trace(dense(), X), X, "torch.jit"),
     "no module": (lambda: len, X, r"torch\.nn\.Module"),
     "no parameters": (nn.Tanh, X, "Tanh"),
     "frozen": (frozen, X, "Sequential.*requires_grad"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.tangent import ntk
+from hybridonn.tangent import TangentWarning, ntk
 from hybridonn.tangent.empirical.torch_internals import hooks_of
 
 
@@ -158,3 +158,97 @@ def test_the_users_generator_and_the_models_mode_are_left_alone():
     assert torch.equal(state, torch.random.get_rng_state())
     assert not any(hooks for module in model.modules() for hooks in hooks_of(module))
     assert all(p.grad is None for p in model.parameters())
+
+
+class Saturating(nn.Linear):
+    """A sensor that clips what it is given."""
+
+    def forward(self, x):
+        return super().forward(x.clamp(-1, 1))
+
+
+class Routed(nn.Module):
+    """A network that sends bright samples through a layer of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.bright, self.last = nn.Linear(7, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = torch.tanh(self.first(x))
+        bright = x.abs().amax(1) > 1
+        if bright.any():
+            h = torch.where(bright[:, None], self.bright(h), h)
+        return self.last(h)
+
+
+@pytest.mark.parametrize("memory_gb", [2.0, 3e-5])
+@pytest.mark.parametrize("other", [False, True])
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Sequential(Saturating(7, 6), nn.ReLU(), nn.Linear(6, 3)), Routed]
+)
+def test_what_holds_for_the_first_samples_only_is_found_out(make, other, memory_gb, dense_kernel):
+    torch.manual_seed(0)
+    model = make().double()
+    x = torch.cat([torch.rand(8, 7), 3 * torch.randn(6, 7)]).double()
+    for samples in (x, x.flip(0), x[:8], x[8:]):
+        x2 = x.flip(0) if other else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TangentWarning)
+            found = ntk(model, samples, x2, memory_gb=memory_gb)
+        torch.testing.assert_close(found, dense_kernel(model, samples, x2), rtol=1e-9, atol=1e-9)
+
+
+class Mask(nn.Module):
+    """A coherent mask: what a camera sees behind complex weights."""
+
+    def __init__(self, make=lambda: nn.Parameter(torch.randn(5, 7, dtype=torch.complex128))):
+        super().__init__()
+        self.weight = make()
+
+    def forward(self, x):
+        return (x.to(self.weight.dtype) @ self.weight.T).abs().square()
+
+
+class Parts(nn.Module):
+    """The same with the real and the imaginary part as parameters."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.real, self.imaginary = (nn.Parameter(p.clone()) for p in (weight.real, weight.imag))
+
+    def forward(self, x):
+        return (x @ self.real.T).square() + (x @ self.imaginary.T).square()
+
+
+def test_a_complex_parameter_is_two_real_ones(dense_kernel):
+    torch.manual_seed(0)
+    model, x = Mask(), torch.randn(6, 7).double()
+    expected = dense_kernel(Parts(model.weight.detach()), x, outputs="full")
+    with pytest.warns(TangentWarning, match="weight"):
+        found = ntk(model, x, outputs="full")
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single_precision_by_the_rules(dtype):
+    torch.manual_seed(0)
+    exact = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), nn.Linear(6, 4)).to(dtype).double()
+    half = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), nn.Linear(6, 4)).to(dtype)
+    half.load_state_dict(exact.state_dict())
+    x = torch.randn(12, 7).to(dtype)
+    found, expected = ntk(half, x, method="layers"), ntk(exact, x.double())
+    assert found.dtype == torch.float32
+    error = (found.double() - expected).norm() / expected.norm()
+    assert error < 4 * torch.finfo(dtype).eps
+    assert torch.linalg.eigvalsh(found.double())[0] > -1e-5 * expected.norm()
+
+
+def test_a_slow_layer_is_said_once_a_model():
+    model = nn.Sequential(Saturating(7, 6), nn.Linear(6, 3))
+    x = 3 * torch.randn(4, 7)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            ntk(model, x)
+    assert len(told) == 1

@@ -1,10 +1,13 @@
 """A forward pass is recorded: what each layer was given, in which order, and what does not fit."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from hybridonn.tangent import TangentError
+from hybridonn import tangent
+from hybridonn.tangent import TangentError, ntk
 from hybridonn.tangent.empirical.layer_io import Recorder, ruled_layers
 from hybridonn.tangent.empirical.torch_internals import hooks_of
 
@@ -131,3 +134,41 @@ def test_a_model_without_trainable_parameters_is_named():
         Recorder(nn.Tanh())
     with pytest.raises(TangentError, match="requires_grad"):
         Recorder(nn.Linear(2, 2).requires_grad_(False))
+
+
+class Tokens(nn.Module):
+    """A network whose root holds parameters: a token in front, and a gain behind if wanted."""
+
+    def __init__(self, gain=False):
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 4))
+        self.body, self.head, self.idle = nn.Linear(4, 4), nn.Linear(4, 2), nn.Linear(2, 2)
+        self.gain = nn.Parameter(torch.ones(2)) if gain else None
+
+    def forward(self, x):
+        h = self.head(torch.tanh(self.body(x + self.token)))
+        self.idle(h)  # executed last, but not on the way to the outputs
+        return h if self.gain is None else h * self.gain
+
+
+@pytest.mark.parametrize(
+    ("gain", "wanted", "expected"),
+    [
+        (False, "last", ["head.weight", "head.bias"]),
+        (False, "first", ["token"]),
+        (True, "last", ["token", "gain"]),
+    ],
+)
+def test_the_last_layer_is_the_one_whose_parameters_are_used_last(gain, wanted, expected):
+    torch.manual_seed(0)
+    model, x = Tokens(gain), torch.randn(5, 4)
+    recorder = Recorder(model, wanted)
+    with recorder.recording():
+        model(x)
+    assert list(recorder.parameters()) == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kernel = ntk(model, x, layers=wanted)
+        with tangent.record(model, wanted) as trace:
+            outputs = model(x)
+        torch.testing.assert_close(trace.kernel(outputs), kernel, rtol=1e-4, atol=1e-5)

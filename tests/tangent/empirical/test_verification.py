@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
-from hybridonn.tangent.empirical.layer_io import ruled_layers
+from hybridonn.tangent.empirical.forward_pass import ForwardPass
+from hybridonn.tangent.empirical.layer_io import Recorder, ruled_layers
 from hybridonn.tangent.empirical.output_vectors import unit_vectors
 from hybridonn.tangent.empirical.verification import find_reached, verify
 
@@ -47,7 +47,9 @@ def dense(middle=nn.Linear):
 def found_of(model, vectors=None):
     torch.manual_seed(0)
     model = model.double()
-    outputs, recorder = record_forward(model, torch.randn(5, 4).double(), "all")
+    recorder = Recorder(model)
+    with recorder.recording():
+        outputs = model(torch.randn(5, 4).double())
     forward = ForwardPass(outputs, ruled_layers(recorder.selected(), 5))
     return verify(forward, recorder.parameters(), vectors and vectors(outputs))
 

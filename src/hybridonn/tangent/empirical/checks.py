@@ -21,10 +21,7 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
         TangentError: the model is no module, or inputs are no finite floating tensors with
             samples first and of one shape.
     """
-    if not isinstance(model, nn.Module):
-        raise TangentError(
-            f"the model is of type {type(model).__name__}; a tangent kernel needs a torch.nn.Module"
-        )
+    _check_model(model)
     _check_samples(model, x1, "x1")
     if x2 is None:
         return
@@ -41,6 +38,34 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
         )
 
 
+def _check_model(model: nn.Module) -> None:
+    """Refuse what is no module that can be differentiated.
+
+    Raises:
+        TangentError: it is not.
+    """
+    if not isinstance(model, nn.Module):
+        raise TangentError(
+            f"the model is of type {type(model).__name__}; a tangent kernel needs a torch.nn.Module"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TangentError(
+            "the model was compiled by torch.jit, which hides its layers; give the module that it "
+            "was made from (modules of torch.compile are allowed)"
+        )
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise TangentError(
+                f"parameter '{name}' of the lazy module has no shape yet; run the model once on "
+                "some samples"
+            )
+        if parameter.is_inference():
+            raise TangentError(
+                f"parameter '{name}' was made in torch.inference_mode(), where nothing can be "
+                "differentiated; build the model outside of it"
+            )
+
+
 def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
     """Refuse one tensor of samples.
 
@@ -49,6 +74,9 @@ def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
     """
     if not isinstance(x, Tensor):
         raise TangentError(f"{name} is of type {type(x).__name__}; give a torch.Tensor (n, ...)")
+    if x.layout != torch.strided or x.is_meta or x.is_inference():
+        kind = "made in torch.inference_mode()" if x.is_inference() else f"{x.layout} on {x.device}"
+        raise TangentError(f"{name} is {kind}; give an ordinary dense tensor (n, ...)")
     if x.ndim == 0 or x.shape[0] == 0:
         raise TangentError(f"{name} has shape {tuple(x.shape)}; give at least one sample (n, ...)")
     if not x.is_floating_point():
@@ -64,6 +92,38 @@ def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
             f"{name} holds {bad} values that are NaN or infinite; its kernel would be NaN: "
             "remove or repair those samples"
         )
+
+
+def run(model: nn.Module, x: Tensor) -> Tensor:
+    """The outputs of a model; what goes wrong in it becomes a sentence.
+
+    Args:
+        model: the model.
+        x: samples (n, ...).
+
+    Returns:
+        What the model returns.
+
+    Raises:
+        TangentError: the model raises an error for these samples.
+        OutOfMemoryError: the memory does not hold its forward pass.
+    """
+    try:
+        return model(x)
+    except (TangentError, torch.OutOfMemoryError):
+        raise
+    except Exception as fault:  # whatever the model raises
+        kind = type(model).__name__
+        raise TangentError(
+            f"{kind} cannot be run on samples of shape {tuple(x.shape)} and type {x.dtype} "
+            f"({first_line(fault)}); give samples of the shape, type and device that it takes"
+        ) from fault
+
+
+def first_line(fault: Exception) -> str:
+    """What an error says, in one line without a stop."""
+    lines = str(fault).strip().splitlines()
+    return f"{type(fault).__name__}: {lines[0].strip().rstrip('.')}" if lines else repr(fault)
 
 
 def check_options(
@@ -110,11 +170,18 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             NaN or infinity.
     """
     kind = type(model).__name__
-    if not isinstance(outputs, Tensor) or outputs.ndim == 0:
+    if not isinstance(outputs, Tensor) or outputs.ndim == 0 or outputs.layout != torch.strided:
         what = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs)
         raise TangentError(
             f"{kind} returned {what}; a tangent kernel needs one tensor of outputs (n, ...) "
             "with the samples first"
+        )
+    if not len(outputs):
+        raise TangentError(f"{kind} returned no samples, {tuple(outputs.shape)}; give at least one")
+    if outputs.is_complex():
+        raise TangentError(
+            f"{kind} returned complex outputs; a tangent kernel is that of real ones: return "
+            "their intensity, .abs().square(), or their parts, torch.view_as_real"
         )
     if samples is not None and outputs.shape[0] != samples:
         raise TangentError(

@@ -40,6 +40,9 @@ def describe_layers(
     """
     slow = {name: f"vector products: {why}" for name, why in verified.wrong.items()}
     lines = {**describe_methods(recorder), **slow}
+    if recorder.wanted in ("first", "last"):
+        why = f"its parameters are used {recorder.wanted} on the way to the outputs"
+        lines = {name: f"{how} ({why})" for name, how in lines.items()}
     good = [layer for layer in forward.layers if layer.name in verified.layers]
     for layer in good:
         if isinstance(forward.pooled.get(layer.executions[0].order), CompiledLayer):

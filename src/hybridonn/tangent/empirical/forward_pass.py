@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
-from hybridonn.tangent.empirical.checks import check_outputs
 from hybridonn.tangent.empirical.layer_io import (
     Execution,
     Layers,
@@ -16,6 +15,7 @@ from hybridonn.tangent.empirical.layer_io import (
     RuledLayer,
 )
 from hybridonn.tangent.empirical.pooled_convolution import CompiledLayer, PooledLayer
+from hybridonn.tangent.empirical.repeatability import run_repeatably
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,8 @@ def record_forward(model: nn.Module, x: Tensor, layers: Layers) -> tuple[Tensor,
         The outputs (n, ...) and the recorder.
 
     Raises:
-        TangentError: the outputs have no tangent kernel.
+        TangentError: the outputs have no tangent kernel, the model draws random numbers, or its
+            samples interact.
     """
     recorder = Recorder(model, layers)
-    with recorder.recording():
-        outputs = model(x)
-    check_outputs(outputs, model, len(x))
-    return outputs, recorder
+    return run_repeatably(model, x, recorder.recording()), recorder

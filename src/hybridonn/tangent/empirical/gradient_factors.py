@@ -108,7 +108,9 @@ class FactoredGradient:
         if call.cache is None:
             return at_least_single(self.right(_some(call.inputs, samples)))
         if "right" not in call.cache:
-            call.cache["right"] = at_least_single(self.right(call.inputs))
+            # Whoever asks first may need no graph, but later ones may.
+            with torch.set_grad_enabled(call.inputs.requires_grad):
+                call.cache["right"] = at_least_single(self.right(call.inputs))
         return _some(call.cache["right"], samples)
 
     def sizes(self) -> FactorSizes:

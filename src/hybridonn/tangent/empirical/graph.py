@@ -6,14 +6,19 @@ a walk from the outputs meets each operation before those that it depends on.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from hybridonn.tangent.empirical.torch_internals import RESHAPES, result_shape
+from hybridonn.tangent.empirical.torch_internals import (
+    RESHAPES,
+    parameter_of,
+    result_shape,
+    sequence_number,
+)
 
 
 class Step(NamedTuple):
@@ -62,6 +67,24 @@ def users_of(root: Node) -> dict[Node, list[tuple[Node, int]]]:
                 waiting.append(parent)
             users[parent].append((node, position))
     return users
+
+
+def uses_of(outputs: Sequence[GradientEdge]) -> dict[Tensor, list[int]]:
+    """When each parameter is used on the way to the outputs.
+
+    Args:
+        outputs: places of the outputs in the graph.
+
+    Returns:
+        The sequence numbers of the operations that take it, by parameter.
+    """
+    found: dict[Tensor, list[int]] = {}
+    for root in {edge.node for edge in outputs}:
+        for node, users in users_of(root).items():
+            parameter = parameter_of(node)
+            if parameter is not None and users:
+                found.setdefault(parameter, []).extend(sequence_number(u) for u, _ in users)
+    return found
 
 
 def is_output(outputs: Tensor, edge: GradientEdge) -> bool:

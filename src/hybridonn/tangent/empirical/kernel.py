@@ -44,7 +44,10 @@ outputs, f_c replaced by ``r_k . f``: the kernel is then unbiased (`output_vecto
 
 **What is not covered.** Parameters that no rule accounts for get their gradients from one backward
 pass for each sample (`per_sample`). The rules are verified: for random w_ic, ``sum_ic w_ic M_ic``
-is the gradient of one scalar, which autograd computes by itself (`verification`).
+is the gradient of one scalar, which autograd computes by itself (`verification`). Every sample of
+every call takes part. Where the two differ, the call starts again without that rule. Some samples
+are run once more, so that a model that draws random numbers is refused (`repeatability`). So what
+`ntk` returns is the kernel of the function that was called, or an error says why not.
 
 `ntk` reads as follows: it plans how many samples and outputs at a time fit the memory (`plan`),
 runs and verifies the first block of samples, and assembles the kernel from blocks of samples, each
@@ -53,9 +56,8 @@ summed over portions of outputs.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Literal
 
@@ -68,15 +70,25 @@ from hybridonn.tangent.empirical.explanation import describe_layers, describe_sl
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient, join_outputs
 from hybridonn.tangent.empirical.layer_gradients import layer_gradients, split_pooled
-from hybridonn.tangent.empirical.layer_io import Layers, Recorder, covered_names, ruled_layers
-from hybridonn.tangent.empirical.model_state import describe_graph, describe_state, remember
+from hybridonn.tangent.empirical.layer_io import (
+    Layers,
+    Recorder,
+    RuledLayer,
+    covered_names,
+    ruled_layers,
+)
+from hybridonn.tangent.empirical.model_state import describe_state, remember, warn_once
 from hybridonn.tangent.empirical.output_vectors import OutputVectors, output_vectors
-from hybridonn.tangent.empirical.per_sample import PerSampleKernel, require_independence
+from hybridonn.tangent.empirical.per_sample import PerSampleKernel
 from hybridonn.tangent.empirical.plan import MemoryPlan, measure_footprint, plan_memory
-from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
+from hybridonn.tangent.empirical.pooled_convolution import (
+    CompiledLayer,
+    PooledLayer,
+    find_pooled_layers,
+)
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.verification import SAMPLES, Verification, find_reached, verify
-from hybridonn.tangent.errors import TangentError, TangentWarning
+from hybridonn.tangent.empirical.verification import verify
+from hybridonn.tangent.errors import TangentError
 
 Method = Literal["auto", "layers", "vector_products"]
 METHODS: tuple[Method, ...] = ("auto", "layers", "vector_products")
@@ -139,8 +151,12 @@ def ntk(
         cached = not full and x1.device.type == "cpu"
         plan = plan_memory(need, len(x1), n2, vectors.count, memory_gb, result, cached=cached)
         task = _Task(model, layers, vectors, full, plan, create_graph)
-        first, slow = _start(task, x1[: plan.samples], method)
-        return _assemble(task, first, slow, x1, x2)
+        while True:  # each turn knows of one more layer or parameter than the one before
+            try:
+                first, slow = _start(task, x1[: plan.samples], method)
+                return _assemble(task, first, slow, x1, x2)
+            except _RefutedError as refuted:
+                task = task.knowing(refuted)
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,8 @@ class _Task:
         per_output: keep the outputs rather than contract them.
         plan: how many samples and outputs at a time.
         create_graph: let the kernel be differentiated.
+        wrong: the layers whose rules do not hold for all samples, with the reason.
+        reached: parameters that the outputs of later samples depend on, by name.
     """
 
     model: nn.Module
@@ -162,6 +180,8 @@ class _Task:
     per_output: bool
     plan: MemoryPlan
     create_graph: bool
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    reached: frozenset[str] = frozenset()
 
     @property
     def graph(self) -> dict[str, bool]:
@@ -169,27 +189,59 @@ class _Task:
         keep = self.plan.keep and not self.create_graph
         return {"create_graph": self.create_graph, "keep": keep}
 
+    def knowing(self, refuted: _RefutedError) -> _Task:
+        """The same task with what a block of samples has shown."""
+        wrong, reached = {**self.wrong, **refuted.wrong}, self.reached | refuted.reached
+        return replace(self, wrong=wrong, reached=reached)
+
 
 @dataclass(frozen=True)
 class _Block:
-    """Some samples (n, ...) and their forward pass."""
+    """Some samples and their forward pass.
+
+    Attributes:
+        x: samples (n, ...).
+        forward: their forward pass.
+        recorder: what noted it.
+        reached: the names of the parameters that the outputs depend on, of the first block.
+    """
 
     x: Tensor
     forward: ForwardPass
+    recorder: Recorder
+    reached: frozenset[str] = frozenset()
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The wanted parameters by name."""
+        return self.recorder.parameters()
+
+
+class _RefutedError(Exception):
+    """What held for the first samples does not hold for later ones; it never leaves `ntk`."""
+
+    def __init__(self, wrong: Mapping[str, str], reached: frozenset[str] = frozenset()):
+        super().__init__(wrong, reached)
+        self.wrong, self.reached = wrong, reached
 
 
 def _assemble(
     task: _Task, first: _Block, slow: PerSampleKernel | None, x1: Tensor, x2: Tensor | None
 ) -> Tensor:
-    """The kernel of all samples, block by block; the lower half mirrors the upper one."""
-    size, names = task.plan.samples, {layer.name for layer in first.forward.layers}
+    """The kernel of all samples, block by block; the lower half mirrors the upper one.
+
+    Each block of samples is verified when it is met first: those of a symmetric kernel, and of
+    x2, in the first row.
+    """
+    size = task.plan.samples
     others = (x1 if x2 is None else x2).split(size)
     rows: list[list[Tensor]] = []
     for i, x in enumerate(x1.split(size)):
-        a = first if i == 0 else _repeat(task, x, names)
+        a = first if i == 0 else _repeat(task, x, first, new=x2 is not None)
         row = [_mirror(rows[j][i]) for j in range(i)] if x2 is None else []
         for j in range(len(row), len(others)):
-            b = None if x2 is None and i == j else _repeat(task, others[j], names)
+            same = x2 is None and i == j
+            b = None if same else _repeat(task, others[j], first, new=i == 0)
             row.append(_full(task, slow, a, b) if task.per_output else _sum(task, slow, a, b))
         rows.append(row)
     return torch.cat([torch.cat(row, 1) for row in rows])
@@ -251,31 +303,31 @@ def _start(task: _Task, x: Tensor, method: Method) -> tuple[_Block, PerSampleKer
         TangentError: the outputs do not depend on the wanted parameters, or no rule accounts for
             one of them where the method needs it.
     """
-    forward, recorder = _run(task, x)
-    parameters = recorder.parameters()
-    found = _verify(task, x, forward, parameters)
-    if not found.reached:
+    block = _run(task, x, by_rules=method != "vector_products")
+    found = verify(block.forward, block.parameters)
+    reached = found.reached | task.reached
+    if not reached:
         raise TangentError(
             f"the outputs of {type(task.model).__name__} do not depend on the trainable "
             f"parameters of layers={task.layers!r}; choose other layers"
         )
-    names = found.layers if method != "vector_products" else frozenset()
-    known = [layer for layer in forward.layers if layer.name in names]
-    left = found.reached - covered_names(known)
-    rest = {name: p for name, p in parameters.items() if name in left}
-    block = _Block(x, replace(forward, layers=known))
+    wrong = {**task.wrong, **found.wrong}
+    block = replace(_only(block, found.layers), reached=reached)
+    left = reached - covered_names(block.forward.layers)
+    rest = {name: p for name, p in block.parameters.items() if name in left}
     if not rest:
         return block, None
     if method != "vector_products":
-        _report(rest, found.wrong, refuse=method == "layers")
-    require_independence(task.model, x, forward.outputs)
+        _report(task.model, rest, wrong, refuse=method == "layers")
     room = task.plan.contraction / 3
     slow = PerSampleKernel(task.model, rest, task.vectors, task.per_output, room, task.create_graph)
     return block, slow
 
 
-def _report(rest: Iterable[str], wrong: Mapping[str, str], *, refuse: bool) -> None:
-    """Say which parameters no rule accounts for.
+def _report(
+    model: nn.Module, rest: Iterable[str], wrong: Mapping[str, str], *, refuse: bool
+) -> None:
+    """Say once for each model which parameters no rule accounts for.
 
     Raises:
         TangentError: there must be none.
@@ -284,53 +336,57 @@ def _report(rest: Iterable[str], wrong: Mapping[str, str], *, refuse: bool) -> N
     message = describe_slow(list(rest)) + why
     if refuse:
         raise TangentError(f"method='layers' refuses the slow way: {message}")
-    warnings.warn(message, TangentWarning, stacklevel=4)
+    warn_once(model, message, stacklevel=5)
 
 
-def _run(task: _Task, x: Tensor) -> tuple[ForwardPass, Recorder]:
+def _run(task: _Task, x: Tensor, *, by_rules: bool = True) -> _Block:
     """A recorded forward pass, with the layers whose gradients are taken behind their pooling."""
     outputs, recorder = record_forward(task.model, x, task.layers)
-    known = ruled_layers(recorder.selected(), len(x))
+    known = ruled_layers(recorder.selected(), len(x)) if by_rules else []
+    known = [layer for layer in known if layer.name not in task.wrong]
+    forward = ForwardPass(outputs, known, _pooled(task, known, outputs))
+    return _Block(x, forward, recorder)
+
+
+def _pooled(
+    task: _Task, known: list[RuledLayer], outputs: Tensor
+) -> Mapping[int, PooledLayer | CompiledLayer]:
+    """The layers whose gradients are taken behind their pooling."""
     if task.per_output:
-        return ForwardPass(outputs, known), recorder
+        return {}
     block = None if task.create_graph else task.plan.samples
-    limits = task.vectors.count, task.plan.room
-    pooled = find_pooled_layers(known, outputs, *limits, block=block)
-    return ForwardPass(outputs, known, pooled), recorder
+    return find_pooled_layers(known, outputs, task.vectors.count, task.plan.room, block=block)
 
 
-def _repeat(task: _Task, x: Tensor, names: Set[str]) -> _Block:
+def _repeat(task: _Task, x: Tensor, first: _Block, *, new: bool) -> _Block:
     """The forward pass of another block, with the same layers as the first.
 
+    Args:
+        task: what is computed.
+        x: the samples of the block.
+        first: the first block.
+        new: the block has not been verified yet.
+
     Raises:
-        TangentError: one of them was not executed as for the other samples.
+        _RefutedError: what was decided at the first block does not hold for this one.
     """
-    forward, _ = _run(task, x)
-    known = [layer for layer in forward.layers if layer.name in names]
-    missing = names - {layer.name for layer in known}
+    block, names = _run(task, x), {layer.name for layer in first.forward.layers}
+    missing = names - {layer.name for layer in block.forward.layers}
     if missing:
-        raise TangentError(
-            f"layers {', '.join(sorted(missing))} were not executed in the same way for all "
-            "samples; give method='vector_products'"
-        )
-    return _Block(x, replace(forward, layers=known))
+        why = "it is not executed in the same way for all samples"
+        raise _RefutedError(dict.fromkeys(missing, why))
+    if new:
+        found = verify(_only(block, names).forward, block.parameters)
+        later = found.reached - first.reached
+        if found.wrong or later:
+            raise _RefutedError(found.wrong, later)
+    return _only(block, names)
 
 
-def _verify(
-    task: _Task, x: Tensor, forward: ForwardPass, parameters: Mapping[str, nn.Parameter]
-) -> Verification:
-    """What autograd says of the rules for the first samples, found out once for each graph."""
-    layers = tuple(layer.name for layer in forward.layers), tuple(parameters)
-    pooled = tuple((order, type(layer)) for order, layer in forward.pooled.items())
-    key = layers, pooled, describe_graph(forward.outputs), describe_state(task.model)
-
-    def find() -> Verification:
-        few, recorder = _run(task, x[:SAMPLES])
-        found = verify(few, recorder.parameters())
-        rest = {name: p for name, p in parameters.items() if name not in found.reached}
-        return replace(found, reached=found.reached | find_reached(forward.outputs, rest))
-
-    return remember(task.model, key, find)
+def _only(block: _Block, names: Set[str]) -> _Block:
+    """A block with some of its layers."""
+    layers = [layer for layer in block.forward.layers if layer.name in names]
+    return replace(block, forward=replace(block.forward, layers=layers))
 
 
 def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
@@ -354,9 +410,9 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
         need = measure_footprint(model, x)
         vectors = output_vectors(need.outputs, None, None, _floating(x))
         plan = MemoryPlan(len(x), 1, float("inf"), room=vectors.count)
-        forward, recorder = _run(_Task(model, layers, vectors, False, plan, False), x)
-        found = verify(forward, recorder.parameters())
-    lines = describe_layers(forward, recorder, found)
+        block = _run(_Task(model, layers, vectors, False, plan, False), x)
+        found = verify(block.forward, block.parameters)
+    lines = describe_layers(block.forward, block.recorder, found)
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from hybridonn.tangent.empirical.graph import uses_of
 from hybridonn.tangent.empirical.rules.base import Rule, rule_of, trainable_parameters
 from hybridonn.tangent.empirical.torch_internals import count_changes, own_parameters
 from hybridonn.tangent.errors import TangentError
@@ -123,6 +124,7 @@ class Recorder:
         self.wanted = wanted
         self._by_module = {layer.module: layer for layer in self.layers}
         self._count = 0
+        self._outputs: list[GradientEdge] = []
         words = isinstance(wanted, str) and wanted in ("all", "first", "last")
         self._named = None if words else _find_named(model, self.layers, wanted)
 
@@ -135,6 +137,7 @@ class Recorder:
             if self._named is None or layer.name in self._named
         ]
         handles.append(self.model.register_forward_pre_hook(self._restart, prepend=True))
+        handles.append(self.model.register_forward_hook(self._note_outputs))
         try:
             yield self
         finally:
@@ -144,9 +147,16 @@ class Recorder:
     def selected(self) -> list[Layer]:
         """The wanted layers that were executed, in order of execution.
 
+        The first and the last one are those whose parameters are used first and last on the way
+        to the outputs, wherever the module that owns them stands.
+
         Raises:
             TangentError: none was.
         """
+        if self.wanted in ("first", "last"):
+            used = self._by_use()
+            if used:
+                return used[:1] if self.wanted == "first" else used[-1:]
         executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
         if not executed:
             raise TangentError(
@@ -173,9 +183,30 @@ class Recorder:
                 found.setdefault(id(parameter), (full_name(layer.name, name), parameter))
         return dict(found.values())
 
+    def _by_use(self) -> list[Layer]:
+        """The layers on the way to the outputs, by the operation that uses a parameter of theirs.
+
+        That is the earliest such operation where the first layer is wanted, else the latest.
+        """
+        choose = min if self.wanted == "first" else max
+        times = {
+            id(parameter): choose(numbers) for parameter, numbers in uses_of(self._outputs).items()
+        }
+        found = [
+            (choose(own), layer.last, place, layer)
+            for place, layer in enumerate(self.layers)
+            if (own := [times[id(p)] for p in layer.own.values() if id(p) in times])
+        ]
+        return [layer for *_, layer in sorted(found, key=lambda one: one[:3])]
+
+    def _note_outputs(self, module: nn.Module, args: Any, output: Any) -> None:
+        """Note where the outputs lie in autograd's graph."""
+        self._outputs = [get_gradient_edge(one) for one in _tensors(output) if one.requires_grad]
+
     def _restart(self, module: nn.Module, args: Any) -> None:
         """Forget the forward pass before a new one of the whole model."""
         self._count = 0
+        self._outputs = []
         for layer in self.layers:
             layer.executions.clear()
             layer.first = layer.last = -1
@@ -219,7 +250,7 @@ def trainable_layers(model: nn.Module) -> list[Layer]:
             continue
         rule = rule_of(module)
         covered = rule.covers(module) if rule else ()
-        if any(owners[id(own[name])] > 1 for name in covered):
+        if any(owners[id(own[name])] > 1 or own[name].is_complex() for name in covered):
             rule, covered = None, ()
         found.append(Layer(name, module, rule, covered))
     if not found:
@@ -263,11 +294,24 @@ def _find_mismatch(layer: Layer, rule: Rule, inputs: Tensor, output: Tensor) -> 
             f"the output of layer '{layer.name}' does not depend on its parameters: gradients "
             "were switched off; call the model outside torch.no_grad()"
         )
+    if inputs.is_complex() or output.is_complex():
+        return "its numbers are complex"
     if not (inputs.ndim > 0 and output.ndim > 0 and inputs.shape[0] == output.shape[0]):
         return "its input and output do not share their first axis"
     if not rule.fits(layer.module, inputs, output):
         return f"its input of shape {tuple(inputs.shape)} is not (samples, ...) as its rule needs"
     return ""
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    """The tensors in what a model returned."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, Mapping):
+        yield from _tensors(list(output.values()))
+    elif isinstance(output, list | tuple):
+        for one in output:
+            yield from _tensors(one)
 
 
 def _find_named(model: nn.Module, layers: list[Layer], wanted: Layers) -> set[str]:

@@ -72,7 +72,7 @@ def sign_vectors(
     return (2 * bits - 1).to(like) / probes**0.5
 
 
-def fixed_signs(outputs: Tensor) -> Tensor:
-    """One vector of signs (1, ...) for some outputs (n, ...), always the same."""
-    generator = torch.Generator(outputs.device).manual_seed(0)
-    return sign_vectors(outputs.shape[1:], 1, outputs, generator)
+def fixed_normal(outputs: Tensor) -> Tensor:
+    """One normally distributed vector (1, ...) for some outputs (n, ...), always the same."""
+    drawn = torch.randn(outputs.shape[1:], generator=torch.Generator().manual_seed(1))
+    return drawn[None].to(outputs)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.cotangents import quiet_batching
 from hybridonn.tangent.empirical.output_vectors import OutputVectors
 from hybridonn.tangent.empirical.portions import chunks
+from hybridonn.tangent.empirical.precision import as_real
 from hybridonn.tangent.errors import TangentError
 
 
@@ -152,30 +153,6 @@ def gradients_from_graph(
     return torch.stack([_of_sample(one, parameters, vectors, create_graph) for one in samples])
 
 
-def require_independence(model: nn.Module, x: Tensor, outputs: Tensor) -> None:
-    """Refuse a model that gives a sample another output alone than in its batch.
-
-    Args:
-        model: the model.
-        x: samples (n, ...).
-        outputs: the outputs of the whole batch (n, ...).
-
-    Raises:
-        TangentError: samples interact, or the model draws random numbers.
-    """
-    last = len(x) - 1
-    with torch.no_grad():
-        alone = model(x[last:])[0]
-    scale = float(outputs.detach().abs().amax())
-    error = float((alone - outputs[last]).detach().abs().amax())
-    if not error <= 1e-3 * scale + torch.finfo(outputs.dtype).tiny:
-        raise TangentError(
-            f"{type(model).__name__} gives a sample another output alone than in its batch "
-            f"(they differ by {error:.3g} of {scale:.3g}): its samples interact or it draws "
-            "random numbers, so they have no gradients of their own; call .eval() on it"
-        )
-
-
 def _vectorised(
     model: nn.Module, parameters: Mapping[str, Tensor], x: Tensor, vectors: Tensor
 ) -> Tensor:
@@ -188,7 +165,7 @@ def _vectorised(
 
     jacobian = torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))
     found = jacobian(dict(parameters), x)
-    return torch.cat([found[name].flatten(2) for name in parameters], -1)
+    return torch.cat([as_real(found[name].flatten(2)) for name in parameters], -1)
 
 
 def _of_sample(
@@ -229,7 +206,9 @@ def _join(
 ) -> Tensor:
     """Gradients of each parameter, side by side; zero where there is none."""
     parts = [
-        (parameter.new_zeros(*lead, parameter.numel()) if g is None else g.reshape(*lead, -1))
+        as_real(
+            parameter.new_zeros(*lead, parameter.numel()) if g is None else g.reshape(*lead, -1)
+        )
         for g, parameter in zip(gradients, parameters, strict=True)
     ]
     return torch.cat(parts, -1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.empirical.checks import check_outputs
+from hybridonn.tangent.empirical.checks import check_outputs, run
 from hybridonn.tangent.empirical.cotangents import is_known
 from hybridonn.tangent.empirical.gradient_factors import FactoredGradient, LayerCall
 from hybridonn.tangent.empirical.layer_io import Recorder, RuledLayer, ruled_layers
@@ -88,7 +88,7 @@ def measure_footprint(model: nn.Module, x: Tensor) -> Footprint:
 
     seen = Recorder(model, "all")
     with seen.recording(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        outputs = model(probe)
+        outputs = run(model, probe)
     check_outputs(outputs, model, len(probe))
     size, n = outputs.element_size(), len(probe)
     executions = [execution for layer in seen.layers for execution in layer.executions]

@@ -36,8 +36,6 @@ RESHAPES = (
     "AliasBackward",
     "CloneBackward",
 )
-# Names of operations that have no settings: a parameter, and its transpose in a dense layer.
-PARAMETER, TRANSPOSE = "torch::autograd::AccumulateGrad", "TBackward0"
 
 
 def count_changes(tensor: Tensor) -> int:
@@ -63,11 +61,6 @@ def hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
         module._backward_hooks,
         module._backward_pre_hooks,
     )
-
-
-def result_shapes(node: Node) -> list[tuple[int, ...]]:
-    """The shapes of an operation's results."""
-    return [tuple(one.shape) for one in node._input_metadata]  # type: ignore[attr-defined]
 
 
 def result_shape(node: Node, result: int = 0) -> torch.Size:
@@ -97,14 +90,14 @@ def saved(node: Node, name: str) -> Any:
         ) from None
 
 
-def saves(kind: type[Node], name: str) -> bool:
-    """Whether operations of a kind save something under a name."""
-    return hasattr(kind, f"_saved_{name}")
-
-
 def parameter_of(node: Node) -> Tensor | None:
     """The parameter that a leaf of the graph accumulates gradients for; None elsewhere."""
     return getattr(node, "variable", None)
+
+
+def sequence_number(node: Node) -> int:
+    """When an operation was recorded: later ones have larger numbers within a thread."""
+    return node._sequence_nr()
 
 
 def signed(axes: list[int]) -> list[int]:

@@ -1,0 +1,82 @@
+"""Models whose samples interact, or that draw random numbers, have no kernel: they are refused.
+
+Some samples of every block are run once more by themselves; where they interact with others or
+meet other random numbers, their outputs are not those of the block. Random numbers of torch's own
+generators cannot hide: their state tells that some were drawn, and then the whole block is run
+again.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.tangent.empirical.checks import check_outputs, run
+from hybridonn.tangent.empirical.precision import rounding_tolerance
+from hybridonn.tangent.errors import TangentError
+
+# Samples of a block that are run once more.
+SAMPLES = 4
+
+
+def run_repeatably(
+    model: nn.Module, x: Tensor, within: AbstractContextManager[Any] | None = None
+) -> Tensor:
+    """Run a model on some samples, and refuse one that gives other outputs when it is run again.
+
+    Args:
+        model: the model.
+        x: samples (n, ...).
+        within: a context for the run whose outputs are returned.
+
+    Returns:
+        The outputs (n, ...).
+
+    Raises:
+        TangentError: the outputs have no tangent kernel, samples interact, or the model draws
+            random numbers.
+    """
+    before = _states(x.device)
+    with within or nullcontext():
+        outputs = run(model, x)
+    drawn = not all(map(torch.equal, before, _states(x.device)))
+    check_outputs(outputs, model, len(x))
+    with torch.no_grad():
+        if drawn:
+            _compare(model, outputs, run(model, x), "the same samples once more", 0.0)
+        some = torch.linspace(0, len(x) - 1, min(SAMPLES, len(x))).long().unique()
+        few = run(model, x[some])
+        # Blocks of other sizes round differently, but far less than gradients do.
+        tolerance = rounding_tolerance(outputs, *list(model.parameters())[:1]) / 10
+        _compare(model, outputs[some], few, f"{len(some)} of its samples by themselves", tolerance)
+    return outputs
+
+
+def _compare(model: nn.Module, outputs: Tensor, again: Tensor, what: str, tolerance: float) -> None:
+    """Refuse outputs that differ.
+
+    Raises:
+        TangentError: they do.
+    """
+    outputs = outputs.detach()
+    same_shape = isinstance(again, Tensor) and again.shape == outputs.shape
+    scale = float(outputs.abs().amax()) if outputs.numel() else 0.0
+    error = float((again - outputs).abs().amax()) if same_shape and outputs.numel() else 0.0
+    smallest = torch.finfo(outputs.dtype).tiny
+    if same_shape and error <= tolerance * scale + smallest:
+        return
+    found = f"differ by {error:.3g} of {scale:.3g}" if same_shape else "have another shape"
+    raise TangentError(
+        f"{type(model).__name__} gives other outputs to {what} (they {found}): it draws random "
+        "numbers or its samples interact, so there is no one function of a sample whose kernel "
+        "this could be; call .eval() on it, or switch its noise, dropout or batch statistics off"
+    )
+
+
+def _states(device: torch.device) -> list[Tensor]:
+    """The states of torch's own generators."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
