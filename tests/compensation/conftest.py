@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from hybridonn.compensation.acquisition.captured_design import Design
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.optics.layout.sites import lay_out
 from hybridonn.spec import Optics
@@ -52,7 +52,7 @@ def smooth_kernels(channels=1, seed=0):
 class Bench:
     """A chip under a camera: what it truly is."""
 
-    design: Design
+    design: CapturedDesign
     gains: np.ndarray  # (2 K,)
     rng: np.random.Generator
 
@@ -72,7 +72,7 @@ class Bench:
 def bench():
     def make(channels=1, stride=1, seed=0, **sizes):
         optics = Optics(metasurface_width_mm=3.2, metasurface_height_mm=1.9, kernel_site_mm=0.9)
-        design = Design(
+        design = CapturedDesign(
             smooth_kernels(channels),
             stride,
             lay_out(optics, KERNELS),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from hybridonn.compensation.calibration import calibrate, fit_gains, fit_layer, fit_layers
-from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.hybrid import count_parameters
@@ -15,7 +15,7 @@ from hybridonn.networks.hybrid import count_parameters
 def captured(positive, negative, measured=None):
     count = len(positive)
     shown = ImageSet(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.zeros(count).long())
-    return Captured(positive, negative, shown, measured)
+    return CapturePair(positive, negative, shown, measured)
 
 
 def draw(count=200):

@@ -8,7 +8,7 @@ import torch
 from tests.compensation.conftest import blob_images, smooth_kernels
 
 from hybridonn.compensation.capture_pair import capture_images
-from hybridonn.compensation.digital_twin import REACH, RIDGE, Twin, fit_twin
+from hybridonn.compensation.digital_twin import REACH, RIDGE, DigitalTwin, fit_digital_twin
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.frontends.drawn_chips import design_of
@@ -53,7 +53,9 @@ def pad_to(kernels, size):
 @pytest.mark.parametrize(("channels", "stride"), [(1, 1), (3, 1), (1, 2)])
 def test_without_noise_a_twin_is_the_chip(channels, stride):
     design, chip = make_chip(channels, stride)
-    twin = fit_twin(capture_images(chip, show(200 // channels, channels), 0), design, stride)
+    twin = fit_digital_twin(
+        capture_images(chip, show(200 // channels, channels), 0), design, stride
+    )
     new = show(20, channels, seed=7)
     seen = capture_images(chip, new, 0)
     ones = torch.ones(len(design), 2)
@@ -77,7 +79,7 @@ def test_a_twin_is_the_least_squares_of_numpy_in_double_precision():
     captured = capture_images(chip, show(6), 0)
     measured = torch.ones(3, 2, 28, 28, dtype=torch.bool)
     measured[0, 1, :, :3] = False
-    twin = fit_twin(cut_off(captured, measured), design, 1)
+    twin = fit_digital_twin(cut_off(captured, measured), design, 1)
     reach = 7 + 2 * REACH
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(captured.shown.images.numpy() / 255.0, ((0, 0), (0, 0), *((reach // 2,) * 2,) * 2)),
@@ -103,7 +105,7 @@ def test_a_twin_goes_on_beyond_the_frame_as_captures_do():
     design, chip = make_chip()
     measured = torch.ones(3, 2, 28, 28, dtype=torch.bool)
     measured[:, :, :, :3] = False
-    twin = fit_twin(cut_off(capture_images(chip, show(100), 0), measured), design, 1)
+    twin = fit_digital_twin(cut_off(capture_images(chip, show(100), 0), measured), design, 1)
     seen = twin.pictures(to_scene(show(5, seed=7).images))
     torch.testing.assert_close(seen[..., :3], seen[..., 3:4].expand(-1, -1, -1, -1, 3))
     truth = chip.pictures(to_scene(show(5, seed=7).images))
@@ -114,7 +116,7 @@ def test_a_twin_goes_on_beyond_the_frame_as_captures_do():
 def test_shot_noise_is_found():
     camera = Sensor(2000.0, 0.0, None, 1.0, (1,))
     design, chip = make_chip(camera=camera)
-    twin = fit_twin(capture_images(chip, show(400), 0), design, 1)
+    twin = fit_digital_twin(capture_images(chip, show(400), 0), design, 1)
     white = float(chip.psfs.sum((-1, -2)).max())  # fills the well of 2000 electrons
     gains = chip.gains[..., 0]
     torch.testing.assert_close(twin.noise[..., 1], gains * white / 2000, rtol=0.1, atol=0)
@@ -127,7 +129,7 @@ def test_shot_noise_is_found():
 def test_what_a_twin_sees_has_the_spread_of_what_the_chip_sees():
     camera = Sensor(500.0, 10.0, 8, 1.0, (1,))
     design, chip = make_chip(camera=camera)
-    twin = fit_twin(capture_images(chip, show(400), 0), design, 1)
+    twin = fit_digital_twin(capture_images(chip, show(400), 0), design, 1)
     new, gains = show(100, seed=5), torch.tensor([[1.0, 0.5], [2.0, 1.0], [0.7, 1.3]])
     clear = capture_images(MeasuredFrontend(chip.psfs, chip.gains), new, 0).subtract(gains)
     truly = capture_images(chip, new, 1).subtract(gains) - clear
@@ -142,13 +144,13 @@ def test_few_captures_leave_the_design_where_they_say_nothing():
     dark = ImageSet(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.zeros(3).long())
     chip = MeasuredFrontend(torch.stack(split_signs(design), 1).flip(-1, -2))
     dark.images[:, :, :, :5] = 1  # not quite: the squared mean must not be zero
-    twin = fit_twin(capture_images(chip, dark, 0), design, 1)
+    twin = fit_digital_twin(capture_images(chip, dark, 0), design, 1)
     wanted = pad_to(torch.stack(split_signs(design), 1), 7 + 2 * REACH)
     torch.testing.assert_close(twin.kernels, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_the_seed_alone_decides_the_noise():
-    twin = Twin(torch.zeros(2, 2, 1, 3, 3), torch.zeros(2, 2), torch.ones(2, 2, 2), 1)
+    twin = DigitalTwin(torch.zeros(2, 2, 1, 3, 3), torch.zeros(2, 2), torch.ones(2, 2, 2), 1)
     ones, some = torch.ones(2, 2), show(600)
     first, again, other = (look(twin, some, ones, seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)

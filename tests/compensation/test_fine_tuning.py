@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hybridonn import spec
-from hybridonn.compensation.fine_tuning import Captures, fine_tune
+from hybridonn.compensation.fine_tuning import FeatureDataset, fine_tune
 from hybridonn.core.progress import Silent
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.tasks.task import make_task
@@ -32,7 +32,7 @@ def problem(noise, count=240, seed=0):
     with torch.no_grad():
         error = noise * torch.randn(weights.T.shape, generator=generator)
         backend[1].weight.copy_(weights.T + error)
-    return backend, Captures(features, torch.ones(KERNELS, 1, 3, 3), labels, 120)
+    return backend, FeatureDataset(features, torch.ones(KERNELS, 1, 3, 3), labels, 120)
 
 
 def run(backend, captures, rate, folder):
@@ -64,7 +64,7 @@ def test_training_that_harms_leaves_the_backend_as_it_was(tmp_path):
     backend, captures = problem(noise=0.01)
     shuffled = captures.labels.clone()  # what is learnt from is wrong, what judges is right
     shuffled[: -captures.held_out] = (shuffled[: -captures.held_out] + 1) % CLASSES
-    wrong = Captures(captures.features, captures.kernels, shuffled, captures.held_out)
+    wrong = FeatureDataset(captures.features, captures.kernels, shuffled, captures.held_out)
     tuned, history = run(backend, wrong, 0.3, tmp_path)
     assert max(row["validation_accuracy"] for row in history[1:]) < score(backend, captures)
     assert torch.equal(tuned[1].weight, backend[1].weight)

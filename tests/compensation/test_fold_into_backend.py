@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hybridonn.compensation.fold_into_backend import MergeError, merge_offsets
+from hybridonn.compensation.fold_into_backend import FoldError, fold_offsets
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.hybrid import count_parameters
 
@@ -32,7 +32,7 @@ def test_offsets_merge_exactly(more):
     offsets = torch.randn(4).double()
     wanted = backend((features + offsets[:, None, None],))
     merged = deepcopy(backend)
-    merge_offsets(merged, offsets)
+    fold_offsets(merged, offsets)
     assert torch.allclose(merged((features,)), wanted, atol=1e-10)
     assert count_parameters(merged) == count_parameters(backend)
     assert count_flops(merged, features) == count_flops(backend, features)
@@ -46,5 +46,5 @@ def count_flops(backend, features):
 
 
 def test_what_does_not_merge_is_said():
-    with pytest.raises(MergeError, match="does not begin with an offset"):
-        merge_offsets(nn.Sequential(nn.Conv2d(4, 2, 3)), torch.zeros(4))
+    with pytest.raises(FoldError, match="does not begin with an offset"):
+        fold_offsets(nn.Sequential(nn.Conv2d(4, 2, 3)), torch.zeros(4))

@@ -11,15 +11,20 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hybridonn.cli.captures import app
-from hybridonn.compensation.acquisition.capture_set import read_captures
+from hybridonn.compensation.acquisition.capture_dataset import read_captures
 from hybridonn.compensation.acquisition.placement import Camera
-from hybridonn.compensation.acquisition.psf_import import expect_psfs
+from hybridonn.compensation.acquisition.psf_import import simulate_psfs
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.core.files import write_json, write_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import lay_out
-from hybridonn.pipeline.captures import Taken, make_template, read_design, take_in
+from hybridonn.pipeline.captures import (
+    ImportOptions,
+    import_into,
+    make_template,
+    read_captured_design,
+)
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
@@ -48,7 +53,7 @@ def invoke(*arguments):
 
 def capture(folder, run):
     """Play the camera: 16-bit PNG frames, three camera pixels a feature pixel, a black level."""
-    design = read_design(run, None, Silent())
+    design = read_captured_design(run, None, Silent())
     with (folder / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -57,7 +62,7 @@ def capture(folder, run):
             light += 1
         elif row["image_id"] != "dark":
             number = 2 * int(row["kernel"]) + (row["sign"] == "minus")
-            light = design.expect([row["image_id"]])[0, number] * (1 + 0.1 * number)
+            light = design.simulate([row["image_id"]])[0, number] * (1 + 0.1 * number)
         border = float(row["image_id"] == "flat")
         raw = np.pad(np.kron(light, np.ones((3, 3))), 6, constant_values=border) * 5000 + 700
         Image.fromarray(raw.astype(np.uint16)).save(folder / row["frame"])
@@ -104,8 +109,8 @@ def test_a_suffix_is_taken_with_its_dot_and_in_capitals(run, tmp_path):
 
 
 def test_point_spread_functions_alone_are_imported(run, tmp_path):
-    design = read_design(run, None, Silent())
-    psfs = expect_psfs(design, 7).reshape(2, 2, 1, 7, 7) * 30
+    design = read_captured_design(run, None, Silent())
+    psfs = simulate_psfs(design, 7).reshape(2, 2, 1, 7, 7) * 30
     np.save(tmp_path / "p.npy", psfs)
     said = invoke("import", run, "--psfs", tmp_path / "p.npy", "--out", tmp_path / "c")
     assert "point spread functions only" in said
@@ -117,16 +122,16 @@ def test_point_spread_functions_alone_are_imported(run, tmp_path):
 
 def test_nothing_to_import_is_said(run, tmp_path):
     with pytest.raises(DataError, match="nothing is given"):
-        take_in(run, Taken(None), tmp_path / "c")
+        import_into(run, ImportOptions(None), tmp_path / "c")
     with pytest.raises(DataError, match="--bit-depth and --alignment are of frames"):
-        take_in(run, Taken(None, tmp_path / "p.npy", bit_depth=12), tmp_path / "c")
+        import_into(run, ImportOptions(None, tmp_path / "p.npy", bit_depth=12), tmp_path / "c")
 
 
 def test_an_import_that_fails_leaves_no_trace(run, tmp_path):
     np.savez(tmp_path / "a.npz", image_ids=["test-00000"], positive=np.ones((1, 2, 8, 8)),
              negative=np.ones((1, 2, 8, 8)))  # fmt: skip
     with pytest.raises(DataError, match="fewer than the 10 classes"):
-        take_in(run, Taken(tmp_path / "a.npz"), tmp_path / "c")
+        import_into(run, ImportOptions(tmp_path / "a.npz"), tmp_path / "c")
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
@@ -135,7 +140,7 @@ def test_a_template_of_another_data_set_is_refused(run, tmp_path):
     path = tmp_path / "t" / "template.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "other"}))
     with pytest.raises(DataError, match="another data set or split"):
-        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+        import_into(run, ImportOptions(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
 
 
 @pytest.mark.parametrize(
@@ -154,42 +159,42 @@ def test_a_template_of_another_student_is_refused(run, tmp_path, kind, value, fo
     path = tmp_path / "t" / "template.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {kind: value}))
     with pytest.raises(DataError, match=found):
-        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+        import_into(run, ImportOptions(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
     path.write_text("[]")
     with pytest.raises(DataError, match="holds no table"):
-        take_in(run, Taken(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
+        import_into(run, ImportOptions(tmp_path / "t", camera=Camera(1.0)), tmp_path / "c")
 
 
 def test_point_spread_functions_of_another_student_are_refused(run, tmp_path):
-    design = read_design(run, None, Silent())
+    design = read_captured_design(run, None, Silent())
     other = replace(design, kernels=design.kernels.flip(0).neg())
-    np.save(tmp_path / "p.npy", expect_psfs(other, 7).reshape(2, 2, 1, 7, 7))
+    np.save(tmp_path / "p.npy", simulate_psfs(other, 7).reshape(2, 2, 1, 7, 7))
     with pytest.raises(DataError, match="look no more like their own kernels"):
-        take_in(run, Taken(None, tmp_path / "p.npy"), tmp_path / "c")
+        import_into(run, ImportOptions(None, tmp_path / "p.npy"), tmp_path / "c")
     assert [path.name for path in tmp_path.iterdir()] == ["p.npy"]
 
 
 def test_the_metasurface_of_a_run_is_noted(run, tmp_path):
     shutil.copytree(run, tmp_path / "r")
-    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
+    assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
     (tmp_path / "r" / "metasurface").mkdir()
     write_record(tmp_path / "r" / "metasurface", "m", {})
     # The spec has none: that of an earlier spec does not count.
-    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
+    assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
     spec = read_spec(None, (*SETTINGS, "optics.metasurface={}"))
     (tmp_path / "r" / "spec.yaml").write_text(dump_spec(spec))
-    assert read_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
+    assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match="no run folder"):
-        read_design(tmp_path, None, Silent())
+        read_captured_design(tmp_path, None, Silent())
 
 
 def test_a_student_that_is_not_trained_is_named(run, tmp_path):
     (tmp_path / "spec.yaml").write_text((run / "spec.yaml").read_text())
     with pytest.raises(ArtefactError, match=r"student.stage\.json is missing"):
-        read_design(tmp_path, None, Silent())
+        read_captured_design(tmp_path, None, Silent())
 
 
 def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
@@ -197,7 +202,7 @@ def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
     text = (run / "spec.yaml").read_text().replace("kernels: 2", "kernels: 3")
     (tmp_path / "r" / "spec.yaml").write_text(text)
     with pytest.raises(ArtefactError, match="does not fit its spec"):
-        read_design(tmp_path / "r", None, Silent())
+        read_captured_design(tmp_path / "r", None, Silent())
 
 
 def test_several_frontends_are_refused(run, tmp_path):
@@ -205,4 +210,4 @@ def test_several_frontends_are_refused(run, tmp_path):
         "task: segmentation\ndata: {name: dsb2018}\nstudent: {name: polychromatic_segmentation}\n"
     )
     with pytest.raises(SpecError, match="3 frontends"):
-        read_design(tmp_path, None, Silent())
+        read_captured_design(tmp_path, None, Silent())

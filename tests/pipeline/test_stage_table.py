@@ -15,17 +15,21 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.compensation.acquisition.capture_set import CaptureSet, name_image, write_captures
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
+    name_image,
+    write_captures,
+)
 from hybridonn.core.errors import ArtefactError, HybridonnError, SpecError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset, ImageSet, hash_parts
 from hybridonn.optics.meta_atoms.pillars import default_library
-from hybridonn.pipeline.measured import MEASURED
 from hybridonn.pipeline.stage import Stage, complete, mark_of
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import STAGES
+from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
 from hybridonn.spec import Section, Spec, UndeclaredReadError, narrow, read_spec, validate
 
 CHIP = (
@@ -200,7 +204,9 @@ def marks(spec, dataset, captures=None):
             done[stage.name] = Finished(Path(stage.name), mark, {}, 0.0, True)
     found = {name: stage.fingerprint for name, stage in done.items()}
     if captures:
-        found["captures"] = mark_of(MEASURED.with_options(captures=captures), spec, dataset, done)
+        found["captures"] = mark_of(
+            COMPENSATED_ON_CAPTURES.with_options(captures=captures), spec, dataset, done
+        )
     return found
 
 
@@ -345,7 +351,7 @@ def captures(tmp_path):
     psfs, gains = dice.random((8, 2, 1, 5, 5), np.float32), dice.random((8, 2), np.float32)
     exposure = np.ones(3, np.float32)
     folder = tmp_path / "captures"
-    write_captures(CaptureSet(names, *pictures, exposure, gains, gains, psfs), folder)
+    write_captures(CaptureDataset(names, *pictures, exposure, gains, gains, psfs), folder)
     return folder
 
 

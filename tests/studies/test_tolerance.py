@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.compensation.acquisition.capture_set import CaptureSet, name_image, write_captures
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
+    name_image,
+    write_captures,
+)
+from hybridonn.compensation.capture_sampling import choose_captures
 from hybridonn.core.errors import ArtefactError, DataError, OpticsError, SpecError
 from hybridonn.core.files import read_arrays, write_json
 from hybridonn.core.progress import Silent
-from hybridonn.pipeline.measured import compensate_captures, open_trained
+from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.compensated import COMPENSATED, choose_captures
-from hybridonn.pipeline.stages.fabricated import AS_BUILT, make_chip
+from hybridonn.pipeline.stages.compensated import COMPENSATED
+from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.studies import tolerance
 from hybridonn.studies.tolerance import summarise, tolerate
@@ -55,15 +60,15 @@ def compensated(finished, tmp_path_factory):
 def test_a_chip_is_worse_and_says_how_much(finished, tmp_path):
     spec, _, trained = finished
     parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
-    stage = complete(AS_BUILT, spec, *parts)
+    stage = complete(FABRICATED, spec, *parts)
     found = stage.results
     assert found["accuracy"] < trained.student.results["accuracy"]
     assert found["drop"] == pytest.approx(found["ideal_accuracy"] - found["accuracy"])
     psfs = read_arrays(tmp_path / "as_built" / "psf.npz")["psf"]
     assert psfs.min() >= 0
-    assert complete(AS_BUILT, spec, *parts).reused
+    assert complete(FABRICATED, spec, *parts).reused
     with pytest.raises(OpticsError, match="fabrication is not set"):
-        complete(AS_BUILT, spec.model_copy(update={"fabrication": None}), *parts)
+        complete(FABRICATED, spec.model_copy(update={"fabrication": None}), *parts)
 
 
 def test_compensation_wins_back_with_as_many_parameters(compensated):
@@ -120,7 +125,9 @@ def write_set(spec, trained, folder, parts, count=300, kernels=None):
     )
     ones = np.ones((positive.shape[1], 2), np.float32)
     exposure = np.ones(len(names), np.float32)
-    write_captures(CaptureSet(np.array(names), positive, negative, exposure, ones, ones), folder)
+    write_captures(
+        CaptureDataset(np.array(names), positive, negative, exposure, ones, ones), folder
+    )
 
 
 def test_captures_of_a_camera_are_compensated(finished, tmp_path):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hybridonn.cli.app import app
 from hybridonn.core.errors import ArtefactError, OpticsError, SpecError
 from hybridonn.core.progress import Silent
-from hybridonn.pipeline.measured import open_trained
+from hybridonn.pipeline.compensate import open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
@@ -158,7 +158,7 @@ def test_it_goes_on_where_it_was(finished, tuned, tmp_path, monkeypatch):
     scores = count_calls(monkeypatch, "_score")
     chips = count_calls(monkeypatch, "make_chip")
     calibrations = count_calls(monkeypatch, "recalibrate")
-    answers = count_calls(monkeypatch, "ask")
+    answers = count_calls(monkeypatch, "ask_teacher")
     assert tune(finished, tmp_path) == tuned[1]
     assert without_seconds(read_rows(tmp_path)) == without_seconds(tuned[2])
     assert len(scores) == 2 * 6 - 3

@@ -104,7 +104,7 @@ def import_(
     """Register, correct and pair captures of a chip; say how well they fit the simulation."""
     calm_threads()
     from hybridonn.compensation.acquisition.placement import Camera
-    from hybridonn.pipeline.captures import Taken, take_in
+    from hybridonn.pipeline.captures import ImportOptions, import_into
 
     folder = out or run / "captures"
     pixel_m = None if camera_pixel_um is None else camera_pixel_um * 1e-6
@@ -112,9 +112,9 @@ def import_(
         Camera(pixels_per_feature, pixel_m),
         None if alignment is None else alignment.value,
     )
-    taken = Taken(source, psfs, camera, bit_depth, skip_bad, side)
+    taken = ImportOptions(source, psfs, camera, bit_depth, skip_bad, side)
     with show_bars() as progress:
-        notes = take_in(run, taken, folder, data_root, progress)
+        notes = import_into(run, taken, folder, data_root, progress)
     _print_notes(notes)
     typer.echo(folder / "registration.png")
 

@@ -107,7 +107,7 @@ def compensate(
         more += [f"compensation.methods=[{stated}]", f"compensation.distillation.method={stated}"]
     spec = read_run_spec(run, tuple(more))
     calm_threads()
-    from hybridonn.pipeline.measured import compensate_captures
+    from hybridonn.pipeline.compensate import compensate_captures
 
     assert spec.compensation is not None  # it was laid over the run's above
     part = spec.compensation.fraction

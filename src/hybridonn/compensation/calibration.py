@@ -24,8 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hybridonn.compensation.capture_pair import AT_A_TIME, Captured
-from hybridonn.compensation.fold_into_backend import merge_offsets
+from hybridonn.compensation.capture_pair import AT_A_TIME, CapturePair
+from hybridonn.compensation.fold_into_backend import fold_offsets
+from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.spec import Compensation
 
 Layer = nn.Linear | nn.Conv2d
 ROOM = 2**22  # pixels of all kernels that are held in float64 at once
@@ -48,7 +52,7 @@ class Calibration:
 
 @torch.no_grad()
 def calibrate(
-    backend: nn.Module, captured: Captured, simulated: Tensor, form: str, ridge: float
+    backend: nn.Module, captured: CapturePair, simulated: Tensor, form: str, ridge: float
 ) -> Calibration:
     """Fit the measured features to the simulated ones and merge the fit into the backend.
 
@@ -64,14 +68,31 @@ def calibrate(
         return Calibration(torch.ones(kernels, 2), torch.zeros(kernels), deepcopy(backend))
     gains, offsets = fit_gains(captured, simulated)
     calibrated = deepcopy(backend).eval()
-    merge_offsets(calibrated, offsets)
+    fold_offsets(calibrated, offsets)
     if form == "layers":
         seen, target = captured.subtract(gains), deepcopy(backend).eval()
         fit_layers(calibrated, target, seen, simulated, ridge, captured.covered().all(1))
     return Calibration(gains, offsets, calibrated)
 
 
-def fit_gains(captured: Captured, simulated: Tensor) -> tuple[Tensor, Tensor]:
+def recalibrate(settings: Compensation, student: HybridNetwork, learnt: CapturePair) -> Calibration:
+    """Set the student's backend anew, in closed form, from captures beside their simulation.
+
+    Args:
+        settings: The form of the calibration and its ridge.
+        student: With the optics as designed.
+        learnt: FeatureDataset of training images.
+    """
+    simulated = _simulate(student, learnt.shown)
+    return calibrate(student.backend, learnt, simulated, settings.calibration, settings.ridge)
+
+
+@torch.no_grad()
+def _simulate(student: HybridNetwork, shown: ImageSet) -> Tensor:
+    return torch.cat([student.frontend(to_scene(some))[0] for some in shown.images.split(500)])
+
+
+def fit_gains(captured: CapturePair, simulated: Tensor) -> tuple[Tensor, Tensor]:
     """Least squares of each kernel: ``simulated ~ g+ positive - g- negative + offset``.
 
     All sums are in float64, over the pixels that were measured behind both sub-optics.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hybridonn.core.errors import SpecError
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
@@ -19,7 +17,7 @@ AT_A_TIME = 500  # images; fixed, so that the same seed gives the same noise on 
 
 
 @dataclass(frozen=True)
-class Captured:
+class CapturePair:
     """Pictures of the two sub-optics of each kernel, colours already summed.
 
     Attributes:
@@ -38,7 +36,7 @@ class Captured:
     def __len__(self) -> int:
         return len(self.positive)
 
-    def take(self, positions: Tensor) -> Captured:
+    def take(self, positions: Tensor) -> CapturePair:
         """The captures at these positions, in this order."""
         return replace(
             self,
@@ -78,7 +76,7 @@ class Captured:
         return torch.ones(kernels, 2, height, width, dtype=torch.bool)
 
 
-def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Captured:
+def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> CapturePair:
     """Take pictures of images behind a simulated chip, with the camera's noise.
 
     Args:
@@ -93,28 +91,4 @@ def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Ca
         for part in shown.images.split(AT_A_TIME)
     ]
     positive, negative = torch.cat(parts).unbind(2)
-    return Captured(positive.contiguous(), negative.contiguous(), shown)
-
-
-def count_captures(fraction: float, images: ImageSet, classes: int) -> int:
-    """How many captures a fraction of some images is.
-
-    Args:
-        fraction: Of the images.
-        images: With their labels, or masks, which are of no one class.
-        classes: Of the labels.
-
-    Raises:
-        SpecError: Not one of each class, or none at all.
-    """
-    number, least, why = round(fraction * len(images)), 1, ""
-    if images.labels.ndim == 1:
-        least, why = classes, ", one of each class"
-    if number < least:
-        needed = math.ceil(1e4 * least / len(images)) / 1e4
-        raise SpecError(
-            f"compensation: a fraction of {fraction:g} of {len(images):,} images is {number} "
-            f"capture{'s' * (number != 1)}, but it takes at least {least}{why}; "
-            f"take a fraction of {min(1.0, needed):g} or more"
-        )
-    return number
+    return CapturePair(positive.contiguous(), negative.contiguous(), shown)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.compensation.capture_pair import AT_A_TIME, Captured
+from hybridonn.compensation.capture_pair import AT_A_TIME, CapturePair
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
@@ -34,7 +34,7 @@ RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
 
 
 @dataclass(frozen=True)
-class Twin:
+class DigitalTwin:
     """A model of the optics and the camera of one chip.
 
     Attributes:
@@ -85,7 +85,7 @@ class Twin:
 
 
 @torch.no_grad()
-def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
+def fit_digital_twin(captured: CapturePair, design: Tensor, stride: int) -> DigitalTwin:
     """Fit a twin to captures: least squares, without a label.
 
     The kernels and offsets minimise ``|picture - model|^2 + l |kernels - design|^2`` over all
@@ -104,7 +104,7 @@ def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
     fit = _fit_kernels(few, start, reach, stride)
     noise = _fit_noise(few, fit, reach, stride)
     shape, fit = (kernels, 2, colours, reach, reach), fit.float()
-    return Twin(
+    return DigitalTwin(
         fit[:-1].T.reshape(shape),
         fit[-1].view(-1, 2),
         noise.view(-1, 2, 2),
@@ -113,7 +113,7 @@ def fit_twin(captured: Captured, design: Tensor, stride: int) -> Twin:
     )
 
 
-def _fit_kernels(captured: Captured, start: Tensor, reach: int, stride: int) -> Tensor:
+def _fit_kernels(captured: CapturePair, start: Tensor, reach: int, stride: int) -> Tensor:
     """Kernels and offsets of least squares, (C P P + 1, 2 K) float64, near to where they start."""
     covered = _list_covered(captured)
     masks, kind = torch.unique(covered, dim=0, return_inverse=True)
@@ -135,7 +135,7 @@ def _fit_kernels(captured: Captured, start: Tensor, reach: int, stride: int) -> 
     return fit
 
 
-def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tensor:
+def _fit_noise(captured: CapturePair, fit: Tensor, reach: int, stride: int) -> Tensor:
     """Squared residual against the light, a line for each sub-optic, (2 K, 2), not negative."""
     used = _list_covered(captured).T.double()
     sums = torch.zeros(5, fit.shape[1], dtype=torch.float64)
@@ -151,12 +151,12 @@ def _fit_noise(captured: Captured, fit: Tensor, reach: int, stride: int) -> Tens
     return torch.stack([dark, slope], 1).float()
 
 
-def _list_covered(captured: Captured) -> Tensor:
+def _list_covered(captured: CapturePair) -> Tensor:
     """Pixels that were measured behind each sub-optic, (2 K, H' W') bool."""
     return captured.covered().flatten(0, 1).flatten(1)
 
 
-def _rows(captured: Captured, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _rows(captured: CapturePair, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Patches (B, H' W', C P P + 1), a one at the end, and the pixels (B, H' W', 2 K), float64."""
     seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
     each = reach**2 * captured.shown.images.shape[1] * seen[0, 0].numel()

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
+from hybridonn.compensation.calibration import Calibration
+from hybridonn.compensation.fine_tuning_data import FineTuningData
+from hybridonn.compensation.teacher_targets import CompensationKnowledge
 from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
@@ -19,11 +22,11 @@ from hybridonn.distillation.teacher_targets import Knowledge
 from hybridonn.distillation.training import Lesson, choose_device, train, validate
 from hybridonn.networks.frontends.measured import StoredCaptures, write_tickets
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.tasks.task import Task
+from hybridonn.tasks.task import Task, make_task
 
 
 @dataclass(frozen=True)
-class Captures:
+class FeatureDataset:
     """Signed features of the training captures, and what goes with them.
 
     Attributes:
@@ -41,7 +44,7 @@ class Captures:
 
 def fine_tune(
     backend: nn.Module,
-    captures: Captures,
+    captures: FeatureDataset,
     knowledge: Knowledge,
     settings: spec.Training,
     distillation: spec.Distillation,
@@ -89,3 +92,62 @@ def fine_tune(
     spoilt = captures.held_out and best < rank_epoch(before, task.metric)
     result = deepcopy(backend) if spoilt else network.backend
     return result.cpu().eval(), [{"epoch": 0, **before}, *history]
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What is the same behind one chip for every fine-tuning of its backend.
+
+    Attributes:
+        settings: Fraction, seed, labels and what is held out.
+        student: With the optics as designed.
+        calibration: Where every fine-tuning starts.
+        learnt: What is learnt from.
+        features: Of all images that are learnt from, (N, K, H', W').
+        knowledge: The teacher's answers to the same images.
+    """
+
+    settings: spec.Compensation
+    student: HybridNetwork
+    calibration: Calibration
+    learnt: FineTuningData
+    features: Tensor
+    knowledge: CompensationKnowledge
+
+    def fine_tune(
+        self, own: spec.Spec, part: Path, progress: Progress
+    ) -> tuple[nn.Module, list[dict[str, Any]]]:
+        """Fine-tune a copy of the calibrated backend.
+
+        Args:
+            own: With one method's training and objective, see :func:`settings_for`.
+            part: Where the checkpoint lies as long as it takes.
+            progress: Shows how far it is.
+
+        Returns:
+            The backend, in inference mode, and the history.
+        """
+        task = make_task(own.task, own.training.label_smoothing)
+        labels = self.learnt.shown.labels
+        if not self.settings.labelled:  # what the teacher says chooses the epoch, too
+            every = torch.arange(len(labels))
+            labels = task.predict(self.knowledge.logits(every, torch.empty(0)))
+        captures = FeatureDataset(
+            self.features,
+            self.student.frontend.signed_kernels().detach(),
+            labels,
+            # The last ones: true captures, no simulated ones.
+            round(self.settings.held_out_fraction * len(self.learnt.captured)),
+        )
+        name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
+        return fine_tune(
+            self.calibration.backend,
+            captures,
+            self.knowledge,
+            own.training,
+            own.distillation,
+            task,
+            self.settings.seed,
+            part / name,
+            progress,
+        )

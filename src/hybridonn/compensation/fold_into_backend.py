@@ -9,12 +9,12 @@ from hybridonn.core.errors import HybridonnError
 from hybridonn.networks.backends.layers import ChannelBias
 
 
-class MergeError(HybridonnError):
+class FoldError(HybridonnError):
     """A backend has no layer that a correction could be merged into."""
 
 
 @torch.no_grad()
-def merge_offsets(backend: nn.Module, offsets: Tensor) -> None:
+def fold_offsets(backend: nn.Module, offsets: Tensor) -> None:
     """Make ``backend(x)`` what ``backend(x + offset)`` was, in place.
 
     A channel bias takes the offset; batch norm in inference subtracts it from its mean.
@@ -24,7 +24,7 @@ def merge_offsets(backend: nn.Module, offsets: Tensor) -> None:
         offsets: Of each kernel, (K,).
 
     Raises:
-        MergeError: It begins with something else.
+        FoldError: It begins with something else.
     """
     first = _first_of(backend, offsets)
     if isinstance(first, ChannelBias):
@@ -41,7 +41,7 @@ def _first_of(backend: nn.Module, values: Tensor) -> ChannelBias | nn.BatchNorm2
             return module
         if next(module.parameters(recurse=False), None) is not None:
             break
-    raise MergeError(
+    raise FoldError(
         f"{type(backend).__name__} does not begin with an offset or a batch norm of "
         f"{len(values)} kernels, so a correction of its features would cost an operation"
     )

@@ -7,10 +7,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from hybridonn.compensation.settings import list_methods
+from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
-from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation.teacher_targets import (
+    SKETCH_WIDTH,
+    StoredKnowledge,
+    teacher_features,
+)
+from hybridonn.distillation.training import predict
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.spec import Compensation, Spec
 from hybridonn.spec.compensation import TangentTeacher
 from hybridonn.tangent import centre, record
+from hybridonn.tasks.task import make_task
 
 
 @dataclass(frozen=True)
@@ -60,3 +71,39 @@ class CompensationKnowledge:
         with record(self.student, self.layers) as trace:
             logits = self.student(to_scene(self.images[indices.cpu()]).to(device))
         return trace.kernel(logits).detach()
+
+
+def ask_teacher(
+    spec: Spec,
+    settings: Compensation,
+    student: HybridNetwork,
+    teacher: nn.Module,
+    shown: ImageSet,
+    progress: Progress,
+) -> CompensationKnowledge:
+    """The teacher's answers to the raw images; its tangent features only where they are matched.
+
+    Args:
+        spec: The task.
+        settings: Methods, and what of the tangent kernels is matched.
+        student: With the optics as designed.
+        teacher: In inference mode.
+        shown: The images that are learnt from.
+        progress: Shows how far it is.
+    """
+    sketch = None
+    if "ntkd" in list_methods(settings) and settings.tangent_teacher != "student":
+        tangent = settings.distillation.tangent
+        probes = make_task(spec.task).contraction(tangent.probes)
+        rows = []
+        with progress.bar("teacher's tangents", len(shown)) as advance:
+            for some in shown.images.split(128):
+                scene = to_scene(some)
+                rows.append(
+                    teacher_features(teacher, scene, SKETCH_WIDTH, tangent.teacher_layers, probes)
+                )
+                advance(len(some))
+        sketch = torch.cat(rows)
+    stored = StoredKnowledge(predict(teacher, shown.images), None, sketch)
+    layers = settings.distillation.tangent.layers
+    return CompensationKnowledge(stored, student, shown.images, layers, settings.tangent_teacher)

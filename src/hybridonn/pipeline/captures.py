@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybridonn.compensation.acquisition.capture_set import (
+from hybridonn.compensation.acquisition.capture_dataset import (
     check_origin,
     refuse_taken,
     write_captures,
 )
-from hybridonn.compensation.acquisition.captured_design import Design
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.compensation.acquisition.frame_files import check_suffix
-from hybridonn.compensation.acquisition.importing import Imported, import_captures, with_psfs
+from hybridonn.compensation.acquisition.importing import ImportResult, import_captures, with_psfs
 from hybridonn.compensation.acquisition.levels import Alignment
 from hybridonn.compensation.acquisition.manifest import read_manifest
 from hybridonn.compensation.acquisition.placement import Camera
@@ -42,7 +42,7 @@ _SILENT = Silent()
 
 
 @dataclass(frozen=True)
-class Taken:
+class ImportOptions:
     """What an import is given.
 
     Attributes:
@@ -62,7 +62,7 @@ class Taken:
     alignment: Alignment | None = None
 
 
-def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design:
+def read_captured_design(run: Path, data_root: Path | None, progress: Progress) -> CapturedDesign:
     """What captures need to know of a run whose student is trained.
 
     Raises:
@@ -83,7 +83,7 @@ def read_design(run: Path, data_root: Path | None, progress: Progress) -> Design
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
     )
     put_weights(student, finished.folder / "weights.safetensors")
-    return Design(
+    return CapturedDesign(
         kernels=student.frontend.signed_kernels().detach(),
         stride=spec.student.stride,
         layout=Layout.from_dict(read_json(read_stage(run / LAYOUT.name).folder / "layout.json")),
@@ -107,7 +107,7 @@ def make_template(
 ) -> dict[str, Any]:
     """Write what to display in front of the chip of a run; see :func:`write_template`."""
     check_suffix(suffix)  # before the data set is read
-    design = read_design(run, data_root, progress)
+    design = read_captured_design(run, data_root, progress)
     return write_template(
         design,
         folder,
@@ -119,9 +119,9 @@ def make_template(
     )
 
 
-def take_in(
+def import_into(
     run: Path,
-    taken: Taken,
+    taken: ImportOptions,
     folder: Path,
     data_root: Path | None = None,
     progress: Progress = _SILENT,
@@ -143,13 +143,13 @@ def take_in(
         ArtefactError: The run is not finished, or the folder cannot be written.
     """
     refuse_taken(folder)
-    design = read_design(run, data_root, progress)
+    design = read_captured_design(run, data_root, progress)
     imported = _import(taken, design, progress)
     write_captures(imported.captures, folder, lambda part: _illustrate(imported, design, part))
     return imported.captures.notes
 
 
-def _import(taken: Taken, design: Design, progress: Progress) -> Imported:
+def _import(taken: ImportOptions, design: CapturedDesign, progress: Progress) -> ImportResult:
     if taken.frames is None:
         if taken.psfs is None:
             raise DataError(
@@ -175,7 +175,7 @@ def _import(taken: Taken, design: Design, progress: Progress) -> Imported:
 
 
 def _open_source(
-    path: Path, design: Design, bit_depth: int | None, alignment: Alignment | None
+    path: Path, design: CapturedDesign, bit_depth: int | None, alignment: Alignment | None
 ) -> Source:
     kernels = len(design.kernels)
     if path.is_dir():
@@ -186,7 +186,7 @@ def _open_source(
     return ArraySource(path, kernels, design.shape, bit_depth, alignment)
 
 
-def _check_template(folder: Path, design: Design) -> None:
+def _check_template(folder: Path, design: CapturedDesign) -> None:
     path = folder / "template.json"
     if not path.is_file():
         return
@@ -203,8 +203,8 @@ def _check_template(folder: Path, design: Design) -> None:
     check_origin(stated, design.origin, f"{folder} is a template", cure)
 
 
-def _illustrate(imported: Imported, design: Design, part: Path) -> None:
-    from hybridonn.compensation.acquisition.psf_import import expect_psfs
+def _illustrate(imported: ImportResult, design: CapturedDesign, part: Path) -> None:
+    from hybridonn.compensation.acquisition.psf_import import simulate_psfs
     from hybridonn.reports.figures.registration import draw_psfs, draw_registration
     from hybridonn.reports.figures.save import save_figure
 
@@ -216,6 +216,6 @@ def _illustrate(imported: Imported, design: Design, part: Path) -> None:
         draw_registration(**pictures, sub_optics=notes["sub_optics"]), part / "registration"
     )
     if psfs is not None:
-        designed = expect_psfs(design, psfs.shape[-1]).reshape(psfs.shape)
+        designed = simulate_psfs(design, psfs.shape[-1]).reshape(psfs.shape)
         write_arrays(part / "designed_psfs.npz", psfs=designed)
         save_figure(draw_psfs(designed, psfs), part / "psfs")

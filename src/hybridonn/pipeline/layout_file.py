@@ -71,7 +71,7 @@ def export_layout(
     path = out or folder / "layout.oas"
     with open_folder(folder), progress.bar("layout file", 1) as advance:
         mark = _find_metasurface(spec, folder)
-        design = read_design(folder)
+        design = read_captured_design(folder)
         options = _settle_options(spec, design, tone, mirrored, memory_gb)
         summary, found = write_layout(path, design, options)
         drawing = pick_drawing(found)
@@ -82,7 +82,7 @@ def export_layout(
     return Exported(path, summary)
 
 
-def read_design(folder: Path) -> ChipDesign:
+def read_captured_design(folder: Path) -> ChipDesign:
     """The chip that the stages ``layout`` and ``metasurface`` of a run left.
 
     Raises:

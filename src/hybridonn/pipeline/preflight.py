@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from hybridonn.compensation.capture_pair import count_captures
+from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset

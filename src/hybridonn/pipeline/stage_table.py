@@ -12,9 +12,9 @@ from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.compensated import COMPENSATED
 from hybridonn.pipeline.stages.estimate import ESTIMATE
-from hybridonn.pipeline.stages.fabricated import AS_BUILT
+from hybridonn.pipeline.stages.fabricated import FABRICATED
 from hybridonn.pipeline.stages.layout import LAYOUT
-from hybridonn.pipeline.stages.mask_overlays import OVERLAYS
+from hybridonn.pipeline.stages.mask_overlays import MASK_OVERLAYS
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT, UNTAUGHT
 from hybridonn.pipeline.stages.teacher import TEACHER
@@ -31,9 +31,9 @@ STAGES = (
     STUDENT,
     UNTAUGHT,
     METASURFACE,
-    AS_BUILT,
+    FABRICATED,
     COMPENSATED,
-    OVERLAYS,
+    MASK_OVERLAYS,
 )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hybridonn.compensation.capture_pair import count_captures
-from hybridonn.pipeline.measured import Trained
-from hybridonn.pipeline.stages.compensated import stated_compensation
+from hybridonn.compensation.capture_sampling import count_captures
+from hybridonn.compensation.settings import stated_compensation
+from hybridonn.pipeline.compensate import Trained
 from hybridonn.spec import Spec
 
 

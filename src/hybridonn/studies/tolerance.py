@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 
+from hybridonn.compensation.evaluation import answer
+from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
-from hybridonn.pipeline.measured import Trained, open_trained
+from hybridonn.pipeline.compensate import Trained, open_trained
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED, stated_compensation
-from hybridonn.pipeline.stages.fabricated import answer, make_chip, narrow_chip, stated
+from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
+from hybridonn.pipeline.stages.fabricated import make_chip, narrow_chip, stated
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.artefacts.predictions import read_masks, read_predictions

@@ -9,21 +9,25 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.calibration import recalibrate
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.compensation.capture_sampling import choose_captures
+from hybridonn.compensation.evaluation import evaluate, measure
+from hybridonn.compensation.fine_tuning import FineTuning
+from hybridonn.compensation.fine_tuning_data import compute_features, draw_fine_tuning_data
+from hybridonn.compensation.settings import settings_for, stated_compensation
+from hybridonn.compensation.teacher_targets import ask_teacher
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.parts import scratch_folder
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.splits import thin
-from hybridonn.pipeline.lessons import draw_lessons, look
-from hybridonn.pipeline.measured import Trained, open_trained
-from hybridonn.pipeline.recovery import Recovery, ask, recalibrate, settings_for
+from hybridonn.pipeline.compensate import Trained, open_trained
 from hybridonn.pipeline.run_folder import open_folder
-from hybridonn.pipeline.stages.compensated import COMPENSATED, choose_captures, stated_compensation
+from hybridonn.pipeline.stages.compensated import COMPENSATED
 from hybridonn.pipeline.stages.fabricated import make_chip, stated
 from hybridonn.pipeline.stages.teacher import load_teacher
-from hybridonn.pipeline.treated import judge, measure
 from hybridonn.spec import (
     Compensation,
     Fabrication,
@@ -179,9 +183,9 @@ def _try_all(
     total = len(seeds) * len(settings)
     done = total - sum(map(len, missing.values()))
     with progress.bar("tuning behind chips", total, done) as advance:
-        for seed, recovery, judged in _make_chips(spec, trained, missing, progress):
+        for seed, fine_tuning, judged in _make_chips(spec, trained, missing, progress):
             for one in missing[seed]:
-                found = _score(recovery, judged, one, table.parent)
+                found = _score(fine_tuning, judged, one, table.parent)
                 journal.add(one.key(seed), found)
                 write_table(table, tabulate(read_trials(journal), "chip"))
                 said = " ".join(f"{key}={value}" for key, value in one.values.items())
@@ -190,7 +194,7 @@ def _try_all(
 
 def _make_chips(
     spec: Spec, trained: Trained, missing: dict[int, list[Setting]], progress: Progress
-) -> Iterator[tuple[int, Recovery, Captured]]:
+) -> Iterator[tuple[int, FineTuning, CapturePair]]:
     """Each chip that is not finished, calibrated, with the captures that judge.
 
     The same images are shown to every chip, so the teacher is asked once.
@@ -203,21 +207,23 @@ def _make_chips(
         errors = stated(spec).with_seed(seed)
         chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)
         capture = partial(chip.capture, part="student_train")
-        learnt = draw_lessons(images, chosen, capture, settings)
+        learnt = draw_fine_tuning_data(images, chosen, capture, settings)
         if knowledge is None:
             teacher = load_teacher(spec, dataset, trained.teacher.folder)
-            knowledge = ask(spec, settings, chip.student, teacher, learnt.shown, progress)
+            knowledge = ask_teacher(spec, settings, chip.student, teacher, learnt.shown, progress)
         calibration = recalibrate(settings, chip.student, learnt.captured)
-        features = look(spec, settings, chip.student, calibration, learnt)
-        recovery = Recovery(settings, chip.student, calibration, learnt, features, knowledge)
-        yield seed, recovery, chip.capture(judging, "validation")
+        features = compute_features(spec, settings, chip.student, calibration, learnt)
+        fine_tuning = FineTuning(settings, chip.student, calibration, learnt, features, knowledge)
+        yield seed, fine_tuning, chip.capture(judging, "validation")
 
 
-def _score(recovery: Recovery, judged: Captured, one: Setting, folder: Path) -> dict[str, float]:
+def _score(
+    fine_tuning: FineTuning, judged: CapturePair, one: Setting, folder: Path
+) -> dict[str, float]:
     """The metric on the captures that judge, and the seconds of the fine-tuning."""
     began = perf_counter()
     with scratch_folder(folder / "setting") as place:  # the next command begins a setting anew
-        backend, _ = recovery.fine_tune(one.spec, place, Silent())
+        backend, _ = fine_tuning.fine_tune(one.spec, place, Silent())
     seconds = round(perf_counter() - began, 2)
-    treated = judge(one.method, backend, recovery.calibration, judged)
+    treated = evaluate(one.method, backend, fine_tuning.calibration, judged)
     return {"validation": measure(make_task(one.spec.task), treated, judged), "seconds": seconds}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import affine_transform, shift
 
-from hybridonn.compensation.acquisition.capture_set import name_image
+from hybridonn.compensation.acquisition.capture_dataset import name_image
 from hybridonn.compensation.acquisition.importing import import_captures
 from hybridonn.compensation.acquisition.manifest import read_manifest
 from hybridonn.compensation.acquisition.placement import Camera
@@ -63,7 +63,7 @@ def test_registered_captures_are_the_simulation_but_for_gains(tmp_path, bench):
     moves = made.rng.uniform(-2, 2, (6, 2))
     ids, _ = write_arrays(tmp_path / "a.npz", made, moves=moves)
     captures = run_arrays(tmp_path / "a.npz", made).captures
-    wanted = made.design.expect(ids)[:, 0::2]
+    wanted = made.design.simulate(ids)[:, 0::2]
     got = captures.positive * captures.gains[None, :, 0, None, None]
     inner = (..., slice(5, -5), slice(5, -5))
     assert np.abs(got - wanted)[inner].max() < 0.02 * wanted.max()
@@ -306,7 +306,7 @@ def test_a_mosaic_is_found_cut_and_corrected(tmp_path, bench, mirrored):
     np.testing.assert_allclose(gains / np.median(gains), 1, atol=0.03)
     assert captures.notes["mounting"].startswith("mirrored" if mirrored else "turned by 0")
     assert captures.notes["hot_or_dead_pixels"] >= 10
-    wanted = made.design.expect(captures.image_ids.tolist())
+    wanted = made.design.simulate(captures.image_ids.tolist())
     got = captures.negative * captures.gains[None, :, 1, None, None]
     inner = (..., slice(3, -3), slice(3, -3))
     assert np.abs(got - wanted[:, 1::2])[inner].mean() < 0.02 * wanted.max()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from hybridonn.compensation.acquisition.capture_set import name_image
+from hybridonn.compensation.acquisition.capture_dataset import name_image
 from hybridonn.compensation.acquisition.matching import (
     compare,
     compare_features,
@@ -15,7 +15,7 @@ from hybridonn.compensation.acquisition.matching import (
 
 def pictures(made, count=16):
     ids = [name_image("student_train", n) for n in range(count)]
-    return made.design.expect(ids).astype(float)
+    return made.design.simulate(ids).astype(float)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from hybridonn.compensation.acquisition.psf_import import expect_psfs, psfs_from_array
+from hybridonn.compensation.acquisition.psf_import import psfs_from_array, simulate_psfs
 from hybridonn.core.errors import DataError
 
 
 def measure(made, seed=1):
     """What a chip of the design shows, (K, 2, C, 9, 9), a little blurred and noisy."""
     rng = np.random.default_rng(seed)
-    psfs = expect_psfs(made.design, 9)
+    psfs = simulate_psfs(made.design, 9)
     psfs = psfs * rng.uniform(0.8, 1.2, (len(psfs), 1, 1, 1)) * 40
     psfs = psfs + 0.005 * psfs.max() * rng.random(psfs.shape)
     return psfs.reshape(-1, 2, *psfs.shape[1:])
@@ -28,14 +28,16 @@ def test_arrays_are_read_in_units_of_the_kernels(tmp_path, bench, suffix, channe
     # One scale for all: what is left are the gains of single sub-optics.
     ratio = psfs / np.maximum(measured, 1e-9)
     np.testing.assert_allclose(ratio[measured > 1], ratio[measured > 1][0], rtol=1e-5)
-    wanted = expect_psfs(made.design, 9).reshape(psfs.shape)
+    wanted = simulate_psfs(made.design, 9).reshape(psfs.shape)
     assert np.corrcoef(psfs.ravel(), wanted.ravel())[0, 1] > 0.97
 
 
 def test_a_kernel_upright_is_the_picture_of_a_point(bench):
     made = bench()
-    point = made.design.expect(["point"])[0]
-    np.testing.assert_allclose(point[:, 11:18, 11:18], expect_psfs(made.design, 7)[:, 0], rtol=1e-6)
+    point = made.design.simulate(["point"])[0]
+    np.testing.assert_allclose(
+        point[:, 11:18, 11:18], simulate_psfs(made.design, 7)[:, 0], rtol=1e-6
+    )
 
 
 def test_negative_values_are_named_and_mended_on_request(tmp_path, bench):

@@ -13,10 +13,10 @@ import torch
 
 from fuzzing.damage_arrays import write_npy
 from fuzzing.reader import Files, Reader
-from hybridonn.compensation.acquisition.capture_set import read_captures
-from hybridonn.compensation.acquisition.importing import Design
+from hybridonn.compensation.acquisition.capture_dataset import read_captures
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.compensation.acquisition.manifest import read_manifest
-from hybridonn.compensation.acquisition.psf_import import expect_psfs, psfs_from_array
+from hybridonn.compensation.acquisition.psf_import import psfs_from_array, simulate_psfs
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.optics.layout.sites import lay_out
@@ -27,7 +27,7 @@ IMAGE_IDS = ("student_train-00000", "student_train-00001", "test-00000")
 
 
 @cache
-def make_design() -> Design:
+def make_design() -> CapturedDesign:
     """A run with two kernels of 3 x 3 pixels, whose images are noise."""
     images = torch.randint(0, 256, (8, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
     part = ImageSet(images.to(torch.uint8), torch.arange(8) % 2)
@@ -35,7 +35,7 @@ def make_design() -> Design:
     dataset = Dataset("noise", ("a", "b"), part, checksum="noise", **parts)
     optics = Optics(metasurface_width_mm=3.2, metasurface_height_mm=1.9, kernel_site_mm=0.9)
     kernels = torch.randn(KERNELS, 1, 3, 3, generator=torch.Generator().manual_seed(1))
-    return Design(kernels, 1, lay_out(optics, KERNELS), dataset, "made-up")
+    return CapturedDesign(kernels, 1, lay_out(optics, KERNELS), dataset, "made-up")
 
 
 def manifest_seeds() -> list[Files]:
@@ -155,7 +155,7 @@ SIGNS = ("positive", "negative")
 
 def psf_seeds() -> list[Files]:
     """Point spread functions as npy and npz."""
-    psfs = 40 * expect_psfs(make_design(), 7)
+    psfs = 40 * simulate_psfs(make_design(), 7)
     psfs = psfs.reshape(KERNELS, 2, 1, 7, 7)
     arrays = [psfs, psfs[:, :, 0], psfs.astype(np.float32)]
     seeds = [{"psfs.npy": write_npy(array)} for array in arrays]

@@ -229,7 +229,7 @@ def make_run(home: Path, name: str = "run", settings: tuple[str, ...] = TINY) ->
 @contextmanager
 def without_drawing() -> Iterator[None]:
     """Leave out figures and t-SNE, which take most of the time of a small run."""
-    flat = patch("hybridonn.pipeline.evidence.lay_flat", lambda rows: np.zeros((len(rows), 2)))
+    flat = patch("hybridonn.pipeline.artefacts.lay_flat", lambda rows: np.zeros((len(rows), 2)))
     with patch("hybridonn.pipeline.run.write_report"), flat:
         yield
 

@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.compensation.acquisition.capture_set import CaptureSet, name_image, write_captures
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
+    name_image,
+    write_captures,
+)
 from hybridonn.compensation.calibration import Calibration
+from hybridonn.compensation.evaluation import Evaluation, look_inside
+from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.progress import Silent
 from hybridonn.networks.backends.dense import DenseBackend
-from hybridonn.pipeline.measured import compensate_captures, open_trained
+from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED, stated_compensation
+from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.stages.fabricated import make_chip
-from hybridonn.pipeline.treated import Treated, _look_inside
 from hybridonn.reports.artefacts.run import read_run
 from hybridonn.reports.sections.chip import list_chip_pictures
 from hybridonn.spec import read_spec
@@ -152,7 +157,7 @@ def test_of_a_single_layer_the_answers_are_laid_out(hidden, width):
         def subtract(self, gains):
             return torch.rand(5, 2, 8, 8)
 
-    seen = _look_inside(Treated("kd", backend, calibration, torch.empty(0)), Pictures())
+    seen = look_inside(Evaluation("kd", backend, calibration, torch.empty(0)), Pictures())
     assert seen.shape == (5, width)
 
 
@@ -173,7 +178,8 @@ def test_captures_of_a_camera_make_the_same_section(finished, tmp_path):
     ones, psfs = np.ones((4, 2), np.float32), chip.frontend.psfs.numpy()
     exposure = np.ones(240, np.float32)
     write_captures(
-        CaptureSet(np.array(names), positive, negative, exposure, ones, ones, psfs), tmp_path / "s"
+        CaptureDataset(np.array(names), positive, negative, exposure, ones, ones, psfs),
+        tmp_path / "s",
     )
     found = compensate_captures(spec, folder, tmp_path / "s", None, Silent())
     assert found["source"] == "captures"

@@ -10,10 +10,10 @@ import torch
 from hybridonn.core.errors import OpticsError, SpecError
 from hybridonn.core.files import read_arrays, read_json, write_tensors
 from hybridonn.core.progress import Silent
-from hybridonn.pipeline.measured import open_trained
+from hybridonn.pipeline.compensate import open_trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.fabricated import AS_BUILT, make_chip
+from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.spec import Fabrication, read_spec
 from hybridonn.studies.tolerance import tolerate
 
@@ -74,7 +74,7 @@ def test_without_errors_the_chip_is_the_design_exactly(finished, tmp_path):
     assert np.array_equal(chip.frontend.gains.numpy(), designed["gains"])
     plain = spec.model_copy(update={"fabrication": Fabrication()})
     parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
-    found = complete(AS_BUILT, plain, *parts).results
+    found = complete(FABRICATED, plain, *parts).results
     assert found["accuracy"] == pytest.approx(trained.metasurface.results["accuracy"])
     assert found["designed_accuracy"] == trained.metasurface.results["accuracy"]
 
@@ -122,7 +122,7 @@ def test_an_error_without_anything_to_act_on_is_refused(finished, tmp_path, name
         spec = spec.model_copy(update={"optics": optics})
     parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
     with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3"):
-        complete(AS_BUILT, spec, *parts)
+        complete(FABRICATED, spec, *parts)
     assert not (tmp_path / "as_built").exists()
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from hybridonn.compensation.acquisition.capture_set import look_up
+from hybridonn.compensation.acquisition.capture_dataset import look_up
 from hybridonn.compensation.acquisition.manifest import POINT
-from hybridonn.compensation.acquisition.simulate import draw_point, expect_pictures
+from hybridonn.compensation.acquisition.simulate import draw_point, simulate_pictures
 from hybridonn.data.dataset import Dataset
 from hybridonn.optics.layout.sites import Layout
 
 
 @dataclass(frozen=True)
-class Design:
+class CapturedDesign:
     """What an import must know of the run.
 
     Attributes:
@@ -49,13 +49,13 @@ class Design:
         _, height, width = self.dataset.image_shape
         return -(-height // self.stride), -(-width // self.stride)
 
-    def expect(self, image_ids: list[str]) -> np.ndarray:
+    def simulate(self, image_ids: list[str]) -> np.ndarray:
         """Simulated pictures of images, or of a point, (N, 2 K, H', W') float32."""
         if image_ids == [POINT]:
             images = draw_point(self.dataset.image_shape)
         else:
             images = look_up(image_ids, self.dataset).images
-        return expect_pictures(self.kernels.cpu(), self.stride, images).numpy()
+        return simulate_pictures(self.kernels.cpu(), self.stride, images).numpy()
 
 
 def name_sub_optic(number: int) -> str:

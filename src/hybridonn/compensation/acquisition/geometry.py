@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.manifest import refuse
 from hybridonn.compensation.acquisition.matching import (
     common_pixels,
@@ -57,12 +57,16 @@ class Geometry:
 
 
 def find_geometry(
-    expected: np.ndarray, source: Source, design: Design, camera: Camera, image_ids: list[str]
+    simulated: np.ndarray,
+    source: Source,
+    design: CapturedDesign,
+    camera: Camera,
+    image_ids: list[str],
 ) -> Geometry:
     """Find all sub-optics in the frames of some images.
 
     Args:
-        expected: What they should show, (N, 2 K, H', W').
+        simulated: What they should show, (N, 2 K, H', W').
         source: Frames or arrays.
         design: Of the run.
         camera: Its pixels.
@@ -72,13 +76,13 @@ def find_geometry(
         DataError: Images are out of order, the mosaic is not found, or most of a sub-optic's
             picture lies outside of the frames.
     """
-    start = _first_geometry(expected, source, design, camera, image_ids)
+    start = _first_geometry(simulated, source, design, camera, image_ids)
     tiles = read_tiles(source, image_ids, start, design.shape, _SILENT)
-    check_order(tiles, expected, start.covered, image_ids, source)
-    order = pair_sub_optics(tiles, expected, start.covered)
+    check_order(tiles, simulated, start.covered, image_ids, source)
+    order = pair_sub_optics(tiles, simulated, start.covered)
     registrations, refined = [], []
     for one, place in enumerate(order):
-        found = register(tiles[:, place], expected[:, one], covered=start.covered[place])
+        found = register(tiles[:, place], simulated[:, one], covered=start.covered[place])
         if abs(found.correlation) < LEAST_TILE:
             found = replace(found, shift_pixels=(0.0, 0.0), rotation_rad=0.0, scale=1.0)
         registrations.append(found)
@@ -141,7 +145,7 @@ def _read_tile(
 
 def check_order(
     tiles: np.ndarray,
-    expected: np.ndarray,
+    simulated: np.ndarray,
     covered: np.ndarray,
     image_ids: list[str],
     source: Source,
@@ -152,7 +156,7 @@ def check_order(
         DataError: Some do; the message says whether most moved alike.
     """
     common = common_pixels(tiles.shape[2:], covered)
-    wrong = find_disorder(tiles.sum(1), expected.sum(1), common)
+    wrong = find_disorder(tiles.sum(1), simulated.sum(1), common)
     named = [f"{image_ids[here]} looks like {image_ids[there]}" for here, there in wrong]
     steps = Counter(there - here for here, there in wrong)
     cure = "compare the frames with the manifest"
@@ -193,10 +197,14 @@ def _check_covered(covered: np.ndarray, where: Path) -> None:
 
 
 def _first_geometry(
-    expected: np.ndarray, source: Source, design: Design, camera: Camera, image_ids: list[str]
+    simulated: np.ndarray,
+    source: Source,
+    design: CapturedDesign,
+    camera: Camera,
+    image_ids: list[str],
 ) -> Geometry:
     """Where the layout, or the frames themselves, say that the sub-optics are."""
-    order = np.arange(expected.shape[1])
+    order = np.arange(simulated.shape[1])
     frame = source.read(image_ids[0])
     _check_scale((frame.shape[1], frame.shape[2]), camera, design.shape, source.where)
     if not source.is_mosaic:
@@ -205,7 +213,7 @@ def _first_geometry(
         return Geometry(order, 0, tuple(placements), (), covered)
     some = image_ids[:MOSAIC_IMAGES]
     mean = sum(source.read(image_id)[0] for image_id in some) / len(some)
-    pictures = expected[: len(some)].mean(0)
+    pictures = simulated[: len(some)].mean(0)
     orientation, placements, _ = find_mosaic(np.asarray(mean), pictures, design.layout, camera)
     covered = _cover_all(source, image_ids[0], orientation, placements, design.shape)
     return Geometry(order, orientation, tuple(placements), (), covered)

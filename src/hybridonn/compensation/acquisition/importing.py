@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.capture_set import CaptureSet, split_image_id
-from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.capture_dataset import CaptureDataset, split_image_id
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.geometry import (
     Geometry,
     check_order,
@@ -20,7 +20,7 @@ from hybridonn.compensation.acquisition.geometry import (
     read_tiles,
 )
 from hybridonn.compensation.acquisition.manifest import POINT, SHOWN, refuse
-from hybridonn.compensation.acquisition.matching import Agreement, compare, compare_features
+from hybridonn.compensation.acquisition.matching import Matching, compare, compare_features
 from hybridonn.compensation.acquisition.notes import describe, describe_source
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.sources import FrameSource, Source
@@ -37,17 +37,17 @@ _SILENT = Silent()
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """An import that is complete, not yet written.
 
     Attributes:
         captures: The set.
         geometry: Where the pictures were found.
-        simulated: The mean expected picture of each sub-optic over the fitted images, (2 K, H, W).
+        simulated: The mean simulated picture of each sub-optic over the fitted images, (2 K, H, W).
         measured: The same as measured, registered, with its gain, (2 K, H, W).
     """
 
-    captures: CaptureSet
+    captures: CaptureDataset
     geometry: Geometry
     simulated: np.ndarray
     measured: np.ndarray
@@ -55,12 +55,12 @@ class Imported:
 
 def import_captures(
     source: Source,
-    design: Design,
+    design: CapturedDesign,
     camera: Camera,
     *,
     skip_bad: bool = False,
     progress: Progress = _SILENT,
-) -> Imported:
+) -> ImportResult:
     """Import what a source holds.
 
     Args:
@@ -76,33 +76,33 @@ def import_captures(
     image_ids, skipped = _choose_images(source, design, camera, skip_bad)
     fitted = [one for one in image_ids if split_image_id(one)[0] != "test"][:FITTED]
     fitted = fitted or [POINT]
-    expected = design.expect(fitted)
-    geometry = find_geometry(expected, source, design, camera, fitted)
+    simulated = design.simulate(fitted)
+    geometry = find_geometry(simulated, source, design, camera, fitted)
     seen = read_tiles(source, fitted, geometry, design.shape, _SILENT)
     tiles = read_tiles(source, image_ids, geometry, design.shape, progress)
-    agreement = _compare(source, design, geometry, tiles, image_ids, seen, expected)
+    matching = _compare(source, design, geometry, tiles, image_ids, seen, simulated)
     if isinstance(source, FrameSource) and not source.corrections.darks:
         # Without a dark picture the background is known from the fit alone.
-        tiles += agreement.offsets.astype(np.float32)[:, None, None]
-        seen = seen + agreement.offsets[:, None, None]
-    level = float(np.median(agreement.gains[agreement.gains > 0]))
-    captures = CaptureSet(
+        tiles += matching.offsets.astype(np.float32)[:, None, None]
+        seen = seen + matching.offsets[:, None, None]
+    level = float(np.median(matching.gains[matching.gains > 0]))
+    captures = CaptureDataset(
         image_ids=np.array(image_ids, dtype=str),
         positive=np.ascontiguousarray(tiles[:, 0::2]) * np.float32(level),
         negative=np.ascontiguousarray(tiles[:, 1::2]) * np.float32(level),
         exposure_s=np.array([source.exposure_s(one) for one in image_ids], np.float32),
-        gains=(agreement.gains / level).reshape(-1, 2),
-        quality=agreement.correlations.reshape(-1, 2),
+        gains=(matching.gains / level).reshape(-1, 2),
+        quality=matching.correlations.reshape(-1, 2),
         measured=geometry.covered.reshape(-1, 2, *design.shape),
-        notes=describe(source.where, design, geometry, agreement, image_ids, level)
+        notes=describe(source.where, design, geometry, matching, image_ids, level)
         | describe_source(source, skipped),
     )
-    measured = seen.mean(0) * agreement.gains[:, None, None]
-    return Imported(captures, geometry, expected.mean(0), measured)
+    measured = seen.mean(0) * matching.gains[:, None, None]
+    return ImportResult(captures, geometry, simulated.mean(0), measured)
 
 
 def _choose_images(
-    source: Source, design: Design, camera: Camera, skip_bad: bool
+    source: Source, design: CapturedDesign, camera: Camera, skip_bad: bool
 ) -> tuple[list[str], int]:
     """The images that can be used, and the number of those left out."""
     image_ids, dataset = list(source.image_ids), design.dataset
@@ -142,49 +142,49 @@ def _check_enough(image_ids: list[str], source: Source, dataset: Dataset) -> Non
 
 def _compare(
     source: Source,
-    design: Design,
+    design: CapturedDesign,
     geometry: Geometry,
     tiles: np.ndarray,
     image_ids: list[str],
     seen: np.ndarray,
-    expected: np.ndarray,
-) -> Agreement:
+    simulated: np.ndarray,
+) -> Matching:
     """Check the order of all images, then compare those that are not for testing.
 
     Raises:
         DataError: Measurement and simulation do not agree.
     """
     if image_ids:
-        simulated = design.expect(image_ids)
+        simulated = design.simulate(image_ids)
         check_order(tiles, simulated, geometry.covered, image_ids, source)
         learnt = [n for n, one in enumerate(image_ids) if split_image_id(one)[0] != "test"]
-        seen, expected = tiles[learnt], simulated[learnt]
-    agreement = compare(seen, expected, geometry.covered)
-    lit = expected.any((0, 2, 3))
-    median = float(np.median(agreement.correlations[lit]))
+        seen, simulated = tiles[learnt], simulated[learnt]
+    matching = compare(seen, simulated, geometry.covered)
+    lit = simulated.any((0, 2, 3))
+    median = float(np.median(matching.correlations[lit]))
     if median < LEAST_MEDIAN:
-        worst = np.argsort(np.where(lit, agreement.correlations, np.inf))[:SHOWN]
-        names = ", ".join(f"{name_sub_optic(n)} {agreement.correlations[n]:.2f}" for n in worst)
+        worst = np.argsort(np.where(lit, matching.correlations, np.inf))[:SHOWN]
+        names = ", ".join(f"{name_sub_optic(n)} {matching.correlations[n]:.2f}" for n in worst)
         raise DataError(
             f"{source.where}: measurement and simulation do not agree: the median correlation of "
             f"{int(lit.sum())} sub-optics is {median:.2f}, needed {LEAST_MEDIAN} ({names}); is "
             "this the run that the chip was made for, and are the camera's pixels right "
             "(--pixels-per-feature, --camera-pixel-um)?"
         )
-    _check_signed(seen, expected, geometry.covered, agreement, source.where)
-    return agreement
+    _check_signed(seen, simulated, geometry.covered, matching, source.where)
+    return matching
 
 
 def _check_signed(
-    seen: np.ndarray, expected: np.ndarray, covered: np.ndarray, agreement: Agreement, where: Path
+    seen: np.ndarray, simulated: np.ndarray, covered: np.ndarray, matching: Matching, where: Path
 ) -> None:
     """Refuse pictures that are of the right images, behind other kernels.
 
     Raises:
         DataError: They are.
     """
-    light = (seen + agreement.offsets[:, None, None]) * agreement.gains[:, None, None]
-    found = compare_features(light, expected, covered)
+    light = (seen + matching.offsets[:, None, None]) * matching.gains[:, None, None]
+    found = compare_features(light, simulated, covered)
     median = float(np.median(found)) if found.size else 1.0
     if median < LEAST_SIGNED:
         raise DataError(
@@ -195,7 +195,7 @@ def _check_signed(
         )
 
 
-def with_psfs(imported: Imported, psfs: np.ndarray) -> Imported:
+def with_psfs(imported: ImportResult, psfs: np.ndarray) -> ImportResult:
     """The same import with measured point spread functions, (K, 2, C, P, P)."""
     captures = replace(imported.captures, psfs=psfs.astype(np.float32))
     return replace(imported, captures=captures)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path, PurePath
 
-from hybridonn.compensation.acquisition.capture_set import split_image_id
+from hybridonn.compensation.acquisition.capture_dataset import split_image_id
 from hybridonn.core.errors import DataError
 from hybridonn.core.memory import say_bytes
 

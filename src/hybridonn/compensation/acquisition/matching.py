@@ -19,7 +19,7 @@ AT_A_TIME = 256  # images compared with one another
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Matching:
     """Measured against simulated pictures of each sub-optic.
 
     Attributes:
@@ -36,7 +36,7 @@ class Agreement:
 
 def compare(
     measured: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
-) -> Agreement:
+) -> Matching:
     """Fit ``measured = slope simulated + background`` for each sub-optic, over all images.
 
     The noise is in the measured pictures, so they are fitted by the simulated ones: the other way
@@ -65,7 +65,7 @@ def compare(
     spread = np.sqrt(np.maximum(xx * yy, 0))
     correlation = np.where(spread > 0, xy / np.where(spread > 0, spread, 1), 0)
     gains = np.where(slope > 0, 1 / np.where(slope > 0, slope, 1), 0)
-    return Agreement(gains, slope * x0 - y0, correlation)
+    return Matching(gains, slope * x0 - y0, correlation)
 
 
 def compare_features(

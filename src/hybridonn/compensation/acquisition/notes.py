@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.capture_set import split_image_id
-from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.capture_dataset import split_image_id
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.geometry import Geometry
-from hybridonn.compensation.acquisition.matching import Agreement
+from hybridonn.compensation.acquisition.matching import Matching
 from hybridonn.compensation.acquisition.placement import describe_orientation
 from hybridonn.compensation.acquisition.registration import Registration
 from hybridonn.compensation.acquisition.sources import FrameSource, Source
@@ -19,9 +19,9 @@ from hybridonn.compensation.acquisition.sources import FrameSource, Source
 
 def describe(
     where: Path,
-    design: Design,
+    design: CapturedDesign,
     geometry: Geometry,
-    agreement: Agreement,
+    matching: Matching,
     image_ids: list[str],
     level: float = 1.0,
 ) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def describe(
         where: What was imported.
         design: Of the run.
         geometry: Where the sub-optics were found.
-        agreement: Measured against simulated.
+        matching: Measured against simulated.
         image_ids: What was captured.
         level: What all pictures were multiplied by.
     """
@@ -46,7 +46,7 @@ def describe(
             f"{name_sub_optic(int(n))} was found at {name_sub_optic(int(geometry.order[n]))}"
             for n in moved
         ],
-        "median_correlation": float(np.median(agreement.correlations)),
+        "median_correlation": float(np.median(matching.correlations)),
         "light_to_simulation": level,
         "sub_optics": [
             {
@@ -57,8 +57,8 @@ def describe(
                 "scale": found.scale,
                 **_describe_uncertainty(found),
                 "measured_share": float(geometry.covered[number].mean()),
-                "gain": float(agreement.gains[number]) / level,
-                "correlation": float(agreement.correlations[number]),
+                "gain": float(matching.gains[number]) / level,
+                "correlation": float(matching.correlations[number]),
             }
             for number, found in enumerate(geometry.registrations)
         ],

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.capture_set import CaptureSet
-from hybridonn.compensation.acquisition.captured_design import Design, name_sub_optic
+from hybridonn.compensation.acquisition.capture_dataset import CaptureDataset
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.corrections import repair
 from hybridonn.compensation.acquisition.geometry import Geometry
-from hybridonn.compensation.acquisition.importing import LEAST_MEDIAN, Imported
+from hybridonn.compensation.acquisition.importing import LEAST_MEDIAN, ImportResult
 from hybridonn.compensation.acquisition.manifest import Frame, refuse
 from hybridonn.compensation.acquisition.matching import CLEARLY, compare
 from hybridonn.compensation.acquisition.notes import describe
@@ -28,7 +28,7 @@ HOT_FACTOR = 3.0  # over the brightest neighbour, and over what is simulated aro
 BRIGHT_SHARE = 0.25  # of the largest value: pixels that say how bright the picture is
 
 
-def expect_psfs(design: Design, size: int) -> np.ndarray:
+def simulate_psfs(design: CapturedDesign, size: int) -> np.ndarray:
     """Simulated pictures of a point, upright, in the middle of (2 K, C, size, size)."""
     parts = np.stack([part.numpy() for part in split_signs(design.kernels.cpu().float())], 1)
     upright = parts.reshape(-1, *parts.shape[2:])[..., ::-1, ::-1]
@@ -37,7 +37,7 @@ def expect_psfs(design: Design, size: int) -> np.ndarray:
 
 
 def psfs_from_frames(
-    source: FrameSource, geometry: Geometry, design: Design, *, mend: bool = False
+    source: FrameSource, geometry: Geometry, design: CapturedDesign, *, mend: bool = False
 ) -> np.ndarray | None:
     """Point spread functions from the frames of a point, (K, 2, C, P, P), P = k + 4.
 
@@ -82,7 +82,7 @@ def psfs_from_frames(
     return _finish(_judge(psfs, design, source.where, mend), design)
 
 
-def psfs_from_array(path: Path, design: Design, *, mend: bool = False) -> np.ndarray:
+def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -> np.ndarray:
     """Point spread functions from a .npy, or the array ``psfs`` of a .npz.
 
     They are taken as they are: a picture that is sampled as coarsely as a kernel cannot be moved
@@ -113,24 +113,24 @@ def psfs_from_array(path: Path, design: Design, *, mend: bool = False) -> np.nda
     return _finish(_judge(psfs, design, path, mend), design)
 
 
-def _judge(psfs: np.ndarray, design: Design, where: Path, mend: bool) -> np.ndarray:
+def _judge(psfs: np.ndarray, design: CapturedDesign, where: Path, mend: bool) -> np.ndarray:
     """Refuse negative values, other kernels and hot pixels, or mend what can be mended."""
-    expected = expect_psfs(design, psfs.shape[-1])
+    simulated = simulate_psfs(design, psfs.shape[-1])
     if not mend:
         _check_negative(psfs, where)
-    hot = find_hot(psfs, expected)
+    hot = find_hot(psfs, simulated)
     mended = psfs.copy()
     for number, colour in np.argwhere(np.any(hot, axis=(2, 3))).tolist():
         mended[number, colour] = repair(psfs[number, colour], hot[number, colour])
     mended = np.maximum(mended, 0)
-    _check_likeness(mended, expected, design.kernels.shape[-1], where)
+    _check_likeness(mended, simulated, design.kernels.shape[-1], where)
     if mend:
         return mended
     _check_hot(hot, where)
     return psfs
 
 
-def import_psfs(path: Path, design: Design, *, mend: bool = False) -> Imported:
+def import_psfs(path: Path, design: CapturedDesign, *, mend: bool = False) -> ImportResult:
     """A capture set without pictures of images: point spread functions alone.
 
     Args:
@@ -143,38 +143,38 @@ def import_psfs(path: Path, design: Design, *, mend: bool = False) -> Imported:
     """
     psfs = psfs_from_array(path, design, mend=mend)
     measured = psfs.reshape(-1, *psfs.shape[2:]).sum(1)
-    expected = expect_psfs(design, psfs.shape[-1]).sum(1)
-    agreement = compare(measured[None], expected[None])
+    simulated = simulate_psfs(design, psfs.shape[-1]).sum(1)
+    matching = compare(measured[None], simulated[None])
     still = Placement(np.zeros(2), np.eye(2))
     geometry = Geometry(
         np.arange(len(measured)),
         0,
         (still,) * len(measured),
         tuple(
-            Registration((0.0, 0.0), 0.0, 1.0, 1.0, 0.0, float(r)) for r in agreement.correlations
+            Registration((0.0, 0.0), 0.0, 1.0, 1.0, 0.0, float(r)) for r in matching.correlations
         ),
         np.ones((len(measured), *design.shape), bool),
     )
     nothing = np.zeros((0, len(psfs), *design.shape), np.float32)
-    captures = CaptureSet(
+    captures = CaptureDataset(
         image_ids=np.array([], dtype=str),
         positive=nothing,
         negative=nothing.copy(),
         exposure_s=np.zeros(0, np.float32),
-        gains=agreement.gains.reshape(-1, 2),
-        quality=agreement.correlations.reshape(-1, 2),
+        gains=matching.gains.reshape(-1, 2),
+        quality=matching.correlations.reshape(-1, 2),
         psfs=psfs,
-        notes=describe(path, design, geometry, agreement, []),
+        notes=describe(path, design, geometry, matching, []),
     )
-    return Imported(captures, geometry, expected, measured * agreement.gains[:, None, None])
+    return ImportResult(captures, geometry, simulated, measured * matching.gains[:, None, None])
 
 
-def find_hot(psfs: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def find_hot(psfs: np.ndarray, simulated: np.ndarray) -> np.ndarray:
     """Pixels far brighter than all eight neighbours, and than the simulation around them.
 
     Args:
         psfs: (M, C, P, P).
-        expected: (M, C, P, P).
+        simulated: (M, C, P, P).
 
     Returns:
         (M, C, P, P) bool.
@@ -182,17 +182,17 @@ def find_hot(psfs: np.ndarray, expected: np.ndarray) -> np.ndarray:
     from scipy.ndimage import maximum_filter
 
     ring = np.ones((1, 1, 3, 3), bool)
-    around = maximum_filter(expected, footprint=ring, mode="constant")
+    around = maximum_filter(simulated, footprint=ring, mode="constant")
     ring = ring.copy()
     ring[0, 0, 1, 1] = False
     neighbours = maximum_filter(psfs, footprint=ring, mode="constant")
-    bright = expected > BRIGHT_SHARE * expected.max((2, 3), keepdims=True)
-    ratio = np.where(bright, psfs, np.nan) / np.where(bright, expected, 1)
+    bright = simulated > BRIGHT_SHARE * simulated.max((2, 3), keepdims=True)
+    ratio = np.where(bright, psfs, np.nan) / np.where(bright, simulated, 1)
     lit = bright.any((2, 3))
     level = np.zeros(lit.shape)
     level[lit] = np.nanmedian(ratio[lit], (1, 2))
     level = level[..., None, None]
-    floor = BRIGHT_SHARE * level * expected.max((2, 3), keepdims=True)
+    floor = BRIGHT_SHARE * level * simulated.max((2, 3), keepdims=True)
     return (
         (psfs > HOT_FACTOR * neighbours)
         & (psfs > HOT_FACTOR * level * around)
@@ -266,28 +266,28 @@ def _check_hot(hot: np.ndarray, where: Path) -> None:
     refuse(faults, "point spread functions have hot pixels", cure, where)
 
 
-def _finish(psfs: np.ndarray, design: Design) -> np.ndarray:
+def _finish(psfs: np.ndarray, design: CapturedDesign) -> np.ndarray:
     """In the units of the kernels, not negative, (K, 2, C, P, P) float32."""
-    expected = expect_psfs(design, psfs.shape[-1])
-    gains = compare(psfs.sum(1)[None], expected.sum(1)[None]).gains
+    simulated = simulate_psfs(design, psfs.shape[-1])
+    gains = compare(psfs.sum(1)[None], simulated.sum(1)[None]).gains
     psfs = np.maximum(psfs, 0) * np.median(gains[gains > 0])
     return psfs.reshape(-1, 2, *psfs.shape[1:]).astype(np.float32)
 
 
-def _check_likeness(psfs: np.ndarray, expected: np.ndarray, size: int, where: Path) -> None:
+def _check_likeness(psfs: np.ndarray, simulated: np.ndarray, size: int, where: Path) -> None:
     """Refuse point spread functions that are as much like other kernels as like their own.
 
     Raises:
         DataError: They are, or none looks like its kernel at all.
     """
-    if not (compare(psfs.sum(1)[None], expected.sum(1)[None]).gains > 0).any():
+    if not (compare(psfs.sum(1)[None], simulated.sum(1)[None]).gains > 0).any():
         raise DataError(
             f"{where}: no measured point spread function looks like its kernel; check their order"
         )
-    lit = np.flatnonzero(expected.any((1, 2, 3)))
+    lit = np.flatnonzero(simulated.any((1, 2, 3)))
     margin = (psfs.shape[-1] - size) // 2  # the darkness around all kernels is alike
     block = (..., slice(margin, margin + size), slice(margin, margin + size))
-    seen, wanted = (one[lit].sum(1)[block].reshape(len(lit), -1) for one in (psfs, expected))
+    seen, wanted = (one[lit].sum(1)[block].reshape(len(lit), -1) for one in (psfs, simulated))
     with np.errstate(invalid="ignore"):  # of a dark one there is no correlation
         likeness = np.nan_to_num(np.corrcoef(seen, wanted)[: len(lit), len(lit) :])
     own, others = np.diagonal(likeness), likeness[~np.eye(len(lit), dtype=bool)]

@@ -11,7 +11,7 @@ from hybridonn.networks.frontends.frontend import split_signs
 
 
 @torch.no_grad()
-def expect_pictures(kernels: Tensor, stride: int, images: Tensor) -> Tensor:
+def simulate_pictures(kernels: Tensor, stride: int, images: Tensor) -> Tensor:
     """Pictures behind each sub-optic of ideal optics.
 
     Args:

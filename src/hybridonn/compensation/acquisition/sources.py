@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.capture_set import name_image
+from hybridonn.compensation.acquisition.capture_dataset import name_image
 from hybridonn.compensation.acquisition.corrections import (
     MOST_BAD_SHARE,
     Corrections,

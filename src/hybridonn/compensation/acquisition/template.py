@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybridonn.compensation.acquisition.capture_set import name_image, refuse_taken
-from hybridonn.compensation.acquisition.captured_design import Design
+from hybridonn.compensation.acquisition.capture_dataset import name_image, refuse_taken
+from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.compensation.acquisition.frame_files import check_suffix
 from hybridonn.compensation.acquisition.manifest import DARK, FLAT, POINT, SIGNS
 from hybridonn.compensation.acquisition.simulate import draw_point
-from hybridonn.compensation.capture_pair import count_captures
+from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.parts import scratch_folder
@@ -46,7 +46,7 @@ Never reorder rows or frames by hand: image_id says what is shown, and the impor
 
 
 def write_template(
-    design: Design,
+    design: CapturedDesign,
     folder: Path,
     *,
     fraction: float,
@@ -118,7 +118,7 @@ def choose(images: ImageSet, dataset: Dataset, number: int, seed: int) -> Tensor
 
 
 def _rows(
-    ids: list[str], design: Design, exposure_s: float, apart: bool, suffix: str
+    ids: list[str], design: CapturedDesign, exposure_s: float, apart: bool, suffix: str
 ) -> Iterator[dict[str, Any]]:
     colours = design.dataset.image_shape[0]
     for kind in (DARK, FLAT):
@@ -140,7 +140,7 @@ def _row(name: str, image_id: str, exposure_s: float, suffix: str, **more: Any) 
     return row | more
 
 
-def _guide(design: Design, apart: bool) -> str:
+def _guide(design: CapturedDesign, apart: bool) -> str:
     sub_optics = 2 * len(design.kernels)
     layout = (
         f"Each frame shows one of the {sub_optics} sub-optics (columns kernel and sign), its\n"

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.compensation.capture_pair import Captured, capture_images
+from hybridonn.compensation.capture_pair import CapturePair, capture_images
+from hybridonn.compensation.evaluation import answer
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Progress, Silent
@@ -34,8 +35,6 @@ from hybridonn.spec import Fabrication, Spec
 from hybridonn.spec.fabrication import PILLARS_ONLY
 from hybridonn.tasks.task import make_task
 
-AT_A_TIME = 1000  # captures that a backend answers at a time
-
 
 @dataclass(frozen=True)
 class SimulatedChip:
@@ -51,7 +50,7 @@ class SimulatedChip:
     frontend: MeasuredFrontend
     seed: int
 
-    def capture(self, images: ImageSet, part: str) -> Captured:
+    def capture(self, images: ImageSet, part: str) -> CapturePair:
         """Show images of a part of the data set to the chip."""
         return capture_images(self.frontend, images, seed_of("captures", self.seed, part))
 
@@ -168,13 +167,6 @@ def make_chip(
     return SimulatedChip(network, frontend, errors.seed)
 
 
-@torch.no_grad()
-def answer(backend: torch.nn.Module, features: Tensor) -> Tensor:
-    """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
-    backend.eval()
-    return torch.cat([backend((part,)).float() for part in features.split(AT_A_TIME)])
-
-
 def kernel_error(chip: SimulatedChip) -> float:
     """``|k_chip - k| / |k|`` over all kernels, the smaller ones in the middle of zeros."""
     made, ideal = chip.frontend.signed_kernels(), chip.student.frontend.signed_kernels().detach()
@@ -250,7 +242,7 @@ def _write(part: Path, chip: SimulatedChip, logits: Tensor, test: ImageSet) -> N
     write_arrays(part / "predictions.npz", labels=test.labels.numpy(), logits=logits.numpy())
 
 
-AS_BUILT = Stage(
+FABRICATED = Stage(
     "as_built",
     narrow_chip,
     _run,

@@ -52,7 +52,7 @@ def choose_images(scores: Tensor, seed: int) -> dict[int, str]:
     return named | dict.fromkeys(others, "at random")
 
 
-OVERLAYS = Stage(
+MASK_OVERLAYS = Stage(
     "overlays",
     _inputs,
     _run,

@@ -22,7 +22,7 @@ from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import lay_out
-from hybridonn.pipeline.evidence import keep_evidence, keep_outcome
+from hybridonn.pipeline.artefacts import keep_outcome, keep_training
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.stages.layout import PLACED_BY
@@ -107,7 +107,7 @@ def _run(context: Context) -> dict[str, Any]:
     history = train(student, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     if context.options["illustrated"]:
-        keep_evidence(part, student, history, logits, dataset.test)
+        keep_training(part, student, history, logits, dataset.test)
         _keep_optics(part, student, dataset)
     else:
         keep_outcome(part, student, history, logits, dataset.test)

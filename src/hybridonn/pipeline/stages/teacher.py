@@ -14,7 +14,7 @@ from hybridonn.distillation.training import Lesson, choose_device, predict, trai
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers.build import build_stated_teacher, load_weights
-from hybridonn.pipeline.evidence import keep_evidence
+from hybridonn.pipeline.artefacts import keep_training
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Spec, narrow
@@ -77,7 +77,7 @@ def _run(context: Context) -> dict[str, Any]:
         history = train(teacher, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(teacher, dataset.test.images)
     _refuse_not_finite(logits, spec)
-    keep_evidence(part, teacher, history, logits, dataset.test)
+    keep_training(part, teacher, history, logits, dataset.test)
     return {
         "name": spec.teacher.name,
         **task.measure(logits, dataset.test.labels),

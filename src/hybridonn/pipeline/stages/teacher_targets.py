@@ -15,6 +15,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
 from hybridonn.distillation.teacher_targets import (
+    SKETCH_WIDTH,
     Knowledge,
     LiveKnowledge,
     StoredKnowledge,
@@ -31,7 +32,6 @@ from hybridonn.spec import Augmentation, Spec, narrow
 from hybridonn.tangent import DenseEnd, dense_features, find_dense_end
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
-SKETCH_WIDTH = 512  # beyond, so many tangent features an image: 55 MB for 54,000 in half precision
 EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to this many
 ASKED = 250  # images at a time: their feature maps still fit the cache of a processor
 KERNEL_KEYS = ("teacher_layers", "probes")  # what the teacher's kernel depends on

@@ -18,7 +18,7 @@ from hybridonn.networks.features import penultimate
 EMBEDDED = 1000  # test images in a t-SNE picture: enough to see clusters, seconds to compute
 
 
-def keep_evidence(
+def keep_training(
     folder: Path,
     network: nn.Module,
     history: list[dict[str, Any]],

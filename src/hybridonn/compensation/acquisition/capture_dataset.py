@@ -28,7 +28,7 @@ ARRAYS = ("image_ids", "positive", "negative", "exposure_s", "gains", "quality")
 
 
 @dataclass(frozen=True)
-class CaptureSet:
+class CaptureDataset:
     """Pictures of the two sub-optics of each kernel, on the grid of the simulated feature maps.
 
     Dark, flat and exposure are corrected, one gain for the whole chip is applied, so that the
@@ -69,12 +69,12 @@ class CaptureSet:
         """Number of signed kernels."""
         return self.positive.shape[1]
 
-    def take(self, positions: np.ndarray) -> CaptureSet:
+    def take(self, positions: np.ndarray) -> CaptureDataset:
         """The captures at these positions, in this order."""
         names = ("image_ids", "positive", "negative", "exposure_s")
         return replace(self, **{name: getattr(self, name)[positions] for name in names})
 
-    def of_part(self, *parts: str) -> CaptureSet:
+    def of_part(self, *parts: str) -> CaptureDataset:
         """The captures of images of these parts of the data set."""
         found = [split_image_id(image_id)[0] in parts for image_id in self.image_ids]
         return self.take(np.flatnonzero(found))
@@ -129,7 +129,7 @@ def look_up(image_ids: Sequence[str] | np.ndarray, dataset: Dataset) -> ImageSet
 
 
 def write_captures(
-    captures: CaptureSet, folder: Path, also: Callable[[Path], None] | None = None
+    captures: CaptureDataset, folder: Path, also: Callable[[Path], None] | None = None
 ) -> None:
     """Write a capture set as a new folder, whole or not at all.
 
@@ -199,7 +199,7 @@ def _name_hash(value: Any, name: str) -> str:
     return f"no {name}" if value is None else f"the {name} {str(value)[:SHOWN_DIGITS]}"
 
 
-def read_captures(folder: Path) -> CaptureSet:
+def read_captures(folder: Path) -> CaptureDataset:
     """Read a capture set.
 
     Raises:
@@ -213,7 +213,7 @@ def read_captures(folder: Path) -> CaptureSet:
     measured_psfs = read_arrays(psfs) if psfs.exists() else {"psfs": None}
     if "psfs" not in measured_psfs:
         raise ArtefactError(f"{psfs} lacks the array psfs; import it again")
-    captures = CaptureSet(
+    captures = CaptureDataset(
         **{name: arrays[name] for name in ARRAYS},
         psfs=measured_psfs["psfs"],
         notes=read_json(folder / "captures.json"),
@@ -223,7 +223,7 @@ def read_captures(folder: Path) -> CaptureSet:
     return captures
 
 
-def _check(captures: CaptureSet, path: Path) -> None:
+def _check(captures: CaptureDataset, path: Path) -> None:
     numbers = {name: getattr(captures, name) for name in ARRAYS[1:]} | {"psfs": captures.psfs}
     for name, array in numbers.items():
         if array is None:

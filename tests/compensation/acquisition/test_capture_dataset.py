@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.compensation.acquisition.capture_set import (
-    CaptureSet,
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
     check_origin,
     look_up,
     name_image,
@@ -21,7 +21,7 @@ from hybridonn.core.errors import ArtefactError, DataError
 def make_captures(psfs=True):
     rng = np.random.default_rng(0)
     ids = [name_image("student_train", 3), name_image("test", 0), name_image("test", 7)]
-    return CaptureSet(
+    return CaptureDataset(
         np.array(ids),
         *rng.random((2, 3, 2, 4, 5)).astype(np.float32),
         np.full(3, 0.1, np.float32),

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hybridonn.compensation import selection
 from hybridonn.compensation.calibration import Calibration
-from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.compensation.evaluation import Evaluation
+from hybridonn.compensation.fine_tuning_data import FineTuningData
+from hybridonn.compensation.selection import PLACE, hold_out, select
 from hybridonn.compensation.teacher_targets import CompensationKnowledge
 from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.networks.backends.dense import DenseBackend
-from hybridonn.pipeline import choice
-from hybridonn.pipeline.choice import PLACE, choose, hold_out
-from hybridonn.pipeline.lessons import Lessons
-from hybridonn.pipeline.treated import Treated
 from hybridonn.spec import Compensation, read_spec
 
 COUNT, OTHERS, CLASSES = 40, 7, 4
@@ -32,7 +32,7 @@ def make_lessons():
     shown = ImageSet(number_images(COUNT), torch.arange(COUNT) % CLASSES)
     pictures = torch.arange(COUNT, dtype=torch.float32)[:, None, None, None].expand(-1, 2, 2, 2)
     others = ImageSet(number_images(OTHERS, 100), torch.zeros(OTHERS, dtype=torch.int64))
-    return Lessons(Captured(pictures, -pictures, shown), others)
+    return FineTuningData(CapturePair(pictures, -pictures, shown), others)
 
 
 def make_knowledge(table=None):
@@ -49,7 +49,7 @@ def candidates(monkeypatch):
     given = []
 
     def stand_in(right):
-        def treat(spec, settings, student, knowledge, learnt, judged, part, progress):
+        def compare(spec, settings, student, knowledge, learnt, judged, part, progress):
             given.append((knowledge, learnt, judged, part))
             design = Calibration(torch.ones(2, 2), torch.zeros(2), BACKEND)
             treated = []
@@ -57,19 +57,19 @@ def candidates(monkeypatch):
                 named = judged.shown.labels.clone()
                 named[number:] = (named[number:] + 1) % CLASSES
                 logits = torch.nn.functional.one_hot(named, CLASSES).float()
-                treated.append(Treated(method, BACKEND, design, logits))
+                treated.append(Evaluation(method, BACKEND, design, logits))
             return treated
 
-        monkeypatch.setattr(choice, "treat", treat)
+        monkeypatch.setattr(selection, "compare_methods", compare)
         return given
 
     return stand_in
 
 
-def make_choice(folder, knowledge=None, **settings):
+def make_selection(folder, knowledge=None, **settings):
     settings = Compensation.model_validate(settings)
     knowledge = knowledge or make_knowledge()
-    return choose(SPEC, settings, BACKEND, knowledge, make_lessons(), folder, Silent())
+    return select(SPEC, settings, BACKEND, knowledge, make_lessons(), folder, Silent())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def make_choice(folder, knowledge=None, **settings):
 )
 def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candidates, right, best):
     candidates(right)
-    found = make_choice(tmp_path)
+    found = make_selection(tmp_path)
     assert found.method == best
     assert (found.held_out, found.learnt) == (8, 32)
     assert found.scores == pytest.approx({name: number / 8 for name, number in right.items()})
@@ -93,7 +93,7 @@ def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candida
 
 def test_no_candidate_sees_what_judges_it(tmp_path, candidates):
     given = candidates({"calibrated": 1})
-    make_choice(tmp_path)
+    make_selection(tmp_path)
     [(knowledge, learnt, judged, part)] = given
     seen, unseen = (one.shown.images.flatten().tolist() for one in (learnt.captured, judged))
     assert sorted(seen + unseen) == list(range(COUNT))
@@ -112,7 +112,7 @@ def test_without_labels_the_teacher_says_what_is_right(tmp_path, candidates):
     given = candidates({"calibrated": 1})
     says = torch.nn.functional.one_hot(torch.arange(OTHERS + COUNT) % 3, CLASSES).float()
     settings = {"labelled": False, "methods": ["kd"], "distillation": {"method": "kd"}}
-    make_choice(tmp_path, make_knowledge(says), **settings)
+    make_selection(tmp_path, make_knowledge(says), **settings)
     [(_, _, judged, _)] = given
     wanted = (judged.shown.images.flatten().long() + OTHERS) % 3
     assert torch.equal(judged.shown.labels, wanted)
@@ -120,15 +120,15 @@ def test_without_labels_the_teacher_says_what_is_right(tmp_path, candidates):
 
 def test_an_interrupted_choice_is_not_made_twice(tmp_path, candidates):
     given = candidates({"calibrated": 3, "kd": 4})
-    found = make_choice(tmp_path)
-    assert make_choice(tmp_path) == found
+    found = make_selection(tmp_path)
+    assert make_selection(tmp_path) == found
     assert len(given) == 1
 
 
 @pytest.mark.parametrize("settings", [{"judged_fraction": 0}, {"judged_fraction": 0.01}])
 def test_where_nothing_is_held_out_the_stated_method_is_kept(tmp_path, candidates, settings):
     given = candidates({})
-    found = make_choice(tmp_path, distillation={"method": "kd"}, **settings)
+    found = make_selection(tmp_path, distillation={"method": "kd"}, **settings)
     assert (found.method, found.scores, found.held_out, found.learnt) == ("kd", {}, 0, COUNT)
     assert found.describe() == "kd is kept as stated: no captures were held out to choose by"
     assert not given

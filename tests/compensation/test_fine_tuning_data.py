@@ -5,14 +5,14 @@ import torch
 
 from hybridonn.compensation.calibration import calibrate
 from hybridonn.compensation.capture_pair import capture_images
+from hybridonn.compensation.capture_sampling import choose_captures
+from hybridonn.compensation.fine_tuning_data import compute_features, draw_fine_tuning_data
 from hybridonn.data import load_dataset
 from hybridonn.networks.frontends.drawn_chips import design_of
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.kernel_errors import fabricate
 from hybridonn.optics.layout.sites import lay_out
-from hybridonn.pipeline.lessons import draw_lessons, look
-from hybridonn.pipeline.stages.compensated import choose_captures
 from hybridonn.spec import Compensation, Fabrication, read_spec
 
 SPEC = read_spec(None, ("student.kernels=3", "student.kernel_size=3"))
@@ -44,7 +44,7 @@ def draw(digits, chip, **settings):
     return (
         settings,
         chosen,
-        draw_lessons(images, chosen, lambda i: capture_images(chip, i, 0), settings),
+        draw_fine_tuning_data(images, chosen, lambda i: capture_images(chip, i, 0), settings),
     )
 
 
@@ -68,14 +68,14 @@ def test_without_a_twin_there_are_the_captures_alone(digits, chip, student):
     settings, chosen, learnt = draw(digits, chip)
     assert len(learnt.shown) == len(chosen)
     fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = look(SPEC, settings, student, fit, learnt)
+    seen = compute_features(SPEC, settings, student, fit, learnt)
     assert torch.equal(seen, learnt.captured.subtract(torch.ones(3, 2)))
 
 
 def test_what_the_twin_shows_is_what_the_chip_would_show(digits, chip, student):
     settings, chosen, learnt = draw(digits, chip, twin_fraction=0.3)
     fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = look(SPEC, settings, student, fit, learnt)
+    seen = compute_features(SPEC, settings, student, fit, learnt)
     truly = capture_images(chip, learnt.shown, 0).subtract(torch.ones(3, 2))
     assert torch.equal(seen[-len(chosen) :], truly[-len(chosen) :])
     assert float((seen - truly).norm() / truly.norm()) < 0.02

@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.compensation.capture_pair import Captured
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.compensation.comparison import compare_methods
+from hybridonn.compensation.evaluation import Evaluation, measure
+from hybridonn.compensation.fine_tuning_data import FineTuningData
 from hybridonn.compensation.teacher_targets import CompensationKnowledge
 from hybridonn.core.files import read_json, write_json
 from hybridonn.core.progress import Progress
@@ -24,9 +27,6 @@ from hybridonn.core.random import generator_of
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.pipeline.lessons import Lessons
-from hybridonn.pipeline.recovery import treat
-from hybridonn.pipeline.treated import Treated, measure
 from hybridonn.spec import Compensation, Spec
 from hybridonn.tasks.task import Task, make_task
 
@@ -34,7 +34,7 @@ PLACE = "checkpoint_choice"  # of what only serves to go on after an interruptio
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The treatment that is kept, and why.
 
     Attributes:
@@ -69,15 +69,15 @@ class Choice:
         return {"kept_because": self.describe(), "held_out": counts | self.scores}
 
 
-def choose(
+def select(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
     knowledge: CompensationKnowledge,
-    learnt: Lessons,
+    learnt: FineTuningData,
     part: Path,
     progress: Progress,
-) -> Choice:
+) -> Selection:
     """Judge all candidates on captures that they have not seen.
 
     Args:
@@ -96,21 +96,21 @@ def choose(
     began = perf_counter()
     rest, held = hold_out(learnt.captured.shown, settings)
     if not len(held) or not len(rest):
-        return Choice(settings.distillation.method, {}, 0, len(learnt.captured), 0.0)
+        return Selection(settings.distillation.method, {}, 0, len(learnt.captured), 0.0)
     known = part / PLACE / "choice.json"
     if known.is_file():
-        return Choice(**read_json(known))
+        return Selection(**read_json(known))
     task = make_task(spec.task)
     captured, before = learnt.captured, len(learnt.others)
-    some = Lessons(captured.take(rest), learnt.others)
+    some = FineTuningData(captured.take(rest), learnt.others)
     own = knowledge.take(torch.cat([torch.arange(before), before + rest]))
     judged = captured.take(held)
     if not settings.labelled:
         judged = _label(judged, task, knowledge, before + held)
-    candidates = treat(spec, settings, student, own, some, judged, part / PLACE, progress)
+    candidates = compare_methods(spec, settings, student, own, some, judged, part / PLACE, progress)
     scores = {one.method: measure(task, one, judged) for one in candidates}
     seconds = round(perf_counter() - began, 2)
-    found = Choice(_best(candidates, scores), scores, len(held), len(rest), seconds)
+    found = Selection(_best(candidates, scores), scores, len(held), len(rest), seconds)
     write_json(known, asdict(found))
     return found
 
@@ -143,14 +143,14 @@ def hold_out(images: ImageSet, settings: Compensation) -> tuple[Tensor, Tensor]:
     return positions[left], held
 
 
-def _best(candidates: Sequence[Treated], scores: dict[str, float]) -> str:
+def _best(candidates: Sequence[Evaluation], scores: dict[str, float]) -> str:
     """The first of the best: those that change less come first."""
     return max((one.method for one in candidates), key=lambda method: scores[method])
 
 
 def _label(
-    captured: Captured, task: Task, knowledge: CompensationKnowledge, indices: Tensor
-) -> Captured:
+    captured: CapturePair, task: Task, knowledge: CompensationKnowledge, indices: Tensor
+) -> CapturePair:
     """Captures whose labels are what the teacher says of their images."""
     said = task.predict(knowledge.logits(indices, torch.empty(0)))
     return replace(captured, shown=ImageSet(captured.shown.images, said))

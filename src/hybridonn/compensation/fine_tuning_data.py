@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hybridonn.compensation.calibration import Calibration
-from hybridonn.compensation.capture_pair import Captured
-from hybridonn.compensation.digital_twin import fit_twin
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.compensation.digital_twin import fit_digital_twin
 from hybridonn.core.random import generator_of, seed_of
 from hybridonn.data.dataset import ImageSet, join_sets
 from hybridonn.networks.hybrid import HybridNetwork
@@ -19,7 +19,7 @@ from hybridonn.spec import Compensation, Spec
 
 
 @dataclass(frozen=True)
-class Lessons:
+class FineTuningData:
     """What a backend may learn from behind one chip.
 
     Attributes:
@@ -27,7 +27,7 @@ class Lessons:
         others: Training images that were not captured; the chip's twin sees them.
     """
 
-    captured: Captured
+    captured: CapturePair
     others: ImageSet
 
     @cached_property
@@ -36,12 +36,12 @@ class Lessons:
         return join_sets([self.others, self.captured.shown])
 
 
-def draw_lessons(
+def draw_fine_tuning_data(
     images: ImageSet,
     chosen: Tensor,
-    capture: Callable[[ImageSet], Captured],
+    capture: Callable[[ImageSet], CapturePair],
     settings: Compensation,
-) -> Lessons:
+) -> FineTuningData:
     """Capture the chosen training images; of the others draw those that the twin sees.
 
     Args:
@@ -50,7 +50,7 @@ def draw_lessons(
         capture: The chip and its camera.
         settings: Which part of the others, and the seed.
     """
-    return Lessons(capture(images.take(chosen)), draw_others(images, chosen, settings))
+    return FineTuningData(capture(images.take(chosen)), draw_others(images, chosen, settings))
 
 
 def draw_others(images: ImageSet, captured: Tensor, settings: Compensation) -> ImageSet:
@@ -68,12 +68,12 @@ def draw_others(images: ImageSet, captured: Tensor, settings: Compensation) -> I
     return images.take(others[order[: round(settings.twin_fraction * len(others))]])
 
 
-def look(
+def compute_features(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
     calibration: Calibration,
-    learnt: Lessons,
+    learnt: FineTuningData,
 ) -> Tensor:
     """The signed features of all images that are learnt from, (N, K, H', W').
 
@@ -88,7 +88,7 @@ def look(
     if not len(learnt.others):
         return captured
     design = student.frontend.signed_kernels().detach()
-    twin = fit_twin(learnt.captured, design, spec.student.stride)
+    twin = fit_digital_twin(learnt.captured, design, spec.student.stride)
     count, seed = len(learnt.others), seed_of("twin captures", settings.seed)
     # Filled in place: a large set takes gigabytes, once.
     features = captured.new_empty(count + len(captured), *captured.shape[1:])

@@ -1,0 +1,56 @@
+"""Compares treatments of one chip: as it is, calibrated, and fine-tuned by each method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from hybridonn.compensation.calibration import Calibration, recalibrate
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.compensation.evaluation import Evaluation, evaluate
+from hybridonn.compensation.fine_tuning import FineTuning
+from hybridonn.compensation.fine_tuning_data import FineTuningData, compute_features
+from hybridonn.compensation.settings import list_methods, settings_for
+from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.core.progress import Progress
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.spec import Compensation, Spec
+
+
+def compare_methods(
+    spec: Spec,
+    settings: Compensation,
+    student: HybridNetwork,
+    knowledge: CompensationKnowledge,
+    learnt: FineTuningData,
+    test: CapturePair,
+    part: Path,
+    progress: Progress,
+) -> list[Evaluation]:
+    """The chip as it is, calibrated, and fine-tuned by every method, in this order.
+
+    Args:
+        spec: The task, and the student's spec.
+        settings: How.
+        student: With the optics as designed.
+        knowledge: The teacher's answers to all images that are learnt from.
+        learnt: What may be learnt from.
+        test: FeatureDataset that are only answered: of test images, or held out.
+        part: Where checkpoints lie as long as it takes.
+        progress: Shows how far it is.
+    """
+    kernels, began = test.positive.shape[1], perf_counter()
+    design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
+    evaluations = [evaluate("uncompensated", student.backend, design, test)]
+    found = recalibrate(settings, student, learnt.captured)
+    evaluations.append(evaluate("calibrated", found.backend, found, test, began))
+    features = compute_features(spec, settings, student, found, learnt)
+    own = FineTuning(settings, student, found, learnt, features, knowledge)
+    for method in list_methods(settings):
+        started = perf_counter()
+        stated = settings_for(spec, settings, method)
+        backend, history = own.fine_tune(stated, part, progress)
+        evaluations.append(evaluate(method, backend, found, test, started, history))
+    return evaluations

@@ -1,0 +1,94 @@
+"""A backend behind a chip after one treatment, and what it answers to test captures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hybridonn.compensation.calibration import Calibration
+from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.distillation.training import predict
+from hybridonn.networks.features import penultimate
+from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.tasks.task import Task
+
+AT_A_TIME = 1000  # captures that a backend answers at a time
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A backend behind the chip after one treatment.
+
+    Attributes:
+        method: ``uncompensated``, ``calibrated`` or the method of the fine-tuning.
+        backend: In inference mode.
+        calibration: The gains and offsets that it sees the captures with.
+        logits: Of the test captures, (N, ...).
+        seconds: What the treatment took.
+        history: Of the fine-tuning, epoch by epoch.
+    """
+
+    method: str
+    backend: nn.Module
+    calibration: Calibration
+    logits: Tensor
+    seconds: float = 0.0
+    history: tuple[dict[str, Any], ...] = ()
+
+
+def evaluate(
+    method: str,
+    backend: nn.Module,
+    calibration: Calibration,
+    test: CapturePair,
+    started: float | None = None,
+    history: Sequence[dict[str, Any]] = (),
+) -> Evaluation:
+    """Let a treated backend answer the test captures.
+
+    Args:
+        method: The treatment.
+        backend: After it.
+        calibration: The gains and offsets that it sees the captures with.
+        test: Captures of test images.
+        started: When the treatment began; None: there was none.
+        history: Of the fine-tuning.
+    """
+    logits = answer(backend, test.subtract(calibration.gains))
+    seconds = 0.0 if started is None else round(perf_counter() - started, 2)
+    return Evaluation(method, backend, calibration, logits, seconds, tuple(history))
+
+
+def measure(task: Task, treated: Evaluation, test: CapturePair) -> float:
+    """The metric of the task."""
+    return task.measure(treated.logits, test.shown.labels)[task.metric]
+
+
+def look_inside(treated: Evaluation, captured: CapturePair) -> Tensor:
+    """What the backend's last layer sees, (N, D); of a single layer what it answers.
+
+    Before a single layer stands nothing that compensation changes but gains.
+    """
+    features = captured.subtract(treated.calibration.gains)
+    layers = [m for m in treated.backend.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    if len(layers) == 1:
+        return answer(treated.backend, features)
+    return penultimate(treated.backend, (features,))
+
+
+@torch.no_grad()
+def answer(backend: torch.nn.Module, features: Tensor) -> Tensor:
+    """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
+    backend.eval()
+    return torch.cat([backend((part,)).float() for part in features.split(AT_A_TIME)])
+
+
+def evaluate_ideal(task: Task, network: HybridNetwork, test: CapturePair) -> dict[str, Any]:
+    """How good a network is with ideal optics on the very images of the test captures."""
+    score = task.measure(predict(network, test.shown.images), test.shown.labels)[task.metric]
+    return {"test_captures": len(test), f"ideal_{task.metric}": score}

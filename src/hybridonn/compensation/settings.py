@@ -1,0 +1,55 @@
+"""The settings of a compensation, and those of each method that it compares."""
+
+from __future__ import annotations
+
+from hybridonn.core.errors import SpecError
+from hybridonn.spec import Compensation, Method, Spec
+
+
+def stated_compensation(spec: Spec) -> Compensation:
+    """The compensation that a spec states.
+
+    Raises:
+        SpecError: It states none, or one that cannot be.
+    """
+    settings = spec.compensation
+    if settings is None:
+        raise SpecError("compensation is not set; set it to {} for the defaults")
+    if not settings.labelled and "none" in (*settings.methods, settings.distillation.method):
+        raise SpecError(
+            "compensation.labelled is false, but method none learns from labels alone; "
+            "leave none out of compensation.methods and choose kd or ntkd"
+        )
+    if settings.twin_fraction and spec.optics.frontend == "four_f":
+        raise SpecError(
+            f"compensation.twin_fraction is {settings.twin_fraction:g}, but a twin convolves "
+            "the scene, and the pictures of a coherent 4f system (optics.frontend: four_f) are "
+            "no convolution; set it to 0"
+        )
+    if any(settings.training.augmentation.model_dump(exclude_defaults=True)):
+        raise SpecError(
+            "compensation.training.augmentation is set, but captures cannot be changed after "
+            "they were taken; leave it out"
+        )
+    return settings
+
+
+def list_methods(settings: Compensation) -> list[Method]:
+    """The methods that are compared, then the one of each fraction; each once."""
+    return list(dict.fromkeys([*settings.methods, settings.distillation.method]))
+
+
+def settings_for(spec: Spec, settings: Compensation, method: Method) -> Spec:
+    """The spec whose training and distillation are those of one method's fine-tuning.
+
+    Args:
+        spec: Of the run.
+        settings: With ``tuned``; without labels the task has no weight.
+        method: Which.
+    """
+    stated = {name: getattr(settings, name) for name in ("distillation", "training", "tuned")}
+    own = spec.model_copy(update=stated).for_method(method)
+    if settings.labelled:
+        return own
+    unlabelled = own.distillation.model_copy(update={"task_weight": 0.0})
+    return own.model_copy(update={"distillation": unlabelled})

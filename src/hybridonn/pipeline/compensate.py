@@ -1,0 +1,100 @@
+"""Compensation of a finished run's student on imported captures of its chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybridonn.compensation.settings import stated_compensation
+from hybridonn.core.progress import Progress
+from hybridonn.data import load_dataset
+from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.run_folder import add_results, open_folder
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stage_folder import Finished, read_stage
+from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
+from hybridonn.pipeline.stages.metasurface import METASURFACE
+from hybridonn.pipeline.stages.student import STUDENT
+from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.reports.page import write_report
+from hybridonn.spec import Compensation, Spec
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run holds.
+
+    Attributes:
+        dataset: The images.
+        done: The stages that are needed behind a chip, by name.
+    """
+
+    dataset: Dataset
+    done: dict[str, Finished]
+
+    @property
+    def teacher(self) -> Finished:
+        """The finished stage ``teacher``."""
+        return self.done[TEACHER.name]
+
+    @property
+    def student(self) -> Finished:
+        """The finished stage ``student``."""
+        return self.done[STUDENT.name]
+
+    @property
+    def metasurface(self) -> Finished | None:
+        """The finished stage ``metasurface``; None: the spec has none."""
+        return self.done.get(METASURFACE.name)
+
+
+def open_trained(spec: Spec, run: Path, data_root: Path | None, progress: Progress) -> Trained:
+    """The stages of a run that are needed behind a chip.
+
+    Raises:
+        ArtefactError: A stage is not finished, or a file of it is damaged.
+    """
+    wanted = [stage.name for stage in (TEACHER, STUDENT, METASURFACE) if stage.wanted(spec)]
+    done = {name: read_stage(run / name) for name in wanted}
+    return Trained(load_dataset(spec.data, data_root, progress), done)
+
+
+def compensate_captures(
+    spec: Spec,
+    run: Path,
+    folder: Path,
+    data_root: Path | None,
+    progress: Progress,
+    fraction: float | None = None,
+) -> dict[str, Any]:
+    """Calibrate and fine-tune a run's backend on imported captures; test captures only judge.
+
+    Args:
+        spec: Of the run, with ``compensation``, whose fraction says how many captures of a
+            simulated chip are taken: of a real one they are there, and all are used.
+        run: The run folder; the stage ``compensated`` is written into it.
+        folder: A capture set, from ``hybridonn captures import``.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+        fraction: Of the captures that may be learnt from; None: all.
+
+    Returns:
+        The numbers of the stage; a report of the run shows them, too.
+
+    Raises:
+        DataError: The captures do not fit the run, or none is left to learn from or to judge by.
+    """
+    settings = spec.compensation or Compensation()
+    settings = settings.model_copy(update={"fraction": 1.0 if fraction is None else fraction})
+    spec = spec.model_copy(update={"compensation": settings})
+    stated_compensation(spec)
+    stage = COMPENSATED_ON_CAPTURES.with_options(captures=folder)
+    with open_folder(run):
+        trained = open_trained(spec, run, data_root, progress)
+        place = run / "compensated"
+        found = complete(stage, spec, trained.dataset, trained.done, place, progress)
+        add_results(run, {"compensated": found.results})
+        if (run / "report.html").is_file():  # of a run that was cut short there is none
+            write_report(run)
+    return found.results
