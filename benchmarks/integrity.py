@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hybridonn.core import files
+from hybridonn.core import files, stage_record
 from hybridonn.distillation import checkpoint
 from hybridonn.pipeline import stage_folder
 from hybridonn.pipeline.run import run
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     spec = read_spec(None, tuple(parser.parse_args().set))
     files.sync = stage_folder.sync = timed("fsync", files.sync)
-    stage_folder.checksum = timed("checksums", files.checksum)
+    stage_folder.checksum = stage_record.checksum = timed("checksums", files.checksum)
     for name in ("save_checkpoint", "save_outcome"):
         setattr(checkpoint, name, timed("checkpoints, fsync included", getattr(checkpoint, name)))
     with TemporaryDirectory() as home:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import pytest
 
+from hybridonn.core import stage_record
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import checksum_of, read_json, write_json
 from hybridonn.core.parts import part_of
@@ -201,8 +202,8 @@ def test_a_file_that_is_laid_beside_the_artefacts_does_no_harm(tmp_path):
 
 def test_artefacts_are_read_once_a_process(tmp_path, monkeypatch):
     finish(tmp_path / "s", "a", write("one"))
-    read, real = [], stage_folder.checksum
-    monkeypatch.setattr(stage_folder, "checksum", lambda path: read.append(path) or real(path))
+    read, real = [], stage_record.checksum
+    monkeypatch.setattr(stage_record, "checksum", lambda path: read.append(path) or real(path))
     for _ in range(3):
         finish(tmp_path / "s", "a", never)
     read_stage(tmp_path / "s")

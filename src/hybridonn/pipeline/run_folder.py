@@ -10,8 +10,9 @@ from typing import Any
 from hybridonn.core.errors import ArtefactError, HybridonnError
 from hybridonn.core.files import cache_folder, read_json, write_json, write_text
 from hybridonn.core.parts import hold, remove, sweep
+from hybridonn.core.stage_record import RECORD
 from hybridonn.core.yaml_reading import read_yaml
-from hybridonn.pipeline.stage_folder import RECORD, read_stage
+from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.spec import Spec, dump_spec, read_spec
 
 SPEC, LOCK, RESULTS = "spec.yaml", ".lock", "results.json"

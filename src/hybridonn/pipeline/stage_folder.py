@@ -23,19 +23,24 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
 from hybridonn.core.parts import put_folder, remove, scratch_folder, sweep
+from hybridonn.core.stage_record import (
+    RECORD,
+    DamagedError,
+    check_files,
+    explain_damage,
+    read_record,
+)
 
 Work = Callable[[Path], dict[str, Any]]
 Say = Callable[[str], None]
 
-RECORD = "stage.json"
 INPUTS = "inputs.json"  # of a stage that is not complete: the fingerprint of its inputs
 
 
@@ -56,24 +61,6 @@ class Finished:
     results: dict[str, Any]
     seconds: float
     reused: bool
-
-
-class _DamagedError(Exception):
-    """A file of a stage is not what was written.
-
-    Args:
-        name: The file, within the folder of the stage.
-        what: What is wrong with it, after "it".
-    """
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(name, what)
-        self.name = name
-        self.what = what
-
-    def say(self, folder: Path) -> str:
-        """The beginning of a sentence."""
-        return f"{folder / self.name} {self.what}"
 
 
 def finish(
@@ -129,11 +116,9 @@ def read_stage(folder: Path) -> Finished:
             "spec of this run again"
         )
     try:
-        _check(folder)
-    except _DamagedError as error:
-        raise ArtefactError(
-            f"{error.say(folder)}; run the spec of this run again: the stage is made again"
-        ) from None
+        check_files(folder)
+    except DamagedError as error:
+        raise ArtefactError(explain_damage(error, folder)) from None
     return _read(folder, reused=True)
 
 
@@ -142,10 +127,10 @@ def _find(folder: Path, mark: str, say: Say) -> Finished | None:
     if not (folder / RECORD).exists():
         return None
     try:
-        if _read_record(folder)["fingerprint"] != mark:
+        if read_record(folder)["fingerprint"] != mark:
             return None
-        _check(folder, mark)
-    except _DamagedError as error:
+        check_files(folder, mark)
+    except DamagedError as error:
         say(f"{error.say(folder)}; the stage is made again")
         return None
     return _read(folder, reused=True)
@@ -159,8 +144,8 @@ def _take(store: Path, folder: Path, mark: str, say: Say) -> bool:
     with scratch_folder(folder) as copy:
         try:
             _copy(store, copy)
-            _check(copy, mark)
-        except _DamagedError as error:
+            check_files(copy, mark)
+        except DamagedError as error:
             say(f"{error.say(store)}; the stage is made again")
             return False
         except OSError as error:
@@ -172,8 +157,8 @@ def _take(store: Path, folder: Path, mark: str, say: Say) -> bool:
 
 def _begin(part: Path, mark: str) -> None:
     # What an interrupted run left is gone on with only if it had the same inputs.
-    with suppress(ArtefactError, _DamagedError):
-        if (part / RECORD).exists() and _read_record(part)["fingerprint"] == mark:
+    with suppress(ArtefactError, DamagedError):
+        if (part / RECORD).exists() and read_record(part)["fingerprint"] == mark:
             return
         known = read_json(part / INPUTS)
         if isinstance(known, dict) and known.get("fingerprint") == mark:
@@ -235,85 +220,27 @@ def _settle(part: Path, folder: Path, durable: bool) -> None:
 
 def _share(folder: Path, store: Path, mark: str) -> None:
     # The cache only saves time: one that cannot be written must not fail a run.
-    with suppress(OSError, ArtefactError, _DamagedError), scratch_folder(store) as part:
+    with suppress(OSError, ArtefactError, DamagedError), scratch_folder(store) as part:
         _copy(folder, part)
         put_folder(part, store, cache_folder() / ".lock", lambda known: _is_sound(known, mark))
 
 
 def _copy(stage: Path, target: Path) -> None:
-    for name in (*_read_record(stage)["files"], RECORD):
+    for name in (*read_record(stage)["files"], RECORD):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(stage / name, target / name)
 
 
 def _is_sound(folder: Path, mark: str) -> bool:
     try:
-        _check(folder, mark)
-    except _DamagedError:
+        check_files(folder, mark)
+    except DamagedError:
         return False
     return True
 
 
-def _check(folder: Path, mark: str | None = None) -> None:
-    """Compare every artefact with its checksum.
-
-    Args:
-        folder: Of a stage.
-        mark: The fingerprint that it must have; None: any.
-
-    Raises:
-        _DamagedError: One is missing or is not what was written.
-    """
-    record = _read_record(folder)
-    if mark is not None and record["fingerprint"] != mark:
-        raise _DamagedError(RECORD, "is of a stage with other inputs")
-    for name, known in record["files"].items():
-        path = folder / name
-        try:
-            state = path.stat()
-            found = _sum_once(path.absolute(), state.st_size, state.st_mtime_ns, state.st_ino)
-        except FileNotFoundError:
-            raise _DamagedError(name, "is missing") from None
-        except OSError as error:
-            raise _DamagedError(name, f"cannot be read ({error.strerror or error})") from None
-        if found != known:
-            raise _DamagedError(name, f"is damaged: its checksum is {found}, not {known}")
-
-
-@cache
-def _sum_once(path: Path, size: int, time_ns: int, inode: int) -> str:
-    """The checksum of a file; a file that has not been written since is not read again."""
-    return checksum(path)
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    """What ``stage.json`` holds.
-
-    Raises:
-        _DamagedError: It is missing or damaged in any way.
-    """
-    try:
-        record = read_json(folder / RECORD)
-    except ArtefactError:
-        raise _DamagedError(RECORD, "is damaged: it is no JSON that can be read") from None
-    kinds = {"fingerprint": str, "seconds": int | float, "results": dict, "files": dict}
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(key), kind) for key, kind in kinds.items()
-    ):
-        raise _DamagedError(RECORD, "is damaged: it is no record of a stage")
-    known = record.pop("checksum", None)
-    if known != checksum_of(record) or not all(map(_is_inside, record["files"])):
-        raise _DamagedError(RECORD, "is damaged: its checksum is another one")
-    return record
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
 def _read(folder: Path, reused: bool) -> Finished:
-    record = _read_record(folder)
+    record = read_record(folder)
     seconds = float(record["seconds"])
     return Finished(folder, record["fingerprint"], record["results"], seconds, reused)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.reports.conftest import write_mark
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.chip import ChipOptics, Treatment
@@ -68,7 +69,7 @@ def add_chip(folder, source="simulation", psfs=True, fractions=True):
     head = "fraction,captures,calibrated,fine_tuned\n"
     (won / "fractions.csv").write_text(head + (rows if fractions else "0.1,120,0.9166,0.95\n"))
     (won / "origin.json").write_text(json.dumps({"student": "c" * 64}))
-    (won / "stage.json").write_text(json.dumps({"fingerprint": "f" * 64}))
+    write_mark(won)
     if psfs:
         write_optics(built if source == "simulation" else won, kernels)
     change(

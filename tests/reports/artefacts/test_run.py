@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.reports.artefacts.run import read_run
 
 FILES = {
@@ -113,3 +114,18 @@ def test_missing_keys_are_named(run_folder, name, edit, found):
     with pytest.raises(ArtefactError, match=found) as caught:
         read_run(run_folder)
     assert str(run_folder / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["student/history.csv", "student/predictions.npz"])
+def test_a_file_that_is_no_longer_what_its_stage_wrote_is_refused(run_folder, name):
+    """Each is sound and agrees with all others: the checksum alone tells."""
+    write_record(run_folder / "student", "f" * 64, {})
+    read_run(run_folder)
+    path = run_folder / name
+    if path.suffix == ".csv":
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *reversed(rows)]) + "\n")
+    else:
+        change(path, logits=2 * np.load(path)["logits"])
+    with pytest.raises(ArtefactError, match=f"{path.name} is damaged: its checksum"):
+        read_run(run_folder)

@@ -12,6 +12,7 @@ import numpy as np
 
 from hybridonn.core.array_reading import ArrayFileError, read_archive
 from hybridonn.core.errors import ArtefactError
+from hybridonn.core.stage_record import check_artefact
 
 T = TypeVar("T")
 Table = dict[str, np.ndarray]  # column name -> (rows,) float64, NaN where a cell is empty
@@ -79,6 +80,7 @@ def read_arrays(path: Path, stage: str, shapes: dict[str, int]) -> dict[str, np.
         ArtefactError: The file is missing or damaged, or an array is missing, has
             another number of dimensions, is empty or is not finite.
     """
+    check_artefact(path)
     try:
         arrays = read_archive(path)
     except ArrayFileError as error:
@@ -114,6 +116,7 @@ def refusal(path: Path, stage: str, found: str) -> str:
 
 
 def _read(path: Path, stage: str, read: Callable[[], T]) -> T:
+    check_artefact(path)
     try:
         return read()
     except FileNotFoundError:
