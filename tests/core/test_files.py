@@ -58,6 +58,8 @@ def test_a_damaged_or_missing_file_is_named(name, tmp_path):
     path.write_bytes(b"not what it says")
     with pytest.raises(ArtefactError, match="is damaged"):
         read[name[2:]](path)
+    with pytest.raises(ArtefactError, match="File name too long"):
+        read[name[2:]](tmp_path / ("0" * 300 + name))
 
 
 def test_pickled_arrays_are_never_read(tmp_path):

@@ -91,3 +91,11 @@ def test_numbers_are_those_of_yaml_1_2() -> None:
     spec = read_spec(None, ("seed=010", "training.epochs=0o12", "training.learning_rate=1e-3"))
 
     assert (spec.seed, spec.training.epochs, spec.training.learning_rate) == (10, 10, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("0," * 200, "at most 255 bytes"), ("a\0b", "zero character")]
+)
+def test_names_that_no_file_has_are_refused_where_they_are_stated(path, words):
+    with pytest.raises(SpecError, match=rf"teacher\.weights.*{words}"):
+        validate({"teacher": {"weights": path}}, "here")

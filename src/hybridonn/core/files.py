@@ -228,10 +228,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _read(path: Path, load: Callable[[], Any]) -> Any:
-    if not path.exists():
-        raise ArtefactError(f"{path} is missing; run the command that makes it again")
     try:
+        if not path.exists():
+            raise ArtefactError(f"{path} is missing; run the command that makes it again")
         return load()
+    except ArtefactError:
+        raise
     except Exception as error:  # every library has its own error for a damaged file
         raise ArtefactError(
             f"{path} is damaged ({type(error).__name__}: {error}); "

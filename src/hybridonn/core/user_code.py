@@ -67,12 +67,20 @@ def import_callable(text: str, folder: Path | None, returns: type, key: str) -> 
         )
     made = getattr(module, attribute)
     if refusal := _refuse(made, returns):
-        kind = f"{returns.__module__.split('.')[0]}.{returns.__name__}"
+        kind = _public_name(returns)
         raise SpecError(
             f"{key} is {text!r}, {refusal}, so it is not called; allowed is a class that derives "
             f"from {kind}, or a function with the annotation -> {kind}"
         )
     return made
+
+
+def _public_name(kind: type) -> str:
+    """The name by which users write a class: of the package that shows it, not of its file."""
+    parts = kind.__module__.split(".")
+    packages = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    shown = next(p for p in packages if getattr(sys.modules[p], kind.__name__, None) is kind)
+    return f"{shown}.{kind.__name__}"
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Item = TypeVar("Item")
 
+LONGEST_NAME = 255  # bytes of a file's name on ext4, APFS and NTFS
+
 
 def _refuse_empty(path: Any) -> Any:
     if path == "":  # would be the working directory
@@ -24,6 +26,23 @@ def _refuse_homeless(path: Path) -> Path:
     return path
 
 
+def _refuse_nameless(path: Path) -> Path:
+    """Refuse a name that no file system takes: it is not that of a file that is merely missing.
+
+    Raises:
+        ValueError: It is too long, or holds a zero character.
+    """
+    longest = max(path.parts, key=len, default="")
+    if len(longest.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        raise ValueError(
+            f"{longest[:40]}... has {len(longest)} characters; the name of a file has at most "
+            f"{LONGEST_NAME} bytes"
+        )
+    if "\0" in str(path):
+        raise ValueError("the path holds a zero character; write the path as it is on the disk")
+    return path
+
+
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -34,7 +53,11 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # a text and 2.0 are no whole numbers, and ``yes`` is no boolean.
 Several = Annotated[tuple[Item, ...], Strict(False)]
 Location = Annotated[
-    Path, Strict(False), BeforeValidator(_refuse_empty), AfterValidator(_refuse_homeless)
+    Path,
+    Strict(False),
+    BeforeValidator(_refuse_empty),
+    AfterValidator(_refuse_nameless),
+    AfterValidator(_refuse_homeless),
 ]
 
 

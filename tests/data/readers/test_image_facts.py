@@ -655,3 +655,14 @@ def test_a_chunk_that_states_more_than_follows_takes_no_memory(tmp_path, place):
         DataError, match=rf"its chunk '{place.decode()}' states 2,147,483,647 bytes"
     ):
         read_picture(tmp_path / "x.png", GREY)
+
+
+@pytest.mark.parametrize("tag", [279, 325])
+def test_pixels_that_would_lie_beyond_the_end_take_no_memory(tmp_path, tag):
+    options = {"tile": (16, 16)} if tag == 325 else {}
+    path = tiff(tmp_path / "x.tif", np.zeros((16, 16), np.uint8), **options)
+    content = path.read_bytes()
+    at = content.index(struct.pack("<HHI", tag, 4, 1)) + 8
+    write(path, content[:at] + struct.pack("<I", 2**31 - 1) + content[at + 4 :])
+    with pytest.raises(DataError, match=r"claim 2,147,483,647 bytes, and the file has"):
+        read_picture(path, GREY)

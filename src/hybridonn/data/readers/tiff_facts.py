@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from enum import IntEnum
+from os import SEEK_END
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -37,12 +38,14 @@ class Tag(IntEnum):
     DESCRIPTION = 270
     ORIENTATION = ORIENTATION_TAG
     SAMPLES = 277
+    STRIP_BYTES = 279
     PLANAR = 284
     CURVE = 301
     WHITE = 318
     PRIMARIES = 319
     TILE_WIDTH = 322
     TILE_HEIGHT = 323
+    TILE_BYTES = 325
     SUB_IMAGES = 330
     EXTRA = 338
     FORMAT = 339
@@ -66,12 +69,13 @@ def read_tiff_facts(file: BinaryIO, path: Path) -> ImageFacts:
 
     Raises:
         DataError: A tile has too many pixels.
-        ValueError: A tag that must be there is not.
+        ValueError: A tag that must be there is not, or the pixels would lie beyond the file's end.
     """
     tags, pages = read_pages(file, frozenset(Tag))
     missing = [tag for tag in (Tag.WIDTH, Tag.HEIGHT, Tag.PHOTOMETRIC) if tag not in tags]
     if missing:
         raise ValueError(f"it lacks the TIFF tags {', '.join(tag.name for tag in missing)}")
+    _check_length(file, tags)
     colour = _name_colour(tags)
     extra = _tuple(tags.get(Tag.EXTRA, ()))
     beside = tags.get(Tag.SAMPLES, 1) - CHANNELS.get(colour, 3)
@@ -97,6 +101,18 @@ def read_tiff_facts(file: BinaryIO, path: Path) -> ImageFacts:
         scaled=colour == "grey" and max(_tuple(tags.get(Tag.BITS, 1))) in (2, 4),
         curve=_describe_curve(tags),
     )
+
+
+def _check_length(file: BinaryIO, tags: Mapping[int, Any]) -> None:
+    """Refuse strips and tiles that claim more bytes than the file has: decoders take their word.
+
+    Raises:
+        ValueError: They do.
+    """
+    claimed = max(sum(_tuple(tags.get(tag, 0))) for tag in (Tag.STRIP_BYTES, Tag.TILE_BYTES))
+    size = file.seek(0, SEEK_END)
+    if claimed > size:
+        raise ValueError(f"its pixels claim {claimed:,} bytes, and the file has {size:,}")
 
 
 def _name_colour(tags: Mapping[int, Any]) -> str:
