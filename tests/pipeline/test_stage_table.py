@@ -71,8 +71,8 @@ READ_BY = {
     "teacher": {"alignment", "knowledge", "student", "untaught", "compensated", "captures"},
     "alignment": {"student", "untaught"},
     "knowledge": {"student"},
-    "student": {"metasurface", "as_built", "compensated", "overlays", "captures"},
-    "metasurface": {"as_built", "compensated", "captures"},
+    "student": {"metasurface", "fabricated", "compensated", "mask_overlays", "captures"},
+    "metasurface": {"fabricated", "compensated", "captures"},
 }
 ANY_STUDENT = {"student", "untaught"}
 IMAGES = {"estimate", "teacher", "alignment", "knowledge", *ANY_STUDENT}
@@ -83,7 +83,7 @@ PLACES = [
 # What a key touches first; the longest beginning of a key counts.
 TOUCHED = {
     "": set(),
-    "seed": ANY_STUDENT | {"overlays"},
+    "seed": ANY_STUDENT | {"mask_overlays"},
     "task": IMAGES,
     "data": IMAGES,
     "data.train_images": IMAGES - {"teacher", "alignment"},
@@ -92,7 +92,7 @@ TOUCHED = {
     **{key: {"layout", "metasurface"} for key in PLACES},
     "optics": {"metasurface"},
     "optics.frontend": ANY_STUDENT,
-    "optics.sensor": {"metasurface", "as_built", "compensated"},
+    "optics.sensor": {"metasurface", "fabricated", "compensated"},
     "student": {"estimate", *ANY_STUDENT},
     "student.kernels": {"layout", "estimate", *ANY_STUDENT},
     "estimate": {"estimate"},
@@ -117,7 +117,7 @@ TOUCHED = {
     "tuned.none.temperature": set(),  # of what is transferred, and nothing is
     "tuned.none.kd_weight": set(),
     "tuned.none.ntk_weight": set(),
-    "fabrication": {"as_built", "compensated"},
+    "fabrication": {"fabricated", "compensated"},
     "compensation": {"compensated", "captures"},
 }
 UNUSED: set[str] = set()
@@ -131,8 +131,8 @@ STILL = {"training.augmentation.crop_edge": ANY_STUDENT, "training.views": ANY_S
 ELSEWHERE = {
     "robust kernels, live": {
         # Who is whose neighbour decides whose light leaks where.
-        **{key: ANY_STUDENT | {"layout", "as_built"} for key in PLACES},
-        **{f"fabrication.{name}": ANY_STUDENT | {"as_built"} for name in ERRORS_OF_KERNELS},
+        **{key: ANY_STUDENT | {"layout", "fabricated"} for key in PLACES},
+        **{f"fabrication.{name}": ANY_STUDENT | {"fabricated"} for name in ERRORS_OF_KERNELS},
         "fabrication.stray_light": UNUSED,  # there is nothing that it could act on
         "training.augmentation": ANY_STUDENT,  # no answer of the teacher is stored
         "distillation.method": ANY_STUDENT,
@@ -373,7 +373,7 @@ def test_every_array_of_a_capture_set_counts_and_its_place_does_not(digits, capt
 def test_compensation_on_captures_depends_on_the_metasurface(digits, captures):
     specs = (read_spec(None, (*CHIP, f"optics.metasurface.seed={seed}")) for seed in (0, 1))
     before, after = (marks(spec, digits, captures) for spec in specs)
-    assert changed(before, after) == {"metasurface", "as_built", "compensated", "captures"}
+    assert changed(before, after) == {"metasurface", "fabricated", "compensated", "captures"}
 
 
 def test_the_pillars_of_a_file_count_with_their_numbers(digits, tmp_path):
@@ -382,7 +382,7 @@ def test_the_pillars_of_a_file_count_with_their_numbers(digits, tmp_path):
     spec = read_spec(None, (*CHIP, f"optics.metasurface.library={path}"))
     before = marks(spec, digits)
     path.write_text(path.read_text().replace("0.9", "0.8"))
-    assert changed(before, marks(spec, digits)) == {"metasurface", "as_built", "compensated"}
+    assert changed(before, marks(spec, digits)) == {"metasurface", "fabricated", "compensated"}
     path.unlink()
     with pytest.raises(ArtefactError, match=r"cannot read optics\.metasurface\.library .*pillars"):
         marks(spec, digits)

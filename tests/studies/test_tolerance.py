@@ -59,12 +59,12 @@ def compensated(finished, tmp_path_factory):
 
 def test_a_chip_is_worse_and_says_how_much(finished, tmp_path):
     spec, _, trained = finished
-    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
+    parts = (trained.dataset, trained.done, tmp_path / "fabricated", Silent())
     stage = complete(FABRICATED, spec, *parts)
     found = stage.results
     assert found["accuracy"] < trained.student.results["accuracy"]
     assert found["drop"] == pytest.approx(found["ideal_accuracy"] - found["accuracy"])
-    psfs = read_arrays(tmp_path / "as_built" / "psf.npz")["psf"]
+    psfs = read_arrays(tmp_path / "fabricated" / "psf.npz")["psf"]
     assert psfs.min() >= 0
     assert complete(FABRICATED, spec, *parts).reused
     with pytest.raises(OpticsError, match="fabrication is not set"):

@@ -27,7 +27,7 @@ METHODS = {
 
 
 def describe_run(run: Run) -> list[str]:
-    """The verdict: the student, its optics as designed and as built, and the teacher."""
+    """The verdict: the student, its optics as designed and as fabricated, and the teacher."""
     student = run.models["student"].predictions
     method = str(look_up(run.results, "student.method"))
     ideal = " with ideal optics" if run.optics or run.chip else ""

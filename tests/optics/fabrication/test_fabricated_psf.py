@@ -13,7 +13,7 @@ from hybridonn.optics.fabrication.fabricated_psf import (
     count_steps,
     draw_process,
     make_field,
-    measure_as_built,
+    measure_fabricated,
     refuse_unsampled,
 )
 from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
@@ -68,12 +68,12 @@ def change(found, from_):
 
 def test_no_errors_leave_the_design(chip, designed):
     # The library's table is within 1e-4 of its cubics.
-    assert change(measure_as_built(chip, Fabrication(seed=3)), designed.psfs) < 1e-4
+    assert change(measure_fabricated(chip, Fabrication(seed=3)), designed.psfs) < 1e-4
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_error_can_be_switched_on_alone(chip, designed, name):
-    made = measure_as_built(chip, Fabrication.model_validate({name: ALL[name]}))
+    made = measure_fabricated(chip, Fabrication.model_validate({name: ALL[name]}))
     assert 2e-4 < change(made, designed.psfs) < 1
     assert made.min() >= 0
 
@@ -81,7 +81,7 @@ def test_every_error_can_be_switched_on_alone(chip, designed, name):
 @pytest.mark.parametrize("name", DRAWN)
 def test_the_same_seed_is_the_same_chip_and_another_is_another(chip, name):
     first, again, other = (
-        measure_as_built(chip, Fabrication.model_validate({name: ALL[name], "seed": seed}))
+        measure_fabricated(chip, Fabrication.model_validate({name: ALL[name], "seed": seed}))
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
@@ -113,9 +113,9 @@ def test_draws_have_the_stated_magnitude(chip):
 
 def test_a_bias_is_the_chip_s_and_noise_is_each_sub_optic_s(chip):
     equal = replace(chip, widths_m=chip.widths_m[:1, :1].expand(2, 2, 64, 64).clone())
-    made = measure_as_built(equal, Fabrication(width_bias_nm=3.0))
+    made = measure_fabricated(equal, Fabrication(width_bias_nm=3.0))
     assert torch.equal(made[0, 0], made[1, 1])
-    made = measure_as_built(equal, Fabrication(width_noise_nm=3.0))
+    made = measure_fabricated(equal, Fabrication(width_noise_nm=3.0))
     assert change(made[0, 1], made[0, 0]) > 1e-4
     assert change(made[1, 0], made[0, 0]) > 1e-4
 
@@ -145,9 +145,9 @@ def test_a_wavelength_offset_is_a_distance_off(chip):
     assert abs(offset_m) > 1e-9
     distance_m = metasurface.distance_m * (1 + offset_m / 532e-9)
     farther = replace(plain, metasurface=replace(metasurface, distance_m=distance_m))
-    before = measure_as_built(plain, Fabrication())
-    found = measure_as_built(plain, errors)
-    wanted = measure_as_built(farther, Fabrication())
+    before = measure_fabricated(plain, Fabrication())
+    found = measure_fabricated(plain, errors)
+    wanted = measure_fabricated(farther, Fabrication())
     assert torch.linalg.norm(found - wanted) < 0.05 * torch.linalg.norm(wanted - before)
 
 
@@ -155,7 +155,9 @@ def test_defocus_is_another_distance(chip):
     errors = Fabrication(defocus_um=5.0, seed=2)
     distance_m = chip.metasurface.distance_m + draw_process(2, errors).defocus_m
     moved = replace(chip, metasurface=replace(chip.metasurface, distance_m=distance_m))
-    assert torch.equal(measure_as_built(chip, errors), measure_as_built(moved, Fabrication(seed=2)))
+    assert torch.equal(
+        measure_fabricated(chip, errors), measure_fabricated(moved, Fabrication(seed=2))
+    )
 
 
 def test_a_band_is_the_sum_of_its_wavelengths(chip):
@@ -163,17 +165,17 @@ def test_a_band_is_the_sum_of_its_wavelengths(chip):
     total = torch.zeros(())
     for place, weight in zip(*sample_band(532e-9, 0.0, 10e-9), strict=True):
         at = replace(one, metasurface=replace(one.metasurface, wavelengths_m=(place,)))
-        total = total + weight * measure_as_built(at, Fabrication())
+        total = total + weight * measure_fabricated(at, Fabrication())
     told = []
-    found = measure_as_built(one, Fabrication(bandwidth_nm=10.0), lambda: told.append(1))
+    found = measure_fabricated(one, Fabrication(bandwidth_nm=10.0), lambda: told.append(1))
     assert torch.allclose(found, total, rtol=1e-5)
     assert len(told) == count_steps(one, Fabrication(bandwidth_nm=10.0)) == 20
 
 
 def test_stray_light_is_what_the_neighbours_throw(chip, designed):
-    made = measure_as_built(chip, Fabrication(stray_light=True))
+    made = measure_fabricated(chip, Fabrication(stray_light=True))
     leaked = leak_light(designed.landed, chip.layout, chip.metasurface, chip.window)
-    own = measure_as_built(chip, Fabrication())
+    own = measure_fabricated(chip, Fabrication())
     assert leaked.sum() > 1e-3 * own.sum()
     assert change(made - own, leaked) < 1e-3
 
@@ -206,7 +208,7 @@ def test_every_error_chip_and_sub_optic_has_draws_of_its_own(monkeypatch, chip):
     preset = Fabrication.model_validate(few)
     psfs = torch.rand(2, 2, 2, 7, 7)
     for errors in (preset, preset.with_seed(1)):
-        measure_as_built(chip, errors)
+        measure_fabricated(chip, errors)
         fabricate(Design(psfs, torch.ones(2, 2, 2), chip.layout), errors)
     # Four errors of the process, two of each of four sub-optics, six of pictures; of two chips.
     assert len(made) == len(set(made)) == 2 * (4 + 2 * 4 + 6)
@@ -219,7 +221,7 @@ def test_a_chip_that_its_cells_cannot_simulate_is_refused_before_it_is_made(chip
     refused = []
     for seed in range(8):
         try:
-            measure_as_built(chip, errors.with_seed(seed))
+            measure_fabricated(chip, errors.with_seed(seed))
         except OpticsError:
             refused.append(seed)
             with pytest.raises(OpticsError, match=f"fabrication.seed {seed} has its sensor at"):

@@ -1,4 +1,4 @@
-"""Stage ``as_built`` on a metasurface of the digits' student, by the real command."""
+"""Stage ``fabricated`` on a metasurface of the digits' student, by the real command."""
 
 import shutil
 from dataclasses import replace
@@ -73,14 +73,14 @@ def test_without_errors_the_chip_is_the_design_exactly(finished, tmp_path):
     assert np.array_equal(chip.frontend.psfs.numpy(), designed["psf"])
     assert np.array_equal(chip.frontend.gains.numpy(), designed["gains"])
     plain = spec.model_copy(update={"fabrication": Fabrication()})
-    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
+    parts = (trained.dataset, trained.done, tmp_path / "fabricated", Silent())
     found = complete(FABRICATED, plain, *parts).results
     assert found["accuracy"] == pytest.approx(trained.metasurface.results["accuracy"])
     assert found["designed_accuracy"] == trained.metasurface.results["accuracy"]
 
 
 def test_the_command_makes_the_pillars_and_says_what_they_cost(home):
-    made = read_arrays(home / "run" / "as_built" / "psf.npz")["psf"]
+    made = read_arrays(home / "run" / "fabricated" / "psf.npz")["psf"]
     designed = read_arrays(home / "run" / "metasurface" / "psf.npz")["psf"]
     assert made.shape == designed.shape
     assert 0.01 < np.linalg.norm(made - designed) / np.linalg.norm(designed) < 1
@@ -108,7 +108,7 @@ def test_progress_is_told_of_every_sub_optic_and_wavelength(finished):
     errors = Fabrication(bandwidth_nm=10.0)
     parts = (trained.dataset, trained.student, trained.metasurface)
     make_chip(spec, *parts, errors, Told())
-    assert bars == [("pillars as built", 3 * 2 * 5)]
+    assert bars == [("pillars as fabricated", 3 * 2 * 5)]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_an_error_without_anything_to_act_on_is_refused(finished, tmp_path, name
     if not pillars:
         optics = spec.optics.model_copy(update={"metasurface": None})
         spec = spec.model_copy(update={"optics": optics})
-    parts = (trained.dataset, trained.done, tmp_path / "as_built", Silent())
+    parts = (trained.dataset, trained.done, tmp_path / "fabricated", Silent())
     with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3"):
         complete(FABRICATED, spec, *parts)
-    assert not (tmp_path / "as_built").exists()
+    assert not (tmp_path / "fabricated").exists()
 
 
 def test_widths_of_another_design_are_refused(finished):

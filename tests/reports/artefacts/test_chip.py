@@ -51,10 +51,10 @@ def write_optics(folder, kernels, shift=0):
 
 
 def add_chip(folder, source="simulation", psfs=True, fractions=True):
-    """Put the stages ``as_built`` and ``compensated`` into a run folder."""
+    """Put the stages ``fabricated`` and ``compensated`` into a run folder."""
     labels = np.load(folder / "student" / "predictions.npz")["labels"]
     kernels = np.load(folder / "student" / "kernels.npz")["kernels"]
-    built, won = folder / "as_built", folder / "compensated"
+    built, won = folder / "fabricated", folder / "compensated"
     built.mkdir()
     won.mkdir()
     before, after = (answer(labels, WRONG[name]) for name in ("uncompensated", "ntkd"))
@@ -74,7 +74,7 @@ def add_chip(folder, source="simulation", psfs=True, fractions=True):
         write_optics(built if source == "simulation" else won, kernels)
     change(
         folder / "results.json",
-        as_built={"accuracy": 0.75, "ideal_accuracy": 350 / 360, "preset": "paper-mnist"},
+        fabricated={"accuracy": 0.75, "ideal_accuracy": 350 / 360, "preset": "paper-mnist"},
         compensated={
             "method": "ntkd",
             "accuracy": 0.95,
@@ -86,7 +86,7 @@ def add_chip(folder, source="simulation", psfs=True, fractions=True):
             "source": source,
         },
     )
-    made = {"as_built": "e" * 64, "compensated": "f" * 64} if source == "simulation" else {}
+    made = {"fabricated": "e" * 64, "compensated": "f" * 64} if source == "simulation" else {}
     change(folder / "record.json", hashes=made)
     return folder
 
@@ -147,8 +147,8 @@ def test_why_a_treatment_is_kept_is_said(chip_folder):
     assert "behind it" not in text
     assert (
         "Kept is what was best on 24 captures held out from all candidates: calibrated 95.8 % (as "
-        "built 50.0 %, fine-tuned on labels 91.7 %, fine-tuned with KD 95.8 %, fine-tuned with "
-        "NTKD 75.0 %); of equals the one that changes least."
+        "fabricated 50.0 %, fine-tuned on labels 91.7 %, fine-tuned with KD 95.8 %, fine-tuned "
+        "with NTKD 75.0 %); of equals the one that changes least."
     ) in text
     head, *rows = list_treatments(run)
     assert head[-1] == "on 24 captures held out"
@@ -161,7 +161,7 @@ def test_a_chip_that_is_left_as_it_is(chip_folder):
     run = hold_out(chip_folder, "uncompensated", uncompensated=1.0, calibrated=0.5)
     text = describe_chip(run)
     assert "no treatment was better than none, and the chip is left as it is." in text
-    assert "as built 100.0 % (calibrated 50.0 %)." in text
+    assert "as fabricated 100.0 % (calibrated 50.0 %)." in text
 
 
 def test_without_calibration_the_step_before_is_the_chip_as_built(chip_folder):
@@ -177,19 +177,19 @@ def test_the_head_of_the_report_says_as_built_and_compensated(chip_folder):
     text = " ".join(describe_run(read_run(chip_folder)))
     assert "97.2 % accuracy (95 % interval 95.0 to 98.5 %) with ideal optics" in text
     assert (
-        "Behind the simulated chip it reaches 75.0 % (70.3 to 79.2 %) as built and "
+        "Behind the simulated chip it reaches 75.0 % (70.3 to 79.2 %) as fabricated and "
         "95.0 % (92.2 to 96.8 %) compensated."
     ) in text
     change(chip_folder / "record.json", hashes={"compensated": "0" * 64})
     text = " ".join(describe_run(read_run(chip_folder)))
-    assert "75.0 % (70.3 to 79.2 %) as built; nothing was compensated." in text
+    assert "75.0 % (70.3 to 79.2 %) as fabricated; nothing was compensated." in text
 
 
 def test_every_treatment_has_its_row(chip_folder):
     rows = list_treatments(read_run(chip_folder))
     assert [row[0] for row in rows[1:]] == [
         "ideal optics",
-        "as built",
+        "as fabricated",
         "calibrated",
         "fine-tuned on labels",
         "fine-tuned with KD",
@@ -221,12 +221,12 @@ def test_a_chip_that_loses_and_wins_nothing_is_called_so(chip_folder):
     text = describe_chip(run)
     assert "loses nothing by fabrication" in text
     assert "Together" not in text  # no loss, so no share of it
-    assert "Most was reached as built: 97.2 %" in text
+    assert "Most was reached as fabricated: 97.2 %" in text
     assert list_treatments(run)[2][3] == "±0"
 
 
 def test_pillars_as_designed_stand_between_ideal_and_built(chip_folder):
-    change(chip_folder / "results.json", as_built={"designed_accuracy": 0.9})
+    change(chip_folder / "results.json", fabricated={"designed_accuracy": 0.9})
     run = read_run(chip_folder)
     text = describe_chip(run)
     assert "by fabrication" not in text
@@ -250,7 +250,7 @@ def test_confusions_before_and_after_share_one_scale(chip_folder):
     picture = next(one for one in list_chip_pictures(run) if one.name == "chip-confusion")
     figure = picture.draw()
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
-    assert titles == ["As built: 270 of 360 right", "Compensated: 342 of 360 right"]
+    assert titles == ["As fabricated: 270 of 360 right", "Compensated: 342 of 360 right"]
     norms = [axes.images[0].norm for axes in figure.axes[:2]]
     assert norms[0] is norms[1]
 
@@ -288,7 +288,7 @@ def test_the_curve_over_captures_is_the_table(chip_folder):
     ticks = [tick.get_text() for tick in left.get_xticklabels()]
     assert ticks == ["1 %\n12", "10 %\n120", "100 %\n1,200"]
     words = [[text.get_text() for text in axes.texts] for axes in (left, right)]
-    assert words == [["ideal optics 97.2", "as built 75.0"], ["ideal optics 97.2"]]
+    assert words == [["ideal optics 97.2", "as fabricated 75.0"], ["ideal optics 97.2"]]
 
 
 def test_one_fraction_makes_no_curve_and_the_cure_is_named(run_folder):
@@ -370,7 +370,10 @@ def test_masks_have_neither_confusion_nor_map(chip_folder):
     labels = np.random.default_rng(0).integers(0, 2, (6, 8, 8))
     masks = MaskPredictions(labels, labels, 2)
     chip = replace(
-        run.chip, answers={"as built": masks, "compensated": masks}, embeddings={}, fractions=None
+        run.chip,
+        answers={"as fabricated": masks, "compensated": masks},
+        embeddings={},
+        fractions=None,
     )
     models = {"student": replace(run.models["student"], predictions=masks)}
     run = replace(run, chip=chip, models=models, overlays=object())
@@ -404,7 +407,7 @@ def spoil_map(folder):
 
 def spoil_optics(folder):
     gains = np.ones((3, 2, 1))
-    np.savez(folder / "as_built" / "psf.npz", psf=np.ones((3, 2, 1, 9, 9)), gains=gains)
+    np.savez(folder / "fabricated" / "psf.npz", psf=np.ones((3, 2, 1, 9, 9)), gains=gains)
 
 
 @pytest.mark.parametrize(

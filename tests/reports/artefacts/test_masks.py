@@ -54,9 +54,9 @@ def segmented(run_folder):
     examples = dict(np.load(run_folder / "student" / "examples.npz"))
     examples["labels"] = answers.labels[:2]
     np.savez(run_folder / "student" / "examples.npz", **examples)
-    (run_folder / "overlays").mkdir()
+    (run_folder / "mask_overlays").mkdir()
     np.savez(
-        run_folder / "overlays" / "overlays.npz",
+        run_folder / "mask_overlays" / "overlays.npz",
         scenes=np.zeros((3, 3, 28, 28), np.uint8),
         positions=np.array([4, 0, 7]),
         reasons=np.array(["best", "worst", "at random"]),
@@ -131,7 +131,7 @@ def test_the_teacher_is_judged_by_the_student_that_learnt_alone(segmented):
     ],
 )
 def test_overlays_of_another_run_are_refused(segmented, arrays, found):
-    path = segmented / "overlays" / "overlays.npz"
+    path = segmented / "mask_overlays" / "overlays.npz"
     np.savez(path, **(dict(np.load(path)) | arrays))
     with pytest.raises(ArtefactError, match=found) as caught:
         read_run(segmented)

@@ -70,7 +70,7 @@ class Process:
     defocus_m: float
 
 
-def measure_as_built(
+def measure_fabricated(
     chip: DesignedChip, errors: Fabrication, advance: Callable[[], None] = lambda: None
 ) -> Tensor:
     """Make the pillars with their errors and let light through, a sub-optic at a time.

@@ -1,4 +1,4 @@
-"""Stage ``as_built``: the trained network behind a chip as fabrication leaves it."""
+"""Stage ``fabricated``: the trained network behind a chip as fabrication leaves it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.networks.frontends.drawn_chips import design_of
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, count_steps, measure_as_built
+from hybridonn.optics.fabrication.fabricated_psf import (
+    DesignedChip,
+    count_steps,
+    measure_fabricated,
+)
 from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
 from hybridonn.optics.layout.sites import Layout, lay_out
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
+from hybridonn.pipeline.artefacts import as_answers
 from hybridonn.pipeline.chip import load_library, plan_optics
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
@@ -186,8 +191,8 @@ def _measure_pillars(
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
     if any(getattr(errors, name) for name in PILLARS_ONLY):
         chip = _read_chip(spec, image_shape, metasurface)
-        with progress.bar("pillars as built", count_steps(chip, errors)) as advance:
-            psfs = measure_as_built(chip, errors, advance)
+        with progress.bar("pillars as fabricated", count_steps(chip, errors)) as advance:
+            psfs = measure_fabricated(chip, errors, advance)
     return psfs, gains
 
 
@@ -239,11 +244,11 @@ def _write(part: Path, chip: SimulatedChip, logits: Tensor, test: ImageSet) -> N
     write_arrays(
         part / "psf.npz", psf=chip.frontend.psfs.numpy(), gains=chip.frontend.gains.numpy()
     )
-    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), logits=logits.numpy())
+    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), **as_answers(logits))
 
 
 FABRICATED = Stage(
-    "as_built",
+    "fabricated",
     narrow_chip,
     _run,
     needs=(STUDENT, METASURFACE),

@@ -1,4 +1,4 @@
-"""Stage ``overlays``: the test images that a report of segmentation shows."""
+"""Stage ``mask_overlays``: the test images that a report of segmentation shows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def choose_images(scores: Tensor, seed: int) -> dict[int, str]:
 
 
 MASK_OVERLAYS = Stage(
-    "overlays",
+    "mask_overlays",
     _inputs,
     _run,
     needs=(STUDENT,),

@@ -28,7 +28,7 @@ from hybridonn.reports.statistics import (
 )
 
 Answers = Predictions | MaskPredictions
-BUILT, COMPENSATED = "the as_built stage", "the compensated stage"
+BUILT, COMPENSATED = "the fabricated stage", "the compensated stage"
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Chip:
 
     Attributes:
         measured: A camera took the captures behind a real chip; or the chip is simulated.
-        built: The numbers of the stage ``as_built``; empty: the chip is measured.
+        built: The numbers of the stage ``fabricated``; empty: the chip is measured.
         numbers: Those of the stage ``compensated``; empty: nothing was compensated.
         ideal: Ideal optics on the same images as the captures; without scores where a run of
             an earlier version kept those of all test images alone.
-        treatments: The chip as built first, then what was compared.
-        answers: Of the chip as built, and of the compensated one; masks of segmentation.
+        treatments: The chip as fabricated first, then what was compared.
+        answers: Of the chip as fabricated, and of the compensated one; masks of segmentation.
         embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
         optics: None: no point spread functions were measured.
         fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
@@ -100,7 +100,7 @@ class Chip:
     @property
     def total(self) -> int:
         """How many test captures there are; a camera need not take one of every test image."""
-        return self.answers["as built"].total
+        return self.answers["as fabricated"].total
 
     @property
     def designed(self) -> float | None:
@@ -110,7 +110,7 @@ class Chip:
 
     @property
     def step_before(self) -> dict[str, Treatment]:
-        """What each treatment starts from: the calibration from the chip as built, and so on."""
+        """What each treatment starts from; the calibration starts from the chip as fabricated."""
         first = self.treatments[0]
         calibrated = next((one for one in self.treatments if one.method == "calibrated"), first)
         if self.numbers.get("calibration") == "none":
@@ -164,13 +164,13 @@ def read_chip(
     if won and not _belongs(folder / "compensated", won, hashes):
         won = {}
     measured = won.get("source") == "captures"
-    built = results.get("as_built", {}) if "as_built" in hashes and not measured else {}
+    built = results.get("fabricated", {}) if "fabricated" in hashes and not measured else {}
     if not (built or measured):
         return None
     metric = "miou" if "miou" in results["student"] else "accuracy"
     place = folder / "compensated"
     answers = _read_answers(folder, classes, built, won, metric)
-    one = answers["as built"]
+    one = answers["as fabricated"]
     treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
     if won:
         treatments = _read_treatments(place / "scores.npz", won, metric)
@@ -201,32 +201,26 @@ def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
 def _read_answers(
     folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], metric: str
 ) -> dict[str, Answers]:
-    """The answers of the chip as built, and of the compensated one where there is one."""
-    files = [("as built", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
+    """The answers of the chip as fabricated, and of the compensated one where there is one."""
+    files = [("as fabricated", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
     files += [("compensated", "compensated/predictions.npz", metric)]
     numbers, stage = won, COMPENSATED
     if not won:
-        files, numbers, stage = [("as built", "as_built/predictions.npz", metric)], built, BUILT
+        files, numbers = [("as fabricated", "fabricated/predictions.npz", metric)], built
+        stage = BUILT
     answers = {}
     for name, file, key in files:
         path = folder / file
-        read = _read_mask_answers if metric == "miou" else read_predictions
+        read = read_masks if metric == "miou" else read_predictions
         answers[name] = read(path, stage, classes)
         check_metric(answers[name], numbers, key, path, path.parent.name)
     return answers
 
 
-def _read_mask_answers(path: Path, stage: str, classes: int) -> MaskPredictions:
-    if stage == COMPENSATED:
-        return read_masks(path, stage, classes)
-    arrays = read_arrays(path, stage, {"labels": 3, "logits": 4})  # what as_built keeps
-    return MaskPredictions(arrays["labels"], arrays["logits"].argmax(1), classes)
-
-
 def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
     path = folder / "embedding.npz"
     maps = read_embeddings(path, COMPENSATED, classes, ("before", "after"))
-    return {"as built": maps["before"], "compensated": maps["after"]}
+    return {"as fabricated": maps["before"], "compensated": maps["after"]}
 
 
 def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Treatment, ...]:
@@ -252,7 +246,7 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatme
 
     Args:
         student: Its answers with ideal optics, on all test images.
-        built: The answers of the chip as built.
+        built: The answers of the chip as fabricated.
         place: The stage ``compensated`` of a measured chip, which says whose captures there are;
             None: captures of a simulated chip are of all test images.
 
@@ -289,7 +283,7 @@ def _read_fractions(path: Path) -> Table | None:
 def _read_optics(
     folder: Path, measured: bool, metasurface: SimulatedOptics | None
 ) -> ChipOptics | None:
-    place, stage = folder / "as_built", BUILT
+    place, stage = folder / "fabricated", BUILT
     if measured:
         place, stage = folder / "compensated", COMPENSATED
     if measured and not (place / "psf.npz").is_file():

@@ -276,7 +276,7 @@ def _read_untaught(
 def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Overlays | None:
     if not isinstance(student, MaskPredictions):
         return None
-    stage, path = "the overlays stage", folder / "overlays" / "overlays.npz"
+    stage, path = "the mask_overlays stage", folder / "mask_overlays" / "overlays.npz"
     arrays = read_arrays(path, stage, {"scenes": 4, "positions": 1})
     reasons = arrays.get("reasons", np.array([]))
     scenes, positions = arrays["scenes"], arrays["positions"]

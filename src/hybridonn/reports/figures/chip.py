@@ -50,7 +50,7 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     panels[0].set_ylim(count - 0.4, -0.6)
     for label, one in zip(panels[0].get_yticklabels(), chip.treatments, strict=True):
         label.set_fontweight("bold" if one is chip.kept else "normal")
-    panels[0].set_title("All treatments" if count > 1 else "As built")
+    panels[0].set_title("All treatments" if count > 1 else "As fabricated")
     if count > 1:
         panels[1].set_title("Compensated, enlarged")
         panels[1].tick_params(left=False)
@@ -95,8 +95,8 @@ def draw_fractions(curve: Table, chip: Chip, ideal: Answers) -> Figure:
     panels = figure.subplots(1, 2)
     for axes in panels:
         _draw_curve(axes, curve, chip, ideal.metric)
-    _draw_level(panels[0], "as built", chip.treatments[0].value, chip.total)
-    panels[0].set_title("Beside the chip as built")
+    _draw_level(panels[0], "as fabricated", chip.treatments[0].value, chip.total)
+    panels[0].set_title("Beside the chip as fabricated")
     panels[1].set_title("Enlarged")
     panels[1].legend(loc="best")
     return figure
@@ -142,7 +142,7 @@ def _bounds(values: np.ndarray, total: int) -> np.ndarray:
 
 @styled
 def draw_built_kernels(optics: ChipOptics, built_as: str) -> Figure:
-    """Draw signed kernels as designed, as built, and their difference, with the error of each.
+    """Draw signed kernels as designed, as fabricated, and their difference, with the error of each.
 
     Args:
         optics: Designed and built.
@@ -161,7 +161,7 @@ def draw_built_kernels(optics: ChipOptics, built_as: str) -> Figure:
 
 @styled
 def draw_built_psfs(optics: ChipOptics, built_as: str) -> Figure:
-    """Draw the two PSFs of some kernels as designed, as built, and their difference.
+    """Draw the two PSFs of some kernels as designed, as fabricated, and their difference.
 
     Args:
         optics: Designed and built.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STAGE = "the study"
 TREATMENTS = {
-    "uncompensated": "as built",
+    "uncompensated": "as fabricated",
     "calibrated": "calibrated",
     "none": "fine-tuned",
     "kd": "+ KD",

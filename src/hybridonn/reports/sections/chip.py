@@ -43,7 +43,7 @@ def _treatments(run: Run, chip: Chip) -> Picture:
         images = f"all {student.total:,} test images, which are not the same ones"
     words = [
         INTERVALS.format(captures=f"{chip.total:,}", images=images),
-        "“As built” is the trained network behind the chip as it came out. ",
+        "“As fabricated” is the trained network behind the chip as it came out. ",
     ]
     if chip.kept:
         words.append(
@@ -53,7 +53,7 @@ def _treatments(run: Run, chip: Chip) -> Picture:
             "best on captures held out, which neither it nor the other candidates had seen; it was "
             "then made again of all captures. "
             "Differences are of pairs: both sides on the same images; the step before a "
-            "fine-tuning is the calibration, that before the calibration the chip as built. "
+            "fine-tuning is the calibration, that before the calibration the chip as fabricated. "
             "Intervals tell how far chance in the choice of test images may move a number, not "
             "how far other captures or another chip would. The share of the loss is left out "
             "where the loss itself is within that chance."
@@ -62,7 +62,7 @@ def _treatments(run: Run, chip: Chip) -> Picture:
     return Picture(
         "chip",
         "The chip",
-        f"Test {metric} with ideal optics, as built and compensated",
+        f"Test {metric} with ideal optics, as fabricated and compensated",
         "".join(words),
         lambda: draw_treatments(chip, student),
         tuple(list_treatments(run)),
@@ -104,7 +104,7 @@ def _fractions(run: Run, chip: Chip) -> list[Picture]:
             f"Test {student.metric} against the fraction of captures",
             f"The metric on the test captures against the fraction of the {whole} that was learnt "
             f"from{bands}; below each fraction stands the number of captures. Dashed: ideal "
-            "optics, and the chip as built. No test capture is ever learnt from.",
+            "optics, and the chip as fabricated. No test capture is ever learnt from.",
             lambda: draw_fractions(curve, chip, student),
             level=3,
         )
@@ -141,8 +141,8 @@ def _maps(run: Run, chip: Chip) -> list[Picture]:
             "How the classes lie, before and after",
             "t-SNE of the features of test captures before and after compensation",
             "What the backend's last layer sees of the same test captures (of a backend of one "
-            "layer: its answers), as built and compensated, laid out by one t-SNE for both, so "
-            "that places on the left and on the right compare: images that lie elsewhere on the "
+            "layer: its answers), as fabricated and compensated, laid out by one t-SNE for both, "
+            "so that places on the left and on the right compare: images that lie elsewhere on the "
             "left are those whose features the chip displaced.",
             lambda: draw_embedding(chip.embeddings, run.classes, together=True),
             level=3,

@@ -8,7 +8,7 @@ from hybridonn.reports.formats import LEAST, percent, points, signed, signed_spa
 
 METHODS = {
     "ideal": "ideal optics",
-    "uncompensated": "as built",
+    "uncompensated": "as fabricated",
     "calibrated": "calibrated",
     "none": "fine-tuned on labels",
     "kd": "fine-tuned with KD",
@@ -23,13 +23,13 @@ BY = {
 
 
 def summarise_chip(run: Run) -> str:
-    """The chip in one sentence for the head of the report: as built, and compensated."""
+    """The chip in one sentence for the head of the report: as fabricated, and compensated."""
     chip, student = _chip(run), run.models["student"].predictions
     kind = "measured" if chip.measured else "simulated"
     on = "" if chip.total == student.total else f" on {chip.total:,} captured test images"
     if on and chip.ideal.scores is not None:
         on += f", where ideal optics reach {percent(chip.ideal.value, chip.total)},"
-    text = f"Behind the {kind} chip it reaches{on} {_reach(chip.treatments[0], chip)} as built"
+    text = f"Behind the {kind} chip it reaches{on} {_reach(chip.treatments[0], chip)} as fabricated"
     if chip.kept is None:
         return f"{text}; nothing was compensated."
     return f"{text} and {_reach(chip.kept, chip)} compensated."
@@ -145,7 +145,7 @@ def _is_lost_clearly(chip: Chip) -> bool:
     if chip.ideal.scores is None:  # of other images
         return False
     lost = chip.ideal.gain_over(before)
-    if lost is None:  # of the chip as built only the value is known
+    if lost is None:  # of the chip as fabricated only the value is known
         return chip.ideal.interval is not None and before.value < chip.ideal.interval[0]
     return lost.clear and lost.mean > 0
 
@@ -197,7 +197,7 @@ def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
     if run.chip is None:
         return []
     total = run.chip.total
-    shown = [("on the chip as built", run.chip.treatments[0])]
+    shown = [("on the chip as fabricated", run.chip.treatments[0])]
     shown += [("on the chip compensated", run.chip.kept)] if run.chip.kept else []
     return [
         (what, percent(one.value, total), f"95 %: {span(one.interval, total)}")
