@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
 
 SIDE, KERNELS, CLASSES = 28, 3, 4
@@ -75,7 +75,7 @@ def bench():
         design = CapturedDesign(
             smooth_kernels(channels),
             stride,
-            lay_out(optics, KERNELS),
+            lay_out_kernels(optics, KERNELS),
             make_dataset(channels, **sizes),
             "made-up",
         )

@@ -15,11 +15,16 @@ from hybridonn.networks.frontends.drawn_chips import design_of
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.optics.fabrication.kernel_errors import fabricate
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.optics.sensor import Sensor
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Fabrication, Optics
 
-ERRORS = Fabrication(
+
+def errors_of(**stated):
+    return read_chip_errors(Fabrication.model_validate(stated))
+
+
+ERRORS = errors_of(
     kernel_noise_fraction=0.3,
     defocus_pixels=0.5,
     brightness_fraction=0.3,
@@ -31,7 +36,7 @@ ERRORS = Fabrication(
 
 def make_chip(channels=1, stride=1, camera=None):
     design = smooth_kernels(channels)
-    made = fabricate(design_of(design, lay_out(Optics(), len(design))), ERRORS)
+    made = fabricate(design_of(design, lay_out_kernels(Optics(), len(design))), ERRORS)
     return design, MeasuredFrontend(made.psfs, made.gains, stride, camera)
 
 

@@ -12,8 +12,13 @@ from hybridonn.networks.frontends.drawn_chips import design_of
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.kernel_errors import fabricate
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Compensation, Fabrication, read_spec
+
+
+def errors_of(**stated):
+    return read_chip_errors(Fabrication.model_validate(stated))
+
 
 SPEC = read_spec(None, ("student.kernels=3", "student.kernel_size=3"))
 
@@ -30,9 +35,10 @@ def student(digits):
 
 @pytest.fixture(scope="module")
 def chip(student):
-    errors = Fabrication(brightness_fraction=0.3, shift_pixels=0.5)
+    errors = errors_of(brightness_fraction=0.3, shift_pixels=0.5)
     made = fabricate(
-        design_of(student.frontend.signed_kernels().detach(), lay_out(SPEC.optics, 3)), errors
+        design_of(student.frontend.signed_kernels().detach(), lay_out_kernels(SPEC.optics, 3)),
+        errors,
     )
     return MeasuredFrontend(made.psfs, made.gains)
 

@@ -12,12 +12,17 @@ from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.student import build_student
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.tasks.classification import Classification
 
-ERRORS = spec.Fabrication(preset="paper-mnist")
+
+def errors_of(**stated):
+    return read_chip_errors(spec.Fabrication.model_validate(stated))
+
+
+ERRORS = errors_of(preset="paper-mnist")
 DESIGN = spec.Student(kernels=8, kernel_size=5, pooled_size=4, hidden=(64,), dropout=0.1)
-LAYOUT = lay_out(spec.Optics(), 8)
+LAYOUT = lay_out_kernels(spec.Optics(), 8)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +65,8 @@ def test_the_same_seed_gives_the_same_weights_and_no_errors_the_plain_ones(digit
     plain = learn("plain")
     assert not torch.allclose(first, plain, atol=1e-2)
     spotless = learn(
-        "spotless", lambda network, step: behind_chip(network, spec.Fabrication(), LAYOUT)
+        "spotless",
+        lambda network, step: behind_chip(network, errors_of(), LAYOUT),
     )
     torch.testing.assert_close(spotless, plain, atol=1e-3, rtol=1e-3)
 

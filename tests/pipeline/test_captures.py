@@ -18,13 +18,13 @@ from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.core.files import write_json, write_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.networks.student import build_student
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.pipeline.captures import (
     ImportOptions,
     import_into,
     make_template,
     read_captured_design,
 )
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
@@ -37,7 +37,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     spec = read_spec(None, SETTINGS)
     (folder / "spec.yaml").write_text(dump_spec(spec))
-    write_json(folder / "layout" / "layout.json", lay_out(spec.optics, 2).to_dict())
+    write_json(folder / "layout" / "layout.json", lay_out_kernels(spec.optics, 2).to_dict())
     student = build_student(spec.student, (1, 8, 8), 10, 0)
     write_tensors(folder / "student" / "weights.safetensors", student.state_dict())
     for stage in ("layout", "student"):

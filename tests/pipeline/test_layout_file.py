@@ -10,7 +10,7 @@ from hybridonn.cli.app import app
 from hybridonn.core.errors import ArtefactError, OpticsError
 from hybridonn.core.files import write_arrays, write_json, write_text
 from hybridonn.optics.layout.layout_reading import read_layout
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.layout_file import export_layout
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
@@ -31,7 +31,7 @@ def make_folder(folder, *settings, period_nm=293):
     """The files of a run that the export reads, as the stages write them."""
     spec = read_spec(None, (*SMALL, *settings))
     write_text(folder / "spec.yaml", dump_spec(spec))
-    write_json(folder / "layout" / "layout.json", lay_out(spec.optics, 2).to_dict())
+    write_json(folder / "layout" / "layout.json", lay_out_kernels(spec.optics, 2).to_dict())
     widths = np.random.default_rng(0).integers(65, 238, (2, 2, CELLS, CELLS)).astype(np.uint16)
     period_m = period_nm * 1e-9
     write_arrays(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hybridonn.core.files import checksum_of, write_json
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics, dump_spec, read_spec
 
 VALIDATION = ("validation_loss", "validation_accuracy")
@@ -144,7 +144,7 @@ def make_run(folder, *, classes=None, kernels=8, bands=1, images=360, wrong=None
     write_optics(folder, kernels, 7, bands, rng)
     side = 4.0 if kernels <= 8 else 11.0
     optics = Optics(metasurface_width_mm=side, metasurface_height_mm=side)
-    layout = lay_out(optics, kernels)
+    layout = lay_out_kernels(optics, kernels)
     (folder / "layout").mkdir()
     (folder / "layout" / "layout.json").write_text(json.dumps(layout.to_dict()))
     (folder / "spec.yaml").write_text(dump_spec(read_spec(None)))

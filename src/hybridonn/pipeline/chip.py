@@ -17,7 +17,7 @@ from hybridonn.networks.frontends.binned import BinnedFrontend
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.optics.layout.sites import Layout, lay_out
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.meta_atoms.diffraction import check_steep_orders
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
 from hybridonn.optics.meta_atoms.resonances import avoid_resonances, drop_resonances
@@ -27,6 +27,7 @@ from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
 from hybridonn.optics.metasurface.sub_optic_numbers import count_window, size_of_plane
 from hybridonn.optics.metasurface.targets import Targets, crop_centre, split_kernels
 from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
+from hybridonn.pipeline.from_spec import lay_out_kernels
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     check_steepness(reach_m, metasurface.cell_m, wavelengths_m, metasurface.distance_m)
     steepest = reach_m / math.hypot(reach_m, metasurface.distance_m)
     check_steep_orders(library.period_m, wavelengths_m, steepest)
-    layout = lay_out(spec.optics, spec.student.kernels)
+    layout = lay_out_kernels(spec.optics, spec.student.kernels)
     plan = Plan(Workshop(metasurface, library, limits, recipe), layout, window, branches)
     build_sensor(spec, plan)
     return plan

@@ -21,9 +21,9 @@ from hybridonn.networks.teachers.build import (
     load_weights,
     prepare_teacher,
 )
-from hybridonn.optics.fabrication.fabricated_psf import refuse_unsampled
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
+from hybridonn.pipeline.from_spec import refuse_unsampled_chip
 from hybridonn.spec import Spec
 
 TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
@@ -166,4 +166,4 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     if spec.optics.metasurface is not None:
         plan = plan_optics(spec, dataset.image_shape)
         if spec.fabrication is not None:
-            refuse_unsampled(plan.workshop.metasurface, plan.window, spec.fabrication)
+            refuse_unsampled_chip(plan.workshop.metasurface, plan.window, spec.fabrication)

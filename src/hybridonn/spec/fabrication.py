@@ -5,71 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.errors import SpecError
-from hybridonn.spec.quantities import (
-    AngleDegrees,
-    DefocusUm,
-    ErrorFraction,
-    ErrorNm,
-    ErrorPixels,
-    Share,
-    SpectrumNm,
-    WriteFieldUm,
-)
+from hybridonn.optics.fabrication.table import TABLE, list_keys
+from hybridonn.spec import quantities
 from hybridonn.spec.section import Section, Seed
 
 Preset = Literal["none", "paper-mnist", "poor-mnist", "paper-cifar10", "electron-beam"]
 
 # Without a metasurface these stand for what its pillars and its distance do to the kernels.
-KERNELS_ONLY = ("kernel_noise_fraction", "defocus_pixels")
-PILLARS_ONLY = (
-    "width_bias_nm",
-    "width_noise_nm",
-    "etch_depth_fraction",
-    "coupling_fraction",
-    "stitching_nm",
-    "wavelength_offset_nm",
-    "bandwidth_nm",
-    "defocus_um",
-    "stray_light",
-)
-SUB_OPTICS = ("brightness_fraction", "shift_pixels", "rotation_degrees", "crosstalk_fraction")
-ERRORS = (*KERNELS_ONLY, *PILLARS_ONLY, *SUB_OPTICS, "camera")
+KERNELS_ONLY = list_keys("kernels")
+PILLARS_ONLY = list_keys("pillars")
+SUB_OPTICS = list_keys("sub-optics")
+ERRORS = list_keys()
 
 
-class Fabrication(Section):
-    """Errors of one simulated chip: each a magnitude, zero switches it off.
-
-    A preset fills in what is not stated. Magnitudes are standard deviations
-    of normal draws unless the comment says otherwise; the laws stand where they
-    are computed, in optics.fabrication and optics.pillar_errors.
-    """
+class _Chip(Section):
+    """What every simulated chip has, whatever its errors are."""
 
     preset: Preset = "none"
     seed: Seed = 0  # of the draws: another seed is another chip of the same process
-    # Of kernels without a metasurface; pixels are those of the feature map, two camera
-    # pixels or 11.72 um in the paper's system.
-    kernel_noise_fraction: ErrorFraction = 0.0  # delta, of the kernel's root mean square
-    defocus_pixels: ErrorPixels = 0.0  # width of the blur a colour (half-normal)
-    # Of a metasurface.
-    width_bias_nm: ErrorNm = 0.0  # of all pillars of the chip: dose, development, etching
-    width_noise_nm: ErrorNm = 0.0  # of each pillar
-    etch_depth_fraction: Share = 0.0  # of the height of all pillars of the chip
-    coupling_fraction: Share = 0.0  # of a pillar's light that its neighbours shape (not random)
-    stitching_nm: ErrorNm = 0.0  # of each write field, along each axis
-    stitch_field_um: WriteFieldUm = 500.0  # side of a write field
-    wavelength_offset_nm: SpectrumNm = 0.0  # of the centre of each colour's source
-    bandwidth_nm: SpectrumNm = 0.0  # of each colour, full width at half maximum (not random)
-    defocus_um: DefocusUm = 0.0  # of the distance from the metasurface to the sensor
-    stray_light: bool = False  # what the sub-optics throw on one another's pictures (not random)
-    # Of sub-optics, with and without a metasurface.
-    brightness_fraction: ErrorFraction = 0.0  # of each sub-optic and colour
-    shift_pixels: ErrorPixels = 0.0  # of each sub-optic, along each axis
-    rotation_degrees: AngleDegrees = 0.0  # of the chip against the camera, and of each sub-optic
-    crosstalk_fraction: Share = 0.0  # of a sub-optic's light, spread over its neighbours
-    camera: bool = False  # the noise and the rounding of optics.sensor
+
+
+def _list_fields() -> dict[str, Any]:
+    """A key of the spec for each record of the table, with its bounds and its meaning."""
+    kinds = vars(quantities) | {"bool": bool}
+    return {
+        record.key: (kinds[record.bounds], Field(record.default, description=record.meaning))
+        for record in TABLE
+    }
+
+
+_Errors: Any = create_model("_Errors", __base__=_Chip, **_list_fields())
+
+
+class Fabrication(_Errors):
+    """Errors of one simulated chip: each a magnitude, zero switches it off.
+
+    A preset fills in what is not stated. The keys are those of the table in
+    :mod:`hybridonn.optics.fabrication.table`, whose records say what each magnitude is and name
+    its law. Pixels are those of the feature map: two camera pixels, or 11.72 um, in the paper's
+    system.
+    """
 
     @model_validator(mode="before")
     @classmethod

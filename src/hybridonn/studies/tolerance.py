@@ -17,6 +17,7 @@ from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
+from hybridonn.optics.fabrication.table import BY_KEY
 from hybridonn.pipeline.compensate import Trained, open_trained
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
@@ -34,8 +35,6 @@ from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
 from hybridonn.tasks.task import make_task
 
-# These draw nothing: one chip shows what they cost.
-SAME_ON_EVERY_CHIP = ("coupling_fraction", "bandwidth_nm", "stray_light", "crosstalk_fraction")
 ALONE_IMAGES = 2000  # test images of each chip with one error alone
 
 
@@ -219,7 +218,7 @@ def _seeds_alone(study: Study, chips: int) -> dict[str, range]:
     """The chips with each error alone; one where all have the same error."""
     wanted = [name for name in ERRORS if getattr(study.applied, name)]
     first = {"none": range(1)} if study.trained.metasurface is not None else {}
-    return first | {name: range(1 if name in SAME_ON_EVERY_CHIP else chips) for name in wanted}
+    return first | {name: range(chips if BY_KEY[name].drawn else 1) for name in wanted}
 
 
 def _tabulate_alone(study: Study, chips: int | None) -> list[dict[str, Any]]:

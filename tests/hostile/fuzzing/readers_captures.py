@@ -19,7 +19,7 @@ from hybridonn.compensation.acquisition.manifest import read_manifest
 from hybridonn.compensation.acquisition.psf_import import psfs_from_array, simulate_psfs
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
 
 KERNELS, SIDE = 2, 6
@@ -35,7 +35,7 @@ def make_design() -> CapturedDesign:
     dataset = Dataset("noise", ("a", "b"), part, checksum="noise", **parts)
     optics = Optics(metasurface_width_mm=3.2, metasurface_height_mm=1.9, kernel_site_mm=0.9)
     kernels = torch.randn(KERNELS, 1, 3, 3, generator=torch.Generator().manual_seed(1))
-    return CapturedDesign(kernels, 1, lay_out(optics, KERNELS), dataset, "made-up")
+    return CapturedDesign(kernels, 1, lay_out_kernels(optics, KERNELS), dataset, "made-up")
 
 
 def manifest_seeds() -> list[Files]:

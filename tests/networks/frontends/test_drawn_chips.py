@@ -16,13 +16,18 @@ from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Fabrication, Optics
 from hybridonn.tangent import record
 
-ERRORS = Fabrication(preset="paper-mnist", seed=3)
-LAYOUT = lay_out(Optics(), 3)
+
+def errors_of(**stated):
+    return read_chip_errors(Fabrication.model_validate(stated))
+
+
+ERRORS = errors_of(preset="paper-mnist", seed=3)
+LAYOUT = lay_out_kernels(Optics(), 3)
 
 
 def network(colours=1, stride=1):
@@ -40,7 +45,7 @@ def scene(colours=1):
 def test_it_is_the_chip_that_the_stage_as_built_makes(colours, stride):
     student, images = network(colours, stride), scene(colours)
     parts = torch.stack(split_signs(student.frontend.signed_kernels().detach()), 1)
-    made = fabricate(Design(parts.flip(-1, -2), torch.ones(3, 2, colours), LAYOUT), ERRORS)
+    made = fabricate(ChipPsfs(parts.flip(-1, -2), torch.ones(3, 2, colours), LAYOUT), ERRORS)
     chip = MeasuredFrontend(made.psfs, made.gains, stride)
     with behind_chip(student, ERRORS, LAYOUT):
         torch.testing.assert_close(student.frontend(images), chip(images))
@@ -53,7 +58,7 @@ def test_without_errors_it_is_the_ideal_network():
     ideal.square().sum().backward()
     wanted = student.frontend.convolution.weight.grad.clone()
     student.zero_grad()
-    with behind_chip(student, Fabrication(), LAYOUT):
+    with behind_chip(student, errors_of(), LAYOUT):
         behind = student(images)
         behind.square().sum().backward()
     torch.testing.assert_close(behind, ideal)
@@ -64,7 +69,7 @@ def test_the_gradient_of_made_kernels_is_that_of_small_changes():
     with seeded("kernels"):
         kernels = torch.randn(2, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda k: make_kernels(k, ERRORS, lay_out(Optics(), 2)), kernels
+        lambda k: make_kernels(k, ERRORS, lay_out_kernels(Optics(), 2)), kernels
     )
 
 

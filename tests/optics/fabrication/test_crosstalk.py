@@ -16,9 +16,9 @@ from hybridonn.optics.fabrication.crosstalk import (
     place_sub_optics,
     trace_light,
 )
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.optics.metasurface.psf import integrate_pixels
 from hybridonn.optics.metasurface.sub_optic import Metasurface, intensity, turn
+from hybridonn.pipeline.from_spec import lay_out_kernels
 
 UM = 1e-6
 SURFACE = Metasurface(0.6 * UM, 160, 300 * UM, 8, (532e-9,))
@@ -58,7 +58,7 @@ def layout(kernels=2, columns=5, rows=5):
         kernel_site_mm=0.096,
         gap_mm=0.0048,
     )
-    return lay_out(optics, kernels)
+    return lay_out_kernels(optics, kernels)
 
 
 def test_a_neighbours_light_is_added_where_it_falls():

@@ -8,17 +8,22 @@ from scipy import ndimage
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.optics.fabrication import kernel_errors as fabrication
+from hybridonn.optics.fabrication.chip_errors import draw
 from hybridonn.optics.fabrication.kernel_errors import (
-    Design,
+    ChipPsfs,
     add_delta,
     blur,
-    draw,
     fabricate,
     misalign,
     resample,
 )
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Fabrication, Optics
+
+
+def errors_of(**stated):
+    return read_chip_errors(Fabrication.model_validate(stated))
+
 
 ALL = {
     "kernel_noise_fraction": 0.2,
@@ -33,40 +38,40 @@ ALL = {
 @pytest.fixture
 def design():
     psfs = torch.rand(4, 2, 3, 7, 7, generator=torch.Generator().manual_seed(0))
-    return Design(psfs, torch.ones(4, 2, 3), lay_out(Optics(), 4))
+    return ChipPsfs(psfs, torch.ones(4, 2, 3), lay_out_kernels(Optics(), 4))
 
 
 def test_no_errors_leave_the_design(design):
-    assert torch.equal(fabricate(design, Fabrication(seed=3)).psfs, design.psfs)
+    assert torch.equal(fabricate(design, errors_of(seed=3)).psfs, design.psfs)
 
 
 def test_the_same_seed_is_the_same_chip_and_another_is_another(design):
-    first = fabricate(design, Fabrication(**ALL, seed=1)).psfs
-    assert torch.equal(first, fabricate(design, Fabrication(**ALL, seed=1)).psfs)
-    assert not torch.allclose(first, fabricate(design, Fabrication(**ALL, seed=2)).psfs)
+    first = fabricate(design, errors_of(**ALL, seed=1)).psfs
+    assert torch.equal(first, fabricate(design, errors_of(**ALL, seed=1)).psfs)
+    assert not torch.allclose(first, fabricate(design, errors_of(**ALL, seed=2)).psfs)
     assert first.min() >= 0
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_error_can_be_switched_on_alone(design, name):
-    made = fabricate(design, Fabrication(**{name: ALL[name]})).psfs
+    made = fabricate(design, errors_of(**{name: ALL[name]})).psfs
     margin = (made.shape[-1] - 7) // 2
     assert not torch.allclose(made, torch.nn.functional.pad(design.psfs, 4 * (margin,)))
 
 
 def test_an_error_has_draws_of_its_own(design):
     # Brightness is the same factor whether there is kernel noise or not.
-    bright = Fabrication(brightness_fraction=0.1)
+    bright = errors_of(brightness_fraction=0.1)
     factor = fabricate(design, bright).psfs / design.psfs
-    both = fabricate(design, bright.model_copy(update={"kernel_noise_fraction": 0.2})).psfs
-    noisy = add_delta(design.psfs, Fabrication(kernel_noise_fraction=0.2))
+    both = fabricate(design, errors_of(brightness_fraction=0.1, kernel_noise_fraction=0.2)).psfs
+    noisy = add_delta(design.psfs, errors_of(kernel_noise_fraction=0.2))
     seen = noisy > 1e-3
     assert torch.allclose((both / noisy)[seen], factor[seen], rtol=1e-4)
 
 
 def test_delta_has_the_stated_size():
     psfs = torch.full((8, 2, 1, 31, 31), 10.0)
-    delta = add_delta(psfs, Fabrication(kernel_noise_fraction=0.01)) - psfs
+    delta = add_delta(psfs, errors_of(kernel_noise_fraction=0.01)) - psfs
     rms = (2 * 10.0**2) ** 0.5  # of the signed kernel's two parts together
     assert delta.std() == pytest.approx(0.01 * rms, rel=0.02)
 
@@ -105,12 +110,12 @@ def test_blur_keeps_the_light_and_widens_by_its_variance():
 
 def test_a_new_source_of_errors_leaves_the_draws_of_all_others(monkeypatch, design):
     # Draws were once numbered by a list of the errors: one more changed every chip.
-    errors = Fabrication(**ALL, seed=5)
+    errors = errors_of(**ALL, seed=5)
     before, tilts = fabricate(design, errors).psfs, []
 
-    def add_tilt(psfs, errors):
+    def add_tilt(psfs, errors, layout):
         tilts.append(draw("tilt", psfs.shape[:2], errors))
-        return misalign(psfs, errors)
+        return misalign(psfs, errors, layout)
 
     monkeypatch.setattr(fabrication, "misalign", add_tilt)
     assert torch.equal(fabricate(design, errors).psfs, before)
@@ -119,13 +124,12 @@ def test_a_new_source_of_errors_leaves_the_draws_of_all_others(monkeypatch, desi
 
 
 def test_a_design_is_made_on_a_layout_of_its_kernels(design):
-    few = replace(design, layout=lay_out(Optics(), 3))
+    few = replace(design, layout=lay_out_kernels(Optics(), 3))
     with pytest.raises(OpticsError, match="places 3 kernels, but there are 4"):
-        fabricate(few, Fabrication(crosstalk_fraction=0.1))
+        fabricate(few, errors_of(crosstalk_fraction=0.1))
 
 
 def test_a_preset_fills_in_what_is_not_stated():
-    stated = Fabrication.model_validate({"preset": "paper-mnist", "shift_pixels": 0.0})
-    assert stated.shift_pixels == 0
-    assert stated.kernel_noise_fraction > 0
-    assert Fabrication.model_validate(stated.model_dump()) == stated
+    stated = errors_of(preset="paper-mnist", shift_pixels=0.0)
+    assert stated["shift_pixels"] == 0
+    assert stated["kernel_noise_fraction"] > 0

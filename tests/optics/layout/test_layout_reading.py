@@ -10,8 +10,8 @@ import pytest
 from hybridonn.core.errors import ArtefactError
 from hybridonn.optics.layout.layout_file import write_layout
 from hybridonn.optics.layout.layout_reading import compare_design, read_layout, read_own_layout
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.optics.metasurface.pillar_map import NM, make_design
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
 
 gdstk = pytest.importorskip("gdstk")
@@ -30,7 +30,7 @@ def make_chip(kernels=2, rows=7, columns=9, cell_pillars=2, period_nm: float = P
     optics = Optics(
         metasurface_width_mm=side, metasurface_height_mm=side, kernel_site_mm=site, gap_mm=0.001
     )
-    return make_design(lay_out(optics, kernels), widths, period_nm * NM, cell_pillars)
+    return make_design(lay_out_kernels(optics, kernels), widths, period_nm * NM, cell_pillars)
 
 
 def rewrite(path, edit):

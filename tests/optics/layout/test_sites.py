@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hybridonn.core.errors import ArtefactError, SpecError
-from hybridonn.optics.layout.sites import Layout, choose_pairs, count_sites, lay_out, size_for
+from hybridonn.core.errors import ArtefactError, OpticsError, SpecError
+from hybridonn.optics.layout.sites import Layout, choose_pairs, count_sites, size_for
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_surface_size
 from hybridonn.spec import Optics
 
 # Whole micrometres, written in millimetres as a user would.
@@ -77,7 +78,7 @@ def test_counts_agree_with_exact_arithmetic(length, site, gap):
 
 @given(all_optics.filter(lambda o: capacity(o) > 0), st.data())
 def test_the_grid_is_legal_and_maximal(optics, data):
-    layout = lay_out(optics, data.draw(st.integers(0, capacity(optics))))
+    layout = lay_out_kernels(optics, data.draw(st.integers(0, capacity(optics))))
     half = layout.site_m / 2
     for site in layout.sites:
         assert abs(site.x_m) + half <= layout.width_m / 2 + PM
@@ -96,7 +97,7 @@ def test_the_grid_is_legal_and_maximal(optics, data):
 @given(all_optics.filter(lambda o: capacity(o) > 0), st.data())
 def test_every_kernel_takes_two_neighbours_and_no_site_twice(optics, data):
     kernels = data.draw(st.integers(0, capacity(optics)))
-    layout = lay_out(optics, kernels)
+    layout = lay_out_kernels(optics, kernels)
     assert layout.kernels == kernels <= layout.usable_kernels
     used = [site for site in layout.sites if site.kernel is not None]
     assert len(used) == 2 * kernels
@@ -114,7 +115,7 @@ def test_every_usable_pair_can_be_chosen(rows, columns):
     pairs = choose_pairs(rows, columns, rows * columns // 2)
     assert len(pairs) == rows * columns // 2
     assert len({site for pair in pairs for site in pair}) == 2 * len(pairs)
-    with pytest.raises(SpecError, match="do not fit"):
+    with pytest.raises(OpticsError, match="do not fit"):
         choose_pairs(rows, columns, rows * columns // 2 + 1)
 
 
@@ -146,7 +147,7 @@ def test_the_block_is_in_the_middle_and_has_no_holes(rows, columns, data):
 
 
 def test_the_default_design_fills_its_grid_row_by_row():
-    layout = lay_out(optics(), 8)
+    layout = lay_out_kernels(optics(), 8)
     assert (layout.rows, layout.columns, layout.usable_kernels) == (4, 4, 8)
     assert [site.kernel for site in layout.sites] == [k for k in range(8) for _ in "+-"]
     assert [site.sign for site in layout.sites] == [1, -1] * 8
@@ -156,7 +157,7 @@ def test_the_default_design_fills_its_grid_row_by_row():
 
 
 def test_few_kernels_stay_near_the_centre():
-    layout = lay_out(optics(width=6.0, height=6.0), 2)
+    layout = lay_out_kernels(optics(width=6.0, height=6.0), 2)
     used = {(site.row, site.column) for site in layout.sites if site.kernel is not None}
     assert used == {(2, 2), (2, 3), (3, 2), (3, 3)}
 
@@ -166,14 +167,16 @@ def test_the_size_in_the_message_really_holds_the_kernels(optics, kernels):
     if kernels <= capacity(optics):
         return
     # A size beyond the largest wafer is said to be, in tests of its own.
-    assume(hypot(*size_for(optics, kernels)) < 0.999 * optics.wafer_diameter_mm)
+    assume(
+        hypot(*size_for(read_surface_size(optics), kernels)) < 0.999e-3 * optics.wafer_diameter_mm
+    )
     with pytest.raises(SpecError) as caught:
-        lay_out(optics, kernels)
+        lay_out_kernels(optics, kernels)
     width, height = re.search(r"make it (\S+) x (\S+) mm", str(caught.value)).groups()
     larger = optics.model_copy(
         update={"metasurface_width_mm": float(width), "metasurface_height_mm": float(height)}
     )
-    assert lay_out(larger, kernels).kernels == kernels
+    assert lay_out_kernels(larger, kernels).kernels == kernels
     assert capacity(larger) >= kernels
     assert float(width) >= optics.metasurface_width_mm
     assert float(height) >= optics.metasurface_height_mm
@@ -181,7 +184,7 @@ def test_the_size_in_the_message_really_holds_the_kernels(optics, kernels):
 
 @given(all_optics, st.integers(1, 40))
 def test_no_smaller_growth_would_hold_the_kernels(optics, kernels):
-    width, height = size_for(optics, kernels)
+    width, height = (1e3 * side for side in size_for(read_surface_size(optics), kernels))
     grown = max(width / optics.metasurface_width_mm, height / optics.metasurface_height_mm)
     site, gap = optics.kernel_site_mm, optics.gap_mm
     factor = grown - 1e-4 / min(optics.metasurface_width_mm, optics.metasurface_height_mm)
@@ -194,30 +197,30 @@ def test_no_smaller_growth_would_hold_the_kernels(optics, kernels):
 
 def test_too_many_kernels_are_refused_with_numbers():
     with pytest.raises(SpecError, match=r"9 kernels .* 4 x 4 mm holds 8: .* make it .* at most 8"):
-        lay_out(optics(), 9)
+        lay_out_kernels(optics(), 9)
 
 
 def test_a_site_larger_than_the_metasurface_is_named():
-    with pytest.raises(SpecError, match=r"site of 5 mm .* does not fit on .* 4 x 4 mm"):
-        lay_out(optics(site=5.0), 8)
+    with pytest.raises(SpecError, match=r"site of 5 mm does not fit on .* 4 x 4 mm"):
+        lay_out_kernels(optics(site=5.0), 8)
 
 
 @pytest.mark.parametrize("site", [1e-300, 1e-6, 1e-3])
 def test_an_absurd_number_of_sites_is_refused(site):
     with pytest.raises(SpecError, match="in millimetres"):
-        lay_out(optics(site=site, gap=0.0), 8)
+        lay_out_kernels(optics(site=site, gap=0.0), 8)
 
 
 def test_an_absurd_number_of_kernels_is_refused():
     with pytest.raises(SpecError, match="in millimetres"):
-        lay_out(optics(), 10**12)
+        lay_out_kernels(optics(), 10**12)
     with pytest.raises(SpecError, match="cannot be negative"):
-        lay_out(optics(), -1)
+        lay_out_kernels(optics(), -1)
 
 
 @given(all_optics.filter(lambda o: capacity(o) > 0))
 def test_a_layout_survives_its_file(optics):
-    layout = lay_out(optics, capacity(optics))
+    layout = lay_out_kernels(optics, capacity(optics))
     text = json.dumps(layout.to_dict())
     back = Layout.from_dict(json.loads(text))
     assert json.dumps(back.to_dict()) == text
@@ -229,7 +232,7 @@ def test_a_layout_survives_its_file(optics):
 
 
 def test_a_damaged_layout_is_named():
-    tree = lay_out(optics(), 8).to_dict()
+    tree = lay_out_kernels(optics(), 8).to_dict()
     with pytest.raises(ArtefactError, match="gap_mm"):
         Layout.from_dict({key: value for key, value in tree.items() if key != "gap_mm"})
     with pytest.raises(ArtefactError, match="15 sites"):
@@ -250,7 +253,7 @@ def test_a_damaged_layout_is_named():
     ],
 )
 def test_a_layout_with_a_value_that_is_none_is_refused(key, value):
-    tree = lay_out(optics(), 8).to_dict()
+    tree = lay_out_kernels(optics(), 8).to_dict()
     outer, _, inner = key.partition(".")
     if inner:
         used = next(n for n, site in enumerate(tree["sites"]) if site["kernel"] is not None)
@@ -263,15 +266,15 @@ def test_a_layout_with_a_value_that_is_none_is_refused(key, value):
 
 def test_what_is_larger_than_the_wafer_is_refused():
     square = 100 / 2**0.5
-    assert lay_out(optics(square, square), 8).kernels == 8  # its corners touch the edge
+    assert lay_out_kernels(optics(square, square), 8).kernels == 8  # its corners touch the edge
     with pytest.raises(SpecError, match=r"diagonal of 113\.137 mm, the wafer a diameter of 100 mm"):
-        lay_out(optics(80, 80), 8)
+        lay_out_kernels(optics(80, 80), 8)
     larger = optics(80, 80).model_copy(update={"wafer_diameter_mm": 150.0})
-    assert lay_out(larger, 8).kernels == 8
+    assert lay_out_kernels(larger, 8).kernels == 8
 
 
 def test_a_cure_that_needs_a_larger_wafer_says_so():
     with pytest.raises(SpecError, match="on a wafer larger than 100 mm"):
-        lay_out(optics(10, 10), 5000)
-    with pytest.raises(SpecError, match=r"optics.metasurface_height_mm\), or ask"):
-        lay_out(optics(1, 1), 4)
+        lay_out_kernels(optics(10, 10), 5000)
+    with pytest.raises(SpecError, match=r"mm, or ask .* \(keys: optics\.metasurface_width_mm"):
+        lay_out_kernels(optics(1, 1), 4)

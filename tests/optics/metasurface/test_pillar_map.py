@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from hybridonn.core.errors import OpticsError
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.optics.metasurface.pillar_map import NM, make_design
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
 
 SIZES = {"metasurface_width_mm": 0.03, "metasurface_height_mm": 0.03, "gap_mm": 0.002}
-LAYOUT = lay_out(Optics(kernel_site_mm=0.008, **SIZES), 2)
+LAYOUT = lay_out_kernels(Optics(kernel_site_mm=0.008, **SIZES), 2)
 GOOD = np.full((2, 2, 6, 5), 100)
 
 

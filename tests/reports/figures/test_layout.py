@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.reports.figures.layout import draw_layout
 from hybridonn.reports.figures.save import render_figure
 from hybridonn.spec import Optics
@@ -14,7 +14,7 @@ def draw(width=4.0, height=4.0, site=0.938, gap=0.05, kernels=8):
         kernel_site_mm=site,
         gap_mm=gap,
     )
-    return draw_layout(lay_out(optics, kernels))
+    return draw_layout(lay_out_kernels(optics, kernels))
 
 
 def texts(figure):
@@ -49,7 +49,7 @@ def test_the_drawing_is_to_scale(width, height):
 
 def test_the_squares_lie_where_the_layout_says():
     optics = Optics(metasurface_width_mm=6.0, metasurface_height_mm=5.0)
-    layout = lay_out(optics, 4)
+    layout = lay_out_kernels(optics, 4)
     collections = draw_layout(layout).axes[0].collections[:3]
     for sign, collection in zip((1, -1, 0), collections, strict=True):
         drawn = {

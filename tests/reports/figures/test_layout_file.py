@@ -7,8 +7,8 @@ import pytest
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.optics.layout.layout_file import LayoutOptions, write_layout
-from hybridonn.optics.layout.sites import lay_out
 from hybridonn.optics.metasurface.pillar_map import NM, make_design
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.reports.figures.layout_file import (
     LayoutDrawing,
     draw_layout_file,
@@ -26,7 +26,7 @@ def drawings(tmp_path_factory):
     )
     widths = np.random.default_rng(0).integers(65, 238, (3, 2, 12, 12))
     widths[0, 0, 0, 0] = 0
-    design = make_design(lay_out(optics, 3), widths, 293 * NM)
+    design = make_design(lay_out_kernels(optics, 3), widths, 293 * NM)
     made = {}
     for tone in ("pillars", "cleared"):
         _, found = write_layout(folder / f"{tone}.oas", design, LayoutOptions(tone=tone))

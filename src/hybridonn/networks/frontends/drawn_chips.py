@@ -16,12 +16,12 @@ from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seed_of
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
-from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
-from hybridonn.spec import Fabrication
 
 
-def draw_chip(errors: Fabrication, seed: int, step: int) -> Fabrication:
+def draw_chip(errors: ChipErrors, seed: int, step: int) -> ChipErrors:
     """The chip of one step, by these two numbers alone; a spec can hardly name its seed.
 
     Args:
@@ -33,7 +33,7 @@ def draw_chip(errors: Fabrication, seed: int, step: int) -> Fabrication:
 
 
 @contextmanager
-def behind_chip(network: nn.Module, errors: Fabrication, layout: Layout) -> Iterator[None]:
+def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Iterator[None]:
     """Within this context a hybrid network takes its pictures with a chip made of its optics.
 
     Training and inference mode make no difference. The chip's kernels are parameters of their
@@ -70,7 +70,7 @@ def behind_chip(network: nn.Module, errors: Fabrication, layout: Layout) -> Iter
         frontend.convolution = ideal
 
 
-def make_kernels(kernels: Tensor, errors: Fabrication, layout: Layout) -> Tensor:
+def make_kernels(kernels: Tensor, errors: ChipErrors, layout: Layout) -> Tensor:
     """Signed kernels as a chip realises them, differentiable in those that were wanted.
 
     Args:
@@ -85,13 +85,13 @@ def make_kernels(kernels: Tensor, errors: Fabrication, layout: Layout) -> Tensor
     return (positive - negative).flip(-1, -2)
 
 
-def design_of(kernels: Tensor, layout: Layout) -> Design:
+def design_of(kernels: Tensor, layout: Layout) -> ChipPsfs:
     """The point spread functions of signed kernels, (K, C, k, k), without gains.
 
     ``torch`` correlates: a point spread function is its kernel turned by 180 degrees.
     """
     psfs = torch.stack(split_signs(kernels), 1).flip(-1, -2)
-    return Design(psfs, psfs.new_ones(psfs.shape[:3]), layout)
+    return ChipPsfs(psfs, psfs.new_ones(psfs.shape[:3]), layout)
 
 
 def convolve_with(kernels: Tensor, stride: int, trained: bool) -> nn.Conv2d:

@@ -13,23 +13,19 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import SamplingError
-from hybridonn.core.random import generator_of
+from hybridonn.optics.fabrication.chip_errors import ChipErrors, apply_laws, draw
 from hybridonn.optics.fabrication.crosstalk import count_reach, leak_light, trace_light
-from hybridonn.optics.fabrication.kernel_errors import draw
 from hybridonn.optics.fabrication.pillar_errors import (
-    bias_widths,
-    couple_neighbours,
     etch_deeper,
     sample_band,
     shift_wavelengths,
-    stitch,
 )
+from hybridonn.optics.fabrication.sub_optic_errors import Process, SubOptic
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.meta_atoms.pillar_table import tabulate
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 from hybridonn.optics.metasurface.psf import check_steepness
 from hybridonn.optics.metasurface.sub_optic import Metasurface, measure_psf
-from hybridonn.spec.fabrication import Fabrication
 
 NM, UM = 1e-9, 1e-6
 
@@ -53,25 +49,8 @@ class DesignedChip:
     window: int
 
 
-@dataclass(frozen=True)
-class Process:
-    """What all sub-optics of one chip have in common.
-
-    Attributes:
-        bias_m: Of all widths.
-        depth_fraction: Of the height of all pillars.
-        offsets_m: Of each colour's wavelength.
-        defocus_m: Of the distance to the sensor.
-    """
-
-    bias_m: float
-    depth_fraction: float
-    offsets_m: tuple[float, ...]
-    defocus_m: float
-
-
-def measure_fabricated(
-    chip: DesignedChip, errors: Fabrication, advance: Callable[[], None] = lambda: None
+def measure_fabricated_psfs(
+    chip: DesignedChip, errors: ChipErrors, advance: Callable[[], None] = lambda: None
 ) -> Tensor:
     """Make the pillars with their errors and let light through, a sub-optic at a time.
 
@@ -89,7 +68,7 @@ def measure_fabricated(
     """
     process = draw_process(len(chip.metasurface.wavelengths_m), errors)
     library = etch_deeper(chip.library, process.depth_fraction)
-    pixels = count_reach(chip.metasurface, chip.layout, chip.window) if errors.stray_light else 0
+    pixels = count_reach(chip.metasurface, chip.layout, chip.window) if errors["stray_light"] else 0
     psfs = _dark(chip, chip.window)
     landed = _dark(chip, pixels)
     band = _split_band(chip.metasurface, process, errors)
@@ -113,12 +92,12 @@ def measure_fabricated(
     return psfs + leak_light(landed, chip.layout, chip.metasurface, chip.window)
 
 
-def count_steps(chip: DesignedChip, errors: Fabrication) -> int:
+def count_steps(chip: DesignedChip, errors: ChipErrors) -> int:
     """Sub-optics times wavelengths of each colour's band."""
-    return 2 * len(chip.widths_m) * len(sample_band(1.0, 0.0, errors.bandwidth_nm * NM)[0])
+    return 2 * len(chip.widths_m) * len(sample_band(1.0, 0.0, errors["bandwidth_m"])[0])
 
 
-def refuse_unsampled(metasurface: Metasurface, window: int, errors: Fabrication) -> None:
+def refuse_unsampled(metasurface: Metasurface, window: int, errors: ChipErrors) -> None:
     """Refuse a chip whose light its cells cannot carry, before anything is made.
 
     Args:
@@ -139,21 +118,21 @@ def refuse_unsampled(metasurface: Metasurface, window: int, errors: Fabrication)
             check_steepness(reach_m, made.cell_m, made.wavelengths_m, made.distance_m)
         except SamplingError as error:
             raise SamplingError(
-                f"the chip of fabrication.seed {errors.seed} has its sensor at "
+                f"the chip of seed {errors.seed} has its sensor at "
                 f"{made.distance_m / UM:.4g} um and light down to "
-                f"{min(made.wavelengths_m) / NM:.4g} nm: {error}; or state a smaller "
-                "fabrication.defocus_um, bandwidth_nm or wavelength_offset_nm"
+                f"{min(made.wavelengths_m) / NM:.4g} nm: {error}; or a smaller error "
+                "of the distance, the bandwidth or the wavelength"
             ) from None
 
 
-def draw_process(colours: int, errors: Fabrication) -> Process:
+def draw_process(colours: int, errors: ChipErrors) -> Process:
     """Draw what is common to the chip; each error has draws of its own."""
     offsets = draw("wavelength", (colours,), errors)
     return Process(
-        bias_m=NM * errors.width_bias_nm * float(draw("width", (), errors)),
-        depth_fraction=errors.etch_depth_fraction * float(draw("etch depth", (), errors)),
-        offsets_m=tuple((NM * errors.wavelength_offset_nm * offsets).tolist()),
-        defocus_m=UM * errors.defocus_um * float(draw("distance", (), errors)),
+        bias_m=errors["width_bias_m"] * float(draw("width", (), errors)),
+        depth_fraction=errors["etch_depth_fraction"] * float(draw("etch depth", (), errors)),
+        offsets_m=tuple((errors["wavelength_offset_m"] * offsets).tolist()),
+        defocus_m=errors["defocus_m"] * float(draw("distance", (), errors)),
     )
 
 
@@ -163,7 +142,7 @@ def make_field(
     metasurface: Metasurface,
     library: PillarLibrary,
     process: Process,
-    errors: Fabrication,
+    errors: ChipErrors,
     draws: tuple[int, int, int],
 ) -> Tensor:
     """Light just behind one sub-optic as it was made, (C, cells, cells) complex.
@@ -176,28 +155,17 @@ def make_field(
         errors: Magnitudes.
         draws: Chip, kernel and part that the draws belong to.
     """
-    # A cell holds n x n pillars: their mean has an n-th of a pillar's noise, and of their 4 n^2
-    # neighbours 4 n stand in other cells.
-    side = round(metasurface.cell_m / library.period_m)
-    if errors.width_bias_nm or errors.width_noise_nm:
-        noise_m = NM * errors.width_noise_nm / side
-        generator = generator_of("chip widths of each cell", *draws)
-        widths_m = bias_widths(widths_m, process.bias_m, noise_m, library, generator)
-    field = _transmit(library, widths_m)
-    if errors.coupling_fraction:
-        field = couple_neighbours(field, errors.coupling_fraction / side)
-    if errors.stitching_nm:
-        lengths = (NM * errors.stitching_nm, UM * errors.stitch_field_um, metasurface.cell_m)
-        field = stitch(field, *lengths, generator_of("chip stitching", *draws))
-    return field
+    made = SubOptic(metasurface, library, process, draws)
+    widths_m = apply_laws("widths", widths_m, errors, made)
+    return apply_laws("field", _transmit(library, widths_m), errors, made)
 
 
 def _split_band(
-    metasurface: Metasurface, process: Process, errors: Fabrication
+    metasurface: Metasurface, process: Process, errors: ChipErrors
 ) -> list[tuple[Metasurface, Tensor]]:
     """The sub-optics at each wavelength of the colours' bands, with each colour's weight, (C,)."""
     bands = [
-        sample_band(wavelength_m, offset_m, NM * errors.bandwidth_nm)
+        sample_band(wavelength_m, offset_m, errors["bandwidth_m"])
         for wavelength_m, offset_m in zip(metasurface.wavelengths_m, process.offsets_m, strict=True)
     ]
     distance_m = metasurface.distance_m + process.defocus_m

@@ -1,9 +1,9 @@
 """From the point spread functions of a design to those of a chip that was made.
 
-What a fab does to a metasurface's pillars is in ``chip_as_built``; what is here acts on the
-pictures of sub-optics, of ideal kernels or of such a metasurface.
+What a fab does to a metasurface's pillars is in ``fabricated_psf``; what is here acts on the
+images of sub-optics, of ideal kernels or of such a metasurface.
 
-The picture of the paper (Xiang et al., NeurIPS 2025) behind a fabricated
+The image of the paper (Xiang et al., NeurIPS 2025) behind a fabricated
 kernel is ``brightness * misalignment * (a conv (k + delta)) + noise``. Every
 factor is drawn here from a seed; each error has draws of its own, so that one
 can be switched off, or a new one added, without changing the others.
@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.core.random import generator_of
+from hybridonn.optics.fabrication.chip_errors import ChipErrors, apply_laws, draw
 from hybridonn.optics.fabrication.crosstalk import mix_neighbours
 from hybridonn.optics.layout.sites import Layout
-from hybridonn.spec.fabrication import Fabrication
 
 
 @dataclass(frozen=True)
-class Design:
+class ChipPsfs:
     """What the optics of a chip are, as designed or as made.
 
     Attributes:
@@ -40,7 +39,7 @@ class Design:
     layout: Layout
 
 
-def fabricate(design: Design, errors: Fabrication) -> Design:
+def fabricate(design: ChipPsfs, errors: ChipErrors) -> ChipPsfs:
     """Make a chip of a design; its gains stay as designed.
 
     Args:
@@ -50,28 +49,26 @@ def fabricate(design: Design, errors: Fabrication) -> Design:
     Returns:
         The chip; its point spread functions have a margin that holds what has moved outwards.
     """
-    psfs = pad(add_delta(design.psfs, errors), margin_of(errors))
-    psfs = misalign(psfs, errors)
-    psfs = blur(psfs, draw_defocus(psfs.shape[2], errors).to(psfs))
-    psfs = mix_neighbours(brighten(psfs, errors), design.layout, errors.crosstalk_fraction)
-    return Design(psfs, design.gains, design.layout)
+    psfs = apply_laws("kernels", design.psfs, errors, design.layout)
+    psfs = apply_laws("pictures", pad(psfs, margin_of(errors)), errors, design.layout)
+    return ChipPsfs(psfs, design.gains, design.layout)
 
 
-def add_delta(psfs: Tensor, errors: Fabrication) -> Tensor:
+def add_delta(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tensor:
     """``k + delta``: independent of pixel to pixel, of the root mean square of the kernel.
 
     What would be negative is dark: light is. Of a metasurface the pillars make delta.
     """
     rms = psfs.square().sum(1, keepdim=True).mean((2, 3, 4), keepdim=True).sqrt()
     noise = draw("delta", psfs.shape, errors).to(psfs)
-    return F.relu(psfs + errors.kernel_noise_fraction * rms * noise)
+    return F.relu(psfs + errors["kernel_noise_fraction"] * rms * noise)
 
 
-def margin_of(errors: Fabrication) -> int:
+def margin_of(errors: ChipErrors) -> int:
     """Pixels that shift, blur and rotation may carry light outwards: three standard deviations."""
-    if not (errors.shift_pixels or errors.defocus_pixels or errors.rotation_degrees):
+    if not (errors["shift_pixels"] or errors["defocus_pixels"] or errors["rotation_radians"]):
         return 0
-    return 1 + math.ceil(3 * math.hypot(errors.shift_pixels, errors.defocus_pixels))
+    return 1 + math.ceil(3 * math.hypot(errors["shift_pixels"], errors["defocus_pixels"]))
 
 
 def pad(psfs: Tensor, margin: int) -> Tensor:
@@ -79,17 +76,17 @@ def pad(psfs: Tensor, margin: int) -> Tensor:
     return F.pad(psfs, (margin,) * 4)
 
 
-def misalign(psfs: Tensor, errors: Fabrication) -> Tensor:
+def misalign(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tensor:
     """Shift each sub-optic, rotate the chip and each sub-optic.
 
     Bilinear interpolation is exact for a shift of pixels that integrate over their area.
     """
     kernels = psfs.shape[0]
-    shift = errors.shift_pixels * draw("shift", (kernels, 2, 2), errors)
+    shift = errors["shift_pixels"] * draw("shift", (kernels, 2, 2), errors)
     angle = draw("angle", (1, 1), errors) + draw("angle of each sub-optic", (kernels, 2), errors)
     # Two equal and independent parts: together they have the stated magnitude.
-    angle = math.radians(errors.rotation_degrees) / math.sqrt(2) * angle
-    if not errors.shift_pixels and not errors.rotation_degrees:
+    angle = errors["rotation_radians"] / math.sqrt(2) * angle
+    if not errors["shift_pixels"] and not errors["rotation_radians"]:
         return psfs
     flat = psfs.flatten(0, 1)
     moved = resample(flat, shift.flatten(0, 1).to(psfs), angle.flatten().to(psfs))
@@ -114,9 +111,19 @@ def resample(pictures: Tensor, shift_pixels: Tensor, angle_radians: Tensor) -> T
     return F.grid_sample(pictures, grid, padding_mode="zeros", align_corners=False)
 
 
-def draw_defocus(colours: int, errors: Fabrication) -> Tensor:
+def defocus(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tensor:
+    """Blur each colour as far as it is out of focus, (K, 2, C, P, P)."""
+    return blur(psfs, draw_defocus(psfs.shape[2], errors).to(psfs))
+
+
+def mix(psfs: Tensor, errors: ChipErrors, layout: Layout) -> Tensor:
+    """Spread a part of the light of each sub-optic over its neighbours, (K, 2, C, P, P)."""
+    return mix_neighbours(psfs, layout, errors["crosstalk_fraction"])
+
+
+def draw_defocus(colours: int, errors: ChipErrors) -> Tensor:
     """The width of the blur of each colour in pixels, (C,): colours focus at different depths."""
-    return errors.defocus_pixels * draw("defocus", (colours,), errors).abs()
+    return errors["defocus_pixels"] * draw("defocus", (colours,), errors).abs()
 
 
 def blur(psfs: Tensor, width_pixels: Tensor) -> Tensor:
@@ -140,18 +147,7 @@ def blur(psfs: Tensor, width_pixels: Tensor) -> Tensor:
     return flat.view_as(psfs)
 
 
-def brighten(psfs: Tensor, errors: Fabrication) -> Tensor:
+def brighten(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tensor:
     """Multiply each sub-optic and colour by its brightness, ``exp`` of a normal draw."""
     noise = draw("brightness", psfs.shape[:3], errors).to(psfs)
-    return psfs * torch.exp(errors.brightness_fraction * noise)[..., None, None]
-
-
-def draw(error: str, shape: tuple[int, ...], errors: Fabrication) -> Tensor:
-    """Standard normal draws that belong to one error of one chip, whatever the other errors are.
-
-    Args:
-        error: Its name, which no other error has.
-        shape: Of the draws.
-        errors: With the seed of the chip.
-    """
-    return torch.randn(shape, generator=generator_of(f"chip {error}", errors.seed))
+    return psfs * torch.exp(errors["brightness_fraction"] * noise)[..., None, None]

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from math import ceil, floor, hypot, inf, isfinite
 from typing import Any
 
-from hybridonn.core.errors import ArtefactError, SpecError
-from hybridonn.spec import Optics
+from hybridonn.core.errors import ArtefactError, OpticsError
 
 # Of one pitch. Decimal lengths are not exact in binary; a pitch of 1 mm times 1e-9 is one
 # picometre, less than an atom, so that nothing real hangs on it.
@@ -26,6 +25,25 @@ ROUNDING = 1e-9
 MOST_SITES = 1_000_000
 
 Pair = tuple[tuple[int, int], tuple[int, int]]  # (row, column) of the + and of the - site
+
+
+@dataclass(frozen=True)
+class SurfaceSize:
+    """The sizes that a grid of sites has to keep to, in metres.
+
+    Attributes:
+        width_m: Width of the metasurface.
+        height_m: Height of the metasurface.
+        site_m: Side of one square site.
+        gap_m: Least distance of neighbouring sites, edge to edge.
+        wafer_diameter_m: Diameter of the wafer that holds the metasurface, corners and all.
+    """
+
+    width_m: float
+    height_m: float
+    site_m: float
+    gap_m: float
+    wafer_diameter_m: float
 
 
 @dataclass(frozen=True)
@@ -137,11 +155,11 @@ class Layout:
         return layout
 
 
-def lay_out(optics: Optics, kernels: int) -> Layout:
+def lay_out(size: SurfaceSize, kernels: int) -> Layout:
     """Place signed kernels on a metasurface, compactly around its centre.
 
     Args:
-        optics: Sizes of metasurface, site and gap.
+        size: Sizes of metasurface, site, gap and wafer.
         kernels: Signed kernels to place, two sites each; 0 gives the empty grid.
 
     Returns:
@@ -149,20 +167,19 @@ def lay_out(optics: Optics, kernels: int) -> Layout:
         the pairs of sites that :func:`choose_pairs` names.
 
     Raises:
-        SpecError: More kernels are asked for than fit (the message names a size that
+        OpticsError: More kernels are asked for than fit (the message names a size that
             holds them), a site is larger than the metasurface, the metasurface is larger than
             the wafer, or the grid is absurd.
     """
     if kernels < 0:
-        raise SpecError(f"{kernels} kernels are asked for; the number cannot be negative")
-    columns = count_sites(optics.metasurface_width_mm, optics.kernel_site_mm, optics.gap_mm)
-    rows = count_sites(optics.metasurface_height_mm, optics.kernel_site_mm, optics.gap_mm)
-    _refuse(optics, kernels, rows, columns)
+        raise OpticsError(f"{kernels} kernels are asked for; the number cannot be negative")
+    columns = count_sites(size.width_m, size.site_m, size.gap_m)
+    rows = count_sites(size.height_m, size.site_m, size.gap_m)
+    _refuse(size, kernels, rows, columns)
     occupied: dict[tuple[int, int], tuple[int, int]] = {}
     for kernel, (plus, minus) in enumerate(choose_pairs(rows, columns, kernels)):
         occupied |= {plus: (kernel, 1), minus: (kernel, -1)}
-    site_m, gap_m = optics.kernel_site_mm / 1e3, optics.gap_mm / 1e3
-    pitch_m = site_m + gap_m
+    pitch_m = size.site_m + size.gap_m
     sites = tuple(
         Site(
             row,
@@ -174,21 +191,21 @@ def lay_out(optics: Optics, kernels: int) -> Layout:
         for row in range(rows)
         for column in range(columns)
     )
-    width_m, height_m = optics.metasurface_width_mm / 1e3, optics.metasurface_height_mm / 1e3
-    return Layout(width_m, height_m, site_m, gap_m, rows, columns, sites)
+    return Layout(size.width_m, size.height_m, size.site_m, size.gap_m, rows, columns, sites)
 
 
-def count_sites(length: float, site: float, gap: float) -> int:
-    """Sites along an axis: ``floor((length + gap) / (site + gap))``, one unit for all.
+def count_sites(length_m: float, site_m: float, gap_m: float) -> int:
+    """Sites along an axis: ``floor((length + gap) / (site + gap))``.
 
     Raises:
-        SpecError: The axis would hold more sites than any grid may have.
+        OpticsError: The axis would hold more sites than any grid may have.
     """
-    pitches = (length + gap) / (site + gap)
+    pitches = (length_m + gap_m) / (site_m + gap_m)
     if pitches > MOST_SITES:
-        raise SpecError(
-            f"a side of {length:g} mm would hold {pitches:.3g} sites of {site:g} mm with gaps of "
-            f"{gap:g} mm; at most {MOST_SITES:,} sites are allowed: are all lengths in millimetres?"
+        raise OpticsError(
+            f"a side of {1e3 * length_m:g} mm would hold {pitches:.3g} sites of "
+            f"{1e3 * site_m:g} mm with gaps of {1e3 * gap_m:g} mm; at most {MOST_SITES:,} sites "
+            "are allowed: are all lengths in millimetres?"
         )
     return floor(pitches + ROUNDING)
 
@@ -206,10 +223,10 @@ def choose_pairs(rows: int, columns: int, kernels: int) -> list[Pair]:
     numbered line by line from the top left.
 
     Raises:
-        SpecError: There are more kernels than pairs of sites.
+        OpticsError: There are more kernels than pairs of sites.
     """
     if kernels > rows * columns // 2:
-        raise SpecError(f"{kernels} kernels do not fit on {rows} x {columns} sites, two a kernel")
+        raise OpticsError(f"{kernels} kernels do not fit on {rows} x {columns} sites, two a kernel")
     if (columns % 2 and rows % 2 == 0) or columns == 1:
         upright = _fill_block(columns, rows, kernels)
         return sorted(((r, c), (s, d)) for (c, r), (d, s) in upright)
@@ -219,14 +236,13 @@ def choose_pairs(rows: int, columns: int, kernels: int) -> list[Pair]:
     return sorted(pairs + rest[: kernels - len(pairs)])
 
 
-def size_for(optics: Optics, kernels: int) -> tuple[float, float]:
-    """A metasurface (width, height) in mm that holds so many signed kernels.
+def size_for(size: SurfaceSize, kernels: int) -> tuple[float, float]:
+    """A metasurface (width, height) in metres that holds so many signed kernels.
 
     Neither side shrinks; the factor by which the more grown side grows is the
     smallest possible. Rounded up to a nanometre.
     """
-    width, height = optics.metasurface_width_mm, optics.metasurface_height_mm
-    site, gap = optics.kernel_site_mm, optics.gap_mm
+    width, height, site, gap = size.width_m, size.height_m, size.site_m, size.gap_m
     fewest_rows = max(1, count_sites(height, site, gap))
     fewest_columns = max(1, count_sites(width, site, gap))
 
@@ -254,42 +270,41 @@ def size_for(optics: Optics, kernels: int) -> tuple[float, float]:
     return _round_up(best[0] - slack), _round_up(best[1] - slack)
 
 
-def _refuse(optics: Optics, kernels: int, rows: int, columns: int) -> None:
-    width, height = optics.metasurface_width_mm, optics.metasurface_height_mm
-    surface = f"a metasurface of {_size(width, height)}"
-    sites = f"sites of {optics.kernel_site_mm:.12g} mm with gaps of {optics.gap_mm:.12g} mm"
+def _refuse(size: SurfaceSize, kernels: int, rows: int, columns: int) -> None:
+    surface = f"a metasurface of {_describe(size.width_m, size.height_m)}"
+    site_mm, gap_mm, wafer_mm = 1e3 * size.site_m, 1e3 * size.gap_m, 1e3 * size.wafer_diameter_m
+    sites = f"sites of {site_mm:.12g} mm with gaps of {gap_mm:.12g} mm"
     if max(rows * columns, 2 * kernels) > MOST_SITES:
-        raise SpecError(
+        raise OpticsError(
             f"{surface} holds {rows * columns:,} {sites}, and {kernels:,} kernels take two each; "
             f"at most {MOST_SITES:,} sites are allowed: are all lengths in millimetres?"
         )
-    diagonal, wafer = hypot(width, height), optics.wafer_diameter_mm
-    if diagonal > wafer * (1 + ROUNDING):
-        raise SpecError(
-            f"{surface} has a diagonal of {diagonal:.6g} mm, the wafer a diameter of {wafer:g} mm: "
-            "make it smaller (optics.metasurface_width_mm x optics.metasurface_height_mm), or "
-            "state a larger wafer (optics.wafer_diameter_mm)"
+    diagonal_m = hypot(size.width_m, size.height_m)
+    if diagonal_m > size.wafer_diameter_m * (1 + ROUNDING):
+        raise OpticsError(
+            f"{surface} has a diagonal of {1e3 * diagonal_m:.6g} mm, the wafer a diameter of "
+            f"{wafer_mm:g} mm: make the metasurface smaller, or take a larger wafer"
         )
     fitting = rows * columns // 2
     if rows * columns and kernels <= fitting:
         return
-    larger = size_for(optics, max(1, kernels))
-    cure = f"make it {_size(*larger)} (optics.metasurface_width_mm x optics.metasurface_height_mm)"
-    if hypot(*larger) > wafer:
-        cure += f" on a wafer larger than {wafer:g} mm (optics.wafer_diameter_mm)"
+    larger = size_for(size, max(1, kernels))
+    cure = f"make it {_describe(*larger)}"
+    if hypot(*larger) > size.wafer_diameter_m:
+        cure += f" on a wafer larger than {wafer_mm:g} mm"
     if not rows * columns:
-        raise SpecError(
-            f"a site of {optics.kernel_site_mm:.12g} mm (optics.kernel_site_mm) does not fit on "
-            f"{surface}; {cure} to hold {max(1, kernels)} kernels, or make the site smaller"
+        raise OpticsError(
+            f"a site of {site_mm:.12g} mm does not fit on {surface}; {cure} to hold "
+            f"{max(1, kernels)} kernels, or make the site smaller"
         )
-    raise SpecError(
-        f"{kernels} kernels (student.kernels) are asked for; {surface} holds {fitting}: "
+    raise OpticsError(
+        f"{kernels} kernels are asked for; {surface} holds {fitting}: "
         f"{rows} x {columns} {sites}, two a kernel; {cure}, or ask for at most {fitting}"
     )
 
 
-def _size(width_mm: float, height_mm: float) -> str:
-    return f"{width_mm:.12g} x {height_mm:.12g} mm"
+def _describe(width_m: float, height_m: float) -> str:
+    return f"{1e3 * width_m:.12g} x {1e3 * height_m:.12g} mm"
 
 
 def _fill_block(rows: int, columns: int, kernels: int) -> list[Pair]:
@@ -313,8 +328,8 @@ def _fill_block(rows: int, columns: int, kernels: int) -> list[Pair]:
     return pairs
 
 
-def _round_up(length_mm: float) -> float:
-    return ceil(length_mm * 1e6) / 1e6
+def _round_up(length_m: float) -> float:
+    return ceil(length_m * 1e9) / 1e9
 
 
 def _millimetres(length_m: float) -> float:

@@ -22,14 +22,15 @@ from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.optics.fabrication.fabricated_psf import (
     DesignedChip,
     count_steps,
-    measure_fabricated,
+    measure_fabricated_psfs,
 )
-from hybridonn.optics.fabrication.kernel_errors import Design, fabricate
-from hybridonn.optics.layout.sites import Layout, lay_out
+from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.artefacts import as_answers
 from hybridonn.pipeline.chip import load_library, plan_optics
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.layout import PLACED_BY
@@ -126,7 +127,7 @@ def place_kernels(spec: Spec) -> Layout:
     Raises:
         SpecError: They do not fit.
     """
-    return lay_out(spec.optics, spec.student.kernels)
+    return lay_out_kernels(spec.optics, spec.student.kernels)
 
 
 def make_chip(
@@ -163,9 +164,9 @@ def make_chip(
     else:
         seen = progress or Silent()
         psfs, gains = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
-        design = Design(psfs, gains, layout)
+        design = ChipPsfs(psfs, gains, layout)
         take_backend(network, metasurface)
-    made = fabricate(design, errors)
+    made = fabricate(design, read_chip_errors(errors))
     frontend = MeasuredFrontend(
         made.psfs, made.gains, spec.student.stride, _camera(spec, made.psfs.shape[2], errors)
     )
@@ -191,8 +192,9 @@ def _measure_pillars(
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
     if any(getattr(errors, name) for name in PILLARS_ONLY):
         chip = _read_chip(spec, image_shape, metasurface)
-        with progress.bar("pillars as fabricated", count_steps(chip, errors)) as advance:
-            psfs = measure_fabricated(chip, errors, advance)
+        si = read_chip_errors(errors)
+        with progress.bar("pillars as fabricated", count_steps(chip, si)) as advance:
+            psfs = measure_fabricated_psfs(chip, si, advance)
     return psfs, gains
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybridonn.core.files import write_json
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
 
@@ -31,7 +31,7 @@ def _run(context: Context) -> dict[str, Any]:
         SpecError: The kernels do not fit.
     """
     kernels = context.spec.student.kernels
-    layout = lay_out(context.spec.optics, kernels)
+    layout = lay_out_kernels(context.spec.optics, kernels)
     write_json(context.part / "layout.json", layout.to_dict())
     return {
         "kernels": layout.usable_kernels,

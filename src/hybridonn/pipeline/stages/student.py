@@ -21,8 +21,9 @@ from hybridonn.distillation.training import Behind, Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.student import build_student
-from hybridonn.optics.layout.sites import lay_out
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.pipeline.artefacts import keep_outcome, keep_training
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_magnitudes
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.stages.layout import PLACED_BY
@@ -73,7 +74,8 @@ def _behind_chips(spec: Spec) -> Behind:
     """Each training step behind a chip of its own, where training is robust."""
     if not spec.distillation.robust or spec.fabrication is None:
         return lambda network, step: nullcontext()
-    errors, layout = spec.fabrication, lay_out(spec.optics, spec.student.kernels)
+    errors = ChipErrors(magnitudes=read_magnitudes(spec.fabrication, "kernels", "sub-optics"))
+    layout = lay_out_kernels(spec.optics, spec.student.kernels)
     return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.optics.fabrication.table import ERRORS
 from hybridonn.reports.artefacts.reading import read_json, refusal
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
@@ -24,25 +25,7 @@ TREATMENTS = {
     "kd": "+ KD",
     "ntkd": "+ KD + NTK",
 }
-ERRORS = {
-    "kernel_noise_fraction": "kernel noise",
-    "brightness_fraction": "brightness",
-    "shift_pixels": "shift",
-    "rotation_degrees": "rotation",
-    "defocus_pixels": "defocus",
-    "crosstalk_fraction": "cross-talk",
-    "none": "design itself",
-    "width_bias_nm": "width bias (nm)",
-    "width_noise_nm": "width noise (nm)",
-    "etch_depth_fraction": "etch depth",
-    "coupling_fraction": "coupling",
-    "stitching_nm": "stitching (nm)",
-    "wavelength_offset_nm": "wavelength (nm)",
-    "bandwidth_nm": "bandwidth (nm)",
-    "defocus_um": "distance (um)",
-    "stray_light": "stray light",
-    "camera": "camera",
-}
+DESIGN = {"none": "design itself"}  # the row of the design, without any error
 
 
 def write_tolerance(folder: Path) -> tuple[Path, Path]:
@@ -136,5 +119,6 @@ def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
 
 def _name(row: dict[str, Any]) -> str:
     """An error and its magnitude; what is only on or off has none."""
-    name, magnitude = ERRORS.get(row["error"], str(row["error"])), row["magnitude"]
+    labels = DESIGN | {record.key: record.label for record in ERRORS}
+    name, magnitude = labels.get(row["error"], str(row["error"])), row["magnitude"]
     return name if isinstance(magnitude, bool) or not magnitude else f"{name} {magnitude:g}"

@@ -1,0 +1,65 @@
+"""What a spec states in its own units against the SI records that the optics get."""
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+
+import hybridonn.optics
+from hybridonn.core.errors import OpticsError, SpecError
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.table import ERRORS, TABLE
+from hybridonn.pipeline.from_spec import (
+    lay_out_kernels,
+    read_chip_errors,
+    read_magnitudes,
+    read_surface_size,
+)
+from hybridonn.spec import Fabrication, Optics
+
+UNITS = {"nm": ("m", 1e-9), "um": ("m", 1e-6), "degrees": ("radians", math.pi / 180)}
+
+
+def test_no_module_of_the_optics_imports_a_spec():
+    for path in Path(hybridonn.optics.__path__[0]).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("hybridonn.spec") for name in names), path
+
+
+@pytest.mark.parametrize("record", TABLE, ids=lambda record: record.key)
+def test_a_record_names_the_unit_of_the_spec_and_the_si_unit(record):
+    stem, _, unit = record.key.rpartition("_")
+    si_unit, factor = UNITS.get(unit, (unit, 1.0))
+    assert record.quantity == (f"{stem}_{si_unit}" if stem else record.key)
+    assert record.si == factor
+    assert Fabrication.model_fields[record.key].default == record.default
+
+
+def test_magnitudes_are_in_si_units():
+    errors = read_chip_errors(Fabrication(width_bias_nm=3.0, rotation_degrees=180.0, seed=4))
+    assert errors["width_bias_m"] == 3e-9
+    assert errors["rotation_radians"] == math.pi
+    assert errors["stitch_field_m"] == pytest.approx(500e-6)
+    assert errors.seed == 4
+    assert not any(read_chip_errors(Fabrication())[record.quantity] for record in ERRORS)
+
+
+def test_magnitudes_of_some_targets_are_read_alone():
+    found = read_magnitudes(Fabrication(preset="paper-mnist"), "kernels", "sub-optics")
+    assert "shift_pixels" in found
+    assert "width_bias_m" not in found
+
+
+def test_an_error_that_the_table_has_not_is_refused():
+    with pytest.raises(OpticsError, match="no error of fabrication width_bias_nm; known are"):
+        ChipErrors(magnitudes={"width_bias_nm": 3.0})
+
+
+def test_what_does_not_fit_is_refused_with_its_keys():
+    size = read_surface_size(Optics(kernel_site_mm=2.0, gap_mm=0.1))
+    assert (size.site_m, size.gap_m, size.wafer_diameter_m) == (2e-3, 1e-4, 0.1)
+    with pytest.raises(SpecError, match=r"9 kernels are asked for.*optics\.kernel_site_mm"):
+        lay_out_kernels(Optics(), 9)
