@@ -40,8 +40,8 @@ def test_a_record_names_the_unit_of_the_spec_and_the_si_unit(record):
 
 def test_magnitudes_are_in_si_units():
     errors = read_chip_errors(Fabrication(width_bias_nm=3.0, rotation_degrees=180.0, seed=4))
-    assert errors["width_bias_m"] == 3e-9
-    assert errors["rotation_radians"] == math.pi
+    assert errors["width_bias_m"] == pytest.approx(3e-9)
+    assert errors["rotation_radians"] == pytest.approx(math.pi)
     assert errors["stitch_field_m"] == pytest.approx(500e-6)
     assert errors.seed == 4
     assert not any(read_chip_errors(Fabrication())[record.quantity] for record in ERRORS)

@@ -62,7 +62,7 @@ def test_what_can_be_made_passes(digits):
         ("compensation.fractions=[0.1,0.0001]", ["fraction of 0.0001", "is 0 captures"]),
         (
             "fabrication={defocus_um: 40, bandwidth_nm: 10}",
-            ["fabrication.seed 0 has its sensor at", "carry less than", "fabrication.defocus_um"],
+            ["chip of seed 0 has its sensor at", "carry less than", "fabrication.defocus_um"],
         ),
         ("student.pooled_size=9", ["student.pooled_size is 9", "1 to 8"]),
         ("training.augmentation.crop_pixels=8", ["crop_pixels is 8", "8 x 8", "less than 8"]),
