@@ -23,6 +23,7 @@ from hybridonn.compensation.acquisition.capture_dataset import (
 from hybridonn.core.errors import ArtefactError, HybridonnError, SpecError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Silent
+from hybridonn.core.tables import NameOf
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset, ImageSet, hash_parts
 from hybridonn.optics.meta_atoms.pillars import default_library
@@ -94,6 +95,7 @@ TOUCHED = {
     "optics.frontend": ANY_STUDENT,
     "optics.sensor": {"metasurface", "fabricated", "compensated"},
     "student": {"estimate", *ANY_STUDENT},
+    "student.code_folder": set(),  # not where code lies counts, but what it says
     "student.kernels": {"layout", "estimate", *ANY_STUDENT},
     "estimate": {"estimate"},
     "teacher": {"teacher"},
@@ -161,7 +163,8 @@ ELSEWHERE = {
 # images and what they are called, nothing else.
 ALONE_REFUSED = {
     *("task", "data.name", "data.folder", "data.variant", "data.mask_classes"),
-    *("data.bit_depth", "student.backend", "compensation.distillation.robust"),
+    *("data.bit_depth", "student.backend", "student.backend_arguments"),
+    "compensation.distillation.robust",
 }
 # Of several other values, those that make a difference here.
 PREFERRED = {
@@ -260,7 +263,8 @@ def others(key, value):
     else:
         found = [{"width": 7}, {}, {"preset": "paper-mnist"}, ["a"], ["kd"], [500.0], [7], [0.5]]
         found += [1, 3, "resnet18", "other"]
-    found = [*PREFERRED.get(key, ()), *choices(field.annotation), *found]
+    named = [name for one in field.metadata if isinstance(one, NameOf) for name in one.table]
+    found = [*PREFERRED.get(key, ()), *choices(field.annotation), *named, *found]
     return [one for one in found if one != value]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybridonn.core.errors import SpecError
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec import Compensation, Method, Spec
 
 
@@ -20,11 +21,11 @@ def stated_compensation(spec: Spec) -> Compensation:
             "compensation.labelled is false, but method none learns from labels alone; "
             "leave none out of compensation.methods and choose kd or ntkd"
         )
-    if settings.twin_fraction and spec.optics.frontend == "four_f":
+    if settings.twin_fraction and not FRONTENDS[spec.optics.frontend].ideal_kernels:
         raise SpecError(
             f"compensation.twin_fraction is {settings.twin_fraction:g}, but a twin convolves "
-            "the scene, and the pictures of a coherent 4f system (optics.frontend: four_f) are "
-            "no convolution; set it to 0"
+            f"the scene, and what optics.frontend: {spec.optics.frontend} takes is no picture of "
+            "ideal kernels; set it to 0"
         )
     if any(settings.training.augmentation.model_dump(exclude_defaults=True)):
         raise SpecError(

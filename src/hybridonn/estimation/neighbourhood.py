@@ -68,8 +68,9 @@ def draw_sight(student: spec.Student, scenes: Tensor, *seeds: int) -> Sight:
         scenes: Training images, (N, C, H, W), in [0, 1]: they scale the pictures.
         seeds: What the draw depends on.
     """
+    _, colours, height, width = scenes.shape
     with seeded("optical kernels of masks", *seeds):
-        frontend = build_frontend(student, scenes.shape[1])
+        frontend = build_frontend(student, (colours, height, width))
     frontend.requires_grad_(False).to(scenes)
     return Sight(
         frontend,

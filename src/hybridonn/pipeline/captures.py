@@ -80,7 +80,7 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
     made = METASURFACE.wanted(spec) and (designed / "stage.json").is_file()
     dataset = load_dataset(spec.data, data_root, progress)
     student = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     put_weights(student, finished.folder / "weights.safetensors")
     return CapturedDesign(

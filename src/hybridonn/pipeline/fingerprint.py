@@ -16,7 +16,7 @@ from typing import Any
 from hybridonn import __version__
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.user_code import hash_code
-from hybridonn.spec import Section, Teacher
+from hybridonn.spec import Section
 
 
 def fingerprint(**parts: Any) -> str:
@@ -81,12 +81,12 @@ def _describe_section(section: Section, where: str) -> dict[str, Any]:
     # Of a section that was narrowed, what was left out counts for nothing.
     values = dict(vars(section))
     tree: dict[str, Any] = {}
-    if isinstance(section, Teacher) and "name" in values:
+    name, arguments = section.CODE or ("", "")
+    if name in values:
         # Where a user's own code lies does not matter, what it says does.
-        tree["code"] = hash_code(section.name, section.code_folder)
-        del values["code_folder"]
-    if isinstance(section, Teacher) and "arguments" in values:
-        tree["files"] = _hash_arguments(section.arguments, "teacher.arguments")
+        tree["code"] = hash_code(values[name], values.pop("code_folder"))
+    if arguments in values:
+        tree["files"] = _hash_arguments(values[arguments], _join(where, arguments))
     return tree | {key: describe(value, _join(where, key)) for key, value in values.items()}
 
 

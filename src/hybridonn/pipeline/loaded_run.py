@@ -65,7 +65,7 @@ class LoadedRun:
 
         spec = self.spec
         network = build_student(
-            spec.student, self.image_shape, len(self.classes), spec.seed, spec.optics
+            spec.student, self.image_shape, len(self.classes), spec.seed, spec.optics, spec.task
         )
         self._load(network, "student")
         return network.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import partial
 
 import torch
@@ -11,16 +12,18 @@ from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.training import choose_device, mixed_precision, predict
+from hybridonn.networks.backends.build import find_backend
+from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_training
 from hybridonn.networks.student import build_student
 from hybridonn.networks.teachers.build import (
-    BUILT_IN,
     build_stated_teacher,
     find_teacher,
     load_weights,
     prepare_teacher,
 )
+from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
@@ -40,6 +43,7 @@ def refuse_unread(spec: Spec) -> None:
         ArtefactError: The teacher's weights are no file.
     """
     find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    find_backend(spec.student)
     weights = spec.teacher.weights
     if weights is not None and not weights.expanduser().is_file():
         what = "is a folder" if weights.expanduser().is_dir() else "does not exist"
@@ -75,7 +79,7 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
     """
     shape, classes = dataset.image_shape, len(dataset.classes)
     stated = spec.teacher
-    if stated.name in BUILT_IN and stated.weights is None:
+    if stated.name in TEACHERS and stated.weights is None:
         refuse_large_training(
             prepare_teacher(stated.name, stated.arguments, shape, classes),
             (min(stated.training.batch_size, len(dataset.train)), *shape),
@@ -92,15 +96,17 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
                 f"teacher.weights {stated.weights} gives logits that are not finite: its numbers "
                 "are too large for images from 0 to 1; name another file"
             )
-    make = partial(build_student, spec.student, shape, classes, spec.seed, spec.optics)
+    make = partial(build_student, spec.student, shape, classes, spec.seed, spec.optics, spec.task)
+    student = make() if spec.student.backend not in BACKENDS else None
     refuse_large_training(
-        make,
+        # The user's own code is run once only.
+        make if student is None else lambda: deepcopy(student).to("meta"),
         (min(spec.training.batch_size, len(dataset.student_train)), *shape),
         "a training step of the student",
         "lower student.kernels, pooled_size or hidden, training.batch_size or data.size_pixels",
         _device_bytes(spec.training.device),
     )
-    return make()
+    return student or make()
 
 
 def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:

@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from hybridonn.core.user_code import hash_code
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.spec import Spec
@@ -26,6 +27,7 @@ def describe_run(
         "seconds": {name: stage.seconds for name, stage in stages.items()},
         "reused": [name for name, stage in stages.items() if stage.reused],
         "hashes": {name: stage.fingerprint for name, stage in stages.items()},
+        "code": describe_code(spec),
         "seeds": {
             "student": spec.seed,
             "teacher": spec.teacher.seed,
@@ -35,6 +37,15 @@ def describe_run(
         "versions": describe_versions(),
         "machine": describe_machine(),
     }
+
+
+def describe_code(spec: Spec) -> dict[str, str]:
+    """The hash of the source of each code of the user's own that the spec names, by its name."""
+    named = {
+        spec.teacher.name: spec.teacher.code_folder,
+        spec.student.backend: spec.student.code_folder,
+    }
+    return {name: hash_code(name, folder) for name, folder in named.items() if ":" in name}
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:

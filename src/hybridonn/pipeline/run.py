@@ -15,7 +15,7 @@ from hybridonn.pipeline.record import describe_run
 from hybridonn.pipeline.run_folder import add_results, open_folder, sweep_stages, write_results
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import make_stages
-from hybridonn.pipeline.stages.estimate import ESTIMATE
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_own_backend
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.reports.page import write_report
 from hybridonn.spec import Spec, dump_spec
@@ -102,6 +102,7 @@ def estimate(
     progress = progress or Silent()
     with open_folder(folder, spec, replace):
         refuse_unread(spec)
+        refuse_own_backend(spec)
         dataset = load_dataset(spec.data, data_root, progress)
         refuse_early(spec, dataset)
         stages = make_stages(spec, dataset, folder, progress, (LAYOUT, ESTIMATE))

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from hybridonn.core.errors import SpecError
+from hybridonn.core.tables import NameOf
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.quantities import GapMm, OpticMm, WaferMm, WavelengthNm
@@ -42,7 +44,7 @@ class Optics(Section):
     wafer_diameter_mm: WaferMm = 100.0  # that the metasurface is made on, corners and all
     # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
     wavelengths_nm: Wavelengths | None = None
-    frontend: Literal["ideal", "four_f"] = "ideal"  # what takes the picture in training
+    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"  # what takes the picture in training
     four_f: FourF = FourF()  # of frontend: four_f
     # kernels-first: train ideal kernels, then fit the metasurface to them; end-to-end: go on
     # from there and train the pillars' widths and the backend through the wave optics.

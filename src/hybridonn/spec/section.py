@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
@@ -78,6 +78,9 @@ class Section(BaseModel):
         allow_inf_nan=False,
         ser_json_inf_nan="constants",  # else infinite arguments of a teacher become null
     )
+
+    # Keys that name code of the user's own, and its arguments; None: there are none.
+    CODE: ClassVar[tuple[str, str] | None] = None
 
     if not TYPE_CHECKING:  # a type checker would take every name for a key
 

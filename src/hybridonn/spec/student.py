@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from hybridonn.spec.section import Count, Section, Several
-
-Backend = Literal["dense", "pyramid", "coarse_fine", "upsampling"]
+from hybridonn.core.tables import NameOf
+from hybridonn.networks.backends.table import BACKENDS
+from hybridonn.spec.section import Count, Location, Section, Several
+from hybridonn.spec.systems import SYSTEMS
 
 
 class Branch(Section):
@@ -35,13 +35,9 @@ class Student(Section):
     stated, every one of which can be stated.
     """
 
-    name: Literal[
-        "compressed_meta",
-        "polychromatic_meta",
-        "polychromatic_segmentation",
-        "extreme_meta",
-        "random_kernels",
-    ] = "compressed_meta"
+    CODE: ClassVar = ("backend", "backend_arguments")
+
+    name: Annotated[str, NameOf(SYSTEMS)] = "compressed_meta"
     kernels: Count = 8  # of all branches together
     kernel_size: Count = 7
     stride: Count = 1  # pixels of the scene a pixel of the feature map: a coarser sensor
@@ -49,8 +45,13 @@ class Student(Section):
     optics: Literal["trained", "random"] = "trained"  # random: the kernels stay as drawn
     # dense: pooling and dense layers, one answer an image. One answer a pixel: pyramid joins
     # the branches from coarse to fine by up-convolutions, coarse_fine fuses two branches,
-    # upsampling is one layer.
-    backend: Backend = "dense"
+    # upsampling is one layer. Or `package.module:callable`, code of your own that is run: a class
+    # of nn.Module, or a function with the annotation -> nn.Module.
+    backend: Annotated[str, NameOf(BACKENDS, own_code=True)] = "dense"
+    backend_arguments: dict[str, Any] = Field(default={})  # of a backend of your own
+    # Where package.module is looked for first, before the installed packages; None: the folder of
+    # the spec file.
+    code_folder: Location | None = None
     normalisation: Literal["none", "batch"] = "none"  # batch: learnt gain and offset a kernel
     rectification: Literal["one_sided", "two_sided"] = "one_sided"  # two_sided: relu(x), relu(-x)
     pooling: Literal["average", "max"] = "average"
@@ -59,9 +60,9 @@ class Student(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before each dense layer
 
     @property
-    def task(self) -> str:
-        """The task that the backend answers."""
-        return "classification" if self.backend == "dense" else "segmentation"
+    def task(self) -> str | None:
+        """The task that the backend serves; None: of a backend of the user's own none is known."""
+        return BACKENDS[self.backend].task if self.backend in BACKENDS else None
 
     @model_validator(mode="before")
     @classmethod
@@ -87,26 +88,37 @@ class Student(Section):
                 f"kernels is {self.kernels}, but the branches have {found} together; "
                 "leave kernels out, or make them agree"
             )
-        needed = {"pyramid": "two or more", "coarse_fine": "two"}.get(self.backend)
-        given = len(self.branches)
-        if needed and (given < 2 or (needed == "two" and given != 2)):
-            raise ValueError(f"backend {self.backend} joins {needed} branches; {given} are given")
-        if not needed and self.branches:
+        if self.backend in BACKENDS:
+            self._backend_takes_the_branches(*BACKENDS[self.backend].branches)
+        if self.backend in BACKENDS and self.backend_arguments:
             raise ValueError(
-                f"backend {self.backend} takes no branches; "
-                "state kernels and kernel_size, or backend: pyramid or coarse_fine"
+                f"backend_arguments are those of a backend of your own, but backend is "
+                f"{self.backend}; leave them out, or name your code as package.module:callable"
             )
-        if needed and len(self.hidden) != given:
-            raise ValueError(
-                f"hidden has {len(self.hidden)} widths for {given} branches; backend "
-                f"{self.backend} takes one a branch"
-            )
-        if needed and self.stride != 1:
+        if self.branches and self.stride != 1:
             raise ValueError(
                 f"stride is {self.stride}; a branch has its own resolution by binning, "
                 "and stride must be 1"
             )
         return self
+
+    def _backend_takes_the_branches(self, fewest: int, most: int | None) -> None:
+        given = len(self.branches)
+        if given and not fewest:
+            several = [name for name, other in BACKENDS.items() if other.branches[0]]
+            raise ValueError(
+                f"backend {self.backend} takes no branches; "
+                f"state kernels and kernel_size, or backend: {' or '.join(several)}"
+            )
+        if given < fewest or (most is not None and given > most):
+            needed = {(2, None): "two or more", (2, 2): "two"}.get((fewest, most))
+            needed = needed or f"{fewest} to {'any number of' if most is None else most}"
+            raise ValueError(f"backend {self.backend} joins {needed} branches; {given} are given")
+        if fewest and len(self.hidden) != given:
+            raise ValueError(
+                f"hidden has {len(self.hidden)} widths for {given} branches; backend "
+                f"{self.backend} takes one a branch"
+            )
 
 
 def check_odd(kernel_size: int) -> None:
@@ -130,40 +142,3 @@ def _count_kernels(branches: Any) -> Any:
     ]
     counts = [count for count in found if isinstance(count, int)]
     return sum(counts) if counts and len(counts) == len(listed) else 1
-
-
-# The systems of Xiang et al. 2025 (arXiv 2508.08421): kernels and sizes are the paper's, the
-# backends' widths keep to its numbers of parameters (0.05, 1.62 and 1.06 million).
-SYSTEMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "compressed_meta": {},
-        "polychromatic_meta": {
-            "kernels": 16,
-            "kernel_size": 7,
-            "pooled_size": 10,
-            "hidden": (768, 480),
-        },
-        "polychromatic_segmentation": {
-            "branches": (
-                {"kernels": 8, "kernel_size": 3, "binning": 1},
-                {"kernels": 16, "kernel_size": 3, "binning": 2},
-                {"kernels": 32, "kernel_size": 3, "binning": 4},
-            ),
-            "kernel_size": 3,
-            "backend": "pyramid",
-            "normalisation": "batch",
-            "hidden": (16, 48, 128),
-        },
-        "extreme_meta": {
-            "branches": (
-                {"kernels": 16, "kernel_size": 3, "binning": 1},
-                {"kernels": 40, "kernel_size": 3, "binning": 4},
-            ),
-            "kernel_size": 3,
-            "backend": "coarse_fine",
-            "normalisation": "batch",
-            "hidden": (16, 96),
-        },
-        "random_kernels": {"optics": "random", "hidden": ()},
-    }
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -46,6 +46,8 @@ class Training(Section):
 
 class Teacher(Section):
     """The digital network whose knowledge is distilled."""
+
+    CODE: ClassVar = ("name", "arguments")
 
     # Built in, or `package.module:callable`: code that is run. The callable is a class of nn.Module
     # or a function with the annotation -> nn.Module.

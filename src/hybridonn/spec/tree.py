@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.networks.backends.table import list_backends
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
@@ -47,11 +50,11 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
-        if self.student.task != self.task:
+        if self.student.task not in (None, self.task):
+            takes = [f"{task} takes {_join_or(list_backends(task))}" for task in TASKS]
             raise ValueError(
                 f"task is {self.task}, but student.backend: {self.student.backend} answers "
-                f"{self.student.task}; classification takes dense, segmentation takes pyramid, "
-                "coarse_fine or upsampling"
+                f"{self.student.task}; {', '.join(takes)}"
             )
         if self.data.has_masks != (self.task == "segmentation"):
             found = "a mask an image" if self.data.has_masks else "a class an image"
@@ -123,20 +126,21 @@ def check_optics(spec: Spec) -> None:
         ValueError: Two parts of the spec contradict one another.
     """
     branches = len(spec.student.branches)
-    if spec.optics.frontend == "four_f":
+    name, frontend = spec.optics.frontend, FRONTENDS[spec.optics.frontend]
+    if not frontend.ideal_kernels:
         asked = {"optics.metasurface": spec.optics.metasurface, "fabrication": spec.fabrication}
         for key, section in asked.items():
             if section is not None:
                 raise ValueError(
-                    f"optics.frontend is four_f, but {key} is set; a metasurface and a simulated "
+                    f"optics.frontend is {name}, but {key} is set; a metasurface and a simulated "
                     f"chip are made of ideal kernels: leave {key} out, or set optics.frontend to "
                     "ideal"
                 )
-        if branches:
-            raise ValueError(
-                f"optics.frontend is four_f, but the student has {branches} branches; a 4f system "
-                "has one resolution: leave student.branches out, or set optics.frontend to ideal"
-            )
+    if branches and not frontend.several_branches:
+        raise ValueError(
+            f"optics.frontend is {name}, but the student has {branches} branches; these optics "
+            "have one resolution: leave student.branches out, or set optics.frontend to ideal"
+        )
     if branches and spec.fabrication is not None:
         raise ValueError(
             f"fabrication is set, but the student has {branches} branches; a simulated chip is "
@@ -147,6 +151,11 @@ def check_optics(spec: Spec) -> None:
             "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "
             "pillars to train; set optics.metasurface to {} for the authors' chip"
         )
+
+
+def _join_or(names: Sequence[str]) -> str:
+    """Names as a sentence has them: ``a, b or c``."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def check_batches(training: Training, distillation: Distillation, where: str) -> None:
@@ -247,15 +256,19 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _place_code(tree: dict[str, Any], folder: Path) -> None:
     """State where code that the spec names is looked for, so that copies of the spec find it."""
-    teacher = tree.get("teacher")
-    if not (isinstance(teacher, dict) and ":" in str(teacher.get("name"))):
-        return
-    stated = teacher.get("code_folder")
+    for name, key in (("teacher", "name"), ("student", "backend")):
+        section = tree.get(name)
+        if isinstance(section, dict) and ":" in str(section.get(key)):
+            _place(section, folder)
+
+
+def _place(section: dict[str, Any], folder: Path) -> None:
+    stated = section.get("code_folder")
     if stated is None:
-        teacher["code_folder"] = str(folder.resolve())
+        section["code_folder"] = str(folder.resolve())
     elif isinstance(stated, str) and stated:
         with suppress(RuntimeError):  # the home of no user: the key itself is refused
-            teacher["code_folder"] = str(Path(stated).expanduser().resolve())
+            section["code_folder"] = str(Path(stated).expanduser().resolve())
 
 
 def _lay_over(tree: dict[str, Any], setting: str) -> None:

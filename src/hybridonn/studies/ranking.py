@@ -26,7 +26,7 @@ from hybridonn.networks.student import build_student
 from hybridonn.pipeline.preflight import refuse_augmentation, refuse_dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks, refuse_own_backend
 from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
@@ -169,7 +169,9 @@ def _train_alone(context: Context) -> dict[str, Any]:
         TrainingError: The loss is not finite.
     """
     spec, dataset = context.spec, context.dataset
-    student = build_student(spec.student, dataset.image_shape, len(dataset.classes), spec.seed)
+    student = build_student(
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task
+    )
     task = make_task(spec.task)
     lesson = Lesson(
         Objective(task),
@@ -218,11 +220,14 @@ def _refuse_early(
         )
     refuse_dataset(spec, dataset)
     refuse_augmentation(spec, dataset.image_shape)
+    refuse_own_backend(spec)
     for kind in kernels:
         settings = spec.estimate.model_copy(update={"kernels": kind})
         refuse_masks(spec.model_copy(update={"estimate": settings}))
     for design in designs:
-        build_student(design.student, dataset.image_shape, len(dataset.classes), spec.seed)
+        build_student(
+            design.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task
+        )
         if "infinite" in kernels:
             architecture_of(design.student, max_pooling="average")
 

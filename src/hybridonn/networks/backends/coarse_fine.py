@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hybridonn import spec
+from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
 
 
@@ -46,7 +48,7 @@ class ConcentratedBlock(nn.Module):
         return torch.relu(features + self.body(features))
 
 
-class CoarseFineBackend(nn.Module):
+class CoarseFineBackend(Backend):
     """CoarseNet and FineNet, fused: after ExtremeC3Net (Park et al. 2019, arXiv 1908.03093).
 
     CoarseNet finds the objects on the coarse branch with wide sight, FineNet
@@ -95,6 +97,20 @@ class CoarseFineBackend(nn.Module):
         )
         self.enlarge = enlarge(thin, binnings[0])
         self.head = nn.Conv2d(thin, classes, 1)
+
+    @classmethod
+    def build(
+        cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
+    ) -> CoarseFineBackend:
+        """The layers of a spec, one width of ``hidden`` a branch."""
+        return cls(
+            [branch.kernels for branch in student.branches],
+            [branch.binning for branch in student.branches],
+            student.hidden,
+            output_shape[0],
+            student.normalisation,
+            student.rectification == "two_sided",
+        )
 
     def forward(self, branches: tuple[Tensor, Tensor]) -> Tensor:
         """Fuse: the fine and the coarse branch's features to (B, classes, H, W)."""

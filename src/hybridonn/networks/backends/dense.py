@@ -8,10 +8,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from hybridonn import spec
+from hybridonn.core.errors import SpecError
+from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.layers import Normalisation, rectify
 
 
-class DenseBackend(nn.Sequential):
+class DenseBackend(Backend, nn.Sequential):
     """Offset, ReLU, pooling, then dense layers.
 
     A purely linear network cannot reach the numbers of the paper (a linear
@@ -40,10 +43,40 @@ class DenseBackend(nn.Sequential):
             layers += [nn.ReLU()]
         super().__init__(*layers, *_drop(dropout), nn.Linear(widths[-1], classes))
 
+    @classmethod
+    def build(
+        cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
+    ) -> DenseBackend:
+        """The dense layers of a spec."""
+        return cls(
+            student.kernels,
+            student.pooled_size,
+            student.hidden,
+            output_shape[0],
+            student.pooling,
+            normalisation=student.normalisation,
+            two_sided=student.rectification == "two_sided",
+            dropout=student.dropout,
+        )
+
+    @classmethod
+    def check(cls, student: spec.Student, image_shape: tuple[int, int, int]) -> None:
+        """Refuse a pooled size that is larger than the feature maps.
+
+        Raises:
+            SpecError: It is.
+        """
+        rows, columns = (-(-side // student.stride) for side in image_shape[1:])
+        if student.pooled_size > min(rows, columns):
+            raise SpecError(
+                f"student.pooled_size is {student.pooled_size}, but the feature maps are "
+                f"{rows} x {columns}; allowed is 1 to {min(rows, columns)}"
+            )
+
     def forward(self, branches: tuple[Tensor]) -> Tensor:
         """Classify: one branch, (B, K, H', W'), to logits (B, classes)."""
         (features,) = branches
-        return super().forward(features)
+        return nn.Sequential.forward(self, features)
 
 
 def _drop(share: float) -> list[nn.Module]:

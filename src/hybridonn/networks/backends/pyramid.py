@@ -8,10 +8,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from hybridonn import spec
+from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
 
 
-class PyramidBackend(nn.Module):
+class PyramidBackend(Backend):
     """Branches from coarse to fine, joined by up-convolutions.
 
     The way up of a U-Net (Ronneberger et al. 2015); the optics are its way down.
@@ -54,6 +56,20 @@ class PyramidBackend(nn.Module):
         )
         self.enlarge = enlarge(channels[0], binnings[0])
         self.head = nn.Conv2d(channels[0], classes, 1)
+
+    @classmethod
+    def build(
+        cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
+    ) -> PyramidBackend:
+        """The layers of a spec, one width of ``hidden`` a branch."""
+        return cls(
+            [branch.kernels for branch in student.branches],
+            [branch.binning for branch in student.branches],
+            student.hidden,
+            output_shape[0],
+            student.normalisation,
+            student.rectification == "two_sided",
+        )
 
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
         """Join: one (B, K_b, H / b, W / b) a branch to (B, classes, H, W)."""

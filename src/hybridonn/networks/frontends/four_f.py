@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hybridonn.core.errors import OpticsError
+from hybridonn import spec
+from hybridonn.core.errors import OpticsError, SpecError
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.optics.metasurface.psf import fast_length
 from hybridonn.optics.waves.four_f import (
@@ -158,6 +159,32 @@ class FourFFrontend(Frontend):
         masks = torch.stack([brightness + signed, brightness - signed], 1)
         masks = OPEN * masks / _peak(masks)
         return torch.view_as_real(masks / (1 - masks.abs().square()).sqrt())
+
+
+def build_four_f(
+    student: spec.Student, image_shape: tuple[int, int, int], optics: spec.Optics
+) -> FourFFrontend:
+    """A coherent 4f system as the optics of a student.
+
+    Raises:
+        SpecError: The student has several branches.
+    """
+    if student.branches:
+        raise SpecError(
+            f"optics.frontend is four_f, but the student has {len(student.branches)} branches; "
+            "a 4f system takes a student without branches"
+        )
+    settings = optics.four_f
+    system = FourFSystem(
+        wavelengths_m=optics.wavelengths_m(image_shape[0]),
+        focal_length_m=settings.focal_length_mm * 1e-3,
+        mask_pixels=settings.mask_pixels,
+        mask_pitch_m=settings.mask_pitch_um * 1e-6,
+        scene_pitch_m=settings.scene_pixel_um * 1e-6,
+    )
+    return FourFFrontend(
+        student.kernels, student.kernel_size, system, image_shape[1:], student.stride, settings.mask
+    )
 
 
 def _peak(masks: Tensor) -> Tensor:

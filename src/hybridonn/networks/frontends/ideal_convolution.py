@@ -6,7 +6,9 @@ import math
 
 from torch import Tensor, nn
 
+from hybridonn import spec
 from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 
 
 class IdealConvolution(Frontend):
@@ -40,3 +42,20 @@ class IdealConvolution(Frontend):
     def forward(self, scene: Tensor) -> tuple[Tensor]:
         """Convolve: (B, C, H, W) to one branch, (B, K, H', W')."""
         return (self.convolution(scene),)
+
+
+def build_ideal(
+    student: spec.Student, image_shape: tuple[int, int, int], optics: spec.Optics | None = None
+) -> Frontend:
+    """The ideal optics of a student: one convolution, or one a branch.
+
+    Args:
+        student: What the spec says of it.
+        image_shape: (C, H, W) of a scene.
+        optics: Ideal optics read nothing of it.
+    """
+    colours = image_shape[0]
+    if not student.branches:
+        return IdealConvolution(student.kernels, student.kernel_size, colours, student.stride)
+    parts = [IdealConvolution(one.kernels, one.kernel_size, colours) for one in student.branches]
+    return ParallelFrontend(parts, [branch.binning for branch in student.branches])

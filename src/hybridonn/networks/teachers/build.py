@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,57 +15,11 @@ from hybridonn import spec
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import read_tensors
 from hybridonn.core.random import generator_of, seeded
+from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable, searched_first
 from hybridonn.networks.network_size import refuse_large_weights
-from hybridonn.networks.teachers.alexnet import AlexNet
-from hybridonn.networks.teachers.resnet import AirbenchNet, resnet18, resnet50
-from hybridonn.networks.teachers.unet import UNet, residual_unet
-
-
-class LeNet(nn.Sequential):
-    """Two convolutions and two dense layers, after LeCun et al. 1998, in today's dress.
-
-    Against the original: ReLU, max pooling, batch normalisation and dropout,
-    and wider layers, so that on MNIST it is a teacher worth learning from.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        channels: Sequence[int] = (32, 64),
-        hidden: int = 128,
-        dropout: float = 0.3,
-    ) -> None:
-        depth, height, width = image_shape
-        layers: list[nn.Module] = []
-        for out in channels:
-            # Batch norm makes the bias of the convolution idle.
-            layers += [nn.Conv2d(depth, out, 5, padding=2, bias=False), nn.BatchNorm2d(out)]
-            layers += [nn.ReLU(), nn.MaxPool2d(2)]
-            depth, height, width = out, height // 2, width // 2
-        super().__init__(
-            *layers,
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(depth * height * width, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, classes),
-        )
-
-
-BUILT_IN: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
-    {
-        "lenet": LeNet,
-        "alexnet": AlexNet,
-        "airbench": AirbenchNet,
-        "resnet18": resnet18,
-        "resnet50": resnet50,
-        "u-net": UNet,
-        "resu-net": residual_unet,
-    }
-)
+from hybridonn.networks.own_code import accepts, quote
+from hybridonn.networks.teachers.table import TEACHER_CODE, TEACHERS
 
 
 def build_stated_teacher(
@@ -119,14 +71,14 @@ def build_teacher(
     """
     make = prepare_teacher(name, arguments, image_shape, classes, code_folder)
     with searched_first(code_folder), seeded("teacher", seed):
-        if name in BUILT_IN:  # code of the user's own is run once only
+        if name in TEACHERS:  # code of the user's own is run once only
             cure = "lower what is large in teacher.arguments, or data.size_pixels"
             refuse_large_weights(make, f"teacher {name}", cure)
         try:
             teacher = make()
         except Exception as error:  # the user's own code may raise anything
             raise SpecError(
-                f"teacher {name} cannot be built with {make.keywords}: {_said(error)}"
+                f"teacher {name} cannot be built with {make.keywords}: {quote(error)}"
             ) from error
         answer = (classes, *image_shape[1:]) if per_pixel else (classes,)
         _check_output(teacher, name, image_shape, answer)
@@ -148,7 +100,7 @@ def prepare_teacher(
     """
     make = find_teacher(name, code_folder)
     given = {"image_shape": image_shape, "classes": classes}
-    keywords = {key: value for key, value in given.items() if _takes(make, key)}
+    keywords = {key: value for key, value in given.items() if accepts(make, key)}
     return partial(make, **keywords | dict(arguments))
 
 
@@ -158,11 +110,11 @@ def find_teacher(name: str, code_folder: Path | None = None) -> Callable[..., nn
     Raises:
         SpecError: There is none, or what there is may not be called.
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
+    if name in TEACHERS:
+        return resolve(TEACHER_CODE, name)
     if ":" not in name:
         raise SpecError(
-            f"teacher.name is {name!r}; allowed is {', '.join(BUILT_IN)} or package.module:callable"
+            f"teacher.name is {name!r}; allowed is {', '.join(TEACHERS)} or package.module:callable"
         )
     return import_callable(name, code_folder, nn.Module, "teacher.name")
 
@@ -272,18 +224,6 @@ def _name(what: str, names: Iterable[str], shown: int = 3) -> list[str]:
     return [f"{what} {', '.join(names[:shown])}{more}"] if names else []
 
 
-def _takes(make: Callable[..., nn.Module], name: str) -> bool:
-    try:
-        return name in inspect.signature(make).parameters
-    except (TypeError, ValueError):  # a class without a signature
-        return False
-
-
-def _said(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"
-
-
 def _check_output(
     teacher: Any, name: str, image_shape: tuple[int, int, int], answer: tuple[int, ...]
 ) -> None:
@@ -333,7 +273,7 @@ def _try(
         logits = teacher(scene)
     except Exception as error:  # the user's own code may raise anything
         raise SpecError(
-            f"teacher {name} cannot take images of {image_shape} (C, H, W) {when}: {_said(error)}"
+            f"teacher {name} cannot take images of {image_shape} (C, H, W) {when}: {quote(error)}"
         ) from error
     if fault := _find_fault(logits, (len(scene), *answer)):
         raise SpecError(f"teacher {name} gives {fault}, {when}")

@@ -17,6 +17,7 @@ from hybridonn.data.splits import thin
 from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
 from hybridonn.estimation.finite import estimate_design
 from hybridonn.estimation.pixels import Masked, estimate_masks
+from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
@@ -37,6 +38,19 @@ def refuse_masks(spec: Spec) -> None:
         raise SpecError(
             "estimate.kernels is infinite, which answers one class an image; task: segmentation "
             "takes estimate.kernels: design"
+        )
+
+
+def refuse_own_backend(spec: Spec) -> None:
+    """Refuse a backend whose wide network is not known.
+
+    Raises:
+        SpecError: It is the user's own.
+    """
+    if not ESTIMATE.wanted(spec):
+        raise SpecError(
+            f"student.backend is {spec.student.backend!r}, code of your own, whose infinitely wide "
+            f"network is not known; an estimate is made for {', '.join(BACKENDS)}"
         )
 
 
@@ -116,4 +130,10 @@ def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:
     return to_scene(part.images), part.labels
 
 
-ESTIMATE = Stage("estimate", _inputs, _run, shared="estimates")
+ESTIMATE = Stage(
+    "estimate",
+    _inputs,
+    _run,
+    wanted=lambda spec: spec.student.backend in BACKENDS,
+    shared="estimates",
+)

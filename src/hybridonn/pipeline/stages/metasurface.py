@@ -184,11 +184,8 @@ def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> Hybri
     """
     network = _load(spec, dataset, student)
     if not isinstance(network.frontend, IdealConvolution):
-        found = (
-            "optics.frontend is four_f"
-            if spec.optics.frontend == "four_f"
-            else f"the student has {len(spec.student.branches)} branches"
-        )
+        branches, name = len(spec.student.branches), spec.optics.frontend
+        found = f"the student has {branches} branches" if branches else f"optics.frontend is {name}"
         raise OpticsError(
             f"{found}; a simulated or measured chip takes the place of one layer of ideal "
             "kernels: leave fabrication and compensation out of this spec"
@@ -198,7 +195,7 @@ def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> Hybri
 
 def _load(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
     network = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     put_weights(network, student.folder / "weights.safetensors")
     return network.eval()

@@ -19,6 +19,7 @@ from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.training import Behind, Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -62,8 +63,7 @@ def narrow_student(spec: Spec, *more: str) -> Spec:
     seen = {"method": spec.distillation.method, "tangent": tangent}
     objective = Distillation(robust=spec.distillation.robust, **seen, **used)
     keys = [*BUILT_FROM, "task", "seed", "student", "distillation", "training", "optics.frontend"]
-    if spec.optics.frontend == "four_f":
-        keys += ["optics.four_f", "optics.wavelengths_nm"]
+    keys += FRONTENDS[spec.optics.frontend].reads
     if spec.distillation.robust:
         # The layout tells which sub-optics are neighbours.
         keys += [*PLACED_BY, *(f"fabrication.{name}" for name in ON_KERNELS)]
@@ -93,7 +93,7 @@ def _run(context: Context) -> dict[str, Any]:
         stages = context.need(TEACHER), context.need(KNOWLEDGE)
         knowledge = load_knowledge(spec, dataset, *stages)
     student = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     task = make_task(spec.task, spec.training.label_smoothing)
     lesson = Lesson(

@@ -1,0 +1,43 @@
+"""What every built-in backend offers: branches go in, the outputs of the task come out."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from hybridonn import spec
+
+Shape = tuple[int, ...]
+
+
+class Backend(nn.Module):
+    """A digital backend that a spec names.
+
+    The user's own backend is any ``nn.Module`` with this ``forward``.
+    """
+
+    @classmethod
+    def build(
+        cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
+    ) -> Self:
+        """Make the backend of a spec.
+
+        Args:
+            student: What the spec says of it.
+            branch_shapes: (K_b, H', W') of each branch, from fine to coarse.
+            output_shape: What the task asks of an image, such as (classes,) or (classes, H, W).
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def check(cls, student: spec.Student, image_shape: tuple[int, int, int]) -> None:
+        """Refuse a design that does not fit images of (C, H, W); by default all fit.
+
+        Raises:
+            SpecError: It does not fit.
+        """
+
+    def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
+        """Answer: one (B, K_b, H', W') a branch to (B, *output_shape)."""
+        raise NotImplementedError
