@@ -15,7 +15,8 @@ from hybridonn.optics.metasurface.design_rules import DesignRules
 from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
 from hybridonn.pipeline.run_folder import open_folder, read_run_spec
 from hybridonn.pipeline.stage_folder import read_stage
-from hybridonn.reports.figures.layout_file import draw_layout_file, pick_drawing
+from hybridonn.reports.artefacts.layout_file import pick_drawing
+from hybridonn.reports.figures.layout_file import draw_layout_file
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.spec import Spec
 

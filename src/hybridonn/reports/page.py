@@ -18,11 +18,11 @@ from hybridonn.reports.formats import (
     moment,
     number,
     percent,
-    span,
 )
-from hybridonn.reports.sections.all import list_pictures
-from hybridonn.reports.sections.chip_wording import list_chip_tiles
-from hybridonn.reports.verdict import describe_run, reach_design
+from hybridonn.reports.sections.all import list_figures, list_sections
+from hybridonn.reports.sections.section import Tile
+from hybridonn.reports.tables.run import order_record, tabulate
+from hybridonn.reports.verdict import describe_run
 
 
 def write_report(run: Path) -> Path:
@@ -42,13 +42,13 @@ def write_report(run: Path) -> Path:
             a file cannot be written.
     """
     artefacts = read_run(run)
-    pictures = list_pictures(artefacts)
-    drawn = [picture.draw() for picture in pictures]
+    figures = list_figures(artefacts)
+    drawn = [figure.draw() for figure in figures]
     shown = []
-    for picture, figure in zip(pictures, drawn, strict=True):
-        _, svg = save_figure(figure, run / "figures" / picture.name)
+    for figure, drawing in zip(figures, drawn, strict=True):
+        _, svg = save_figure(drawing, run / "figures" / figure.name)
         source = f"data:image/svg+xml;base64,{b64encode(svg.read_bytes()).decode('ascii')}"
-        shown.append({"picture": picture, "source": source})
+        shown.append({"figure": figure, "source": source})
     report = run / "report.html"
     write_text(report, render_report(artefacts, shown))
     return report
@@ -59,7 +59,7 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
 
     Args:
         run: The artefacts.
-        figures: Each ``picture`` with its ``source``, a data URI.
+        figures: Each ``figure`` with its ``source``, a data URI.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -78,12 +78,12 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
         figures=figures,
         results=tabulate(run.results),
         spec=run.spec,
-        record=tabulate(_order_record(run.record)),
+        record=tabulate(order_record(run.record)),
         finished=moment(run.record.get("finished", "")),
     )
 
 
-def list_tiles(run: Run) -> list[tuple[str, str, str]]:
+def list_tiles(run: Run) -> list[Tile]:
     """The key numbers: (what, value, note)."""
     student = run.models["student"].predictions
     tiles = [
@@ -93,25 +93,15 @@ def list_tiles(run: Run) -> list[tuple[str, str, str]]:
             f"95 %: {interval(student)}",
         )
     ]
-    tiles += [*_list_design(run), *list_chip_tiles(run), *_list_teacher(run), *_list_hardware(run)]
+    tiles += [tile for section in list_sections(run) for tile in section.tiles(run)]
+    tiles += [*_list_teacher(run), *_list_hardware(run)]
     seconds = [
         value for _, value in flatten(run.record["seconds"]) if isinstance(value, int | float)
     ]
     return [*tiles, ("time", duration(sum(seconds)), "all stages together")]
 
 
-def _list_design(run: Run) -> list[tuple[str, str, str]]:
-    """What the designed metasurface reaches; nothing where none is designed."""
-    reached = reach_design(run)
-    if reached is None:
-        return []
-    _, value, ends = reached
-    total = run.models["student"].predictions.total
-    note = "simulated" if ends is None else f"95 %: {span(ends, total)}"
-    return [("with the designed metasurface", percent(value, total), note)]
-
-
-def _list_teacher(run: Run) -> list[tuple[str, str, str]]:
+def _list_teacher(run: Run) -> list[Tile]:
     """The teacher, and how much of it the student keeps where the teacher is the better one."""
     if "teacher" not in run.models:
         return []
@@ -124,7 +114,7 @@ def _list_teacher(run: Run) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _list_hardware(run: Run) -> list[tuple[str, str, str]]:
+def _list_hardware(run: Run) -> list[Tile]:
     bands = run.kernels.shape[1]
     sizes = dict.fromkeys(f"{branch.size} × {branch.size}" for branch in run.branches)
     size = " and ".join(sizes) + (f", {bands} bands" if bands > 1 else "")
@@ -138,21 +128,3 @@ def _list_hardware(run: Run) -> list[tuple[str, str, str]]:
         note = "" if optical is None else f"and {number(optical)} optical"
         tiles.insert(1, ("digital parameters", number(digital), note))
     return tiles
-
-
-def tabulate(tree: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """A tree as tables: (section, rows of key and value), loose values first."""
-    loose = [(key, number(value)) for key, value in tree.items() if not isinstance(value, dict)]
-    sections = [
-        (key, [(name, number(leaf)) for name, leaf in flatten(value)])
-        for key, value in tree.items()
-        if isinstance(value, dict)
-    ]
-    return [("", loose), *sections] if loose else sections
-
-
-def _order_record(record: dict[str, Any]) -> dict[str, Any]:
-    """Known sections in a reader's order, then whatever else there is."""
-    known = ("command", "started", "finished", "data", "seconds", "seeds", "machine", "versions")
-    ordered = {key: record[key] for key in known if key in record}
-    return ordered | {key: value for key, value in record.items() if key not in ordered}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.run import Run
-from hybridonn.reports.figures.pillar_maps import describe_pillars
 from hybridonn.reports.formats import (
-    LEAST,
     Answers,
     interval,
     look_up,
@@ -14,10 +12,9 @@ from hybridonn.reports.formats import (
     percent,
     points,
     signed_span,
-    span,
 )
-from hybridonn.reports.sections.chip_wording import summarise_chip
-from hybridonn.reports.statistics import Difference, score_difference, wilson_interval
+from hybridonn.reports.sections.all import list_sections
+from hybridonn.reports.statistics import Difference, score_difference
 
 METHODS = {
     "none": "on the task alone, without distillation",
@@ -37,10 +34,7 @@ def describe_run(run: Run) -> list[str]:
         f"{student.metric} (95 % interval {interval(student)}){ideal}. It was trained "
         f"{METHODS.get(method, f'by the method {method}')}, with {_describe_hardware(run)}."
     ]
-    if run.optics is not None:
-        sentences.append(_describe_design(run, student))
-    if run.chip is not None:
-        sentences.append(summarise_chip(run))
+    sentences += [one for section in list_sections(run) for one in section.verdict(run)]
     if "teacher" not in run.models:
         return [*sentences, "This run has no teacher to compare with."]
     return [*sentences, *_compare_with_teacher(run), *_judge_teacher(run)]
@@ -49,25 +43,6 @@ def describe_run(run: Run) -> list[str]:
 def compare_answers(answers: Answers, baseline: Answers) -> Difference:
     """How far a network is ahead of another one on the same test images."""
     return score_difference(answers.scores, baseline.scores)
-
-
-def reach_design(run: Run) -> tuple[str, float, tuple[float, float] | None] | None:
-    """The metric behind the designed metasurface: its name, value and 95 % interval.
-
-    None: no metasurface was designed. Of an accuracy the interval is Wilson's; of an mIoU the
-    stage keeps no image's score, so there is none.
-    """
-    if run.optics is None:
-        return None
-    student = run.models["student"].predictions
-    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    value = run.optics.results.get(key)
-    if not isinstance(value, int | float):
-        return None
-    ends = None
-    if key == "accuracy":
-        ends = wilson_interval(round(value * student.total), student.total)
-    return student.metric, float(value), ends
 
 
 def _describe_hardware(run: Run) -> str:
@@ -81,27 +56,6 @@ def _describe_hardware(run: Run) -> str:
         optical += f" ({', '.join(f'{count} of {size} × {size}' for count, size in sizes)})"
     digital = look_up(run.results, "student.parameters.digital")
     return optical if digital is None else f"{optical} and {number(digital)} digital parameters"
-
-
-def _describe_design(run: Run, student: Answers) -> str:
-    """The designed metasurface in a sentence: what it is made of and what it reaches."""
-    assert run.optics is not None  # describe_run asks
-    made = describe_pillars(run.optics.results, run.optics.wavelengths_nm)
-    reached = reach_design(run)
-    if reached is None:
-        return f"Its metasurface was designed: {made}."
-    metric, value, ends = reached
-    sure = "" if ends is None else f" ({span(ends, student.total)})"
-    gain = value - student.value
-    against = "as many as ideal optics"
-    if abs(gain) > LEAST:
-        against = (
-            f"{points(gain, student.total)} {'more' if gain > 0 else 'less'} than ideal optics"
-        )
-    return (
-        f"With its designed metasurface, {made}, the simulation reaches "
-        f"{percent(value, student.total)} {metric}{sure} on the same images, {against}."
-    )
 
 
 def _compare_with_teacher(run: Run) -> list[str]:

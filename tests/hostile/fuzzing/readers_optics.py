@@ -17,7 +17,7 @@ from hybridonn.optics.meta_atoms.library_table import format_table
 from hybridonn.optics.meta_atoms.materials import packaged_file, read_material
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
-from hybridonn.reports.figures.layout_file import pick_drawing, read_drawing
+from hybridonn.reports.artefacts.layout_file import pick_drawing, read_drawing
 
 PERIOD = 293 * NM
 FORMULAS = {

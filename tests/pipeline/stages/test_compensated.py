@@ -24,7 +24,7 @@ from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.reports.artefacts.run import read_run
-from hybridonn.reports.sections.chip import list_chip_pictures
+from hybridonn.reports.sections.all import list_figures
 from hybridonn.spec import read_spec
 
 QUICK = (
@@ -130,7 +130,7 @@ def test_what_is_best_on_captures_held_out_is_kept(finished):
 
 def test_the_report_of_the_run_shows_the_chip(finished):
     folder, _ = finished
-    pictures = [one.name for one in list_chip_pictures(read_run(folder))]
+    pictures = [one.name for one in list_figures(read_run(folder)) if one.name.startswith("chip")]
     ends = ("", "-fractions", "-confusion", "-embedding", "-kernels", "-psfs")
     assert pictures == [f"chip{end}" for end in ends]
     assert "The simulated chip loses" in (folder / "report.html").read_text()

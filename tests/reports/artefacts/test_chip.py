@@ -20,9 +20,10 @@ from hybridonn.reports.figures.chip import (
     draw_treatments,
 )
 from hybridonn.reports.page import write_report
-from hybridonn.reports.sections.chip import list_chip_pictures
-from hybridonn.reports.sections.chip_wording import describe_chip, list_chip_tiles, list_treatments
+from hybridonn.reports.sections.all import list_sections
+from hybridonn.reports.sections.chip_wording import describe_chip, list_chip_tiles
 from hybridonn.reports.statistics import wilson_interval
+from hybridonn.reports.tables.treatments import list_treatments
 from hybridonn.reports.verdict import describe_run
 
 WRONG = {"uncompensated": 90, "calibrated": 30, "none": 36, "kd": 12, "ntkd": 18}  # of 360
@@ -96,8 +97,13 @@ def chip_folder(run_folder):
     return add_chip(run_folder)
 
 
+def list_chip_figures(run):
+    sections = [one for one in list_sections(run) if one.name.startswith("chip")]
+    return [figure for section in sections for figure in section.build(run)]
+
+
 def names(run):
-    return [picture.name for picture in list_chip_pictures(run)]
+    return [picture.name for picture in list_chip_figures(run)]
 
 
 def test_what_was_lost_and_won_back_is_said(chip_folder):
@@ -114,7 +120,7 @@ def test_what_was_lost_and_won_back_is_said(chip_folder):
     ):
         assert part in text
     assert list_chip_tiles(run)[1][:2] == ("on the chip compensated", "95.0 %")
-    assert list_chip_tiles(replace(run, chip=None)) == []
+    assert list_chip_figures(replace(run, chip=None)) == []
 
 
 def test_a_fine_tuning_that_wins_nothing_is_not_praised_for_the_calibration(chip_folder):
@@ -247,7 +253,7 @@ def test_the_report_has_one_section_of_the_chip(chip_folder):
 
 def test_confusions_before_and_after_share_one_scale(chip_folder):
     run = read_run(chip_folder)
-    picture = next(one for one in list_chip_pictures(run) if one.name == "chip-confusion")
+    picture = next(one for one in list_chip_figures(run) if one.name == "chip-confusion")
     figure = picture.draw()
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
     assert titles == ["As fabricated: 270 of 360 right", "Compensated: 342 of 360 right"]
@@ -257,7 +263,7 @@ def test_confusions_before_and_after_share_one_scale(chip_folder):
 
 def test_maps_that_were_laid_out_together_have_the_same_limits(chip_folder):
     run = read_run(chip_folder)
-    picture = next(one for one in list_chip_pictures(run) if one.name == "chip-embedding")
+    picture = next(one for one in list_chip_figures(run) if one.name == "chip-embedding")
     one, other = picture.draw().axes[:2]
     assert one.get_xlim() == other.get_xlim()
     assert one.get_ylim() == other.get_ylim()
@@ -294,7 +300,7 @@ def test_the_curve_over_captures_is_the_table(chip_folder):
 def test_one_fraction_makes_no_curve_and_the_cure_is_named(run_folder):
     run = read_run(add_chip(run_folder, fractions=False))
     assert "chip-fractions" not in names(run)
-    assert "set compensation.fractions" in list_chip_pictures(run)[0].caption
+    assert "set compensation.fractions" in list_chip_figures(run)[0].caption
 
 
 def test_designed_and_built_are_the_kernels_and_what_the_subtraction_makes(chip_folder):
@@ -334,7 +340,7 @@ def test_a_chip_that_is_only_built_stands_beside_ideal_optics(chip_folder):
     assert run.chip.kept is None
     assert names(run) == ["chip", "chip-confusion", "chip-kernels", "chip-psfs"]
     assert describe_chip(run).endswith("to 75.0 % (70.3 to 79.2 %).")
-    figure = list_chip_pictures(run)[1].draw()
+    figure = list_chip_figures(run)[1].draw()
     assert figure.axes[0].get_title(loc="left") == "Ideal optics: 350 of 360 right"
     assert len(draw_treatments(run.chip, run.models["student"].predictions).axes) == 1
 
@@ -353,7 +359,7 @@ def test_a_measured_chip_is_shown_while_its_student_is_the_same(run_folder):
     assert run.chip.measured
     assert "on 10 % of the captures (120 captures)" in describe_chip(run)
     assert "The measured chip loses 22.2 points of accuracy (95 % on the same" in describe_chip(run)
-    kernels = next(one for one in list_chip_pictures(run) if one.name == "chip-kernels")
+    kernels = next(one for one in list_chip_figures(run) if one.name == "chip-kernels")
     assert kernels.heading == "Kernels, designed and measured"
     change(run_folder / "record.json", hashes={"student": "d" * 64})
     assert read_run(run_folder).chip is None
@@ -362,7 +368,7 @@ def test_a_measured_chip_is_shown_while_its_student_is_the_same(run_folder):
 def test_without_measured_psfs_the_report_says_so(run_folder):
     run = read_run(add_chip(run_folder, "captures", psfs=False))
     assert not {"chip-kernels", "chip-psfs"} & set(names(run))
-    assert "No point spread functions were captured" in list_chip_pictures(run)[0].caption
+    assert "No point spread functions were captured" in list_chip_figures(run)[0].caption
 
 
 def test_masks_have_neither_confusion_nor_map(chip_folder):
@@ -378,7 +384,7 @@ def test_masks_have_neither_confusion_nor_map(chip_folder):
     models = {"student": replace(run.models["student"], predictions=masks)}
     run = replace(run, chip=chip, models=models, overlays=object())
     assert names(run) == ["chip", "chip-kernels", "chip-psfs"]
-    first = list_chip_pictures(run)[0]
+    first = list_chip_figures(run)[0]
     assert "an image holds several classes" in first.caption
     assert first.table[0][1] == "test mIoU"
 
@@ -449,7 +455,7 @@ def test_ideal_optics_are_those_of_the_captured_images(run_folder):
     assert run.chip.ideal.value == right.mean()
     np.testing.assert_array_equal(run.chip.ideal.scores, right)
     assert "The measured chip loses 30.0 points of accuracy (95 % on the same" in describe_chip(run)
-    assert "ideal optics on the same images" in list_chip_pictures(run)[0].caption
+    assert "ideal optics on the same images" in list_chip_figures(run)[0].caption
     np.savez(place / "test_images.npz", positions=some[::-1])
     with pytest.raises(ArtefactError, match=r"test_images\.npz .* not those of the test images"):
         read_run(run_folder)
@@ -458,7 +464,7 @@ def test_ideal_optics_are_those_of_the_captured_images(run_folder):
 def test_captures_of_other_images_than_ideal_opticss_are_not_compared(run_folder):
     keep_captures(run_folder, slice(60, 160))
     run = read_run(run_folder)
-    caption = list_chip_pictures(run)[0].caption
+    caption = list_chip_figures(run)[0].caption
     assert "Dots are the metric on 100 test captures" in caption
     assert "ideal optics on all 360 test images, which are not the same ones" in caption
     text = describe_chip(run)

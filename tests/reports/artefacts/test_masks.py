@@ -12,9 +12,10 @@ from hybridonn.reports.artefacts.masks import MaskPredictions, Overlays
 from hybridonn.reports.artefacts.run import list_branches, read_run
 from hybridonn.reports.figures.comparison import draw_comparison
 from hybridonn.reports.figures.curves import draw_curves
-from hybridonn.reports.figures.iou import draw_iou, list_shares
+from hybridonn.reports.figures.iou import draw_iou
 from hybridonn.reports.figures.mask_overlays import draw_overlays, paint
 from hybridonn.reports.page import write_report
+from hybridonn.reports.tables.iou import list_shares
 from hybridonn.tasks.segmentation import Segmentation
 
 BRANCHES = """student:

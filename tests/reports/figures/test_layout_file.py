@@ -9,12 +9,8 @@ from hybridonn.core.errors import ArtefactError
 from hybridonn.optics.layout.layout_file import LayoutOptions, write_layout
 from hybridonn.optics.metasurface.pillar_map import NM, make_design
 from hybridonn.pipeline.from_spec import lay_out_kernels
-from hybridonn.reports.figures.layout_file import (
-    LayoutDrawing,
-    draw_layout_file,
-    pick_drawing,
-    read_drawing,
-)
+from hybridonn.reports.artefacts.layout_file import LayoutDrawing, pick_drawing, read_drawing
+from hybridonn.reports.figures.layout_file import draw_layout_file
 from hybridonn.spec import Optics
 
 

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.estimate import Estimated
 from hybridonn.reports.artefacts.run import read_run
-from hybridonn.reports.figures.learning_curve import (
-    Estimated,
-    describe_estimate,
-    draw_learning_curve,
-)
+from hybridonn.reports.figures.learning_curve import draw_learning_curve
 from hybridonn.reports.page import write_report
-from hybridonn.reports.sections.all import list_pictures
+from hybridonn.reports.sections.all import list_figures
+from hybridonn.reports.sections.estimate import describe_estimate
 
 CURVE = "images,accuracy\n125,0.881\n250,0.912\n500,0.938\n900,0.951\n1000,0.9544\n"
 NUMBERS = {"accuracy": 0.9544, "uncertainty": 0.006, "train_images": 1000, "test_images": 360}
@@ -73,7 +71,7 @@ def test_answers_of_other_images_are_refused(promised):
 def test_a_run_without_estimate_has_no_such_picture(run_folder):
     run = read_run(run_folder)
     assert run.estimate is None
-    assert "estimate" not in [picture.name for picture in list_pictures(run)]
+    assert "estimate" not in [picture.name for picture in list_figures(run)]
 
 
 def test_the_curve_the_bar_and_the_levels_are_drawn():

@@ -9,15 +9,12 @@ import torch
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
+from hybridonn.reports.artefacts.pillar_maps import read_width_maps
 from hybridonn.reports.artefacts.run import read_run
-from hybridonn.reports.figures.pillar_maps import (
-    describe_pillars,
-    draw_width_maps,
-    list_pillar_numbers,
-    name_material,
-    read_width_maps,
-)
+from hybridonn.reports.figures.pillar_maps import draw_width_maps
 from hybridonn.reports.page import write_report
+from hybridonn.reports.sections.metasurface import describe_pillars
+from hybridonn.reports.tables.pillars import list_pillar_numbers, name_material
 from hybridonn.reports.verdict import describe_run
 
 WIDTHS = np.array([0, 100, 150, 200])

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.metasurface import read_optics
 from hybridonn.reports.artefacts.run import read_run
-from hybridonn.reports.figures.psfs import draw_optics, list_numbers, read_optics
+from hybridonn.reports.figures.psfs import draw_optics
 from hybridonn.reports.page import write_report
-from hybridonn.reports.sections.all import list_pictures
+from hybridonn.reports.sections.all import list_figures
+from hybridonn.reports.tables.metasurface import list_numbers
 
 SIDE = 4  # cells along a pixel
 
@@ -74,7 +76,7 @@ def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path, add_
     for branches in (False, True):
         if branches:
             add_branches(folder, arrays)
-        pictures = {picture.name: picture for picture in list_pictures(read_run(folder))}
+        pictures = {picture.name: picture for picture in list_figures(read_run(folder))}
         captions.append(pictures["optics"].caption)
     assert "spots b pixels apart" not in captions[0]
     assert captions[1] == captions[0] + (

@@ -10,6 +10,7 @@ import numpy as np
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.metasurface import SimulatedOptics, resize
 from hybridonn.reports.artefacts.predictions import (
     Embedding,
     Predictions,
@@ -19,7 +20,6 @@ from hybridonn.reports.artefacts.predictions import (
     read_predictions,
 )
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_json, read_table, refusal
-from hybridonn.reports.figures.psfs import SimulatedOptics, resize
 from hybridonn.reports.statistics import (
     Difference,
     mean_interval,

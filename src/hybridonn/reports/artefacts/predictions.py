@@ -13,6 +13,8 @@ from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
 from hybridonn.reports.statistics import wilson_interval
 
+METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
+
 
 @dataclass(frozen=True)
 class Predictions:

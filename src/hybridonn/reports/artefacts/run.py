@@ -13,7 +13,11 @@ from hybridonn.core.errors import ArtefactError, HybridonnError
 from hybridonn.core.yaml_reading import parse_yaml
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.reports.artefacts.chip import Chip, read_chip
+from hybridonn.reports.artefacts.estimate import Estimated, read_estimate
+from hybridonn.reports.artefacts.layout_file import LayoutDrawing, read_drawing
 from hybridonn.reports.artefacts.masks import MaskPredictions, Overlays
+from hybridonn.reports.artefacts.metasurface import SimulatedOptics, read_optics
+from hybridonn.reports.artefacts.pillar_maps import WidthMaps, read_width_maps
 from hybridonn.reports.artefacts.predictions import (
     Embedding,
     Predictions,
@@ -31,10 +35,6 @@ from hybridonn.reports.artefacts.reading import (
     read_text,
     refusal,
 )
-from hybridonn.reports.figures.layout_file import LayoutDrawing, read_drawing
-from hybridonn.reports.figures.learning_curve import Estimated, read_estimate
-from hybridonn.reports.figures.pillar_maps import WidthMaps, read_width_maps
-from hybridonn.reports.figures.psfs import SimulatedOptics, read_optics
 
 PIPELINE = "the run itself"
 
@@ -315,3 +315,15 @@ def _read_examples(path: Path, kernels: np.ndarray, classes: int, dimensions: in
         raise ArtefactError(refusal(path, stage, f"{found}; kernels.npz holds {len(kernels)}"))
     check_labels(examples.labels, classes, path, stage)
     return examples
+
+
+def chip_of(run: Run) -> Chip:
+    """The chip of a run that has one: a section of the chip is built only then."""
+    assert run.chip is not None
+    return run.chip
+
+
+def optics_of(run: Run) -> SimulatedOptics:
+    """The simulated metasurface of a run that has one."""
+    assert run.optics is not None
+    return run.optics

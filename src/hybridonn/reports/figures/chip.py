@@ -11,7 +11,7 @@ from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.registration import draw_pairs
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 from hybridonn.reports.formats import Answers, decimals
-from hybridonn.reports.sections.chip_wording import METHODS
+from hybridonn.reports.sections.chip_wording import TREATMENTS
 from hybridonn.reports.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     panels = figure.subplots(1, 2 if count > 1 else 1, sharey=True, squeeze=False)[0]
     for axes, some in zip(panels, (chip.treatments, chip.treatments[1:]), strict=False):
         _draw_intervals(axes, some, chip, ideal.metric)
-    names = [METHODS.get(one.method, one.method) for one in chip.treatments]
+    names = [TREATMENTS.get(one.method, one.method) for one in chip.treatments]
     panels[0].set_yticks(range(count), names)
     panels[0].set_ylim(count - 0.4, -0.6)
     for label, one in zip(panels[0].get_yticklabels(), chip.treatments, strict=True):
@@ -106,7 +106,7 @@ def _draw_curve(axes: Axes, curve: Table, chip: Chip, metric: str) -> None:
     tuned = chip.numbers.get("fractions_by", chip.numbers["method"])  # a run of before has none
     for column, name in (("calibrated", "calibrated"), ("fine_tuned", tuned)):
         values, colour = 100 * curve[column], COLOURS.get(name, INK)
-        axes.plot(curve["fraction"], values, "o-", label=METHODS.get(name, name), color=colour)
+        axes.plot(curve["fraction"], values, "o-", label=TREATMENTS.get(name, name), color=colour)
         if metric == "accuracy":
             low, high = _bounds(curve[column], chip.total)
             axes.fill_between(curve["fraction"], low, high, alpha=0.13, lw=0, color=colour)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.predictions import METRICS
 from hybridonn.reports.artefacts.reading import read_json, refusal
-from hybridonn.reports.figures.curves import METRICS
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 from hybridonn.reports.statistics import mean_interval

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybridonn.distillation.best_epoch import find_best
+from hybridonn.reports.artefacts.predictions import METRICS
 from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
@@ -23,8 +24,6 @@ TERMS = {
     "ntk": ("NTK", PALETTE[4], "-."),
     "validation_loss": ("task, validation", PALETTE[5], ":"),
 }
-
-METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
 
 
 @styled

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from hybridonn.reports.artefacts.chip import Chip, ChipOptics
-from hybridonn.reports.artefacts.predictions import Predictions
-from hybridonn.reports.artefacts.run import Run
-from hybridonn.reports.figures.chip import (
-    draw_built_kernels,
-    draw_built_psfs,
-    draw_fractions,
-    draw_treatments,
-)
-from hybridonn.reports.figures.confusion import MOST_COUNTS, draw_confusion
-from hybridonn.reports.figures.embedding import draw_embedding
-from hybridonn.reports.sections.chip_wording import describe_chip, list_treatments
-from hybridonn.reports.sections.section import Picture
+from hybridonn.reports.artefacts.chip import Chip
+from hybridonn.reports.artefacts.run import Run, chip_of
+from hybridonn.reports.figures.chip import draw_treatments
+from hybridonn.reports.formats import percent, span
+from hybridonn.reports.sections.chip_wording import describe_chip, summarise_chip
+from hybridonn.reports.sections.section import ReportFigure, Section, Tile
+from hybridonn.reports.tables.treatments import list_treatments
 
 INTERVALS = (
     "Dots are the metric on {captures} test captures, bars its 95 % intervals, the dashed line and "
@@ -22,21 +16,8 @@ INTERVALS = (
 )
 
 
-def list_chip_pictures(run: Run) -> list[Picture]:
-    """The figures of the chip before and after compensation; none where there is no chip."""
-    chip = run.chip
-    if chip is None:
-        return []
-    return [
-        _treatments(run, chip),
-        *_fractions(run, chip),
-        *_confusion(run, chip),
-        *_maps(run, chip),
-        *([] if chip.optics is None else _optics(chip, chip.optics, run.optics is not None)),
-    ]
-
-
-def _treatments(run: Run, chip: Chip) -> Picture:
+def _build(run: Run) -> list[ReportFigure]:
+    chip = chip_of(run)
     student = run.models["student"].predictions
     images, metric = "the same images", student.metric
     if chip.ideal.scores is None:
@@ -59,15 +40,17 @@ def _treatments(run: Run, chip: Chip) -> Picture:
             "where the loss itself is within that chance."
         )
     words += _say_missing(run, chip)
-    return Picture(
-        "chip",
-        "The chip",
-        f"Test {metric} with ideal optics, as fabricated and compensated",
-        "".join(words),
-        lambda: draw_treatments(chip, student),
-        tuple(list_treatments(run)),
-        describe_chip(run).replace(" %", "\u00a0%"),  # no line starts with a per cent sign
-    )
+    return [
+        ReportFigure(
+            "chip",
+            "The chip",
+            f"Test {metric} with ideal optics, as fabricated and compensated",
+            "".join(words),
+            lambda: draw_treatments(chip, student),
+            tuple(list_treatments(run)),
+            describe_chip(run).replace(" %", "\u00a0%"),  # no line starts with a per cent sign
+        )
+    ]
 
 
 def _say_missing(run: Run, chip: Chip) -> list[str]:
@@ -91,90 +74,22 @@ def _say_missing(run: Run, chip: Chip) -> list[str]:
     return said
 
 
-def _fractions(run: Run, chip: Chip) -> list[Picture]:
-    curve, student = chip.fractions, run.models["student"].predictions
-    if curve is None:
-        return []
-    bands = ", bands are 95 % intervals" if isinstance(student, Predictions) else ""
-    whole = "captures of training images" if chip.measured else "training images"
+def list_chip_tiles(run: Run) -> list[Tile]:
+    """The key numbers: (what, value, note)."""
+    chip = chip_of(run)
+    total = chip.total
+    shown = [("on the chip as fabricated", chip.treatments[0])]
+    shown += [("on the chip compensated", chip.kept)] if chip.kept else []
     return [
-        Picture(
-            "chip-fractions",
-            "How many captures it takes",
-            f"Test {student.metric} against the fraction of captures",
-            f"The metric on the test captures against the fraction of the {whole} that was learnt "
-            f"from{bands}; below each fraction stands the number of captures. Dashed: ideal "
-            "optics, and the chip as fabricated. No test capture is ever learnt from.",
-            lambda: draw_fractions(curve, chip, student),
-            level=3,
-        )
+        (what, percent(one.value, total), f"95 %: {span(one.interval, total)}")
+        for what, one in shown
     ]
 
 
-def _confusion(run: Run, chip: Chip) -> list[Picture]:
-    answers = {name: one for name, one in chip.answers.items() if isinstance(one, Predictions)}
-    if not answers:
-        return []
-    student = run.models["student"].predictions
-    if "compensated" not in answers and isinstance(student, Predictions):
-        answers = {"ideal optics": student} | answers
-    counts = "numbers count test captures, " if len(run.classes) <= MOST_COUNTS else ""
-    return [
-        Picture(
-            "chip-confusion",
-            f"Confused classes, {' and '.join(answers)}",
-            f"Confusion matrices, {' and '.join(answers)}",
-            f"As above: a row is a true class, a column the answer; {counts}and both share one "
-            "scale of colour, the per cent of the true class.",
-            lambda: draw_confusion(answers, run.classes),
-            level=3,
-        )
-    ]
-
-
-def _maps(run: Run, chip: Chip) -> list[Picture]:
-    if not chip.embeddings:
-        return []
-    return [
-        Picture(
-            "chip-embedding",
-            "How the classes lie, before and after",
-            "t-SNE of the features of test captures before and after compensation",
-            "What the backend's last layer sees of the same test captures (of a backend of one "
-            "layer: its answers), as fabricated and compensated, laid out by one t-SNE for both, "
-            "so that places on the left and on the right compare: images that lie elsewhere on the "
-            "left are those whose features the chip displaced.",
-            lambda: draw_embedding(chip.embeddings, run.classes, together=True),
-            level=3,
-        )
-    ]
-
-
-def _optics(chip: Chip, optics: ChipOptics, metasurface: bool) -> list[Picture]:
-    built = "measured" if chip.measured else "built"
-    wanted = "the simulated metasurface's" if metasurface and not chip.measured else "as trained"
-    shown = (
-        "Kernels are ordered from the one that is nearest to its design to the one that is "
-        "farthest; where there are too many, evenly between the two. Below each, its error: the "
-        "Euclidean distance from the design over the design's size. One scale for all; white "
-        "is zero."
-    )
-    return [
-        Picture(
-            "chip-kernels",
-            f"Kernels, designed and {built}",
-            f"Signed kernels as designed, as {built}, and the difference",
-            f"Signed kernels as designed ({wanted}), as {built}, and the difference. {shown}",
-            lambda: draw_built_kernels(optics, built),
-            level=3,
-        ),
-        Picture(
-            "chip-psfs",
-            f"Point spread functions, designed and {built}",
-            f"Point spread functions as designed, as {built}, and the difference",
-            "The two point spread functions of some kernels, positive (+) and negative (−) part, "
-            f"upright: a kernel turned by half a turn. {shown}",
-            lambda: draw_built_psfs(optics, built),
-            level=3,
-        ),
-    ]
+CHIP = Section(
+    "chip",
+    wanted=lambda run: run.chip is not None,
+    build=_build,
+    verdict=lambda run: [summarise_chip(run)],
+    tiles=list_chip_tiles,
+)

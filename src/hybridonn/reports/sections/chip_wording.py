@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from hybridonn.reports.artefacts.chip import Chip, Treatment
-from hybridonn.reports.artefacts.run import Run
-from hybridonn.reports.formats import LEAST, percent, points, signed, signed_span, span
+from hybridonn.reports.artefacts.run import Run, chip_of
+from hybridonn.reports.formats import LEAST, percent, points, signed_span, span
+from hybridonn.reports.tables.treatments import TREATMENTS, share_won
 
-METHODS = {
-    "ideal": "ideal optics",
-    "uncompensated": "as fabricated",
-    "calibrated": "calibrated",
-    "none": "fine-tuned on labels",
-    "kd": "fine-tuned with KD",
-    "ntkd": "fine-tuned with NTKD",
-}
 BY = {
     "calibrated": "calibration",
     "none": "fine-tuning on labels alone",
@@ -24,7 +17,7 @@ BY = {
 
 def summarise_chip(run: Run) -> str:
     """The chip in one sentence for the head of the report: as fabricated, and compensated."""
-    chip, student = _chip(run), run.models["student"].predictions
+    chip, student = chip_of(run), run.models["student"].predictions
     kind = "measured" if chip.measured else "simulated"
     on = "" if chip.total == student.total else f" on {chip.total:,} captured test images"
     if on and chip.ideal.scores is not None:
@@ -37,7 +30,7 @@ def summarise_chip(run: Run) -> str:
 
 def describe_chip(run: Run) -> str:
     """What the chip loses, and what each step of the compensation wins back."""
-    chip, metric = _chip(run), run.models["student"].predictions.metric
+    chip, metric = chip_of(run), run.models["student"].predictions.metric
     before, total = chip.treatments[0], chip.total
     lost = chip.ideal.value - before.value
     kind = "measured" if chip.measured else "simulated"
@@ -73,12 +66,12 @@ def _say_why(chip: Chip) -> str:
         return ""
     best = scores[kept.method]
     others = [name for name in scores if name != kept.method]
-    said = ", ".join(f"{METHODS.get(one, one)} {percent(scores[one], total)}" for one in others)
+    said = ", ".join(f"{TREATMENTS.get(one, one)} {percent(scores[one], total)}" for one in others)
     alike = any(scores[one] >= best - LEAST for one in others)
     less = "; of equals the one that changes least" if alike else ""
     return (
         f" Kept is what was best on {total:,} captures held out from all candidates: "
-        f"{METHODS.get(kept.method, kept.method)} {percent(best, total)} ({said}){less}."
+        f"{TREATMENTS.get(kept.method, kept.method)} {percent(best, total)} ({said}){less}."
     )
 
 
@@ -94,13 +87,13 @@ def _describe_steps(chip: Chip, kept: Treatment) -> str:
     said = [
         f"{_name_step(one, labels)} {_say_gain(chip, one)}, to {_reach(one, chip)}" for one in steps
     ]
-    share = _share_won(chip, kept)
+    share = share_won(chip, kept)
     word = "Together that" if len(steps) > 1 else "That"
     together = "" if share is None else f" {word} is {share} of the loss."
     text = f"; on {_share(chip)} ({_count_captures(chip)}), {'; behind it, '.join(said)}.{together}"
     best = max(chip.treatments, key=lambda one: one.value)
     if best.value > kept.value + LEAST:
-        name = METHODS.get(best.method, best.method)
+        name = TREATMENTS.get(best.method, best.method)
         text += f" Most was reached {name}: {percent(best.value, chip.total)}."
     return text
 
@@ -131,67 +124,6 @@ def _say_gain(chip: Chip, one: Treatment) -> str:
     return f"{text} (95 %: {signed_span(difference, chip.total)}{apart})"
 
 
-def _share_won(chip: Chip, one: Treatment) -> str | None:
-    """How much of the loss was won back; None: the loss is within the chance of the test images."""
-    lost = chip.ideal.value - chip.treatments[0].value
-    if lost <= LEAST or not _is_lost_clearly(chip):
-        return None
-    share = (one.value - chip.treatments[0].value) / lost
-    return f"{100 * share:.0f} %".replace("-", "−")
-
-
-def _is_lost_clearly(chip: Chip) -> bool:
-    before = chip.treatments[0]
-    if chip.ideal.scores is None:  # of other images
-        return False
-    lost = chip.ideal.gain_over(before)
-    if lost is None:  # of the chip as fabricated only the value is known
-        return chip.ideal.interval is not None and before.value < chip.ideal.interval[0]
-    return lost.clear and lost.mean > 0
-
-
-def list_treatments(run: Run) -> list[tuple[str, ...]]:
-    """The treatments as a table, header first, the ideal optics above them."""
-    chip, metric = _chip(run), run.models["student"].predictions.metric
-    total = chip.total
-    header = (
-        "",
-        f"test {metric}",
-        "95 % interval",
-        "points against ideal optics (95 %)",
-        "loss won back",
-        "points over the step before (95 %)",
-    )
-    unseen = chip.held_out
-    rows: list[tuple[str, ...]] = [header]
-    if unseen:
-        rows = [(*header, f"on {chip.held_out_total:,} captures held out")]
-    better = [chip.ideal]
-    if chip.designed is not None:
-        better.append(Treatment("pillars as designed", chip.designed, None))
-    for one in (*better, *chip.treatments):
-        name = METHODS.get(one.method, one.method)
-        name += " (kept)" if chip.kept is one else ""
-        start = None if one in better else chip.step_before.get(one.method)
-        rows.append(
-            (
-                name,
-                percent(one.value, total),
-                span(one.interval, total),
-                "–" if one is chip.ideal else _against(one, chip.ideal, chip),
-                "–" if start is None else _share_won(chip, one) or "–",
-                "–" if start is None else _against(one, start, chip),
-                *([_say_unseen(chip, one)] if unseen else []),
-            )
-        )
-    return rows
-
-
-def _say_unseen(chip: Chip, one: Treatment) -> str:
-    score = chip.held_out.get(one.method)
-    return "–" if score is None else percent(score, chip.held_out_total)
-
-
 def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
     """The key numbers: (what, value, note)."""
     if run.chip is None:
@@ -203,21 +135,6 @@ def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
         (what, percent(one.value, total), f"95 %: {span(one.interval, total)}")
         for what, one in shown
     ]
-
-
-def _chip(run: Run) -> Chip:
-    assert run.chip is not None  # whoever asks has looked
-    return run.chip
-
-
-def _against(one: Treatment, other: Treatment, chip: Chip) -> str:
-    """A difference in points with its interval; a dash where the images are not the same."""
-    difference = one.gain_over(other)
-    if difference is not None:
-        return f"{signed(difference.mean, chip.total)} ({signed_span(difference, chip.total)})"
-    if other.scores is None and other is chip.ideal and one.scores is not None:
-        return "–"
-    return signed(one.value - other.value, chip.total)
 
 
 def _reach(one: Treatment, chip: Chip) -> str:

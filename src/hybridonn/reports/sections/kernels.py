@@ -1,0 +1,40 @@
+"""The learned kernels, a figure a branch."""
+
+from __future__ import annotations
+
+from hybridonn.reports.artefacts.run import Run
+from hybridonn.reports.figures.kernels import draw_kernels
+from hybridonn.reports.sections.branches import describe_numbering, name_branch
+from hybridonn.reports.sections.section import ReportFigure, Section
+
+
+def _build(run: Run) -> list[ReportFigure]:
+    """The kernels, a figure a branch."""
+    bands = run.kernels.shape[1]
+    rows = "" if bands == 1 else f" Its {bands} rows are its {bands} wavelength bands."
+    caption = (
+        "Each large square is a signed kernel as the student learned it; the two small squares are "
+        "what light can do: the PSFs of its positive (+) and negative (−) part, to be subtracted "
+        f"after the exposure.{rows} All share one scale, and white is zero, so that a pale kernel "
+        "is a weak one."
+    )
+    found = []
+    for number, branch in enumerate(run.branches, 1):
+        margin = (run.kernels.shape[-1] - branch.size) // 2
+        inner = slice(margin, margin + branch.size)
+        kernels = run.kernels[branch.kernels, :, inner, inner]
+        mark, where = name_branch(run, number, branch)
+        found.append(
+            ReportFigure(
+                f"kernels{mark}",
+                f"The learned kernels{where}",
+                f"{len(kernels)} kernels of {branch.size} × {branch.size} with their positive and "
+                "negative parts",
+                caption + describe_numbering(run, branch),
+                lambda kernels=kernels: draw_kernels(kernels, run.wavelengths_nm),
+            )
+        )
+    return found
+
+
+KERNELS = Section("kernels", wanted=lambda run: True, build=_build)
