@@ -11,6 +11,7 @@ from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
+from hybridonn.tasks.classification import Classification
 
 SIDE, KERNELS, CLASSES = 28, 3, 4
 PIXEL_M, FEATURE_PIXELS = 5.86e-6, 2
@@ -38,7 +39,9 @@ def make_dataset(channels=1, train=24, test=12):
         )
     }
     classes = tuple("abcd")
-    return Dataset("blobs", classes, parts["student_train"], checksum="blobs", **parts)
+    return Dataset(
+        "blobs", classes, parts["student_train"], checksum="blobs", task=Classification(), **parts
+    )
 
 
 def smooth_kernels(channels=1, seed=0):

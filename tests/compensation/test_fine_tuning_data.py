@@ -14,6 +14,7 @@ from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.kernel_errors import fabricate
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Compensation, Fabrication, read_spec
+from hybridonn.tasks.classification import Classification
 
 
 def errors_of(**stated):
@@ -46,7 +47,9 @@ def chip(student):
 def draw(digits, chip, **settings):
     settings = Compensation(fraction=0.2, **settings)
     images = digits.student_train
-    chosen = choose_captures(images, 10, settings)
+    chosen = choose_captures(
+        Classification().cover(images.labels, tuple(map(str, range(10)))), settings
+    )
     return (
         settings,
         chosen,

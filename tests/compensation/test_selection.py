@@ -17,6 +17,8 @@ from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.spec import Compensation, read_spec
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.segmentation import Segmentation
 
 COUNT, OTHERS, CLASSES = 40, 7, 4
 BACKEND = DenseBackend(2, 2, (), CLASSES)
@@ -139,10 +141,11 @@ def test_where_nothing_is_held_out_the_stated_method_is_kept(tmp_path, candidate
 def test_few_captures_are_divided_too(masks, count):
     labels = torch.arange(count) % CLASSES
     labels = labels[:, None, None].expand(-1, 2, 2).to(torch.uint8) if masks else labels
-    rest, held = hold_out(ImageSet(number_images(count), labels), Compensation())
+    task = Segmentation() if masks else Classification()
+    rest, held = hold_out(labels, task, Compensation())
     assert len(held) == round(0.2 * count)
     assert sorted([*rest.tolist(), *held.tolist()]) == list(range(count))
-    again = hold_out(ImageSet(number_images(count), labels), Compensation(seed=1))[1]
+    again = hold_out(labels, task, Compensation(seed=1))[1]
     assert count < 50 or held.tolist() != again.tolist()
 
 

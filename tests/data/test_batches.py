@@ -7,6 +7,8 @@ from hybridonn.data.batches import augment, augment_pair, load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.transforms.affine import Affine, draw_affine, warp
 from hybridonn.spec import Augmentation
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.segmentation import Segmentation
 
 
 def change(count=1, right=0.0, down=0.0, degrees=0.0, scale=1.0) -> Affine:
@@ -173,7 +175,9 @@ def test_a_mask_moves_as_its_picture_does():
     settings = Augmentation(
         shift_pixels=3.0, rotation_degrees=30.0, scale_fraction=0.2, flip=True, crop_pixels=3
     )
-    moved, labels = augment_pair(scene, masks, settings, torch.Generator().manual_seed(1))
+    moved, labels = augment_pair(
+        scene, masks, Segmentation(), settings, torch.Generator().manual_seed(1)
+    )
     assert labels.dtype == torch.uint8
     assert labels.shape == masks.shape
     inside, outside = moved[:, 0] > 0.99, moved[:, 0] < 0.01
@@ -183,14 +187,16 @@ def test_a_mask_moves_as_its_picture_does():
     assert not torch.equal(labels, masks)
     # A mask keeps its values: nothing is interpolated.
     many = torch.randint(0, 256, (40, 30, 24), dtype=torch.uint8)
-    kept = augment_pair(scene, many, settings, torch.Generator().manual_seed(1))[1]
+    kept = augment_pair(scene, many, Segmentation(), settings, torch.Generator().manual_seed(1))[1]
     for before, after in zip(many, kept, strict=True):
         assert set(after.unique().tolist()) <= set(before.unique().tolist()) | {0}
 
 
 def test_classes_stay_as_they_are():
     scene, labels = torch.rand(6, 3, 10, 10), torch.arange(6)
-    moved, same = augment_pair(scene, labels, EVERYTHING, torch.Generator().manual_seed(0))
+    moved, same = augment_pair(
+        scene, labels, Classification(), EVERYTHING, torch.Generator().manual_seed(0)
+    )
     assert same is labels
     assert torch.equal(moved, augment(scene, EVERYTHING, torch.Generator().manual_seed(0)))
 
@@ -202,11 +208,12 @@ def test_a_batch_is_the_augmented_scene_of_its_images(settings, with_masks):
     labels = torch.randint(0, 3, (20, 12, 9) if with_masks else (20,))
     labels = labels.to(torch.uint8) if with_masks else labels
     indices = torch.tensor([7, 3, 11, 3])
+    task = Segmentation() if labels.ndim == 3 else Classification()
     scene, found = load_batch(
-        ImageSet(images, labels), indices, settings, torch.Generator().manual_seed(4)
+        ImageSet(images, labels), indices, task, settings, torch.Generator().manual_seed(4)
     )
     expected = augment_pair(
-        to_scene(images[indices]), labels[indices], settings, torch.Generator().manual_seed(4)
+        to_scene(images[indices]), labels[indices], task, settings, torch.Generator().manual_seed(4)
     )
     torch.testing.assert_close(scene, expected[0])
     assert torch.equal(found, expected[1])
@@ -218,8 +225,10 @@ def test_a_set_on_a_device_gives_the_same_batches():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     moved = part.to(device)
     indices = torch.tensor([7, 3, 11, 3])
-    here = load_batch(part, indices, EVERYTHING, torch.Generator().manual_seed(4))
-    there = load_batch(moved, indices.to(device), EVERYTHING, torch.Generator().manual_seed(4))
+    here = load_batch(part, indices, Classification(), EVERYTHING, torch.Generator().manual_seed(4))
+    there = load_batch(
+        moved, indices.to(device), Classification(), EVERYTHING, torch.Generator().manual_seed(4)
+    )
     assert there[0].device.type == device.type
     torch.testing.assert_close(there[0].cpu(), here[0], atol=1e-5, rtol=0)
     assert torch.equal(there[1].cpu(), here[1])

@@ -43,7 +43,7 @@ def test_carvana(tmp_path, pictures):
     assert float(dataset.train.labels.double().mean()) == pytest.approx(share, rel=0.01)
     generator = generator_of("order", 0, 0)
     changes = spec.teacher.training.augmentation
-    scene, masks = load_batch(dataset.train, torch.arange(4), changes, generator)
+    scene, masks = load_batch(dataset.train, torch.arange(4), dataset.task, changes, generator)
     assert scene.shape == (4, 3, 128, 192)
     assert masks.shape == (4, 128, 192)
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import ImageSet, UnsplitSet
-from hybridonn.data.splits import Split, apportion, split_labels, split_set, stratify, thin
+from hybridonn.data.splits import Split, apportion, split_labels, split_set, thin
 from hybridonn.spec import Data
+from hybridonn.tasks.segmentation import Segmentation
 
 COUNTS = st.lists(st.integers(3, 60), min_size=2, max_size=6)
 
@@ -176,14 +177,17 @@ def mask_set(count: int, seed: int = 0) -> ImageSet:
 
 def test_masks_are_split_by_the_share_of_their_foreground():
     whole = mask_set(100)
-    dataset = split_set(UnsplitSet("m", ("no", "yes"), whole, None), Data(train_images=20))
+    dataset = split_set(
+        UnsplitSet("m", ("no", "yes"), whole, None), Data(train_images=20), Segmentation()
+    )
     parts = (dataset.train, dataset.student_train, dataset.validation, dataset.test)
     assert [len(part) for part in parts] == [72, 20, 8, 20]
     numbers = [set(part.images[:, 0, 0, 0].tolist()) for part in parts]
     assert numbers[0] | numbers[2] | numbers[3] == set(range(100))
     assert numbers[1] < numbers[0]
     # Of each quarter by foreground, each part has a quarter.
-    groups, names = stratify(whole.labels, ("no", "yes"))
+    strata = Segmentation().stratify(whole.labels, ("no", "yes"))
+    groups, names = strata.groups, strata.names
     assert len(names) == 4
     shares = whole.labels.flatten(1).sum(1).numpy()
     assert all(shares[groups == low].max() < shares[groups == low + 1].min() for low in range(3))
@@ -196,7 +200,9 @@ def test_masks_are_split_by_the_share_of_their_foreground():
 
 
 def test_the_split_of_masks_is_the_same_on_every_machine():
-    dataset = split_set(UnsplitSet("m", ("no", "yes"), mask_set(60), None), Data(split_seed=5))
+    dataset = split_set(
+        UnsplitSet("m", ("no", "yes"), mask_set(60), None), Data(split_seed=5), Segmentation()
+    )
     test = dataset.test.images[:, 0, 0, 0].tolist()
     # Of the first run: a change here changes every result that users have.
     assert test == [4, 7, 8, 19, 23, 26, 29, 31, 38, 43, 48, 50]
@@ -204,7 +210,9 @@ def test_the_split_of_masks_is_the_same_on_every_machine():
 
 def test_few_masks_are_split_at_random():
     for count in (3, 7, 19):
-        dataset = split_set(UnsplitSet("m", ("no", "yes"), mask_set(count), None), Data())
+        dataset = split_set(
+            UnsplitSet("m", ("no", "yes"), mask_set(count), None), Data(), Segmentation()
+        )
         sizes = [len(part) for part in (dataset.train, dataset.validation, dataset.test)]
         assert sum(sizes) == count
         assert min(sizes) >= 1
@@ -212,19 +220,22 @@ def test_few_masks_are_split_at_random():
 
 def test_thinning_works_for_classes_and_masks():
     masks = mask_set(80)
-    some = thin(masks, 2, 16, seed=1)
+    strata = Segmentation().stratify(masks.labels, ("no", "yes"))
+    some = thin(masks, strata, 16, seed=1)
     assert len(some) == 16
-    groups, _ = stratify(masks.labels, ("no", "yes"))
+    groups = strata.groups
     assert np.bincount(groups[some.images[:, 0, 0, 0].numpy()]).tolist() == [4, 4, 4, 4]
-    assert thin(masks, 2, None, seed=1) is masks
-    assert thin(masks, 2, 80, seed=1) is masks
+    assert thin(masks, strata, None, seed=1) is masks
+    assert thin(masks, strata, 80, seed=1) is masks
     with pytest.raises(DataError, match="3 images are too few"):
-        thin(masks, 2, 3, seed=1)
+        thin(masks, strata, 3, seed=1)
 
 
 def test_a_set_with_its_own_parts_is_not_split():
     train, validation, test = mask_set(40), mask_set(9, 1), mask_set(11, 2)
-    dataset = split_set(UnsplitSet("m", ("no", "yes"), train, test, validation), Data())
+    dataset = split_set(
+        UnsplitSet("m", ("no", "yes"), train, test, validation), Data(), Segmentation()
+    )
     assert dataset.train is train
     assert dataset.validation is validation
     assert dataset.test is test
@@ -233,11 +244,14 @@ def test_a_set_with_its_own_parts_is_not_split():
 
 def test_what_was_skipped_goes_with_the_set():
     unsplit = UnsplitSet("m", ("no", "yes"), mask_set(40), None, skipped=("x.png is damaged",))
-    dataset = split_set(unsplit, Data())
+    dataset = split_set(unsplit, Data(), Segmentation())
     assert dataset.skipped == ("x.png is damaged",)
     # The checksum is of what is there, masks included.
-    plain = split_set(UnsplitSet("m", ("no", "yes"), mask_set(40), None), Data())
+    plain = split_set(UnsplitSet("m", ("no", "yes"), mask_set(40), None), Data(), Segmentation())
     assert plain.checksum == dataset.checksum
     other = mask_set(40)
     other.labels[3, 7, 63] = 1
-    assert split_set(UnsplitSet("m", ("no", "yes"), other, None), Data()).checksum != plain.checksum
+    assert (
+        split_set(UnsplitSet("m", ("no", "yes"), other, None), Data(), Segmentation()).checksum
+        != plain.checksum
+    )

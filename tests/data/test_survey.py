@@ -8,6 +8,8 @@ from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.survey import find_oddities, measure_channels, survey_data, weigh_classes
 from hybridonn.spec import Data
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.segmentation import Segmentation
 
 
 def some(count=2500, with_masks=False, seed=0) -> ImageSet:
@@ -29,7 +31,8 @@ def test_channels_are_measured_exactly():
 @pytest.mark.parametrize("with_masks", [False, True])
 def test_classes_are_weighed_in_each_part(with_masks):
     parts = {"train": some(1700, with_masks), "test": some(300, with_masks, seed=1)}
-    shares = weigh_classes(parts, ("a", "b", "c", "never"))
+    task = Segmentation() if with_masks else Classification()
+    shares = weigh_classes(parts, ("a", "b", "c", "never"), task)
     for name, part in parts.items():
         for number, label in enumerate(("a", "b", "c", "never")):
             expected = float((part.labels == number).double().mean())
@@ -39,11 +42,11 @@ def test_classes_are_weighed_in_each_part(with_masks):
 
 def test_oddities_are_found():
     train, test = some(1200, with_masks=True), some(20, with_masks=True, seed=1)
-    assert find_oddities({"train": train, "test": test}) == []
+    assert find_oddities({"train": train, "test": test}, Segmentation()) == []
     test.images[3] = 7
     test.images[4:6] = train.images[1100:1102]
     train.labels[17] = 0
-    remarks = find_oddities({"train": train, "test": test})
+    remarks = find_oddities({"train": train, "test": test}, Segmentation())
     assert len(remarks) == 3
     assert remarks[0] == "1 of the 1200 train masks hold a single class"
     assert remarks[1] == "1 of the 20 test images have one value everywhere"

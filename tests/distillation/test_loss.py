@@ -241,7 +241,7 @@ def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
     # The kernels of random pictures are almost constant: centring them costs digits.
     student = build_student(design, (3, 16, 16), 2, seed=0).eval().double()
     teacher = (
-        build_teacher("u-net", {"width": 4, "depth": 2}, (3, 16, 16), 2, 0, per_pixel=True)
+        build_teacher("u-net", {"width": 4, "depth": 2}, (3, 16, 16), 2, 0, outputs=(2, 16, 16))
         .eval()
         .double()
     )
@@ -259,7 +259,7 @@ def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
 
 
 def test_a_sketch_of_signs_stands_for_the_kernel_over_all_pixels():
-    teacher = build_teacher("u-net", {"width": 2, "depth": 1}, (1, 4, 4), 2, 0, per_pixel=True)
+    teacher = build_teacher("u-net", {"width": 2, "depth": 1}, (1, 4, 4), 2, 0, outputs=(2, 4, 4))
     scene = torch.rand(8, 1, 4, 4)
     exact = ntk(teacher.eval(), scene).detach()
     features = teacher_features(teacher, scene, 4096, "all", 2048)

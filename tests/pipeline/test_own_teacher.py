@@ -50,7 +50,7 @@ def test_it_is_found_beside_the_spec_and_from_a_copy_in_a_run_folder(stated: Pat
 
 def test_weights_whose_logits_overflow_are_refused_before_any_training(stated: Path) -> None:
     spec = read_spec(stated, ("teacher.weights=weights.safetensors",))
-    teacher = build_stated_teacher(spec.teacher, (1, 8, 8), 10, per_pixel=False)
+    teacher = build_stated_teacher(spec.teacher, (1, 8, 8), 10, outputs=(10,))
     tensors = {name: torch.full_like(one, 3e38) for name, one in teacher.state_dict().items()}
     write_tensors(Path("weights.safetensors"), tensors)
 

@@ -32,6 +32,7 @@ from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import STAGES
 from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
 from hybridonn.spec import Section, Spec, UndeclaredReadError, narrow, read_spec, validate
+from hybridonn.tasks.segmentation import Segmentation
 
 CHIP = (
     "name=chip",
@@ -195,7 +196,9 @@ def masks():
         )
         for name in ("train", "student_train", "validation", "test")
     }
-    return Dataset("masks", ("a", "b"), checksum=hash_parts(("a", "b"), parts), **parts)
+    return Dataset(
+        "masks", ("a", "b"), checksum=hash_parts(("a", "b"), parts), task=Segmentation(), **parts
+    )
 
 
 def marks(spec, dataset, captures=None):

@@ -37,5 +37,5 @@ def test_one_number_is_a_square():
 
 @pytest.mark.parametrize("name", ["carvana", "dsb2018", "coco_stuff10k", "mask_folder"])
 def test_sets_of_masks_say_so(name, tmp_path):
-    assert Data(name=name, folder=tmp_path).has_masks
-    assert not Data(name="image_folder", folder=tmp_path).has_masks
+    assert Data(name=name, folder=tmp_path).task == "segmentation"
+    assert Data(name="image_folder", folder=tmp_path).task == "classification"

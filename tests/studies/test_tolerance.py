@@ -24,6 +24,7 @@ from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.studies import tolerance
 from hybridonn.studies.tolerance import summarise, tolerate
+from hybridonn.tasks.classification import Classification
 
 QUICK = (
     "teacher.training.epochs=4",
@@ -85,7 +86,9 @@ def test_compensation_wins_back_with_as_many_parameters(compensated):
 def test_captures_are_of_training_images_and_of_every_class(finished):
     spec, _, trained = finished
     images = trained.dataset.student_train
-    chosen = choose_captures(images, 10, spec.compensation)
+    chosen = choose_captures(
+        Classification().cover(images.labels, tuple(map(str, range(10)))), spec.compensation
+    )
     assert len(chosen) == round(0.2 * len(images)) == len(set(chosen.tolist()))
     assert len(images.labels[chosen].unique()) == 10
 

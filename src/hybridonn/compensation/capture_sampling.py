@@ -1,4 +1,4 @@
-"""Which training images are captured behind a chip."""
+"""Which images are captured behind a chip, and how many."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ from torch import Tensor
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.random import generator_of
-from hybridonn.data.dataset import ImageSet
-from hybridonn.data.splits import thin
+from hybridonn.data.splits import draw_positions
 from hybridonn.spec import Compensation
+from hybridonn.tasks.strata import Strata
 
 
-def choose_captures(images: ImageSet, classes: int, settings: Compensation) -> Tensor:
-    """Positions of the images that are learnt from, every class in proportion, shuffled.
+def choose_captures(covered: Strata, settings: Compensation) -> Tensor:
+    """Positions of the images that are learnt from, every group in proportion, shuffled.
+
+    Args:
+        covered: The groups of the images, each of which is captured.
+        settings: Which fraction of the images, and the seed.
 
     Raises:
-        SpecError: The fraction is not one image of each class.
+        SpecError: The fraction is not one image of each group.
     """
-    number = count_captures(settings.fraction, images, classes)
+    number = count_captures(settings.fraction, covered)
     generator = generator_of("captures to learn from", settings.seed)
-    if images.labels.ndim > 1:
-        return torch.randperm(len(images), generator=generator)[:number]
-    every = ImageSet(torch.arange(len(images)), images.labels)
-    chosen = thin(every, classes, number, settings.seed).images
+    if len(covered.names) == 1:
+        return torch.randperm(len(covered.groups), generator=generator)[:number]
+    chosen = draw_positions(covered, number, settings.seed)
     return chosen[torch.randperm(len(chosen), generator=generator)]
 
 
-def count_captures(fraction: float, images: ImageSet, classes: int) -> int:
+def count_captures(fraction: float, covered: Strata) -> int:
     """How many captures a fraction of some images is.
 
     Args:
         fraction: Of the images.
-        images: With their labels, or masks, which are of no one class.
-        classes: Of the labels.
+        covered: The groups of the images, each of which is captured.
 
     Raises:
-        SpecError: Not one of each class, or none at all.
+        SpecError: Not one of each group, or none at all.
     """
-    number, least, why = round(fraction * len(images)), 1, ""
-    if images.labels.ndim == 1:
-        least, why = classes, ", one of each class"
+    images, least = covered.groups, len(covered.names)
+    number = round(fraction * len(images))
     if number < least:
+        why = f", one of each of the {covered.kind}" if least > 1 else ""
         needed = math.ceil(1e4 * least / len(images)) / 1e4
         raise SpecError(
             f"compensation: a fraction of {fraction:g} of {len(images):,} images is {number} "

@@ -49,7 +49,8 @@ class MeasuredCaptures:
 
     def draw_data(self, settings: Compensation) -> FineTuningData:
         """The captures, and the images for the digital twin, at the fraction of the settings."""
-        chosen = choose_captures(self.train.shown, len(self.dataset.classes), settings)
+        covered = self.dataset.task.cover(self.train.shown.labels, self.dataset.classes)
+        chosen = choose_captures(covered, settings)
         ids = [self.train_ids[position] for position in chosen.tolist()]
         known = find_positions(ids, "student_train")
         others = draw_others(self.dataset.student_train, known, settings)

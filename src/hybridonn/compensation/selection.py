@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,9 +26,10 @@ from hybridonn.core.files import read_json, write_json
 from hybridonn.core.progress import Progress
 from hybridonn.core.random import generator_of
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.splits import thin
+from hybridonn.data.splits import draw_positions
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
+from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.task import Task, make_task
 
 PLACE = "checkpoint_choice"  # of what only serves to go on after an interruption
@@ -94,13 +96,13 @@ def select(
         stated method.
     """
     began = perf_counter()
-    rest, held = hold_out(learnt.captured.shown, settings)
+    task = make_task(spec.task)
+    rest, held = hold_out(learnt.captured.shown.labels, task, settings)
     if not len(held) or not len(rest):
         return Selection(settings.distillation.method, {}, 0, len(learnt.captured), 0.0)
     known = part / PLACE / "choice.json"
     if known.is_file():
         return Selection(**read_json(known))
-    task = make_task(spec.task)
     captured, before = learnt.captured, len(learnt.others)
     some = FineTuningData(captured.take(rest), learnt.others)
     own = knowledge.take(torch.cat([torch.arange(before), before + rest]))
@@ -115,32 +117,34 @@ def select(
     return found
 
 
-def hold_out(images: ImageSet, settings: Compensation) -> tuple[Tensor, Tensor]:
+def hold_out(labels: Tensor, task: Task, settings: Compensation) -> tuple[Tensor, Tensor]:
     """Positions of images that are learnt from, and of those that are held out.
 
-    Every class is held out in proportion, and each at least once, where there are enough images.
+    Every group that a choice of captures covers is held out in proportion, and each at least
+    once, where there are enough images.
 
     Args:
-        images: That were captured, with their labels.
+        labels: Of the images that were captured, (N, ...).
+        task: What the network is for.
         settings: Which part of them is held out, and the seed.
     """
-    number = round(settings.judged_fraction * len(images))
-    positions = torch.arange(len(images))
-    if images.labels.ndim == 1:
-        labels = torch.unique(images.labels, return_inverse=True)[1]
-        groups = int(labels.max()) + 1 if len(labels) else 0
-    else:
-        labels, groups = torch.zeros(len(images), dtype=torch.int64), 1
-    if 0 < number < groups or groups == 0:
+    number = round(settings.judged_fraction * len(labels))
+    positions = torch.arange(len(labels))
+    strata = _present(task.cover(labels, ()))
+    if number < len(strata.names):
         generator = generator_of("captures held out", settings.seed)
-        held = torch.randperm(len(images), generator=generator)[:number].sort().values
-    elif number:
-        held = thin(ImageSet(positions, labels), groups, number, settings.seed).images
+        held = torch.randperm(len(labels), generator=generator)[:number].sort().values
     else:
-        held = positions[:0]
-    left = torch.ones(len(images), dtype=torch.bool)
+        held = draw_positions(strata, number, settings.seed) if number else positions[:0]
+    left = torch.ones(len(labels), dtype=torch.bool)
     left[held] = False
     return positions[left], held
+
+
+def _present(strata: Strata) -> Strata:
+    """The same groups without those of which there is no image."""
+    kept, groups = np.unique(strata.groups, return_inverse=True)
+    return replace(strata, groups=groups, names=tuple(map(str, kept)))
 
 
 def _best(candidates: Sequence[Evaluation], scores: dict[str, float]) -> str:

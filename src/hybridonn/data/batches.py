@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.transforms.affine import draw_affine, warp
+from hybridonn.data.transforms.affine import Affine, draw_affine, warp
 from hybridonn.data.transforms.colour import recolour
 from hybridonn.data.transforms.crop import crop
 from hybridonn.spec import Augmentation
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.task import Task
 
 
 def to_scene(images: Tensor) -> Tensor:
@@ -24,7 +26,11 @@ def to_scene(images: Tensor) -> Tensor:
 
 
 def load_batch(
-    part: ImageSet, indices: Tensor, settings: Augmentation, generator: torch.Generator
+    part: ImageSet,
+    indices: Tensor,
+    task: Task,
+    settings: Augmentation,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Some images of a set as a scene with their labels, changed at random for training.
 
@@ -34,15 +40,16 @@ def load_batch(
     Args:
         part: Where the images come from.
         indices: Which ones, (B,), int64.
+        task: How their labels move along with them.
         settings: How far they are changed.
         generator: Where the random numbers come from.
 
     Returns:
-        The scene, (B, C, H, W) in [0, 1], and the labels, (B,), or masks, (B, H, W).
+        The scene, (B, C, H, W) in [0, 1], and the labels, (B, ...).
     """
     some = part.take(indices)
-    images, labels = crop(some.images, some.labels, settings, generator)
-    return _augment_cropped(to_scene(images), labels, settings, generator)
+    images, labels = crop(some.images, some.labels, task, settings, generator)
+    return _augment_cropped(to_scene(images), labels, task, settings, generator)
 
 
 def augment(scene: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
@@ -56,41 +63,53 @@ def augment(scene: Tensor, settings: Augmentation, generator: torch.Generator) -
     Returns:
         The changed scene, (B, C, H, W), on the same device.
     """
-    return augment_pair(scene, torch.zeros(len(scene)), settings, generator)[0]
+    unmoved = Classification()
+    return augment_pair(scene, torch.zeros(len(scene)), unmoved, settings, generator)[0]
 
 
 def augment_pair(
-    scene: Tensor, labels: Tensor, settings: Augmentation, generator: torch.Generator
+    scene: Tensor,
+    labels: Tensor,
+    task: Task,
+    settings: Augmentation,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Change each picture at random, and its mask along with it.
+    """Change each image at random, and its label along with it.
 
-    In this order: crop and flip; shift, rotation and scale; colour. A mask is
-    moved as its picture is, and never interpolated; what comes in at its edges
-    is class 0, except for a reflected crop. Shift, angle, relative scale and the
+    In this order: crop and flip; shift, rotation and scale; colour. A label a
+    pixel is moved as its image is, and never interpolated; what comes in at its
+    edges is 0, except for a reflected crop. Shift, angle, relative scale and the
     factors of colour are uniform in plus or minus the settings. A setting of
     zero changes nothing and draws nothing.
 
     Args:
         scene: (B, C, H, W).
-        labels: Classes, (B,), which stay as they are, or masks, (B, H, W).
+        labels: (B, ...).
+        task: How labels move along with images.
         settings: How far.
         generator: Where the random numbers come from.
 
     Returns:
         The changed scene and labels, on the same devices.
     """
-    scene, labels = crop(scene, labels, settings, generator)
-    return _augment_cropped(scene, labels, settings, generator)
+    scene, labels = crop(scene, labels, task, settings, generator)
+    return _augment_cropped(scene, labels, task, settings, generator)
 
 
 def _augment_cropped(
-    scene: Tensor, labels: Tensor, settings: Augmentation, generator: torch.Generator
+    scene: Tensor,
+    labels: Tensor,
+    task: Task,
+    settings: Augmentation,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     if settings.shift_pixels or settings.rotation_degrees or settings.scale_fraction:
         change = draw_affine(len(scene), settings, generator)
         scene = warp(scene, change)
-        if labels.ndim == 3:
-            # float32 holds every class of a uint8 mask exactly.
-            moved = warp(labels.unsqueeze(1).to(torch.float32), change, "nearest")
-            labels = moved.squeeze(1).to(labels.dtype)
+        labels = task.move_labels(labels, lambda maps: _warp_maps(maps, change))
     return recolour(scene, settings, generator), labels
+
+
+def _warp_maps(maps: Tensor, change: Affine) -> Tensor:
+    # float32 holds every class of a uint8 mask exactly.
+    return warp(maps.to(torch.float32), change, "nearest").to(maps.dtype)

@@ -10,6 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hybridonn.tasks.task import Task
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -17,8 +19,8 @@ class ImageSet:
 
     Attributes:
         images: Grey values or colours, (N, C, H, W), uint8.
-        labels: Class of each image, (N,), int64, or of each of its pixels, a
-            mask, (N, H, W), uint8.
+        labels: What the task is to find in each image, (N, ...); classes (N,) are int64, masks
+            (N, H, W) are uint8.
     """
 
     images: Tensor
@@ -103,6 +105,7 @@ class Dataset:
         validation: For early stopping and tuning; never trained on.
         test: For the numbers that are reported.
         checksum: SHA-256 of images, labels and split, hexadecimal.
+        task: What its labels are for.
         skipped: What was left out with ``data.skip_bad``, a sentence a file.
     """
 
@@ -113,6 +116,7 @@ class Dataset:
     validation: ImageSet
     test: ImageSet
     checksum: str
+    task: Task
     skipped: tuple[str, ...] = ()
 
     @property

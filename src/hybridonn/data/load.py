@@ -32,6 +32,7 @@ from hybridonn.data.readers.mask_folder import (
 from hybridonn.data.readers.sources import NAMED_SOURCES, Source
 from hybridonn.data.splits import split_set
 from hybridonn.spec import Data
+from hybridonn.tasks.task import Task, make_task
 
 _SILENT = Silent()
 
@@ -72,7 +73,7 @@ def load_dataset(
         SpecError: ``variant`` is given for a set that has none.
         DataError: The set is missing, damaged, or too small for its split.
     """
-    return split_set(load_unsplit(data, root, progress, sources), data)
+    return split_set(load_unsplit(data, root, progress, sources), data, make_task(data.task))
 
 
 def load_unsplit(
@@ -103,7 +104,7 @@ def load_unsplit(
         unsplit = _read(data, data_root(root), progress, sources)
         _check_names(unsplit.name, unsplit.classes)
         unsplit = _refit(unsplit, data)
-    return _transpose(unsplit) if data.transpose else unsplit
+    return _transpose(unsplit, make_task(data.task)) if data.transpose else unsplit
 
 
 def _check_paths(*folders: Path | None) -> None:
@@ -196,9 +197,10 @@ def _refit_images(images: Tensor, target: Target) -> Tensor:
     return torch.from_numpy(fitted)
 
 
-def _transpose(unsplit: UnsplitSet) -> UnsplitSet:
-    """Rows and columns exchanged, in masks too."""
-    return unsplit.change(
-        lambda images: images.transpose(2, 3).contiguous(),
-        lambda labels: labels.transpose(1, 2).contiguous() if labels.ndim == 3 else labels,
-    )
+def _transpose(unsplit: UnsplitSet, task: Task) -> UnsplitSet:
+    """Rows and columns exchanged, of labels too."""
+
+    def exchange(maps: Tensor) -> Tensor:
+        return maps.transpose(2, 3).contiguous()
+
+    return unsplit.change(exchange, lambda labels: task.move_labels(labels, exchange))

@@ -5,8 +5,7 @@ keys. The first of a class are for testing, the next for validation, the rest
 for training, and the first of these are the student's. So the parts are
 disjoint, and a student's smaller set lies within its larger one.
 
-Images with masks have no class; they are sorted by their foreground's share
-of the pixels into four equal groups, and these are split as classes are.
+Where images have no class, the task says which groups are split as classes are.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ from hybridonn.core.errors import DataError
 from hybridonn.core.random import sorting_keys
 from hybridonn.data.dataset import Dataset, ImageSet, UnsplitSet, hash_parts
 from hybridonn.spec import Data
-
-SHARE_GROUPS = 4
-_SMALLEST_GROUP = 10  # of a set too small for four groups, fewer are made
+from hybridonn.tasks.strata import Strata
+from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -43,17 +41,24 @@ class Split:
     test: np.ndarray
 
 
-def split_set(unsplit: UnsplitSet, settings: Data) -> Dataset:
+def split_set(unsplit: UnsplitSet, settings: Data, task: Task) -> Dataset:
     """Split a set as the spec states.
 
+    Args:
+        unsplit: The set.
+        settings: Fractions, number of the student's images, and the seed.
+        task: What its labels are for.
+
     Raises:
-        DataError: See :func:`split_labels`.
+        DataError: The labels are not those of the task; see also :func:`split_labels`.
     """
+    for part in unsplit.parts().values():
+        task.check_labels(part.labels, part.images, len(unsplit.classes))
     images = unsplit.images
-    labels, names = stratify(images.labels, unsplit.classes)
+    strata = task.stratify(images.labels, unsplit.classes)
     with_test, with_validation = unsplit.test is None, unsplit.validation is None
     split = split_labels(
-        labels, names, settings, with_test=with_test, with_validation=with_validation
+        strata.groups, strata.names, settings, with_test=with_test, with_validation=with_validation
     )
     train = images if len(split.train) == len(images) else images.take(_positions(split.train))
     # The student's images are the very same memory where they are all of them.
@@ -67,30 +72,11 @@ def split_set(unsplit: UnsplitSet, settings: Data) -> Dataset:
     return Dataset(
         name=unsplit.name,
         classes=unsplit.classes,
+        task=task,
         checksum=hash_parts(unsplit.classes, parts),
         skipped=unsplit.skipped,
         **parts,
     )
-
-
-def stratify(labels: Tensor, classes: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The group that each image is split in, (N,), and the names of the groups.
-
-    Args:
-        labels: Classes, (N,), which are the groups, or masks, (N, H, W), which are
-            ranked by their number of pixels of any class but the first; of equal
-            ones, in their order.
-        classes: Names of the classes.
-    """
-    if labels.ndim == 1:
-        return labels.numpy(), classes
-    count = len(labels)
-    foreground = torch.stack([mask.count_nonzero() for mask in labels]).numpy()
-    groups = max(1, min(SHARE_GROUPS, count // _SMALLEST_GROUP))
-    ranks = np.empty(count, dtype=np.int64)
-    ranks[np.argsort(foreground, kind="stable")] = np.arange(count)
-    names = tuple(f"{number + 1} of {groups} by foreground" for number in range(groups))
-    return ranks * groups // count, names
 
 
 def split_labels(
@@ -132,26 +118,39 @@ def split_labels(
     return Split(_join(orders), _join(student), _join(validation), _join(test))
 
 
-def thin(part: ImageSet, classes: int, number: int | None, seed: int) -> ImageSet:
-    """A part of a set with every class in the same proportion, or all of a smaller set.
+def thin(part: ImageSet, strata: Strata, number: int | None, seed: int) -> ImageSet:
+    """A part of a set with every group in the same proportion, or all of a smaller set.
 
     Args:
-        part: Images of every class, or with masks.
-        classes: Number of classes.
+        part: Images with labels.
+        strata: Their groups.
         number: Images to keep; None: all.
         seed: Of the choice; a smaller choice lies within a larger one, up to rounding.
 
     Raises:
-        DataError: ``number`` is less than one image a class.
+        DataError: ``number`` is less than one image a group.
     """
     if number is None or number >= len(part):
         return part
-    labels, names = stratify(part.labels, tuple(map(str, range(classes))))
-    if number < len(names):
-        groups = "classes" if part.labels.ndim == 1 else "groups by foreground"
-        raise DataError(f"{number} images are too few for {len(names)} {groups}; take one of each")
-    orders = shuffle_classes(labels, len(names), seed)
-    return part.take(_positions(_join(_pick(orders, number))))
+    return part.take(draw_positions(strata, number, seed))
+
+
+def draw_positions(strata: Strata, number: int | None, seed: int) -> Tensor:
+    """Positions of images, every group in the same proportion, rising, (n,) int64.
+
+    Arguments are those of :func:`thin`.
+
+    Raises:
+        DataError: ``number`` is less than one image a group.
+    """
+    if number is None or number >= len(strata.groups):
+        return torch.arange(len(strata.groups))
+    if number < len(strata.names):
+        raise DataError(
+            f"{number} images are too few for {len(strata.names)} {strata.kind}; take one of each"
+        )
+    orders = shuffle_classes(strata.groups, len(strata.names), seed)
+    return _positions(_join(_pick(orders, number)))
 
 
 def shuffle_classes(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from hybridonn.data.load import load_unsplit
 from hybridonn.data.readers.image_files import Shape
 from hybridonn.data.splits import split_set
 from hybridonn.spec import Data
+from hybridonn.tasks.task import Task, make_task
 
 _CHUNK = 1000  # images at a time: bounded memory for any set
 
@@ -78,7 +79,8 @@ def survey_data(
         DataError: The set cannot be found, or nothing of it can be read.
     """
     unsplit = load_unsplit(data.model_copy(update={"skip_bad": True}), root, progress)
-    parts, obstacles = _split(unsplit, data, check)
+    task = make_task(data.task)
+    parts, obstacles = _split(unsplit, data, task, check)
     mean, deviation = measure_channels(parts["train"])
     channels, height, width = unsplit.images.images.shape[1:]
     count = sum(len(part) for part in parts.values())
@@ -88,12 +90,12 @@ def survey_data(
         classes=unsplit.classes,
         image_shape=(channels, height, width),
         counts={name: len(part) for name, part in parts.items()},
-        balance=weigh_classes(parts, unsplit.classes),
+        balance=weigh_classes(parts, unsplit.classes, task),
         stored=unsplit.stored or as_they_are,
         mean=mean,
         standard_deviation=deviation,
         faults=unsplit.skipped,
-        remarks=(*unsplit.remarks, *find_oddities(parts)),
+        remarks=(*unsplit.remarks, *find_oddities(parts, task)),
         obstacles=obstacles,
     )
     return survey, parts["train"]
@@ -114,33 +116,24 @@ def measure_channels(part: ImageSet) -> tuple[tuple[float, ...], tuple[float, ..
 
 
 def weigh_classes(
-    parts: Mapping[str, ImageSet], classes: tuple[str, ...]
+    parts: Mapping[str, ImageSet], classes: tuple[str, ...], task: Task
 ) -> dict[str, dict[str, float]]:
-    """Each class's share of each part: of its images, or of its pixels where it has masks."""
-    shares = {}
-    for name, part in parts.items():
-        counts = sum(
-            torch.bincount(chunk.flatten(), minlength=len(classes))
-            for chunk in part.labels.split(_CHUNK)
-        )
-        shares[name] = torch.as_tensor(counts).double() / part.labels.numel()
+    """Each class's share of the labels of each part."""
+    shares = {name: task.balance(part.labels, len(classes)) for name, part in parts.items()}
     return {
         label: {name: float(share[number]) for name, share in shares.items()}
         for number, label in enumerate(classes)
     }
 
 
-def find_oddities(parts: Mapping[str, ImageSet]) -> list[str]:
-    """What is suspicious: pictures of one value, masks of one class, the same picture twice."""
+def find_oddities(parts: Mapping[str, ImageSet], task: Task) -> list[str]:
+    """What is suspicious: images of one value, labels that tell nothing, an image twice."""
     remarks = []
     for name, part in parts.items():
         blank = sum(_count_uniform(chunk) for chunk in part.images.split(_CHUNK))
         if blank:
             remarks.append(f"{blank} of the {len(part)} {name} images have one value everywhere")
-        if part.labels.ndim == 3:
-            empty = sum(_count_uniform(chunk) for chunk in part.labels.split(_CHUNK))
-            if empty:
-                remarks.append(f"{empty} of the {len(part)} {name} masks hold a single class")
+        remarks += task.remark(part.labels, name)
     digests = {name: _digest_images(part) for name, part in parts.items()}
     for name in ("validation", "test"):
         seen = set(digests["train"])
@@ -154,11 +147,11 @@ def find_oddities(parts: Mapping[str, ImageSet]) -> list[str]:
 
 
 def _split(
-    unsplit: UnsplitSet, data: Data, check: Callable[[Dataset], None]
+    unsplit: UnsplitSet, data: Data, task: Task, check: Callable[[Dataset], None]
 ) -> tuple[dict[str, ImageSet], tuple[str, ...]]:
     """The parts by name, and what a run would refuse; of a set that cannot be split, all of it."""
     try:
-        split = split_set(unsplit, data)
+        split = split_set(unsplit, data, task)
     except DataError as error:
         return {"train": unsplit.images}, (f"the set cannot be split: {error}",)
     obstacles: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from hybridonn.core.random import generator_of
 from hybridonn.data.batches import load_batch
 from hybridonn.data.dataset import ImageSet
 from hybridonn.spec import Augmentation, Training
+from hybridonn.tasks.task import Task
 
 CHUNK = 1000  # images that are changed at a time
 
@@ -28,20 +29,21 @@ def count_views(training: Training) -> int | None:
     return training.views if is_augmented(training) else 1
 
 
-def make_view(part: ImageSet, settings: Augmentation, view: int) -> ImageSet:
+def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> ImageSet:
     """Every image of a set, changed as in view number ``view``.
 
     What is interpolated is rounded to the 256 levels of stored images.
 
     Args:
         part: The images.
+        task: How their labels move along with them.
         settings: How far they are changed.
         view: Which of the views; the same number gives the same changes.
     """
     images, labels = [], []
     for start in range(0, len(part), CHUNK):
         indices = torch.arange(start, min(start + CHUNK, len(part)))
-        scene, label = load_batch(part, indices, settings, generator_of("view", view, start))
+        scene, label = load_batch(part, indices, task, settings, generator_of("view", view, start))
         images.append((scene * 255).round_().clamp_(0, 255).to(torch.uint8))
         labels.append(label)
     return ImageSet(torch.cat(images), torch.cat(labels))

@@ -187,7 +187,7 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
     views = count_views(settings)
     if views and is_augmented(settings):
         view = epoch % views
-        part, first = make_view(part, changes, view), view * len(part)
+        part, first = make_view(part, lesson.objective.task, changes, view), view * len(part)
         changes = spec.Augmentation()
     generator = generator_of("order", lesson.seed, epoch)
     order = torch.randperm(len(part), generator=generator)
@@ -195,7 +195,7 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
     size = settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
-        scene, labels = load_batch(part, indices, changes, generator)
+        scene, labels = load_batch(part, indices, lesson.objective.task, changes, generator)
         yield Batch(
             scene.to(device, memory_format=torch.channels_last),
             labels.to(device),

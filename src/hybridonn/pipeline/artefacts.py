@@ -14,6 +14,7 @@ from hybridonn.core.random import seed_32_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.features import penultimate
+from hybridonn.tasks.task import Task
 
 EMBEDDED = 1000  # test images in a t-SNE picture: enough to see clusters, seconds to compute
 
@@ -24,13 +25,11 @@ def keep_training(
     history: list[dict[str, Any]],
     logits: Tensor,
     test: ImageSet,
+    task: Task,
 ) -> None:
-    """Write weights, history, test predictions and t-SNE.
-
-    Where there is an answer a pixel, there is no t-SNE: an image has no one class to colour it.
-    """
-    keep_outcome(folder, network, history, logits, test)
-    if test.labels.ndim > 1:
+    """Write weights, history, test predictions and, where reports show one, a t-SNE map."""
+    keep_outcome(folder, network, history, logits, test, task)
+    if "embedding" not in task.sections:
         return
     some = test.take(torch.arange(min(EMBEDDED, len(test))))
     write_arrays(
@@ -44,19 +43,18 @@ def keep_outcome(
     history: list[dict[str, Any]],
     logits: Tensor,
     test: ImageSet,
+    task: Task,
 ) -> None:
     """Write weights, history and test predictions."""
     write_tensors(folder / "weights.safetensors", network.state_dict())
     write_table(folder / "history.csv", history)
     labels = test.labels.numpy()
-    write_arrays(folder / "predictions.npz", labels=labels, **as_answers(logits))
+    write_arrays(folder / "predictions.npz", labels=labels, **store(task, logits))
 
 
-def as_answers(logits: Tensor) -> dict[str, np.ndarray]:
-    """What is kept of logits: ``logits`` (N, classes); of pixels ``predicted`` (N, H, W) uint8."""
-    if logits.ndim > 2:
-        return {"predicted": logits.argmax(1).to(torch.uint8).numpy()}
-    return {"logits": logits.numpy()}
+def store(task: Task, logits: Tensor) -> dict[str, np.ndarray]:
+    """What every stage keeps of a network's outputs, beside the labels."""
+    return {name: values.numpy() for name, values in task.store(logits).items()}
 
 
 def embed(network: nn.Module, images: Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from hybridonn.compensation.compensate import CompensationResult
 from hybridonn.compensation.evaluation import Evaluation, look_inside, measure
 from hybridonn.core.files import write_arrays, write_table, write_tensors
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
-from hybridonn.pipeline.artefacts import EMBEDDED, as_answers, lay_flat
+from hybridonn.pipeline.artefacts import EMBEDDED, lay_flat, store
 from hybridonn.spec import Compensation
 from hybridonn.tasks.task import Task
 
@@ -45,7 +45,7 @@ def keep_compensation(
     _write_methods(part, task, found, scores)
     _write_kept(part, task, found, test)
     if illustrated:
-        _embed_both(part, found.evaluations[0], found.kept, test)
+        _embed_both(part, task, found.evaluations[0], found.kept, test)
     write_table(part / "fractions.csv", found.curve)
     return {
         "method": found.kept.method,
@@ -89,15 +89,17 @@ def _write_kept(part: Path, task: Task, found: CompensationResult, test: Capture
     gains, offsets = kept.calibration.gains.numpy(), kept.calibration.offsets.numpy()
     write_arrays(part / "gains.npz", gains=gains, offsets=offsets)
     for name, one in (("predictions_before", found.evaluations[0]), ("predictions", kept)):
-        write_arrays(part / f"{name}.npz", labels=labels.numpy(), **as_answers(one.logits))
+        write_arrays(part / f"{name}.npz", labels=labels.numpy(), **store(task, one.logits))
 
 
-def _embed_both(part: Path, before: Evaluation, after: Evaluation, test: CapturePair) -> None:
+def _embed_both(
+    part: Path, task: Task, before: Evaluation, after: Evaluation, test: CapturePair
+) -> None:
     """t-SNE of the test captures before and after, laid out together so that places compare.
 
-    Where there is an answer a pixel, there is none: an image has no one class to colour it.
+    Nothing is written for a task whose reports show no embedding.
     """
-    if test.shown.labels.ndim > 1:
+    if "embedding" not in task.sections:
         return
     some = test.take(torch.arange(min(EMBEDDED, len(test))))
     seen = [look_inside(one, some) for one in (before, after)]

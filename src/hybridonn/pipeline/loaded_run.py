@@ -82,12 +82,13 @@ class LoadedRun:
         """
         from hybridonn.networks.memory import lay_channels_last
         from hybridonn.networks.teachers.build import build_stated_teacher
+        from hybridonn.tasks.task import make_task
 
         network = build_stated_teacher(
             self.spec.teacher,
             self.image_shape,
             len(self.classes),
-            per_pixel=self.spec.task == "segmentation",
+            outputs=make_task(self.spec.task).output_shape(len(self.classes), self.image_shape),
         )
         self._load(network, "teacher")
         lay_channels_last(network)
@@ -133,7 +134,7 @@ class Prediction:
 
     Attributes:
         logits: The outputs, (N, classes) or (N, classes, H, W), float32.
-        predicted: The class of each image (N,) or of each pixel (N, H, W), int64.
+        predicted: What the task makes of them: the class of each image, (N,), or pixel, (N, H, W).
         classes: The names of the classes, in the order of the outputs.
     """
 
@@ -160,10 +161,11 @@ def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[
         ArtefactError: The folder is no finished run.
     """
     from hybridonn.distillation.training import predict as predict_logits
+    from hybridonn.tasks.task import make_task
 
     run = run if isinstance(run, LoadedRun) else load_run(run)
     logits = predict_logits(run.student(), _as_images(images, run.image_shape))
-    return Prediction(logits, logits.argmax(1), run.classes)
+    return Prediction(logits, make_task(run.spec.task).predict(logits), run.classes)
 
 
 def _as_images(images: Tensor | np.ndarray | Sequence[Any], wanted: tuple[int, int, int]) -> Tensor:

@@ -88,7 +88,9 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
             "data.size_pixels",
             _device_bytes(stated.training.device),
         )
-    teacher = build_stated_teacher(stated, shape, classes, per_pixel=spec.task == "segmentation")
+    teacher = build_stated_teacher(
+        stated, shape, classes, outputs=dataset.task.output_shape(classes, shape)
+    )
     if stated.weights is not None:
         load_weights(teacher, stated.weights.expanduser())
         if not predict(teacher, dataset.validation.images[:TRIED]).isfinite().all():
@@ -167,8 +169,9 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     if spec.fabrication is not None:
         spec.fabrication.on(spec.optics.metasurface is not None)
     if spec.compensation is not None:
+        covered = dataset.task.cover(dataset.student_train.labels, dataset.classes)
         for fraction in (spec.compensation.fraction, *spec.compensation.fractions):
-            count_captures(fraction, dataset.student_train, len(dataset.classes))
+            count_captures(fraction, covered)
     if spec.optics.metasurface is not None:
         plan = plan_optics(spec, dataset.image_shape)
         if spec.fabrication is not None:

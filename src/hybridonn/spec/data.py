@@ -57,9 +57,9 @@ class Data(Section):
     split_seed: Seed = 0
 
     @property
-    def has_masks(self) -> bool:
-        """Whether each pixel has a class, not each image."""
-        return self.name in MASK_SETS
+    def task(self) -> str:
+        """The task that the labels of the set are for."""
+        return "segmentation" if self.name in MASK_SETS else "classification"
 
     @model_validator(mode="after")
     def _folder_goes_with_its_names(self) -> Data:

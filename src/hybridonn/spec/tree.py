@@ -56,11 +56,10 @@ class Spec(Section):
                 f"task is {self.task}, but student.backend: {self.student.backend} answers "
                 f"{self.student.task}; {', '.join(takes)}"
             )
-        if self.data.has_masks != (self.task == "segmentation"):
-            found = "a mask an image" if self.data.has_masks else "a class an image"
+        if self.data.task != self.task:
             raise ValueError(
-                f"task is {self.task}, but data.name: {self.data.name} gives {found}; "
-                "classification takes classes, segmentation takes masks"
+                f"task is {self.task}, but data.name: {self.data.name} has labels of "
+                f"{self.data.task}; choose another set, or task: {self.data.task}"
             )
         return self
 

@@ -19,4 +19,5 @@ def refuse_few_captures(spec: Spec, trained: Trained) -> None:
         SpecError: The fraction is too small.
     """
     fraction, dataset = stated_compensation(spec).fraction, trained.dataset
-    count_captures(fraction, dataset.student_train, len(dataset.classes))
+    covered = dataset.task.cover(dataset.student_train.labels, dataset.classes)
+    count_captures(fraction, covered)

@@ -200,9 +200,13 @@ ALONE = Stage(
 
 def _choose_images(spec: Spec, dataset: Dataset) -> Dataset:
     """The data set with fewer validation images, and the estimate's test images for all."""
-    classes, seed = len(dataset.classes), spec.data.split_seed
-    few = thin(dataset.validation, classes, VALIDATION, seed)
-    test = thin(dataset.test, classes, spec.estimate.test_images, seed)
+    seed = spec.data.split_seed
+    validation, test = (
+        dataset.task.stratify(part.labels, dataset.classes)
+        for part in (dataset.validation, dataset.test)
+    )
+    few = thin(dataset.validation, validation, VALIDATION, seed)
+    test = thin(dataset.test, test, spec.estimate.test_images, seed)
     return dataset.with_part("validation", few).with_part("test", test)
 
 

@@ -200,9 +200,10 @@ def _make_chips(
     The same images are shown to every chip, so the teacher is asked once.
     """
     settings, dataset = stated_compensation(spec), trained.dataset
-    classes, images, knowledge = len(dataset.classes), dataset.student_train, None
-    chosen = choose_captures(images, classes, settings)
-    judging = thin(dataset.validation, classes, MOST_JUDGED, settings.seed)
+    images, knowledge, classes, task = dataset.student_train, None, dataset.classes, dataset.task
+    chosen = choose_captures(task.cover(images.labels, classes), settings)
+    strata = task.stratify(dataset.validation.labels, classes)
+    judging = thin(dataset.validation, strata, MOST_JUDGED, settings.seed)
     for seed in (seed for seed, some in missing.items() if some):
         errors = stated(spec).with_seed(seed)
         chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)

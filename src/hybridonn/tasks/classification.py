@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.core.errors import DataError
+from hybridonn.tasks.classes import check_classes, count_shares
 from hybridonn.tasks.divergence import soft_divergence
+from hybridonn.tasks.strata import Strata
+from hybridonn.tasks.task import Move
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,14 @@ class Classification:
     """
 
     label_smoothing: float = 0.0
-    metric = "accuracy"
+    metric: ClassVar[str] = "accuracy"
+    label: ClassVar[str] = "accuracy"
+    shares: ClassVar[tuple[str, ...]] = ("accuracy",)
+    sections: ClassVar[tuple[str, ...]] = ("confusion", "embedding")
+    whole: ClassVar[bool] = True
+    logit_dtype: ClassVar[torch.dtype] = torch.float32
+    stored: ClassVar[Mapping[str, int]] = MappingProxyType({"logits": 2})
+    label_dimensions: ClassVar[int] = 1
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes) and labels (B,)."""
@@ -29,7 +44,11 @@ class Classification:
 
     def score(self, logits: Tensor, labels: Tensor) -> Tensor:
         """1 where the largest logit is the label's, else 0: (B,)."""
-        return (logits.argmax(1) == labels).float()
+        return self.score_predicted(self.predict(logits), labels, logits.shape[1])
+
+    def score_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+        """1 where the class is the label, else 0: (N,)."""
+        return (predicted == labels).float()
 
     def measure(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
         """The share of images that are named rightly."""
@@ -39,6 +58,22 @@ class Classification:
         """The class of each image, (B,)."""
         return logits.argmax(1)
 
+    def store(self, logits: Tensor) -> dict[str, Tensor]:
+        """The logits, (N, classes)."""
+        return {"logits": logits}
+
+    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
+        """The class of each image, (N,), from stored logits."""
+        return self.predict(stored["logits"])
+
+    def output_shape(self, classes: int, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """A logit a class."""
+        return (classes,)
+
+    def name_label(self, label: Tensor, classes: tuple[str, ...]) -> str:
+        """The name of the class."""
+        return classes[int(label)]
+
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """``T^2 KL(softmax(teacher/T) || softmax(student/T))``, Hinton et al. 2015, section 2."""
         return soft_divergence(student, teacher, temperature)
@@ -46,3 +81,36 @@ class Classification:
     def contraction(self, probes: int | None) -> int | None:
         """All classes, unless signs are asked for."""
         return probes
+
+    def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
+        """Refuse labels that are not one class an image.
+
+        Raises:
+            DataError: They have another shape or type, or name no class.
+        """
+        if labels.shape != images.shape[:1]:
+            raise DataError(
+                f"there are {len(images)} images and labels of shape {tuple(labels.shape)}; "
+                "each image needs one class"
+            )
+        check_classes(labels, classes)
+
+    def move_labels(self, labels: Tensor, move: Move) -> Tensor:
+        """The same labels: the class of an image does not change when it is moved."""
+        return labels
+
+    def stratify(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """The classes."""
+        return Strata(labels.numpy(), classes, "classes")
+
+    def cover(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """The classes."""
+        return self.stratify(labels, classes)
+
+    def balance(self, labels: Tensor, classes: int) -> Tensor:
+        """The share of the images that each class has, (classes,), float64."""
+        return count_shares(labels, classes)
+
+    def remark(self, labels: Tensor, part: str) -> list[str]:
+        """Nothing: one label cannot be suspicious."""
+        return []

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.core.errors import DataError
+from hybridonn.tasks.classes import check_classes, count_shares
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.iou import Overlap, measure_overlap
+from hybridonn.tasks.strata import Strata, one_stratum, rank_strata
+from hybridonn.tasks.task import Move
 
 SIGNS = 4  # random sign combinations of a pixel-by-pixel answer
 
@@ -23,7 +30,14 @@ class Segmentation:
     """
 
     label_smoothing: float = 0.0
-    metric = "miou"
+    metric: ClassVar[str] = "miou"
+    label: ClassVar[str] = "mIoU"
+    shares: ClassVar[tuple[str, ...]] = ("miou", "miou_pixels")
+    sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou")
+    whole: ClassVar[bool] = False
+    logit_dtype: ClassVar[torch.dtype] = torch.float16
+    stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})
+    label_dimensions: ClassVar[int] = 3
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy + Dice of logits (B, classes, H, W) and masks (B, H, W)."""
@@ -40,6 +54,10 @@ class Segmentation:
         images and classes.
         """
         return self._overlap(logits, labels).scores
+
+    def score_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+        """Intersection over union of each image, mean over its classes: (N,), float64."""
+        return measure_overlap(predicted, labels, classes).scores
 
     def measure(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
         """``miou`` over images and classes, and over the pixels of the whole set.
@@ -60,6 +78,22 @@ class Segmentation:
         """The class of each pixel, (B, H, W)."""
         return logits.argmax(1)
 
+    def store(self, logits: Tensor) -> dict[str, Tensor]:
+        """The class of each pixel, (N, H, W) uint8; logits would take 4 bytes a class."""
+        return {"predicted": self.predict(logits).to(torch.uint8)}
+
+    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
+        """The class of each pixel, (N, H, W), as it is stored."""
+        return stored["predicted"]
+
+    def output_shape(self, classes: int, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """A logit a class and pixel."""
+        return (classes, *image_shape[1:])
+
+    def name_label(self, label: Tensor, classes: tuple[str, ...]) -> str:
+        """Empty: an image holds several classes."""
+        return ""
+
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
         """``T^2 KL(softmax(teacher/T) || softmax(student/T))``, mean over images and pixels."""
         return soft_divergence(student, teacher, temperature)
@@ -67,6 +101,40 @@ class Segmentation:
     def contraction(self, probes: int | None) -> int | None:
         """Random signs: a backward pass for each of 2 x 128 x 128 outputs is out of reach."""
         return probes or SIGNS
+
+    def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
+        """Refuse labels that are not one class a pixel.
+
+        Raises:
+            DataError: They have another shape or type, or name no class.
+        """
+        if labels.shape != (len(images), *images.shape[2:]):
+            raise DataError(
+                f"there are images of shape {tuple(images.shape)} and masks of shape "
+                f"{tuple(labels.shape)}; each pixel needs one class"
+            )
+        check_classes(labels, classes)
+
+    def move_labels(self, labels: Tensor, move: Move) -> Tensor:
+        """Masks move with their images; what comes in at an edge is what the move brings in."""
+        return move(labels.unsqueeze(1)).squeeze(1)
+
+    def stratify(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """Four groups by the number of pixels of any class but the first."""
+        return rank_strata(torch.stack([mask.count_nonzero() for mask in labels]), "foreground")
+
+    def cover(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """One group: no image has one class."""
+        return one_stratum(len(labels))
+
+    def balance(self, labels: Tensor, classes: int) -> Tensor:
+        """The share of the pixels that each class has, (classes,), float64."""
+        return count_shares(labels, classes)
+
+    def remark(self, labels: Tensor, part: str) -> list[str]:
+        """How many masks hold a single class."""
+        empty = sum(int(mask.min() == mask.max()) for mask in labels)
+        return [f"{empty} of the {len(labels)} {part} masks hold a single class"] if empty else []
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:

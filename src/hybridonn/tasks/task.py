@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from hybridonn.core.tables import resolve
+from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.table import TASKS
+
+# Moves maps of values (B, C, H, W) as the images of a batch were moved, without interpolation.
+Move = Callable[[Tensor], Tensor]
 
 
 class Task(Protocol):
     """Owns everything that depends on what the network is for; nothing else asks."""
 
-    metric: str
+    metric: ClassVar[str]  # key of what is reported, a share in [0, 1]: the larger, the better
+    label: ClassVar[str]  # what reports call it
+    shares: ClassVar[tuple[str, ...]]  # the measures that are shares, printed in per cent
+    sections: ClassVar[
+        tuple[str, ...]
+    ]  # parts of the report that this task has beside those of all tasks
+    whole: ClassVar[bool]  # whether the score of an image is 0 or 1, nothing between
+    logit_dtype: ClassVar[torch.dtype]  # precision in which a teacher's outputs are stored
+    stored: ClassVar[
+        Mapping[str, int]
+    ]  # what is stored of predictions, with its number of dimensions
+    label_dimensions: ClassVar[int]  # of stored labels, 1 for (N,)
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         """A task whose loss smooths its labels by so much."""
@@ -32,7 +49,31 @@ class Task(Protocol):
         ...
 
     def predict(self, logits: Tensor) -> Tensor:
-        """The class of each image or pixel."""
+        """What the network says, in the form of labels, (B, ...)."""
+        ...
+
+    def score_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+        """The metric of each image, (N,), from predictions in the form of labels."""
+        ...
+
+    def store(self, logits: Tensor) -> dict[str, Tensor]:
+        """What is kept of outputs (N, ...), under the names of ``stored``."""
+        ...
+
+    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
+        """Predictions in the form of labels, (N, ...), from what :meth:`store` keeps.
+
+        Raises:
+            KeyError: A name of ``stored`` is missing.
+        """
+        ...
+
+    def output_shape(self, classes: int, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Shape of the outputs for one image (C, H, W)."""
+        ...
+
+    def name_label(self, label: Tensor, classes: tuple[str, ...]) -> str:
+        """What one image shows, for the title of a figure; empty: no one name tells."""
         ...
 
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -41,6 +82,44 @@ class Task(Protocol):
 
     def contraction(self, probes: int | None) -> int | None:
         """How the tangent kernel sums over the outputs: so many random signs, or None, exactly."""
+        ...
+
+    def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
+        """Refuse labels that do not fit the images or the classes.
+
+        Args:
+            labels: Of the images, (N, ...).
+            images: (N, C, H, W).
+            classes: Number of classes.
+
+        Raises:
+            DataError: Shape, type or values are not those of this task.
+        """
+        ...
+
+    def move_labels(self, labels: Tensor, move: Move) -> Tensor:
+        """Labels of images that were shifted, turned, flipped, resized or transposed.
+
+        Args:
+            labels: Of the images before, (B, ...).
+            move: Moves maps as the images were moved.
+        """
+        ...
+
+    def stratify(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """The groups of images that every part of a split holds in the same proportion."""
+        ...
+
+    def cover(self, labels: Tensor, classes: tuple[str, ...]) -> Strata:
+        """The groups of which any choice of images to capture holds one image at least."""
+        ...
+
+    def balance(self, labels: Tensor, classes: int) -> Tensor:
+        """The share of the labels that each class has, (classes,), float64."""
+        ...
+
+    def remark(self, labels: Tensor, part: str) -> list[str]:
+        """What is suspicious, but not wrong, of the labels of a part of a set, in sentences."""
         ...
 
 

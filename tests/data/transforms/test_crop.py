@@ -6,6 +6,8 @@ from hybridonn.core.errors import DataError
 from hybridonn.data.batches import augment
 from hybridonn.data.transforms.crop import crop
 from hybridonn.spec import Augmentation
+from hybridonn.tasks.classification import Classification
+from hybridonn.tasks.segmentation import Segmentation
 
 NUMBERED = torch.arange(7 * 9, dtype=torch.float64).view(1, 1, 7, 9) + 1
 
@@ -32,7 +34,9 @@ def test_every_window_comes_out_equally_often(edge, pixels, flip):
     allowed = windows(settings)
     count = 400 * len(allowed)
     generator = torch.Generator().manual_seed(0)
-    images, labels = crop(NUMBERED.expand(count, 1, 7, 9), torch.zeros(count), settings, generator)
+    images, labels = crop(
+        NUMBERED.expand(count, 1, 7, 9), torch.zeros(count), Classification(), settings, generator
+    )
     assert torch.equal(labels, torch.zeros(count))
     drawn = [allowed[image.tobytes()] for image in images[:, 0].numpy()]
     counts = np.array([drawn.count(place) for place in set(allowed.values())])
@@ -44,10 +48,14 @@ def test_every_window_comes_out_equally_often(edge, pixels, flip):
 def test_masks_and_channels_move_together():
     settings = Augmentation(crop_pixels=2, flip=True)
     images = torch.randint(0, 256, (50, 3, 8, 5), dtype=torch.uint8)
-    moved, masks = crop(images, images[:, 1], settings, torch.Generator().manual_seed(3))
+    moved, masks = crop(
+        images, images[:, 1], Segmentation(), settings, torch.Generator().manual_seed(3)
+    )
     assert moved.dtype == masks.dtype == torch.uint8
     assert torch.equal(moved[:, 1], masks)
-    alone, _ = crop(images[:, :1], images[:, 1], settings, torch.Generator().manual_seed(3))
+    alone, _ = crop(
+        images[:, :1], images[:, 1], Segmentation(), settings, torch.Generator().manual_seed(3)
+    )
     assert torch.equal(alone[:, 0], moved[:, 0])
 
 
@@ -55,7 +63,7 @@ def test_nothing_asked_for_draws_nothing():
     generator = torch.Generator().manual_seed(3)
     before = generator.get_state()
     images, labels = torch.rand(2, 3, 5, 6), torch.arange(2)
-    found = crop(images, labels, Augmentation(crop_edge="reflect"), generator)
+    found = crop(images, labels, Classification(), Augmentation(crop_edge="reflect"), generator)
     assert found[0] is images
     assert found[1] is labels
     assert torch.equal(generator.get_state(), before)

@@ -21,6 +21,7 @@ from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import Optics
+from hybridonn.tasks.classification import Classification
 
 KERNELS, SIDE = 2, 6
 IMAGE_IDS = ("student_train-00000", "student_train-00001", "test-00000")
@@ -32,7 +33,7 @@ def make_design() -> CapturedDesign:
     images = torch.randint(0, 256, (8, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
     part = ImageSet(images.to(torch.uint8), torch.arange(8) % 2)
     parts = {"student_train": part, "validation": part, "test": part}
-    dataset = Dataset("noise", ("a", "b"), part, checksum="noise", **parts)
+    dataset = Dataset("noise", ("a", "b"), part, checksum="noise", task=Classification(), **parts)
     optics = Optics(metasurface_width_mm=3.2, metasurface_height_mm=1.9, kernel_site_mm=0.9)
     kernels = torch.randn(KERNELS, 1, 3, 3, generator=torch.Generator().manual_seed(1))
     return CapturedDesign(kernels, 1, lay_out_kernels(optics, KERNELS), dataset, "made-up")

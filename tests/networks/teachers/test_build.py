@@ -167,33 +167,33 @@ def test_teachers_have_their_published_sizes(name, shape, classes, millions):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "per_pixel"),
+    ("name", "arguments", "outputs"),
     [
-        ("alexnet", {"hidden": 8}, False),
-        ("resnet18", {"width": 4}, False),
-        ("resnet50", {"width": 4}, False),
-        ("airbench", {"widths": [4, 6, 8]}, False),
-        ("u-net", {"width": 4}, True),
-        ("resu-net", {"width": 4, "depth": 2}, True),
+        ("alexnet", {"hidden": 8}, (3,)),
+        ("resnet18", {"width": 4}, (3,)),
+        ("resnet50", {"width": 4}, (3,)),
+        ("airbench", {"widths": [4, 6, 8]}, (3,)),
+        ("u-net", {"width": 4}, (3, 32, 32)),
+        ("resu-net", {"width": 4, "depth": 2}, (3, 32, 32)),
     ],
 )
-def test_every_weight_of_a_teacher_is_used(name, arguments, per_pixel):
-    teacher = build_teacher(name, arguments, (3, 32, 32), 3, seed=0, per_pixel=per_pixel)
+def test_every_weight_of_a_teacher_is_used(name, arguments, outputs):
+    teacher = build_teacher(name, arguments, (3, 32, 32), 3, seed=0, outputs=outputs)
     logits = teacher(torch.rand(4, 3, 32, 32))
-    assert logits.shape == ((4, 3, 32, 32) if per_pixel else (4, 3))
+    assert logits.shape == (4, *outputs)
     (logits * torch.rand_like(logits)).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in teacher.parameters())
 
 
-@pytest.mark.parametrize(("name", "per_pixel"), [("u-net", False), ("resnet18", True)])
-def test_a_teacher_of_another_task_is_refused(name, per_pixel):
+@pytest.mark.parametrize(("name", "outputs"), [("u-net", (2,)), ("resnet18", (2, 32, 32))])
+def test_a_teacher_of_another_task_is_refused(name, outputs):
     with pytest.raises(SpecError, match="allowed is"):
-        build_teacher(name, {"width": 4}, (3, 32, 32), 2, seed=0, per_pixel=per_pixel)
+        build_teacher(name, {"width": 4}, (3, 32, 32), 2, seed=0, outputs=outputs)
 
 
 def test_a_u_net_says_which_sizes_it_takes():
     with pytest.raises(SpecError, match="multiple of 16"):
-        build_teacher("u-net", {"width": 4}, (3, 24, 24), 2, seed=0, per_pixel=True)
+        build_teacher("u-net", {"width": 4}, (3, 24, 24), 2, seed=0, outputs=(2, 24, 24))
 
 
 def test_weights_come_from_a_file_and_must_fit(tmp_path):

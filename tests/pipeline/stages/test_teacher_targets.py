@@ -95,7 +95,9 @@ def test_the_exact_features_of_a_dense_last_layer_are_kept_in_half_precision(gat
     dataset, teacher, stored, answers = gather(*VIEWS)
     assert stored.results == {"images": 600, "kernel": "features"}
     settings = Augmentation(flip=True)
-    views = [make_view(dataset.student_train, settings, view).images for view in range(2)]
+    views = [
+        make_view(dataset.student_train, dataset.task, settings, view).images for view in range(2)
+    ]
     some = torch.tensor([5, 299, 300, 305, 511])  # of both views
     scene = to_scene(torch.cat(views)[some])
     torch.testing.assert_close(
@@ -119,7 +121,7 @@ def test_a_teacher_that_bends_its_last_layers_output_keeps_a_sketch(gather, monk
         *VIEWS, "teacher.name=bounded_teachers:Bounded", "teacher.arguments={}"
     )
     assert stored.results["kernel"] == "sketch"
-    view = make_view(dataset.student_train, Augmentation(flip=True), 0).images
+    view = make_view(dataset.student_train, dataset.task, Augmentation(flip=True), 0).images
     some = torch.arange(100)
     scene = to_scene(view[some])
     exact = teacher_kernel(teacher, scene, "last", None)

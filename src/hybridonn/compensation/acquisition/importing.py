@@ -131,12 +131,12 @@ def _check_enough(image_ids: list[str], source: Source, dataset: Dataset) -> Non
     if not image_ids and points:
         return
     learnt = [one for one in image_ids if split_image_id(one)[0] != "test"]
-    classes = len(dataset.classes) if dataset.test.labels.ndim == 1 else 1
-    if len(learnt) < classes:
+    covered = dataset.task.cover(dataset.test.labels, dataset.classes)
+    if len(learnt) < len(covered.names):
         raise DataError(
             f"{source.where}: {len(learnt)} captures are not of test images, fewer than the "
-            f"{classes} classes; capture at least one image of each class of student_train (test "
-            "images are never fitted)"
+            f"{len(covered.names)} {covered.kind}; capture at least one of each from student_train "
+            "(test images are never fitted)"
         )
 
 

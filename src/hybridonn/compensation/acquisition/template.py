@@ -20,8 +20,9 @@ from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.parts import scratch_folder
-from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.data.splits import thin
+from hybridonn.data.dataset import Dataset
+from hybridonn.data.splits import draw_positions
+from hybridonn.tasks.strata import Strata
 
 REPEATS = 4  # dark and flat frames: their mean has half the noise of one
 
@@ -84,10 +85,14 @@ def write_template(
             f"the images of {dataset.name} have {dataset.image_shape[0]} channels; pictures to "
             "display have 1 or 3"
         )
-    wanted = count_captures(fraction, dataset.student_train, len(dataset.classes))
+    covered = {
+        name: dataset.task.cover(getattr(dataset, name).labels, dataset.classes)
+        for name in ("student_train", "test")
+    }
+    wanted = count_captures(fraction, covered["student_train"])
     chosen = {
-        "student_train": choose(dataset.student_train, dataset, wanted, seed),
-        "test": choose(dataset.test, dataset, test_images, seed),
+        "student_train": choose_some(covered["student_train"], wanted, seed),
+        "test": choose_some(covered["test"], test_images, seed),
     }
     ids = [name_image(name, int(n)) for name, positions in chosen.items() for n in positions]
     rows = list(_rows(ids, design, exposure_s, apart, suffix))
@@ -106,15 +111,11 @@ def write_template(
     return {"images": len(ids) - tests, "test_images": tests, "frames": len(rows)}
 
 
-def choose(images: ImageSet, dataset: Dataset, number: int, seed: int) -> Tensor:
-    """Positions of some images, every class in proportion, rising, (n,) int64."""
+def choose_some(covered: Strata, number: int, seed: int) -> Tensor:
+    """Positions of some images, every group in proportion, rising, (n,) int64."""
     if number <= 0:
         return torch.zeros(0, dtype=torch.int64)
-    positions, labels = torch.arange(len(images)), images.labels
-    classes = len(dataset.classes)
-    if labels.ndim > 1:  # masks: no image has one class
-        labels, classes = torch.zeros(len(images), dtype=torch.int64), 1
-    return thin(ImageSet(positions, labels), classes, max(number, classes), seed).images
+    return draw_positions(covered, max(number, len(covered.names)), seed)
 
 
 def _rows(

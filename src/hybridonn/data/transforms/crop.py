@@ -8,19 +8,25 @@ from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
 from hybridonn.spec import Augmentation
+from hybridonn.tasks.task import Task
 
 
 def crop(
-    images: Tensor, labels: Tensor, settings: Augmentation, generator: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    task: Task,
+    settings: Augmentation,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Shift pictures at random by whole pixels and flip every other one, masks along with them.
+    """Shift images at random by whole pixels and flip every other one, labels along with them.
 
     A shift by up to p pixels is a random window of the picture that has p pixels
     more at each edge, dark or reflected about the edge's pixels.
 
     Args:
         images: (B, C, H, W) of any type.
-        labels: Classes, (B,), which stay as they are, or masks, (B, H, W).
+        labels: (B, ...).
+        task: How labels move along with images.
         settings: How far, and whether to flip.
         generator: Where the random numbers come from; unused where nothing is asked for.
 
@@ -38,9 +44,9 @@ def crop(
     drawn = [part.to(device) for part in _draw(len(images), settings, generator)]
     positions = _positions(drawn, height, width, settings)
     images = _gather(images, positions, settings)
-    if labels.ndim == 3:
-        labels = _gather(labels.unsqueeze(1), positions.to(labels.device), settings).squeeze(1)
-    return images, labels
+    return images, task.move_labels(
+        labels, lambda maps: _gather(maps, positions.to(maps.device), settings)
+    )
 
 
 def check_crop(settings: Augmentation, height: int, width: int) -> None:

@@ -23,7 +23,11 @@ from hybridonn.networks.teachers.table import TEACHER_CODE, TEACHERS
 
 
 def build_stated_teacher(
-    stated: spec.Teacher, image_shape: tuple[int, int, int], classes: int, *, per_pixel: bool
+    stated: spec.Teacher,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    outputs: tuple[int, ...],
 ) -> nn.Module:
     """Build the teacher that a spec states; arguments, errors as of :func:`build_teacher`."""
     return build_teacher(
@@ -32,7 +36,7 @@ def build_stated_teacher(
         image_shape,
         classes,
         stated.seed,
-        per_pixel=per_pixel,
+        outputs=outputs,
         code_folder=stated.code_folder,
         trained=stated.weights is None,
     )
@@ -45,7 +49,7 @@ def build_teacher(
     classes: int,
     seed: int,
     *,
-    per_pixel: bool = False,
+    outputs: tuple[int, ...] | None = None,
     code_folder: Path | None = None,
     trained: bool = True,
 ) -> nn.Module:
@@ -58,12 +62,12 @@ def build_teacher(
         image_shape: (C, H, W) of a scene.
         classes: Number of classes.
         seed: Of the weights.
-        per_pixel: Whether the task wants an answer for each pixel.
+        outputs: Shape of the outputs for one image, as the task wants them; None: (classes,).
         code_folder: Where ``package.module`` is looked for first.
         trained: Whether it will be trained, so that it must give logits in training mode, too.
 
     Returns:
-        A network from (B, C, H, W) to (B, classes), or (B, classes, H, W).
+        A network from (B, C, H, W) to (B, *outputs).
 
     Raises:
         SpecError: There is no such teacher, its arguments do not fit, no machine holds it, or
@@ -80,7 +84,7 @@ def build_teacher(
             raise SpecError(
                 f"teacher {name} cannot be built with {make.keywords}: {quote(error)}"
             ) from error
-        answer = (classes, *image_shape[1:]) if per_pixel else (classes,)
+        answer = (classes,) if outputs is None else outputs
         _check_output(teacher, name, image_shape, answer)
         if trained:
             _check_training(teacher, name, image_shape, answer)

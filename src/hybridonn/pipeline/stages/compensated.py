@@ -33,12 +33,13 @@ def _run(context: Context) -> dict[str, Any]:
     settings = stated_compensation(spec)
     student, metasurface = context.need(STUDENT), context.find(METASURFACE)
     chip = make_chip(spec, dataset, student, metasurface, stated(spec), progress)
-    images, classes = dataset.student_train, len(dataset.classes)
+    images = dataset.student_train
+    covered = dataset.task.cover(images.labels, dataset.classes)
     test = chip.capture(dataset.test, "test")
     teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
 
     def draw_data(some: Compensation) -> FineTuningData:
-        chosen = choose_captures(images, classes, some)
+        chosen = choose_captures(covered, some)
         capture = partial(chip.capture, part="student_train")
         return draw_fine_tuning_data(images, chosen, capture, some)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hybridonn.core.errors import SpecError
@@ -13,7 +12,7 @@ from hybridonn.core.files import write_arrays, write_table
 from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.splits import thin
+from hybridonn.data.splits import draw_positions, thin
 from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
 from hybridonn.estimation.finite import estimate_design
 from hybridonn.estimation.pixels import Masked, estimate_masks
@@ -64,15 +63,19 @@ def _run(context: Context) -> dict[str, Any]:
     refuse_masks(spec)
     check_fit(spec.student, dataset.image_shape)
     settings, seed, metric = spec.estimate, spec.data.split_seed, make_task(spec.task).metric
-    classes = len(dataset.classes)
-    train = thin(dataset.student_train, classes, settings.train_images, seed)
-    test = thin(dataset.test, classes, settings.test_images, seed)
+    task, classes = dataset.task, len(dataset.classes)
+    strata, tested = (
+        task.stratify(part.labels, dataset.classes)
+        for part in (dataset.student_train, dataset.test)
+    )
+    train = thin(dataset.student_train, strata, settings.train_images, seed)
+    places = draw_positions(tested, settings.test_images, seed)
+    test = dataset.test.take(places)
     found = _regress(spec, train, test, classes, part / "checkpoint_tiles", context.progress)
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
     )
-    places = thin(_number(dataset.test), classes, settings.test_images, seed).images
     write_arrays(
         part / "predictions.npz",
         positions=places.numpy(),
@@ -119,11 +122,6 @@ def _regress(
         )
     layers = architecture_of(spec.student, max_pooling="average")
     return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=tiles)
-
-
-def _number(part: ImageSet) -> ImageSet:
-    """The positions of images in the place of the images."""
-    return ImageSet(torch.arange(len(part)), part.labels)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,7 @@ from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
-from hybridonn.pipeline.artefacts import as_answers
+from hybridonn.pipeline.artefacts import store
 from hybridonn.pipeline.chip import load_library, plan_optics
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.pipeline.stage import Context, Stage
@@ -92,8 +92,10 @@ def _run(context: Context) -> dict[str, Any]:
         features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
         logits = answer(chip.student.backend, features)
         advance(1)
-    _write(context.part, chip, logits, dataset.test)
     task = make_task(spec.task)
+    _write(context.part, chip)
+    labels = dataset.test.labels.numpy()
+    write_arrays(context.part / "predictions.npz", labels=labels, **store(task, logits))
     score = task.measure(logits, dataset.test.labels)
     found = score | {
         f"ideal_{task.metric}": student.results[task.metric],
@@ -239,14 +241,13 @@ def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:
     )
 
 
-def _write(part: Path, chip: SimulatedChip, logits: Tensor, test: ImageSet) -> None:
+def _write(part: Path, chip: SimulatedChip) -> None:
     ideal = chip.student.frontend.signed_kernels().detach().numpy()
     made = chip.frontend.signed_kernels().numpy()
     write_arrays(part / "kernels.npz", designed=ideal, built=made)
     write_arrays(
         part / "psf.npz", psf=chip.frontend.psfs.numpy(), gains=chip.frontend.gains.numpy()
     )
-    write_arrays(part / "predictions.npz", labels=test.labels.numpy(), **as_answers(logits))
 
 
 FABRICATED = Stage(

@@ -109,10 +109,10 @@ def _run(context: Context) -> dict[str, Any]:
     history = train(student, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     if context.options["illustrated"]:
-        keep_training(part, student, history, logits, dataset.test)
+        keep_training(part, student, history, logits, dataset.test, task)
         _keep_optics(part, student, dataset)
     else:
-        keep_outcome(part, student, history, logits, dataset.test)
+        keep_outcome(part, student, history, logits, dataset.test, task)
     best = history[find_best(history, task.metric)]
     return {
         "method": spec.distillation.method,

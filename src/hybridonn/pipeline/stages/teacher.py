@@ -41,9 +41,9 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
 
 
 def _build(spec: Spec, dataset: Dataset) -> nn.Module:
-    per_pixel = dataset.train.labels.ndim > 1
     shape, classes = dataset.image_shape, len(dataset.classes)
-    return build_stated_teacher(spec.teacher, shape, classes, per_pixel=per_pixel)
+    outputs = dataset.task.output_shape(classes, shape)
+    return build_stated_teacher(spec.teacher, shape, classes, outputs=outputs)
 
 
 def _inputs(spec: Spec) -> Spec:
@@ -77,7 +77,7 @@ def _run(context: Context) -> dict[str, Any]:
         history = train(teacher, lesson, part / "checkpoint.safetensors", context.progress)
     logits = predict(teacher, dataset.test.images)
     _refuse_not_finite(logits, spec)
-    keep_training(part, teacher, history, logits, dataset.test)
+    keep_training(part, teacher, history, logits, dataset.test, task)
     return {
         "name": spec.teacher.name,
         **task.measure(logits, dataset.test.labels),

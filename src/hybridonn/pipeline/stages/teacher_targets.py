@@ -30,6 +30,7 @@ from hybridonn.pipeline.stages.alignment import ALIGNED, count_probes
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, load_teacher
 from hybridonn.spec import Augmentation, Spec, narrow
 from hybridonn.tangent import DenseEnd, dense_features, find_dense_end
+from hybridonn.tasks.task import Task
 
 GRAM_IMAGES = 4096  # up to here the exact kernel of all images is kept: 64 MB in float32
 EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to this many
@@ -129,7 +130,7 @@ def _answer_all(
                 found = ask(teacher, scene)
                 if found is None:
                     return {}
-                rows.append(_compact(*found))
+                rows.append(_compact(dataset.task, *found))
                 advance(len(some))
     columns = [torch.cat(column) for column in zip(*rows, strict=True)]
     return dict(zip(("table", "features"), columns, strict=False))
@@ -140,10 +141,9 @@ def _logits(teacher: nn.Module, scene: Tensor) -> Answers:
     return (teacher(scene),)
 
 
-def _compact(logits: Tensor, *features: Tensor) -> Answers:
-    """In half precision what needs no more: features, and logits where there is one a pixel."""
-    table = logits.float() if logits.ndim == 2 else logits.half()
-    return table.cpu(), *(halve(one).cpu() for one in features)
+def _compact(task: Task, logits: Tensor, *features: Tensor) -> Answers:
+    """Logits in the precision that the task needs, features in half precision."""
+    return logits.to(task.logit_dtype).cpu(), *(halve(one).cpu() for one in features)
 
 
 def _find_end(
@@ -168,7 +168,7 @@ def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
         yield dataset.student_train
         return
     for view in range(count_views(spec.training) or 0):
-        yield make_view(dataset.student_train, spec.training.augmentation, view)
+        yield make_view(dataset.student_train, dataset.task, spec.training.augmentation, view)
 
 
 KNOWLEDGE = Stage("knowledge", _inputs, _run, needs=(TEACHER,), shared="knowledge")

@@ -1,0 +1,45 @@
+"""Labels that are classes, of images or of pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hybridonn.core.errors import DataError
+
+_CHUNK = 1000  # images at a time: bounded memory for any set
+
+
+def check_classes(labels: Tensor, classes: int) -> None:
+    """Refuse labels that are no classes.
+
+    Args:
+        labels: Of any shape.
+        classes: Number of classes; labels go from 0 to one less.
+
+    Raises:
+        DataError: They are no integers, or name no class.
+    """
+    if labels.is_floating_point() or labels.is_complex():
+        raise DataError(f"labels are {labels.dtype}; they must be integers from 0 up")
+    if not labels.numel():
+        return
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most >= classes:
+        raise DataError(
+            f"labels go from {least} to {most}, but there are {classes} classes; allowed is 0 to "
+            f"{classes - 1}"
+        )
+
+
+def count_shares(labels: Tensor, classes: int) -> Tensor:
+    """The share of all labels that each class has, (classes,), float64.
+
+    Args:
+        labels: Classes of images or pixels, (N, ...).
+        classes: Number of classes.
+    """
+    counts = torch.zeros(classes, dtype=torch.int64)
+    for chunk in labels.split(_CHUNK):
+        counts += torch.bincount(chunk.flatten(), minlength=classes)
+    return counts.double() / labels.numel()
