@@ -1,9 +1,18 @@
 """What every task of the table keeps to."""
 
-import pytest
+import json
 
+import numpy as np
+import pytest
+import torch
+
+from hybridonn.core.errors import DataError
 from hybridonn.tasks.table import TASKS
 from hybridonn.tasks.task import make_task
+
+NAMES = ("a", "b", "c")
+SHAPE = (2, 6, 8)  # (C, H, W) of the images
+COUNT = 40
 
 
 @pytest.fixture(params=TASKS)
@@ -11,5 +20,123 @@ def task(request):
     return make_task(request.param)
 
 
+@pytest.fixture
+def logits(task):
+    return draw_logits(task, 0)
+
+
+@pytest.fixture
+def labels(task):
+    return task.predict(draw_logits(task, 1))
+
+
+@pytest.fixture
+def images():
+    return torch.zeros(COUNT, *SHAPE, dtype=torch.uint8)
+
+
+def draw_logits(task, seed):
+    shape = COUNT, *task.output_shape(len(NAMES), SHAPE)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_predictions_have_the_form_of_labels(task, logits, labels, images):
+    assert task.predict(logits).shape == labels.shape
+    assert labels.ndim == task.label_dimensions
+    task.check_labels(labels, images, len(NAMES))
+
+
+def test_the_loss_is_a_scalar_with_a_gradient_for_every_output(task, logits, labels):
+    logits.requires_grad_()
+    loss = task.loss(logits, labels)
+    loss.backward()
+    assert loss.shape == ()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_smoothed_labels_change_no_metric(task, logits, labels):
+    (name,) = (name for name in TASKS if type(make_task(name)) is type(task))
+    smoothed = make_task(name, 0.1)
+    assert torch.equal(smoothed.score(logits, labels), task.score(logits, labels))
+
+
+def test_scores_are_shares_an_image_and_one_for_the_truth(task, logits, labels):
+    scores = task.score(logits, labels)
+    assert scores.shape == (COUNT,)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert (task.score_predicted(labels, labels, len(NAMES)) == 1).all()
+    assert not task.whole or set(scores.tolist()) <= {0.0, 1.0}
+
+
+def test_measures_are_plain_numbers_and_hold_the_metric(task, logits, labels):
+    found = task.measure(logits, labels)
+    assert json.loads(json.dumps(found)) == found
+    assert found[task.metric] == pytest.approx(float(task.score(logits, labels).mean()))
+    assert set(task.shares) <= set(found)
+    assert all(0 <= found[name] <= 1 for name in task.shares)
+
+
+def test_equal_outputs_do_not_diverge(task, logits):
+    assert float(task.divergence(logits, logits, 3.0)) == pytest.approx(0, abs=1e-6)
+    assert float(task.divergence(logits, draw_logits(task, 2), 3.0)) > 0
+
+
+def test_the_divergence_pulls_the_student_alone_to_the_teacher(task, logits):
+    logits.requires_grad_()
+    task.divergence(logits, draw_logits(task, 2), 3.0).backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().sum() > 0
+
+
+def test_what_is_stored_is_read_back(task, logits, labels):
+    stored = task.store(logits)
+    assert {name: values.ndim for name, values in stored.items()} == dict(task.stored)
+    arrays = {name: torch.from_numpy(values.numpy()) for name, values in stored.items()}
+    predicted = task.read_back(arrays)
+    assert torch.equal(predicted.long(), task.predict(logits).long())
+    scores = task.score_predicted(predicted, labels, len(NAMES))
+    torch.testing.assert_close(scores, task.score(logits, labels))
+
+
+def test_labels_that_are_moved_there_and_back_are_as_they_were(task, labels):
+    def flip(maps):
+        assert maps.ndim == 4
+        return maps.flip(3)
+
+    moved = task.move_labels(labels, flip)
+    assert moved.shape == labels.shape
+    assert moved.dtype == labels.dtype
+    assert torch.equal(task.move_labels(moved, flip), labels)
+
+
+@pytest.mark.parametrize("kind", ["stratify", "cover"])
+def test_every_image_is_in_a_group_that_has_a_name(task, labels, kind):
+    strata = getattr(task, kind)(labels, NAMES)
+    assert strata.groups.shape == (COUNT,)
+    assert set(np.unique(strata.groups)) <= set(range(len(strata.names)))
+    assert strata.kind
+
+
+def test_the_balance_of_labels_is_a_share_a_class(task, labels):
+    found = task.balance(labels, len(NAMES))
+    assert found.shape == (len(NAMES),)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_remarks_and_titles_are_texts(task, labels):
+    assert all(isinstance(line, str) for line in task.remark(labels, "test"))
+    assert isinstance(task.name_label(labels[0], NAMES), str)
+
+
+def test_labels_of_other_images_are_refused(task, labels, images):
+    with pytest.raises(DataError):
+        task.check_labels(labels[1:], images, len(NAMES))
+
+
 def test_stated_probes_are_taken(task):
     assert task.contraction(3) == 3
+
+
+def test_teachers_outputs_are_stored_in_a_floating_point_type(task):
+    assert task.logit_dtype.is_floating_point
