@@ -1,6 +1,8 @@
 # Two commands do it all on a fresh machine with Python 3.11+ and make:
 #   make demo    the main job on real handwritten digits
 #   make test    the whole test suite
+# Before a commit:
+#   make check   lint and the rooms whose tests are fast
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -10,7 +12,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test fuzz kill lint format clean
+.PHONY: setup demo test check fuzz kill lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +33,13 @@ demo: setup
 # One thread a worker: two OpenMP teams on the same cores would slow each other.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# The rooms whose tests take milliseconds each; the others train networks.
+FAST := tests/core tests/spec tests/tasks tests/optics/layout tests/optics/fabrication \
+  tests/compensation/acquisition tests/cli tests/reports/sections tests/test_front_door.py
+
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(FAST)
 
 fuzz: setup
 	OMP_NUM_THREADS=1 PYTHONPATH=tests/hostile $(BIN)/python -m fuzzing
