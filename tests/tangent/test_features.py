@@ -82,4 +82,4 @@ class Gain(nn.Module):
         self.gain = nn.Parameter(torch.randn(size))
 
     def forward(self, x):
-        return x * self.gain
+        return x * self.gain.exp()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.backends import uncompiled
 from hybridonn.tangent.empirical.checks import check_inputs, require_inference
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import FactoredGradient
@@ -52,6 +53,7 @@ def find_dense_end(model: nn.Module, x: Tensor, layers: Layers = "last") -> Dens
     Raises:
         TangentError: the model or the inputs have no tangent kernel.
     """
+    model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
     with torch.enable_grad():
@@ -86,6 +88,7 @@ def dense_features(model: nn.Module, x: Tensor, end: DenseEnd) -> tuple[Tensor, 
         single precision; None where the outputs' gradients of these samples differ from those
         that were found.
     """
+    model = uncompiled(model)
     with torch.enable_grad(), _only_trainable(model, end.layer):
         outputs, recorder, layer = _record_dense(model, x, end.layer)
         if layer is None:

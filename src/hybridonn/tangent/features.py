@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.backends import uncompiled
 from hybridonn.tangent.empirical.checks import check_inputs, require_inference
 from hybridonn.tangent.empirical.explanation import describe_slow
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ExplicitGradient, FactoredGradient
 from hybridonn.tangent.empirical.layer_gradients import layer_gradients
-from hybridonn.tangent.empirical.layer_io import Layers, covered_names, ruled_layers
+from hybridonn.tangent.empirical.layer_io import Layers, covered_names
 from hybridonn.tangent.empirical.model_state import warn_once
+from hybridonn.tangent.empirical.operation_layers import known_layers
 from hybridonn.tangent.empirical.output_vectors import unit_vectors
 from hybridonn.tangent.empirical.per_sample import gradients_of_samples
 from hybridonn.tangent.empirical.plan import measure_footprint, plan_memory
@@ -58,6 +60,7 @@ def tangent_features(
         TangentError: the model or the inputs have no tangent kernel, or an option is not
             allowed.
     """
+    model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
     if width < 1 or oversampling < 1:
@@ -89,7 +92,7 @@ class _FeatureMaker:
     def features(self, x: Tensor) -> Tensor:
         """Features (n, width) of a batch."""
         outputs, recorder = record_forward(self.model, x, self.layers)
-        forward = ForwardPass(outputs, ruled_layers(recorder.selected(), len(x)))
+        forward = ForwardPass(outputs, known_layers(recorder, outputs))
         if self.names is None:
             self.names = self._verify(forward, recorder.parameters())
         known = [layer for layer in forward.layers if layer.name in self.names]

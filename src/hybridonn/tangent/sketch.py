@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
 from hybridonn.tangent.empirical.checks import check_inputs, first_line, require_inference
 from hybridonn.tangent.empirical.repeatability import run_repeatably
 from hybridonn.tangent.errors import TangentError
@@ -76,13 +77,15 @@ def sketch(
     Raises:
         TangentError: the inputs or the outputs are not usable, or an option is not allowed.
     """
+    model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
     _check_options(probes, method, epsilon)
     parameters = _trainable_parameters(model)
 
     def outputs(values: Mapping[str, Tensor]) -> Tensor:
-        return torch.func.functional_call(model, dict(values), (x,)).flatten(1)
+        with plain_operations(model):
+            return torch.func.functional_call(model, dict(values), (x,)).flatten(1)
 
     start = run_repeatably(model, x)
     columns = []

@@ -9,6 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
 from hybridonn.tangent.empirical.checks import check_outputs, require_inference_statistics
 from hybridonn.tangent.empirical.contraction import contract, contract_identity
 from hybridonn.tangent.empirical.cotangents import is_known
@@ -34,6 +35,7 @@ from hybridonn.tangent.empirical.layer_io import (
     ruled_layers,
 )
 from hybridonn.tangent.empirical.model_state import warn_once
+from hybridonn.tangent.empirical.operation_layers import known_layers
 from hybridonn.tangent.empirical.output_vectors import (
     OutputVectors,
     fixed_normal,
@@ -91,7 +93,7 @@ class Trace:
             return contract_identity(last)
         require_inference_statistics(self._recorder.model)
         vectors = output_vectors(outputs.shape[1:], probes, generator, outputs)
-        known, terms = self._layer_terms(ruled_layers(layers, len(outputs)), outputs, vectors)
+        known, terms = self._layer_terms(outputs, vectors)
         rest = self._uncovered(known, outputs)
         if rest:
             found = gradients_from_graph(outputs, list(rest.values()), vectors.all()).flatten(1)
@@ -113,21 +115,23 @@ class Trace:
             TangentError: a layer's gradients are not what its rule says.
         """
         check_outputs(outputs, self._recorder.model)
-        forward = ForwardPass(outputs, ruled_layers(self._recorder.selected(), len(outputs)))
+        forward = ForwardPass(outputs, known_layers(self._recorder, outputs))
         wrong = verify(forward, self._recorder.parameters()).wrong
         if wrong:
             raise TangentError("; ".join(f"layer '{n}': {why}" for n, why in wrong.items()))
 
     def _layer_terms(
-        self, layers: list[RuledLayer], outputs: Tensor, vectors: OutputVectors
+        self, outputs: Tensor, vectors: OutputVectors
     ) -> tuple[list[RuledLayer], list[Tensor]]:
         """The layers whose gradients autograd confirms, and their kernels."""
         parameters = self._recorder.parameters()
+        excluded: set[str] = set()
         while True:  # each turn leaves one more layer out
+            layers = known_layers(self._recorder, outputs, excluded)
             terms, wrong = _layer_terms(layers, outputs, vectors, parameters)
             if not wrong:
                 return layers, terms
-            layers = [layer for layer in layers if layer.name not in wrong]
+            excluded |= wrong
 
     def _uncovered(self, known: list[RuledLayer], outputs: Tensor) -> dict[str, nn.Parameter]:
         """The wanted parameters that no rule accounts for, as far as the outputs use them."""
@@ -159,8 +163,9 @@ def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
     Yields:
         A trace; call the model once inside the context, then ask the trace for its kernel.
     """
+    model = uncompiled(model)
     recorder = Recorder(model, layers)
-    with recorder.recording():
+    with plain_operations(model), recorder.recording():
         yield Trace(recorder)
 
 

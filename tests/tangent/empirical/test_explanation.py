@@ -46,13 +46,34 @@ class Scaled(nn.Module):
         self.layer = nn.Linear(4, 4)
 
     def forward(self, x):
-        return (self.layer(x) @ self.layer.weight)[:, :3] * self.gain
+        return (self.layer(x) @ self.layer.weight)[:, :3] * self.scale()
+
+    def scale(self):
+        return self.gain
+
+
+class Exponential(Scaled):
+    """A parameter that is not used as it is."""
+
+    def scale(self):
+        return self.gain.exp()
+
+
+def explained(model):
+    return dict(line.split(": ", 1) for line in explain(model, torch.rand(3, 4)).splitlines())
 
 
 def test_parameters_that_no_rule_accounts_for_are_named():
-    lines = dict(line.split(": ", 1) for line in explain(Scaled(), torch.rand(3, 4)).splitlines())
+    lines = explained(Exponential())
+    assert set(lines) == {"layer", "Exponential"}
+    assert lines["Exponential"] == "vector products: no rule for Exponential"
+
+
+def test_parameters_that_go_by_the_operations_that_use_them_are_named():
+    lines = explained(Scaled())
     assert set(lines) == {"layer", "Scaled"}
-    assert all(line.startswith("vector products") for line in lines.values())
+    assert lines["layer"].startswith("operations that use its parameters: the gradient of weight")
+    assert lines["Scaled"] == "operations that use gain"
 
 
 def test_a_frozen_layer_is_not_named():

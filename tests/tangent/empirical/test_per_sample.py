@@ -11,32 +11,8 @@ def close(actual, expected):
     return float((actual - expected).norm() / expected.norm()) < 1e-10
 
 
-class Functional(nn.Module):
-    """A dense layer whose weight is also used outside it."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense = nn.Linear(5, 5)
-        self.last = nn.Linear(5, 2)
-
-    def forward(self, x):
-        return self.last(torch.tanh(self.dense(x)) + x @ self.dense.weight)
-
-
-class Tied(nn.Module):
-    """Two dense layers with one weight."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.last = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 2)
-        self.b.weight = self.a.weight
-
-    def forward(self, x):
-        return self.last(torch.tanh(self.b(torch.tanh(self.a(x)))))
-
-
 class Scale(nn.Module):
-    """A layer of nobody's rule."""
+    """A layer of nobody's rule: a gain that is not used as it is."""
 
     def __init__(self):
         super().__init__()
@@ -44,29 +20,18 @@ class Scale(nn.Module):
         self.gain = nn.Parameter(torch.randn(4))
 
     def forward(self, x):
-        return torch.tanh(self.before(x)) * self.gain
+        return torch.tanh(self.before(x)) * self.gain.exp()
 
 
-class Merged(nn.Module):
-    """Positions that lead with the samples' axis merged away."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense, self.last = nn.Linear(5, 4), nn.Linear(12, 2)
-
-    def forward(self, x):
-        return self.last(torch.tanh(self.dense(x.reshape(-1, 5))).reshape(len(x), -1))
-
-
-class TimeFirst(nn.Module):
-    """As many positions as samples, positions first: shapes alone do not tell."""
+class Pair(nn.Module):
+    """An operation that has no rule."""
 
     def __init__(self):
         super().__init__()
-        self.dense, self.last = nn.Linear(5, 4), nn.Linear(12, 2)
+        self.pair = nn.Bilinear(5, 5, 3)
 
     def forward(self, x):
-        return self.last(torch.tanh(self.dense(x.transpose(0, 1))).transpose(0, 1).flatten(1))
+        return self.pair(x, torch.tanh(x))
 
 
 class Derived(nn.Linear):
@@ -76,24 +41,6 @@ class Derived(nn.Linear):
         return nn.functional.linear(x, self.weight * self.weight.norm(), self.bias)
 
 
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
-
-    def forward(self, x):
-        return self.attention(x, x, x, need_weights=False)[0].sum(1)
-
-
-class Recurrent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.cell, self.last = nn.GRU(5, 4, batch_first=True), nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.last(self.cell(x)[0][:, -1])
-
-
 def reparametrised():
     model = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
     nn.utils.parametrizations.weight_norm(model[0])
@@ -101,14 +48,9 @@ def reparametrised():
 
 
 FALLBACKS = {
-    "functional": (Functional, (5,), "dense"),
-    "tied": (Tied, (5,), "a"),
     "unknown": (Scale, (5,), "gain"),
-    "merged": (Merged, (3, 5), "dense"),
-    "time first": (TimeFirst, (3, 5), "dense"),
+    "bilinear": (Pair, (5,), "pair"),
     "derived": (lambda: nn.Sequential(Derived(5, 4), nn.Tanh(), nn.Linear(4, 2)), (5,), "0"),
-    "attention": (Attention, (4, 6), "attention"),
-    "recurrent": (Recurrent, (4, 5), "cell"),
     "reparametrised": (reparametrised, (5,), "0"),
 }
 

@@ -2,53 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
-from hybridonn.tangent.empirical.layer_io import Recorder, covered_names
+from hybridonn.tangent.empirical.layer_io import Layer, Recorder, covered_names, full_name
+from hybridonn.tangent.empirical.operation_layers import find_odd_uses
 from hybridonn.tangent.empirical.pooled_convolution import CompiledLayer
-from hybridonn.tangent.empirical.verification import Verification
 
 
 def describe_methods(recorder: Recorder) -> dict[str, str]:
     """How each recorded layer's part is computed, by the layers' names, in order of execution."""
-    found = {}
-    for layer in recorder.selected():
-        missing = [name for name in layer.own if name not in layer.covered]
-        if layer.rule is None:
-            found[layer.name] = f"vector products: no rule for {type(layer.module).__name__}"
-        elif layer.problem:
-            found[layer.name] = f"vector products: {layer.problem}"
-        elif missing:
-            found[layer.name] = f"{layer.rule.name}; vector products for {', '.join(missing)}"
-        else:
-            found[layer.name] = layer.rule.name
-    return found
+    layers = recorder.selected()
+    parameters = {full_name(x.name, name): p for x in layers for name, p in x.own.items()}
+    odd = find_odd_uses(recorder.outputs, parameters)
+    return {layer.name: _describe_layer(layer, odd) for layer in layers}
+
+
+def _describe_layer(layer: Layer, odd: Mapping[str, str]) -> str:
+    """How a layer's part is computed; ``odd`` says why not, of parameters without a rule."""
+    holds = layer.rule is not None and not layer.problem
+    rest = [name for name in layer.own if not holds or name not in layer.covered]
+    slow = [name for name in rest if odd.get(full_name(layer.name, name), "x")]
+    used = [name for name in rest if name not in slow]
+    parts = [layer.rule.name] if layer.rule and holds and layer.covered else []
+    parts += [f"operations that use {', '.join(used)}"] if used else []
+    if slow and not parts:
+        why = layer.problem or f"no rule for {type(layer.module).__name__}"
+        return f"vector products: {why}"
+    parts += [f"vector products for {', '.join(slow)}"] if slow else []
+    return "; ".join(parts)
 
 
 def describe_layers(
-    forward: ForwardPass, recorder: Recorder, verified: Verification
+    forward: ForwardPass, recorder: Recorder, wrong: Mapping[str, str], reached: Set[str]
 ) -> dict[str, str]:
     """How each part of the kernel of a forward pass is computed.
 
     Args:
         forward: the forward pass.
         recorder: its recorder.
-        verified: what autograd says of the rules.
+        wrong: the layers whose rules do not hold, with the reason.
+        reached: the names of the parameters that the outputs depend on.
 
     Returns:
         The way of each layer, in order of execution, then that of each parameter that is used
         outside a known layer, by their names.
     """
-    slow = {name: f"vector products: {why}" for name, why in verified.wrong.items()}
-    lines = {**describe_methods(recorder), **slow}
+    covered = covered_names(forward.layers)
+    lines = describe_methods(recorder)
+    for name, why in wrong.items():
+        own = {full for full in reached if full == name or full.rpartition(".")[0] == name}
+        how = "operations that use its parameters" if own <= covered else "vector products"
+        lines[name] = f"{how}: {why}"
     if recorder.wanted in ("first", "last"):
         why = f"its parameters are used {recorder.wanted} on the way to the outputs"
         lines = {name: f"{how} ({why})" for name, how in lines.items()}
-    good = [layer for layer in forward.layers if layer.name in verified.layers]
-    for layer in good:
+    for layer in forward.layers:
         if isinstance(forward.pooled.get(layer.executions[0].order), CompiledLayer):
             lines[layer.name] += ", compiled, at its maxima"
-    covered = covered_names(good)
-    loose = [n for n in verified.reached if n not in covered and n.rpartition(".")[0] not in lines]
+    loose = [n for n in reached if n not in covered and n.rpartition(".")[0] not in lines]
     return lines | dict.fromkeys(loose, "vector products: used outside a known layer")
 
 

@@ -64,6 +64,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.backends import uncompiled
 from hybridonn.tangent.empirical.checks import check_inputs, check_options, require_inference
 from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_layers, describe_slow
@@ -75,9 +76,9 @@ from hybridonn.tangent.empirical.layer_io import (
     Recorder,
     RuledLayer,
     covered_names,
-    ruled_layers,
 )
 from hybridonn.tangent.empirical.model_state import describe_state, remember, warn_once
+from hybridonn.tangent.empirical.operation_layers import known_layers
 from hybridonn.tangent.empirical.output_vectors import OutputVectors, output_vectors
 from hybridonn.tangent.empirical.per_sample import PerSampleKernel
 from hybridonn.tangent.empirical.plan import MemoryPlan, measure_footprint, plan_memory
@@ -138,6 +139,7 @@ def ntk(
         TangentError: the model or the inputs have no tangent kernel, or the budget is too
             small; the message says why.
     """
+    model = uncompiled(model)
     check_inputs(model, x1, x2)
     check_options(outputs, method, probes, memory_gb, METHODS)
     require_inference(model)
@@ -302,23 +304,25 @@ def _start(task: _Task, x: Tensor, method: Method) -> tuple[_Block, PerSampleKer
     Raises:
         TangentError: the outputs do not depend on the wanted parameters, or no rule accounts for
             one of them where the method needs it.
+        _RefutedError: a rule does not hold for these samples.
     """
     block = _run(task, x, by_rules=method != "vector_products")
     found = verify(block.forward, block.parameters)
+    if found.wrong:
+        raise _RefutedError(found.wrong)
     reached = found.reached | task.reached
     if not reached:
         raise TangentError(
             f"the outputs of {type(task.model).__name__} do not depend on the trainable "
             f"parameters of layers={task.layers!r}; choose other layers"
         )
-    wrong = {**task.wrong, **found.wrong}
-    block = replace(_only(block, found.layers), reached=reached)
+    block = replace(block, reached=reached)
     left = reached - covered_names(block.forward.layers)
     rest = {name: p for name, p in block.parameters.items() if name in left}
     if not rest:
         return block, None
     if method != "vector_products":
-        _report(task.model, rest, wrong, refuse=method == "layers")
+        _report(task.model, rest, task.wrong, refuse=method == "layers")
     room = task.plan.contraction / 3
     slow = PerSampleKernel(task.model, rest, task.vectors, task.per_output, room, task.create_graph)
     return block, slow
@@ -339,11 +343,17 @@ def _report(
     warn_once(model, message, stacklevel=5)
 
 
-def _run(task: _Task, x: Tensor, *, by_rules: bool = True) -> _Block:
-    """A recorded forward pass, with the layers whose gradients are taken behind their pooling."""
+def _run(task: _Task, x: Tensor, *, by_rules: bool = True, names: Set[str] | None = None) -> _Block:
+    """A recorded forward pass, with the layers whose gradients are taken behind their pooling.
+
+    Args:
+        task: what is computed.
+        x: the samples (n, ...).
+        by_rules: whether layers go by rules.
+        names: the layers of the first block; None: this is the first.
+    """
     outputs, recorder = record_forward(task.model, x, task.layers)
-    known = ruled_layers(recorder.selected(), len(x)) if by_rules else []
-    known = [layer for layer in known if layer.name not in task.wrong]
+    known = known_layers(recorder, outputs, task.wrong, names) if by_rules else []
     forward = ForwardPass(outputs, known, _pooled(task, known, outputs))
     return _Block(x, forward, recorder)
 
@@ -370,7 +380,8 @@ def _repeat(task: _Task, x: Tensor, first: _Block, *, new: bool) -> _Block:
     Raises:
         _RefutedError: what was decided at the first block does not hold for this one.
     """
-    block, names = _run(task, x), {layer.name for layer in first.forward.layers}
+    names = {layer.name for layer in first.forward.layers}
+    block = _run(task, x, names=names)
     missing = names - {layer.name for layer in block.forward.layers}
     if missing:
         why = "it is not executed in the same way for all samples"
@@ -404,15 +415,19 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     Raises:
         TangentError: as for `ntk`.
     """
+    model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
     with torch.enable_grad():
         need = measure_footprint(model, x)
         vectors = output_vectors(need.outputs, None, None, _floating(x))
         plan = MemoryPlan(len(x), 1, float("inf"), room=vectors.count)
-        block = _run(_Task(model, layers, vectors, False, plan, False), x)
-        found = verify(block.forward, block.parameters)
-    lines = describe_layers(block.forward, block.recorder, found)
+        task, found = _Task(model, layers, vectors, False, plan, False), None
+        while found is None or found.wrong:
+            task = task.knowing(_RefutedError(found.wrong if found else {}))
+            block = _run(task, x)
+            found = verify(block.forward, block.parameters)
+    lines = describe_layers(block.forward, block.recorder, task.wrong, found.reached)
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
 

@@ -82,6 +82,7 @@ class RuledLayer:
         rule: its rule.
         covered: the names of its own parameters that the rule accounts for.
         executions: its executions, in order; at least one.
+        full_names: the names in the model of the parameters that the rule accounts for.
     """
 
     name: str
@@ -89,11 +90,7 @@ class RuledLayer:
     rule: Rule
     covered: tuple[str, ...]
     executions: tuple[Execution, ...]
-
-    @property
-    def full_names(self) -> tuple[str, ...]:
-        """The names in the model of the parameters that the rule accounts for."""
-        return tuple(full_name(self.name, name) for name in self.covered)
+    full_names: tuple[str, ...]
 
     def inputs(self, execution: Execution, keep_graph: bool) -> Tensor:
         """What the layer was given, if it still is what it was.
@@ -143,6 +140,11 @@ class Recorder:
         finally:
             for handle in handles:
                 handle.remove()
+
+    @property
+    def outputs(self) -> list[GradientEdge]:
+        """Where the outputs of the latest forward pass lie in autograd's graph."""
+        return self._outputs
 
     def selected(self) -> list[Layer]:
         """The wanted layers that were executed, in order of execution.
@@ -269,7 +271,9 @@ def ruled_layers(layers: Sequence[Layer], samples: int) -> list[RuledLayer]:
             layer.problem = f"its output of shape {tuple(odd)} does not lead with the samples"
             continue
         executions = tuple(layer.executions)
-        found.append(RuledLayer(layer.name, layer.module, layer.rule, layer.covered, executions))
+        names = tuple(full_name(layer.name, name) for name in layer.covered)
+        known = RuledLayer(layer.name, layer.module, layer.rule, layer.covered, executions, names)
+        found.append(known)
     return found
 
 

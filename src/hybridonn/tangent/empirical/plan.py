@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.checks import check_outputs, run
 from hybridonn.tangent.empirical.cotangents import is_known
 from hybridonn.tangent.empirical.gradient_factors import FactoredGradient, LayerCall
-from hybridonn.tangent.empirical.layer_io import Recorder, RuledLayer, ruled_layers
+from hybridonn.tangent.empirical.layer_io import (
+    Recorder,
+    RuledLayer,
+    covered_names,
+    ruled_layers,
+)
+from hybridonn.tangent.empirical.operation_layers import operation_layers
 from hybridonn.tangent.errors import TangentError
 
 # Bytes of cotangents at a time on a CPU. Through operations that `operations` knows, all outputs
@@ -92,10 +98,15 @@ def measure_footprint(model: nn.Module, x: Tensor) -> Footprint:
     check_outputs(outputs, model, len(probe))
     size, n = outputs.element_size(), len(probe)
     executions = [execution for layer in seen.layers for execution in layer.executions]
+    modules = ruled_layers(seen.layers, n)
+    covered = covered_names(modules)
+    rest = {name: p for name, p in seen.parameters().items() if name not in covered}
+    loose = operation_layers(model, outputs, rest, n)
+    executions += [execution for layer in loose for execution in layer.executions]
     maps = [execution.shape.numel() * size for execution in executions]
     # All layers' cotangents, and two steps of the backward pass between the largest.
     cotangents = sum(maps) + 2 * max(maps, default=0)
-    patches = sum(_patch_numbers(layer) for layer in ruled_layers(seen.layers, n)) * size
+    patches = sum(_patch_numbers(layer) for layer in modules) * size
     known = is_known(outputs, [execution.edge for execution in executions])
     return Footprint(sum(saved.values()) / n, cotangents / n, patches, outputs.shape[1:], known)
 

@@ -6,6 +6,8 @@ torch that drops or renames one fails there, by the name of that one and the ver
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -88,6 +90,19 @@ def saved(node: Node, name: str) -> Any:
             f"{node.name()} of torch {torch.__version__} saves no '{name}' for its backward pass, "
             "which tangent kernels read; install torch 2.13, or give method='vector_products'"
         ) from None
+
+
+@contextmanager
+def without_fused_layers() -> Iterator[None]:
+    """Switch oneDNN and cuDNN off; torch's own switches warn where there is no such device."""
+    mkldnn, cudnn = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    torch._C._set_cudnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(mkldnn)
+        torch._C._set_cudnn_enabled(cudnn)
 
 
 def parameter_of(node: Node) -> Tensor | None:

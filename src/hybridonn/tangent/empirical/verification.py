@@ -18,7 +18,6 @@ from torch import Tensor
 
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
-from hybridonn.tangent.empirical.layer_io import full_name
 from hybridonn.tangent.empirical.output_vectors import fixed_normal
 from hybridonn.tangent.empirical.precision import as_real, rounding_tolerance
 
@@ -83,7 +82,11 @@ def compare(
     gradients = torch.autograd.grad(
         outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
     )
-    truth = {n: g for n, g in zip(parameters, gradients, strict=True) if g is not None}
+    truth = {
+        name: g.to_dense() if g.layout != torch.strided else g
+        for name, g in zip(parameters, gradients, strict=True)
+        if g is not None
+    }
     norm = sum(float(as_real(g).double().square().sum()) for g in truth.values()) ** 0.5
     reasons = {one.layer.name: _find_difference(one, truth, weights, norm) for one in found}
     wrong = {name: reason for name, reason in reasons.items() if reason}
@@ -107,9 +110,9 @@ def _find_difference(
     sums: dict[str, Tensor] = {}
     with torch.no_grad():
         for gradient in found.gradients:
-            sums.update(gradient.weighted_sum(weights))
-    for name in found.layer.covered:
-        full = full_name(found.layer.name, name)
+            for name, value in gradient.weighted_sum(weights).items():
+                sums[name] = sums[name] + value if name in sums else value
+    for name, full in zip(found.layer.covered, found.layer.full_names, strict=True):
         if full not in truth:
             continue
         expected = truth[full].flatten().double()

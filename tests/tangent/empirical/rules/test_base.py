@@ -19,7 +19,7 @@ from hybridonn.tangent import (
 
 
 class Bottleneck(nn.Module):
-    """``z = U^T (U a)`` with a fixed U before a trained matrix: an odd dense layer."""
+    """A fixed matrix before a trained one, whose rows are flipped: an odd dense layer."""
 
     def __init__(self):
         super().__init__()
@@ -27,7 +27,7 @@ class Bottleneck(nn.Module):
         self.register_buffer("fixed", torch.randn(3, 4))
 
     def forward(self, x):
-        return (x @ self.fixed.T) @ self.matrix.T
+        return (x @ self.fixed.T) @ self.matrix.flip(0).T
 
 
 class BottleneckRule(Rule):
@@ -41,7 +41,7 @@ class BottleneckRule(Rule):
 
     def gradients(self, layer, calls):
         assert all(isinstance(call, LayerCall) for call in calls)
-        left = lambda cotangents: cotangents[:, :, None, :, None]  # noqa: E731
+        left = lambda cotangents: cotangents.flip(2)[:, :, None, :, None]  # noqa: E731
         right = lambda inputs: (inputs @ layer.fixed.T)[:, None, :, None]  # noqa: E731
         return [FactoredGradient(tuple(calls), left, right, "matrix", None, lambda m: m[0])]
 
