@@ -10,6 +10,7 @@ and the subtraction would show it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -120,7 +121,9 @@ def solve_products(products: Tensor) -> Tensor:
     second = torch.stack([dark, (q / _nonzero(d)).clamp_min(0)], 1)
     better = (p.clamp_min(0).square() / _nonzero(a)) >= (q.clamp_min(0).square() / _nonzero(d))
     one = torch.where(better[:, None], first, second)
-    allowed = (det > 1e-9 * a * d) & (free >= 0).all(1)
+    # The determinant loses as many digits as a d is larger than it: more than half are kept.
+    least = math.sqrt(torch.finfo(products.dtype).eps) / 16
+    allowed = (det > least * a * d) & (free >= 0).all(1)
     return torch.where(allowed[:, None], free, one)
 
 

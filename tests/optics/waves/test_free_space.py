@@ -1,0 +1,116 @@
+"""Light between planes of any grid against closed forms, an independent code and derivatives."""
+
+import cmath
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import hybridonn.optics
+from hybridonn.core.errors import OpticsError
+from hybridonn.optics import Plane, Propagator, choose_method, gaussian_beam, propagate_to
+
+WAVE_M = 0.5e-6
+
+
+def beam(plane, waist_m, distance_m=0.0):
+    y, x = plane.places()
+    rayleigh_m = math.pi * waist_m**2 / WAVE_M
+    q = distance_m - 1j * rayleigh_m
+    squared = (y[:, None] ** 2 + x[None] ** 2).to(torch.complex128)
+    turns = torch.exp(1j * math.pi * squared / (WAVE_M * q))
+    return turns * (-1j * rayleigh_m / q) * cmath.exp(2j * math.pi * distance_m / WAVE_M)
+
+
+@pytest.mark.parametrize(
+    ("distance_m", "method"), [(0.4e-3, "angular spectrum"), (20e-3, "Fresnel")]
+)
+def test_a_gaussian_beam_on_a_shifted_and_rescaled_plane(distance_m, method):
+    source = Plane((64, 64), 2e-6)
+    target = Plane((21, 30), 3.3e-6 if method == "angular spectrum" else 30e-6, (8e-6, -11e-6))
+    assert choose_method(source, target, WAVE_M, distance_m).method == method
+    found = propagate_to(beam(source, 16e-6), source, target, WAVE_M, distance_m)
+    wanted = beam(target, 16e-6, distance_m)
+    assert (found - wanted).abs().max() < 2e-3 * wanted.abs().max()
+
+
+def test_on_one_grid_it_agrees_with_the_propagator():
+    plane = Plane((32, 32), 1e-6)
+    field = gaussian_beam((32, 32), 1e-6, (WAVE_M,), 5e-6, dtype=torch.complex128)
+    known = Propagator((32, 32), 1e-6, (WAVE_M,), 40e-6, dtype=torch.complex128)(field)
+    assert torch.allclose(propagate_to(field, plane, plane, WAVE_M, 40e-6), known, atol=1e-9)
+
+
+def test_a_grating_repeats_itself_at_talbots_distance():
+    # z_T = lambda / (1 - sqrt(1 - lambda^2 / a^2)): both orders and the axis are in phase again.
+    plane, period_m = Plane((256, 512), 0.5e-6), 8e-6
+    y, x = plane.places()
+    grating = 1 + 0.5 * torch.cos(2 * math.pi * x / period_m)
+    distance_m = WAVE_M / (1 - math.sqrt(1 - (WAVE_M / period_m) ** 2))
+    middle = Plane((1, 33), 0.5e-6)
+    envelope = torch.exp(-(((y[:, None] / 40e-6) ** 2 + (x / 80e-6) ** 2) ** 2))
+    lit = (grating * envelope).to(torch.complex128)
+    found = propagate_to(lit, plane, middle, WAVE_M, distance_m).abs()[0]
+    wanted = 1 + 0.5 * torch.cos(2 * math.pi * middle.places()[1] / period_m)
+    assert (found - wanted).abs().max() < 0.05
+
+
+def test_behind_a_disc_lies_poissons_spot():
+    # On the axis behind an opaque disc of radius a the light is as bright as without it,
+    # z^2 / (z^2 + a^2) of it (Babinet and the first Rayleigh-Sommerfeld integral).
+    side, pitch_m, radius_m, distance_m = 401, 1e-6, 40e-6, 2e-3
+    plane = Plane((side, side), pitch_m)
+    y, x = plane.places()
+    r = (y[:, None] ** 2 + x[None] ** 2).sqrt()
+    disc = ((radius_m - r) / pitch_m + 0.5).clamp(0, 1).to(torch.complex128)
+    one = Plane((1, 1), pitch_m)
+    behind = cmath.exp(2j * math.pi * distance_m / WAVE_M)
+    spot = (
+        behind - propagate_to(disc, plane, one, WAVE_M, distance_m, method="angular spectrum")[0, 0]
+    )
+    assert float(spot.abs() ** 2) == pytest.approx(
+        distance_m**2 / (distance_m**2 + radius_m**2), abs=0.03
+    )
+
+
+@pytest.mark.parametrize("method", ["angular spectrum", "Fresnel"])
+def test_everything_has_a_gradient(method):
+    field = torch.randn(4, 5, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+
+    def carry(field, pitch, out_pitch, shift, wave, distance):
+        source = Plane((4, 5), 1e-6 * pitch)
+        target = Plane((3, 2), 1e-6 * out_pitch, (1e-6 * shift, 0.0))
+        lengths = (1e-6 * wave, 1e-6 * distance)
+        return torch.view_as_real(propagate_to(field, source, target, *lengths, method=method))
+
+    numbers = [
+        torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        for value in (2.0, 3.1, 0.7, 0.5, 11.3)
+    ]
+    assert torch.autograd.gradcheck(carry, (field.requires_grad_(), *numbers))
+
+
+def test_the_choice_says_why():
+    near = choose_method(Plane((64, 64), 2e-6), Plane((64, 64), 2e-6), WAVE_M, 1e-4)
+    assert "100 um apart" in near.reason
+    steep = choose_method(Plane((64, 64), 5e-7), Plane((64, 64), 31e-6), WAVE_M, 1e-2)
+    assert steep.method == "angular spectrum"
+    assert "paraxial phase would be wrong" in steep.reason
+
+
+def test_a_field_of_another_shape_is_refused():
+    with pytest.raises(OpticsError, match=r"\(3, 3\) samples, the source plane \(4, 4\)"):
+        plane = Plane((4, 4), 1e-6)
+        propagate_to(torch.ones(3, 3) + 0j, plane, plane, WAVE_M, 1e-5)
+
+
+def test_the_front_is_lazy_and_lists_what_it_has():
+    for name in hybridonn.optics.__all__:
+        assert getattr(hybridonn.optics, name).__module__.startswith("hybridonn.optics.waves.")
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        _ = hybridonn.optics.absent
+    code = "import sys, hybridonn.optics; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
