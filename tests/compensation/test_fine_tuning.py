@@ -5,12 +5,14 @@ import torch
 from torch import nn
 
 from hybridonn import spec
-from hybridonn.compensation.fine_tuning import FeatureDataset, fine_tune
+from hybridonn.compensation.fine_tuning import fine_tune
 from hybridonn.core.progress import Silent
+from hybridonn.data.indexed import FeatureDataset
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.tasks.task import make_task
 
 CLASSES, KERNELS, SIDE = 3, 2, 4
+HELD_OUT = 120
 
 
 class Linear(nn.Sequential):
@@ -32,7 +34,7 @@ def problem(noise, count=240, seed=0):
     with torch.no_grad():
         error = noise * torch.randn(weights.T.shape, generator=generator)
         backend[1].weight.copy_(weights.T + error)
-    return backend, FeatureDataset(features, torch.ones(KERNELS, 1, 3, 3), labels, 120)
+    return backend, FeatureDataset((features,), labels)
 
 
 def run(backend, captures, rate, folder):
@@ -41,13 +43,13 @@ def run(backend, captures, rate, folder):
     silent = StoredKnowledge(torch.zeros(len(captures.labels), CLASSES))
     where = folder / "checkpoint"
     task = make_task("classification")
-    return fine_tune(backend, captures, silent, settings, aim, task, 0, where, Silent())
+    return fine_tune(backend, captures, HELD_OUT, silent, settings, aim, task, 0, where, Silent())
 
 
 @torch.no_grad()
 def score(backend, captures):
-    logits = backend((captures.features[-captures.held_out :],))
-    return float((logits.argmax(1) == captures.labels[-captures.held_out :]).float().mean())
+    logits = backend((captures.branches[0][-HELD_OUT:],))
+    return float((logits.argmax(1) == captures.labels[-HELD_OUT:]).float().mean())
 
 
 def test_training_that_helps_is_kept(tmp_path):
@@ -63,8 +65,8 @@ def test_training_that_helps_is_kept(tmp_path):
 def test_training_that_harms_leaves_the_backend_as_it_was(tmp_path):
     backend, captures = problem(noise=0.01)
     shuffled = captures.labels.clone()  # what is learnt from is wrong, what judges is right
-    shuffled[: -captures.held_out] = (shuffled[: -captures.held_out] + 1) % CLASSES
-    wrong = FeatureDataset(captures.features, captures.kernels, shuffled, captures.held_out)
+    shuffled[:-HELD_OUT] = (shuffled[:-HELD_OUT] + 1) % CLASSES
+    wrong = FeatureDataset(captures.branches, shuffled)
     tuned, history = run(backend, wrong, 0.3, tmp_path)
     assert max(row["validation_accuracy"] for row in history[1:]) < score(backend, captures)
     assert torch.equal(tuned[1].weight, backend[1].weight)

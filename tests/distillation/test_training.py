@@ -264,7 +264,7 @@ def test_a_batch_of_a_view_says_which_view_it_is_of(images):
     seen = [next(draw_batches(plan, epoch, torch.device("cpu"))) for epoch in range(3)]
     assert [int(batch.indices.min()) for batch in seen] == [0, 60, 0]
     assert [int(batch.indices.max()) for batch in seen] == [59, 119, 59]
-    first, third = (batch.scene[batch.indices.argsort()] for batch in (seen[0], seen[2]))
+    first, third = (batch.inputs[batch.indices.argsort()] for batch in (seen[0], seen[2]))
     assert torch.equal(first, third)
 
 

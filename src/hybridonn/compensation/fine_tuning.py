@@ -15,36 +15,20 @@ from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.fine_tuning_data import FineTuningData
 from hybridonn.compensation.teacher_targets import CompensationKnowledge
 from hybridonn.core.progress import Progress
-from hybridonn.data.dataset import ImageSet
+from hybridonn.data.indexed import FeatureDataset
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import Knowledge
 from hybridonn.distillation.training import Lesson, choose_device, train, validate
-from hybridonn.networks.frontends.measured import StoredCaptures, write_tickets
+from hybridonn.networks.frontends.stored import StoredFeatures
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.tasks.task import Task, make_task
-
-
-@dataclass(frozen=True)
-class FeatureDataset:
-    """Signed features of the training captures, and what goes with them.
-
-    Attributes:
-        features: (N, K, H', W').
-        kernels: What the optics realise, (K, C, k, k).
-        labels: (N,) or (N, H, W): the truth, or what the teacher says.
-        held_out: The last so many captures choose the epoch.
-    """
-
-    features: Tensor
-    kernels: Tensor
-    labels: Tensor
-    held_out: int
 
 
 def fine_tune(
     backend: nn.Module,
     captures: FeatureDataset,
+    held_out: int,
     knowledge: Knowledge,
     settings: spec.Training,
     distillation: spec.Distillation,
@@ -60,7 +44,8 @@ def fine_tune(
 
     Args:
         backend: Where the training starts; it is left as it is.
-        captures: What was seen behind the optics.
+        captures: What was seen behind the optics, with the truth or what the teacher says.
+        held_out: The last so many captures choose the epoch; 0: all are learnt, and all choose.
         knowledge: The teacher's answers, by the position of a capture.
         settings: Epochs, learning rate and the like.
         distillation: The objective.
@@ -72,16 +57,13 @@ def fine_tune(
     Returns:
         The backend, in inference mode, and the history, from epoch 0 on: before training.
     """
-    network = HybridNetwork(
-        StoredCaptures(captures.features, captures.kernels), deepcopy(backend).requires_grad_()
-    )
-    tickets = ImageSet(write_tickets(len(captures.features)), captures.labels)
-    learnt = len(tickets) - captures.held_out
-    held_out = torch.arange(learnt if captures.held_out else 0, len(tickets))
+    kernels = sum(one.shape[1] for one in captures.branches)
+    network = HybridNetwork(StoredFeatures(kernels), deepcopy(backend).requires_grad_())
+    learnt = len(captures) - held_out
     lesson = Lesson(
         Objective(task, distillation, knowledge),
-        tickets.take(torch.arange(learnt)),
-        tickets.take(held_out),
+        captures.slice(0, learnt),
+        captures.slice(learnt if held_out else 0, len(captures)),
         settings,
         seed,
         f"compensation ({distillation.method})",
@@ -89,7 +71,7 @@ def fine_tune(
     before = validate(network.to(choose_device(settings.device)), lesson)
     history = train(network, lesson, checkpoint, progress)
     best = rank_epoch(history[find_best(history, task.metric)], task.metric)
-    spoilt = captures.held_out and best < rank_epoch(before, task.metric)
+    spoilt = held_out and best < rank_epoch(before, task.metric)
     result = deepcopy(backend) if spoilt else network.backend
     return result.cpu().eval(), [{"epoch": 0, **before}, *history]
 
@@ -130,19 +112,14 @@ class FineTuning:
         task = make_task(own.task, own.training.label_smoothing)
         labels = self.learnt.shown.labels
         if not self.settings.labelled:  # what the teacher says chooses the epoch, too
-            every = torch.arange(len(labels))
-            labels = task.predict(self.knowledge.logits(every, torch.empty(0)))
-        captures = FeatureDataset(
-            self.features,
-            self.student.frontend.signed_kernels().detach(),
-            labels,
-            # The last ones: true captures, no simulated ones.
-            round(self.settings.held_out_fraction * len(self.learnt.captured)),
-        )
+            labels = self.knowledge.predict_labels(task, torch.arange(len(labels)))
+        # The last ones: true captures, no simulated ones.
+        held_out = round(self.settings.held_out_fraction * len(self.learnt.captured))
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
         return fine_tune(
             self.calibration.backend,
-            captures,
+            FeatureDataset((self.features,), labels),
+            held_out,
             self.knowledge,
             own.training,
             own.distillation,

@@ -156,5 +156,5 @@ def _label(
     captured: CapturePair, task: Task, knowledge: CompensationKnowledge, indices: Tensor
 ) -> CapturePair:
     """Captures whose labels are what the teacher says of their images."""
-    said = task.predict(knowledge.logits(indices, torch.empty(0)))
+    said = knowledge.predict_labels(task, indices)
     return replace(captured, shown=ImageSet(captured.shown.images, said))

@@ -11,6 +11,7 @@ from hybridonn.compensation.settings import list_methods
 from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.indexed import Inputs
 from hybridonn.distillation.teacher_targets import (
     SKETCH_WIDTH,
     StoredKnowledge,
@@ -21,7 +22,7 @@ from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
 from hybridonn.spec.compensation import TangentTeacher
 from hybridonn.tangent import centre, record
-from hybridonn.tasks.task import make_task
+from hybridonn.tasks.task import Task, make_task
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,19 @@ class CompensationKnowledge:
         )
         return replace(self, teacher=stored, images=self.images[indices])
 
-    def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def predict_labels(self, task: Task, indices: Tensor) -> Tensor:
+        """What the teacher says of the images at these positions, (B, ...)."""
+        return task.predict(self.teacher.look_up(indices))
+
+    def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The teacher's logits, (B, classes)."""
         return self.teacher.logits(indices, scene)
 
-    def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The kernel to match, (B, B); of both, the mean of the two centred and normalised."""
         if self.source == "teacher":
             return self.teacher.kernel(indices, scene)
-        student = self._student_kernel(indices).to(scene.device)
+        student = self._student_kernel(indices).to(indices.device)
         if self.source == "student":
             return student
         kernels = [centre(student), centre(self.teacher.kernel(indices, scene))]

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hybridonn.data.indexed import join_labels, move_labels, take_labels
 from hybridonn.tasks.task import Task
 
 
@@ -31,11 +32,18 @@ class ImageSet:
 
     def take(self, indices: Tensor) -> ImageSet:
         """The images at these positions, in this order, in memory."""
-        return ImageSet(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+        return ImageSet(self.images.index_select(0, indices), take_labels(self.labels, indices))
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The scene (B, C, H, W), radiance in [0, 1], and the labels at indices (B,) int64."""
+        from hybridonn.data.batches import to_scene
+
+        some = self.take(indices)
+        return to_scene(some.images), some.labels
 
     def to(self, device: torch.device) -> ImageSet:
         """The same images and labels on a device: there, they are augmented at its speed."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
+        return ImageSet(self.images.to(device), move_labels(self.labels, device))
 
     def slice(self, start: int, stop: int) -> ImageSet:
         """The images from ``start`` to before ``stop``: the same memory, nothing is copied."""
@@ -45,7 +53,7 @@ class ImageSet:
 def join_sets(parts: Sequence[ImageSet]) -> ImageSet:
     """The images of several sets, one set after the other, in memory."""
     images, labels = [part.images for part in parts], [part.labels for part in parts]
-    return ImageSet(torch.cat(images), torch.cat(labels))
+    return ImageSet(torch.cat(images), join_labels(labels))
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,16 @@ method and seed, and teacher and student still see the very same picture.
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from hybridonn.core.errors import TrainingError
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import load_batch
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.indexed import IndexedDataset
 from hybridonn.spec import Augmentation, Training
 from hybridonn.tasks.task import Task
 
@@ -47,3 +52,60 @@ def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> 
         images.append((scene * 255).round_().clamp_(0, 255).to(torch.uint8))
         labels.append(label)
     return ImageSet(torch.cat(images), torch.cat(labels))
+
+
+@dataclass(frozen=True)
+class AugmentedImages:
+    """Images that are changed at random whenever they are taken.
+
+    Attributes:
+        images: The stored images.
+        task: How their labels move along with them.
+        settings: How far they are changed.
+        generator: Where the random numbers come from.
+    """
+
+    images: ImageSet
+    task: Task
+    settings: Augmentation
+    generator: torch.Generator
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The changed scene (B, C, H, W) and its labels at these indices, (B,) int64."""
+        return load_batch(self.images, indices, self.task, self.settings, self.generator)
+
+
+def see_epoch(
+    part: IndexedDataset,
+    task: Task,
+    training: Training,
+    epoch: int,
+    generator: torch.Generator,
+) -> tuple[IndexedDataset, int]:
+    """A training set as an epoch sees it, and the index that its first example has there.
+
+    Args:
+        part: Images or stored features.
+        task: How labels move along with images.
+        training: With the augmentation and the number of views.
+        epoch: Which epoch, from 0 on.
+        generator: Where the random numbers of a live augmentation come from.
+
+    Raises:
+        TrainingError: An augmentation is set, and the examples are no images.
+    """
+    if not is_augmented(training):
+        return part, 0
+    if not isinstance(part, ImageSet):
+        raise TrainingError(
+            f"training.augmentation is set, but the data set is a {type(part).__name__}, and only "
+            "images can be augmented; leave it out"
+        )
+    views = count_views(training)
+    if views is None:
+        return AugmentedImages(part, task, training.augmentation, generator), 0
+    view = epoch % views
+    return make_view(part, task, training.augmentation, view), view * len(part)

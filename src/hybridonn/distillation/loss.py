@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn import spec
+from hybridonn.data.indexed import Inputs, Labels, cut_inputs
 from hybridonn.distillation.teacher_targets import Knowledge
 from hybridonn.tangent import (
     centred_alignment,
@@ -29,16 +30,24 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        scene: (B, C, H, W), radiance in [0, 1].
-        labels: (B,) int64, or masks (B, H, W) uint8.
+        inputs: Scenes (B, C, H, W), radiance in [0, 1], or features of each branch.
+        labels: (B,) int64, or masks (B, H, W) uint8, or a tensor for each image.
         indices: Positions of the images in the training set, (B,).
         progress: How much of the training is behind this batch, from 0 to 1.
     """
 
-    scene: Tensor
-    labels: Tensor
+    inputs: Inputs
+    labels: Labels
     indices: Tensor
     progress: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batch lies."""
+        return self.indices.device
 
 
 class Objective:
@@ -67,12 +76,12 @@ class Objective:
         if weights.ntk and self.knowledge:
             logits, terms["ntk"] = self._match(network, batch, self.knowledge)
         else:
-            logits = network(batch.scene)
+            logits = network(batch.inputs)
         logits = logits if logits.dtype == torch.float64 else logits.float()
         if weights.task:
             terms["task"] = self.task.loss(logits, batch.labels)
         if weights.kd and self.knowledge:
-            teacher = self.knowledge.logits(batch.indices, batch.scene)
+            teacher = self.knowledge.logits(batch.indices, batch.inputs)
             terms["kd"] = self.task.divergence(logits, teacher, self.temperature)
         total = sum(getattr(weights, name) * term for name, term in terms.items())
         return {"loss": total} | terms  # type: ignore[dict-item]
@@ -81,33 +90,35 @@ class Objective:
         self, network: nn.Module, batch: Batch, knowledge: Knowledge
     ) -> tuple[Tensor, Tensor]:
         """The logits of the training step, and how far the two tangent kernels are apart."""
-        compared = self.tangent.count_compared(len(batch.scene))
-        whole = compared == len(batch.scene)
+        compared = self.tangent.count_compared(len(batch))
+        whole = compared == len(batch)
         # Batch norm lies before the last layer: each sample still has a gradient of its own there,
         # and the forward pass of training serves for both, if it is that of the whole batch.
         serves = self.tangent.layers == "last" and whole
         coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
         coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
-        scene, indices = batch.scene[:compared], batch.indices[:compared]  # in random order
+        inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
         if coupled:
-            logits = network(batch.scene)  # first: it moves batch norm's running statistics
+            logits = network(batch.inputs)  # first: it moves batch norm's running statistics
             with inference_mode(network):
-                _, student = self._look_at(network, scene)
+                _, student = self._look_at(network, inputs)
         else:
-            logits, student = self._look_at(network, scene)
+            logits, student = self._look_at(network, inputs)
             if not whole:
-                logits = torch.cat([logits, network(batch.scene[compared:])])
-        teacher = knowledge.kernel(indices, scene)
-        with torch.autocast(scene.device.type, enabled=False):
+                logits = torch.cat(
+                    [logits, network(cut_inputs(batch.inputs, compared, len(batch)))]
+                )
+        teacher = knowledge.kernel(batch.indices[:compared], inputs)
+        with torch.autocast(batch.device.type, enabled=False):
             measure = DISCREPANCIES[self.tangent.discrepancy]
             return logits, measure(student, teacher, self.tangent.ridge)
 
-    def _look_at(self, network: nn.Module, scene: Tensor) -> tuple[Tensor, Tensor]:
+    def _look_at(self, network: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
         with record(network, self.tangent.layers) as trace:
-            outputs = network(scene)
+            outputs = network(inputs)
         # A kernel of half precision has no digits left once it is centred.
-        with torch.autocast(scene.device.type, enabled=False):
+        with torch.autocast(outputs.device.type, enabled=False):
             signs = self.task.contraction(self.tangent.probes)
             return outputs, trace.kernel(outputs, probes=signs)
 

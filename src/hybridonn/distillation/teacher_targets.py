@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.core.random import generator_of
+from hybridonn.data.indexed import Inputs
 from hybridonn.tangent import ntk, record, tangent_features
 
 SKETCH_WIDTH = 512  # tangent features of an image: 55 MB for 54,000 in half precision
@@ -17,11 +18,11 @@ SKETCH_WIDTH = 512  # tangent features of an image: 55 MB for 54,000 in half pre
 class Knowledge(Protocol):
     """The teacher's answers on a batch."""
 
-    def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The teacher's logits, (B, classes) or (B, classes, H, W)."""
         ...
 
-    def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The teacher's tangent kernel, contracted over the outputs, (B, B)."""
         ...
 
@@ -40,11 +41,15 @@ class StoredKnowledge:
     gram: Tensor | None = None
     features: Tensor | None = None
 
-    def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
-        """Look the logits up; stored in half precision, they come back in single."""
+    def look_up(self, indices: Tensor) -> Tensor:
+        """The logits at these indices; stored in half precision, they come back in single."""
         return self.table[indices].float()
 
-    def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
+        """Look the logits up."""
+        return self.look_up(indices)
+
+    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
         """Look the kernel up, or multiply the features.
 
         Raises:
@@ -73,12 +78,18 @@ class LiveKnowledge:
     layers: str | tuple[str, ...] = "all"
 
     @torch.no_grad()
-    def logits(self, indices: Tensor, scene: Tensor) -> Tensor:
+    def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
         """Ask the teacher."""
         return self.teacher(scene).float()
 
-    def kernel(self, indices: Tensor, scene: Tensor) -> Tensor:
-        """Compute its tangent kernel on this batch."""
+    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
+        """Compute its tangent kernel on this batch.
+
+        Raises:
+            TypeError: The batch holds stored features, which no teacher sees.
+        """
+        if isinstance(scene, tuple):
+            raise TypeError("a live teacher sees images, but the batch holds stored features")
         return teacher_kernel(self.teacher, scene, self.layers, self.probes)
 
 

@@ -17,9 +17,16 @@ from hybridonn import spec
 from hybridonn.core.errors import TrainingError
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of, seeded
-from hybridonn.data.batches import load_batch, to_scene
-from hybridonn.data.dataset import ImageSet
-from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
+from hybridonn.data.batches import to_scene
+from hybridonn.data.indexed import (
+    IndexedDataset,
+    Labels,
+    fitting_batch,
+    join_labels,
+    move_inputs,
+    move_labels,
+)
+from hybridonn.distillation.augmentation import see_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
 from hybridonn.distillation.loss import Batch, Objective
@@ -35,8 +42,8 @@ class Lesson:
 
     Attributes:
         objective: What is minimised.
-        train: Images to learn from.
-        validation: Images that choose the epoch.
+        train: Images, or stored features, to learn from.
+        validation: Those that choose the epoch.
         settings: Epochs, learning rate and the like.
         seed: Of data order, augmentation and dropout.
         label: What the progress bar says.
@@ -46,8 +53,8 @@ class Lesson:
     """
 
     objective: Objective
-    train: ImageSet
-    validation: ImageSet
+    train: IndexedDataset
+    validation: IndexedDataset
     settings: spec.Training
     seed: int
     label: str
@@ -160,7 +167,7 @@ def _descend(network: nn.Module, lesson: Lesson, batch: Batch, step: int) -> dic
     Raises:
         TrainingError: The loss is not finite.
     """
-    with mixed_precision(lesson.settings.precision, batch.scene.device, network):
+    with mixed_precision(lesson.settings.precision, batch.device, network):
         terms = lesson.objective(network, batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(values["loss"]):
@@ -182,23 +189,18 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
     that no step is taken on a handful of images. With views, image i of view v
     has the index ``v N + i``.
     """
-    settings, part, first = lesson.settings, lesson.train, 0
-    changes = settings.augmentation
-    views = count_views(settings)
-    if views and is_augmented(settings):
-        view = epoch % views
-        part, first = make_view(part, lesson.objective.task, changes, view), view * len(part)
-        changes = spec.Augmentation()
-    generator = generator_of("order", lesson.seed, epoch)
+    settings, generator = lesson.settings, generator_of("order", lesson.seed, epoch)
+    task = lesson.objective.task
+    part, first = see_epoch(lesson.train, task, settings, epoch, generator)
     order = torch.randperm(len(part), generator=generator)
     steps = _steps_an_epoch(lesson)
     size = settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
-        scene, labels = load_batch(part, indices, lesson.objective.task, changes, generator)
+        inputs, labels = part.batch(indices)
         yield Batch(
-            scene.to(device, memory_format=torch.channels_last),
-            labels.to(device),
+            move_inputs(inputs, device),
+            move_labels(labels, device),
             (first + indices).to(device),
             (epoch + k / steps) / settings.epochs,
         )
@@ -208,10 +210,25 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
 def validate(network: nn.Module, lesson: Lesson) -> dict[str, float]:
     """Loss and score on the validation images, the network in inference mode."""
     task = lesson.objective.task
-    logits = predict(network, lesson.validation.images)
-    loss = float(task.loss(logits, lesson.validation.labels))
-    score = float(task.score(logits, lesson.validation.labels).mean())
+    logits, labels = predict_dataset(network, lesson.validation)
+    loss = float(task.loss(logits, labels))
+    score = float(task.score(logits, labels).mean())
     return {"validation_loss": loss, f"validation_{task.metric}": score}
+
+
+@torch.no_grad()
+def predict_dataset(network: nn.Module, dataset: IndexedDataset) -> tuple[Tensor, Labels]:
+    """Logits of all examples (N, ...) and their labels, in inference mode, on the CPU."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    logits, labels = [], []
+    for indices in torch.arange(len(dataset)).split(fitting_batch(dataset)):
+        inputs, some = dataset.batch(indices)
+        logits.append(network(move_inputs(inputs, device)).float().cpu())
+        labels.append(some)
+    network.train(was_training)
+    return torch.cat(logits), join_labels(labels)
 
 
 @torch.no_grad()
@@ -231,13 +248,13 @@ def predict(network: nn.Module, images: Tensor, batch_size: int | None = None) -
     network.eval()
     parts = [
         network(to_scene(part).to(device, memory_format=torch.channels_last)).float().cpu()
-        for part in images.split(batch_size or fitting_batch(images))
+        for part in images.split(batch_size or fitting_images(images))
     ]
     network.train(was_training)
     return torch.cat(parts)
 
 
-def fitting_batch(images: Tensor) -> int:
+def fitting_images(images: Tensor) -> int:
     """How many images to ask of a network at a time: up to 1000, and a million pixels."""
     return max(1, min(1000, 2**20 // images[0, 0].numel()))
 

@@ -3,14 +3,10 @@
 import pytest
 import torch
 
-from hybridonn.data import to_scene
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import (
     MeasuredFrontend,
-    StoredCaptures,
-    read_tickets,
-    write_tickets,
 )
 from hybridonn.optics.sensor import Sensor
 
@@ -55,20 +51,6 @@ def test_the_camera_adds_noise_of_its_seed_and_of_no_bias():
     assert error.mean().abs() < 4 * error.std() / len(error) ** 0.5
     variance = ((clean / white)[lit] / 1000 + (5 / 1000) ** 2).mean()
     assert error.var() == pytest.approx(variance.item(), rel=0.1)
-
-
-def test_tickets_find_their_captures():
-    features = torch.rand(300, 2, 4, 4)
-    stored = StoredCaptures(features, torch.rand(2, 1, 3, 3))
-    some = torch.tensor([0, 255, 256, 299])
-    scene = to_scene(write_tickets(300)[some])
-    assert torch.equal(stored(scene)[0], features[some])
-    assert not stored.state_dict()
-
-
-def test_tickets_reach_beyond_every_data_set():
-    scene = to_scene(write_tickets(3, first=20_000_000))
-    assert read_tickets(scene).tolist() == [20_000_000, 20_000_001, 20_000_002]
 
 
 def test_a_chip_without_light_is_noise_and_not_nan():

@@ -21,7 +21,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import Knowledge
-from hybridonn.distillation.training import Lesson, choose_device, fitting_batch, predict, train
+from hybridonn.distillation.training import Lesson, choose_device, fitting_images, predict, train
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.metasurface import TrainableMetasurface
 from hybridonn.networks.hybrid import HybridNetwork
@@ -109,7 +109,7 @@ def _classify(
     task = make_task(spec.task)
     leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, chip.window)
     each = optics.psfs[..., 0, 0].numel() * dataset.test.images[0, 0].numel()
-    at_once = max(1, min(fitting_batch(dataset.test.images), MOST_NUMBERS // each))
+    at_once = max(1, min(fitting_images(dataset.test.images), MOST_NUMBERS // each))
 
     def measure(psfs: Tensor, camera: bool) -> float:
         put_in(network, spec, chip, psfs, gains, camera)

@@ -23,7 +23,7 @@ from hybridonn.distillation.teacher_targets import (
     teacher_features,
     teacher_kernel,
 )
-from hybridonn.distillation.training import choose_device, fitting_batch, mixed_precision
+from hybridonn.distillation.training import choose_device, fitting_images, mixed_precision
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.alignment import ALIGNED, count_probes
@@ -118,7 +118,7 @@ def _answer_all(
     """What is asked of every view of every image; nothing if one is not answered."""
     device = next(teacher.parameters()).device
     total = len(dataset.student_train) * (count_views(spec.training) or 1)
-    batch = min(fitting_batch(dataset.student_train.images), ASKED)
+    batch = min(fitting_images(dataset.student_train.images), ASKED)
     rows: list[Answers] = []
     with (
         progress.bar("teacher's answers", total) as advance,
