@@ -36,6 +36,7 @@ from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_section
 from hybridonn.tangent import centred_alignment, record
+from hybridonn.tasks.task import make_task
 
 IMAGES = 96  # of the test part, on which kernels are compared
 LEAST_COUNTS = 3  # numbers of kernels: two points lie on any power law
@@ -194,7 +195,7 @@ def _check(spec: Spec, counts: list[int], errors: list[float], draws: int) -> No
         raise SpecError(f"--errors {','.join(sizes)}: allowed are sizes above 0, each once")
     if draws < 1:
         raise SpecError(f"--draws {draws}: allowed is 1 or more")
-    if spec.task != "classification":
+    if "infinite" not in make_task(spec.task).estimates:
         raise SpecError(
             f"task is {spec.task}, but this study compares kernels of a classifier; "
             "use a spec whose task is classification"

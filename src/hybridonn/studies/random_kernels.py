@@ -45,6 +45,7 @@ from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
+from hybridonn.tasks.task import make_task
 
 # Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
 PAPER: dict[str, dict[str, float]] = {
@@ -313,7 +314,7 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _check(spec: Spec, counts: tuple[int, ...], seeds: int, infinite: bool) -> None:
-    if spec.task != "classification":
+    if "infinite" not in make_task(spec.task).estimates:
         raise SpecError(
             f"task is {spec.task}, but this study fits a head that names classes; use a spec "
             "whose task is classification"

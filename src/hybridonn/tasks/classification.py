@@ -33,6 +33,7 @@ class Classification:
     label: ClassVar[str] = "accuracy"
     shares: ClassVar[tuple[str, ...]] = ("accuracy",)
     sections: ClassVar[tuple[str, ...]] = ("confusion", "embedding")
+    estimates: ClassVar[tuple[str, ...]] = ("design", "infinite")
     whole: ClassVar[bool] = True
     logit_dtype: ClassVar[torch.dtype] = torch.float32
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"logits": 2})

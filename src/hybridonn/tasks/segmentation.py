@@ -34,6 +34,7 @@ class Segmentation:
     label: ClassVar[str] = "mIoU"
     shares: ClassVar[tuple[str, ...]] = ("miou", "miou_pixels")
     sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou")
+    estimates: ClassVar[tuple[str, ...]] = ("design",)
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})

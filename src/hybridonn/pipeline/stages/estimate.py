@@ -31,12 +31,13 @@ def refuse_masks(spec: Spec) -> None:
     """Refuse infinitely many optical kernels for a task that has no such estimate.
 
     Raises:
-        SpecError: The task is segmentation and ``estimate.kernels`` is infinite.
+        SpecError: The task has no estimate of ``estimate.kernels``.
     """
-    if spec.task == "segmentation" and spec.estimate.kernels == "infinite":
+    allowed = make_task(spec.task).estimates
+    if spec.estimate.kernels not in allowed:
         raise SpecError(
-            "estimate.kernels is infinite, which answers one class an image; task: segmentation "
-            "takes estimate.kernels: design"
+            f"estimate.kernels is {spec.estimate.kernels}, which answers one class an image; "
+            f"task: {spec.task} takes estimate.kernels: {' or '.join(allowed)}"
         )
 
 

@@ -14,6 +14,7 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.spec import Spec, narrow
+from hybridonn.tasks.task import make_task
 
 AT_RANDOM = 3  # images beside the best, the median and the worst
 
@@ -57,5 +58,5 @@ MASK_OVERLAYS = Stage(
     _inputs,
     _run,
     needs=(STUDENT,),
-    wanted=lambda spec: spec.task == "segmentation",
+    wanted=lambda spec: "mask_overlays" in make_task(spec.task).sections,
 )
