@@ -11,8 +11,8 @@ from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.registration import draw_pairs
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 from hybridonn.reports.formats import Answers, decimals
-from hybridonn.reports.sections.chip_wording import TREATMENTS
 from hybridonn.reports.statistics import wilson_interval
+from hybridonn.reports.tables.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
