@@ -87,7 +87,7 @@ def capture_images(frontend: MeasuredFrontend, shown: ImageSet, seed: int) -> Ca
     device = frontend.psfs.device
     generator = generator_of("noise of a chip's camera", seed, device=device)
     parts = [
-        frontend.capture(to_scene(part).to(device), generator).cpu()
+        frontend.capture(to_scene(part).to(device), frontend.camera, generator)[0].cpu()
         for part in shown.images.split(AT_A_TIME)
     ]
     positive, negative = torch.cat(parts).unbind(2)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.optics.sensor import Sensor
 
 
 class BinnedFrontend(Frontend):
@@ -25,7 +27,7 @@ class BinnedFrontend(Frontend):
 
     def __init__(self, frontend: Frontend, kernels: Sequence[int], binnings: Sequence[int]) -> None:
         super().__init__()
-        self.frontend = frontend
+        self.frontend: Frontend = frontend
         self.kernels = frontend.kernels
         self.counts, self.binnings = tuple(kernels), tuple(binnings)
 
@@ -38,6 +40,22 @@ class BinnedFrontend(Frontend):
         (pictures,) = self.frontend(scene)
         pairs = zip(pictures.split(self.counts, 1), self.binnings, strict=True)
         return tuple(bin_pixels(some, size) for some, size in pairs)
+
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Both signs as the camera sees them, then binned: one (B, K_b, 2, H / b, W / b) a branch.
+
+        The camera's noise is that of its own pixels, so that binning lowers it.
+        """
+        (seen,) = self.frontend.capture(scene, sensor, generator)
+        pairs = zip(seen.split(self.counts, 1), self.binnings, strict=True)
+        return tuple(
+            bin_pixels(some.flatten(1, 2), size).unflatten(1, (-1, 2)) for some, size in pairs
+        )
 
 
 def bin_pixels(images: Tensor, size: int) -> Tensor:

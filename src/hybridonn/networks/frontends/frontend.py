@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from hybridonn.core.errors import OpticsError
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.optics.sensor import Sensor
 
 
 class Frontend(nn.Module):
@@ -29,6 +35,46 @@ class Frontend(nn.Module):
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
         """Take the picture: (B, C, H, W) to one (B, K_b, H', W') a branch."""
         raise NotImplementedError
+
+    def fabricate(self, errors: ChipErrors, layout: Layout) -> Frontend:
+        """The same optics as a fab would return them.
+
+        Args:
+            errors: Magnitudes of the errors, and the seed of the chip.
+            layout: Where the sub-optics lie: neighbours leak light into each other.
+
+        Raises:
+            OpticsError: Optics of this kind cannot be fabricated yet.
+        """
+        raise OpticsError(
+            f"the optics are a {type(self).__name__}, of which no chip can be simulated yet; one "
+            "layer of ideal kernels or its metasurface can: leave fabrication out"
+        )
+
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """What the camera sees of both signs: one (B, K_b, 2, H', W') a branch.
+
+        Positive comes before negative; the electronics have not subtracted them yet.
+
+        Args:
+            scene: (B, C, H, W).
+            sensor: The camera; None: a perfect one, whose difference of the two signs is what
+                ``forward`` gives.
+            generator: Generator of the camera's noise, on the device of the scene; it goes on from
+                batch to batch, where a seed would repeat the noise. None: no noise.
+
+        Raises:
+            OpticsError: The two signs of optics of this kind cannot be captured yet.
+        """
+        raise OpticsError(
+            f"the optics are a {type(self).__name__}, whose two signs cannot be captured yet; "
+            "those of ideal kernels, of a metasurface and of a chip can"
+        )
 
 
 def split_signs(kernels: Tensor) -> tuple[Tensor, Tensor]:

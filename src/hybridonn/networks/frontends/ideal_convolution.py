@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.frontend import Frontend, split_signs
+from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.optics.sensor import Sensor
 
 
 class IdealConvolution(Frontend):
@@ -42,6 +47,24 @@ class IdealConvolution(Frontend):
     def forward(self, scene: Tensor) -> tuple[Tensor]:
         """Convolve: (B, C, H, W) to one branch, (B, K, H', W')."""
         return (self.convolution(scene),)
+
+    def measure(self) -> MeasuredFrontend:
+        """The same optics as point spread functions of two sub-optics a kernel, frozen."""
+        psfs = torch.stack(split_signs(self.signed_kernels().detach()), 1).flip(-1, -2)
+        return MeasuredFrontend(psfs, stride=self.convolution.stride[0])
+
+    def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
+        """A chip of these kernels, with the errors of whole sub-optics."""
+        return self.measure().fabricate(errors, layout)
+
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor]:
+        """Both sub-optics' images, colours weighed and summed: one branch, (B, K, 2, H', W')."""
+        return self.measure().capture(scene, sensor, generator)
 
 
 def build_ideal(

@@ -9,6 +9,9 @@ from torch.utils.checkpoint import checkpoint
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.meta_atoms.pillar_table import PillarTable, tabulate
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 from hybridonn.optics.metasurface.inverse_design import Limits
@@ -83,6 +86,23 @@ class MetasurfaceFrontend(Frontend):
             return (correlate(scene, self.effective_kernels(), self.stride),)
         taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)
         return (taken[:, :, 0] - taken[:, :, 1],)
+
+    def measure(self) -> MeasuredFrontend:
+        """The same point spread functions and gains, frozen."""
+        return MeasuredFrontend(self.point_spread_functions(), self.gains, self.stride)
+
+    def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
+        """A chip of these sub-optics: errors of the pillars are in their light already."""
+        return self.measure().fabricate(errors, layout)
+
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor]:
+        """Both sub-optics' images, colours weighed and summed: one branch, (B, K, 2, H', W')."""
+        return self.measure().capture(scene, sensor, generator)
 
     def pictures(self, scene: Tensor) -> Tensor:
         """What is read out behind each sub-optic, (B, K, 2, C, H', W')."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import seed_of
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.networks.frontends.drawn_chips import design_of
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.optics.fabrication.fabricated_psf import (
@@ -24,7 +23,6 @@ from hybridonn.optics.fabrication.fabricated_psf import (
     count_steps,
     measure_fabricated_psfs,
 )
-from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
@@ -162,16 +160,14 @@ def make_chip(
     network = load_student(spec, dataset, student)
     layout = place_kernels(spec)
     if metasurface is None:
-        design = design_of(network.frontend.signed_kernels().detach(), layout)
+        optics = network.frontend
     else:
         seen = progress or Silent()
         psfs, gains = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
-        design = ChipPsfs(psfs, gains, layout)
+        optics = MeasuredFrontend(psfs, gains, spec.student.stride)
         take_backend(network, metasurface)
-    made = fabricate(design, read_chip_errors(errors))
-    frontend = MeasuredFrontend(
-        made.psfs, made.gains, spec.student.stride, _camera(spec, made.psfs.shape[2], errors)
-    )
+    frontend = cast("MeasuredFrontend", optics.fabricate(read_chip_errors(errors), layout))
+    frontend.camera = _camera(spec, frontend.psfs.shape[2], errors)
     return SimulatedChip(network, frontend, errors.seed)
 
 

@@ -1,0 +1,163 @@
+"""What holds of every frontend: those that the table lists, and what is made of them."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hybridonn import spec
+from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.binned import BinnedFrontend
+from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
+from hybridonn.networks.frontends.table import FRONTENDS
+from hybridonn.networks.student import build_frontend
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import lay_out
+from hybridonn.optics.sensor import Sensor
+from hybridonn.pipeline.from_spec import read_surface_size
+
+COLOURS, KERNELS = 2, 3
+
+
+def build(name, shape=(12, 12)):
+    """One frontend in double precision, as a spec has it."""
+    torch.manual_seed(0)
+    optics = spec.Optics(
+        frontend=name, four_f=spec.FourF(mask_pixels=57), wavelengths_nm=(532.0, 450.0)
+    )
+    student = spec.Student(kernels=KERNELS, kernel_size=5, stride=2)
+    return build_frontend(student, (COLOURS, *shape), optics).double()
+
+
+def parallel(shape):
+    torch.manual_seed(0)
+    branches = [{"kernels": 1, "kernel_size": 5}, {"kernels": 2, "binning": 2}]
+    student = spec.Student(branches=branches, backend="coarse_fine", hidden=(2, 2))
+    return build_frontend(student, (COLOURS, *shape)).double()
+
+
+def measured(shape):
+    return build("ideal", shape).measure()
+
+
+def metasurface(shape):
+    chip = measured(shape)
+    return MetasurfaceFrontend(chip.psfs, 5, 2, chip.gains)
+
+
+def binned(shape):
+    chip = measured(shape)
+    whole = MetasurfaceFrontend(chip.psfs, 5, 1, chip.gains)
+    return BinnedFrontend(whole, (1, 2), (1, 2))
+
+
+MADE = {"parallel": parallel, "measured": measured, "metasurface": metasurface, "binned": binned}
+ALL = {name: lambda shape, name=name: build(name, shape) for name in FRONTENDS} | MADE
+BRANCHED = {"parallel", "binned"}
+COHERENT = {"four_f"}  # linear in the light, but no convolution of the scene
+CAPTURED = {"ideal", "measured", "metasurface", "binned"}
+FABRICATED = {"ideal", "measured", "metasurface"}
+
+
+def scene(shape=(12, 12)):
+    torch.manual_seed(1)
+    return torch.rand(2, COLOURS, *shape, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("shape", [(12, 12), (13, 11)])
+def test_it_gives_a_tuple_of_branches_of_the_shapes_of_their_sensors(name, shape):
+    frontend = ALL[name](shape)
+    features = frontend(scene(shape))
+    assert type(features) is tuple
+    assert sum(one.shape[1] for one in features) == frontend.kernels
+    rows, columns = shape
+    if name in BRANCHED:
+        sizes = [(rows, columns), (rows // 2, columns // 2)]
+    else:
+        sizes = [(-(-rows // 2), -(-columns // 2))]
+    assert [tuple(one.shape[2:]) for one in features] == sizes
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_twice_the_light_is_twice_the_feature(name):
+    frontend = ALL[name]((12, 12))
+    for one, twice in zip(frontend(scene()), frontend(2 * scene()), strict=True):
+        torch.testing.assert_close(twice, 2 * one, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - COHERENT))
+def test_the_light_of_two_scenes_adds_up(name):
+    frontend, one, other = ALL[name]((12, 12)), scene(), scene().flip(-1)
+    parts = zip(frontend(one), frontend(other), frontend(one + other), strict=True)
+    for first, second, both in parts:
+        torch.testing.assert_close(both, first + second)
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - COHERENT - BRANCHED))
+def test_signed_kernels_are_what_it_convolves_with(name):
+    frontend = ALL[name]((13, 11))
+    kernels, (found,) = frontend.signed_kernels(), frontend(scene((13, 11)))
+    padded = F.pad(scene((13, 11)), 4 * (kernels.shape[-1] // 2,))
+    patches = F.unfold(padded, kernels.shape[-1], stride=2)
+    wanted = (kernels.flatten(1) @ patches).view_as(found)
+    torch.testing.assert_close(found, wanted)
+    assert kernels.dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_trains_gets_a_gradient(name):
+    frontend = ALL[name]((12, 12))
+    parameters = [one for one in frontend.parameters() if one.requires_grad]
+    light = scene().requires_grad_()
+    sum(one.square().sum() for one in frontend(light)).backward()
+    for one in (light, *parameters):
+        assert one.grad.isfinite().all()
+        assert one.grad.any()
+    assert bool(parameters) == (name in FRONTENDS or name == "parallel")
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - COHERENT))
+def test_it_goes_where_the_network_goes(name):
+    frontend = ALL[name]((12, 12)).float()
+    assert {one.dtype for one in frontend(scene().float())} == {torch.float32}
+    assert {one.device.type for one in frontend.to("meta")(scene().float().to("meta"))} == {"meta"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_capture_without_noise_is_what_it_gives(name):
+    frontend = ALL[name]((12, 12))
+    if name not in CAPTURED:
+        with pytest.raises(OpticsError, match="whose two signs cannot be captured yet"):
+            frontend.capture(scene())
+        return
+    for both, one in zip(frontend.capture(scene()), frontend(scene()), strict=True):
+        torch.testing.assert_close(both[:, :, 0] - both[:, :, 1], one)
+
+
+@pytest.mark.parametrize("name", sorted(CAPTURED))
+def test_a_camera_adds_the_noise_of_its_generator(name):
+    frontend, camera = ALL[name]((12, 12)), Sensor(1000.0, 5.0, None, 1.0, (1, 1))
+    clean = frontend.capture(scene())
+    first, again, other = (
+        frontend.capture(scene(), camera, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    for a, b, c, ideal in zip(first, again, other, clean, strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+        assert 0 < (a - ideal).norm() < 0.5 * ideal.norm()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_fab_without_errors_gives_back_what_was_designed(name):
+    frontend, layout = ALL[name]((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
+    if name not in FABRICATED:
+        with pytest.raises(OpticsError, match="of which no chip can be simulated yet"):
+            frontend.fabricate(ChipErrors(0, {}), layout)
+        return
+    made = frontend.fabricate(ChipErrors(0, {}), layout)
+    for one, other in zip(frontend(scene()), made(scene()), strict=True):
+        torch.testing.assert_close(other, one)
+    errors = ChipErrors(3, {"brightness_fraction": 0.3})
+    (wrong,), (again,) = (frontend.fabricate(errors, layout)(scene()) for _ in range(2))
+    assert torch.equal(wrong, again)
+    assert not torch.allclose(wrong, frontend(scene())[0])
