@@ -78,10 +78,6 @@ class MeasuredFrontend(Frontend):
         if sensor is not None:
             # A white scene fills the well behind the brightest sub-optic and colour.
             white = self.psfs.sum((-1, -2)).max().clamp_min(torch.finfo(pictures.dtype).tiny)
-<<<<<<< HEAD
-            pictures = expose(pictures, white, self.camera, generator)
-        return torch.einsum("bkschw,ksc->bkshw", pictures, self.gains)
-=======
             pictures = expose(pictures, white, sensor, generator)
         return (torch.einsum("bkschw,ksc->bkshw", pictures, self.gains),)
 
@@ -90,51 +86,3 @@ class MeasuredFrontend(Frontend):
         """These point spread functions with the errors of whole sub-optics, and the same gains."""
         made = fabricate(ChipPsfs(self.psfs, self.gains, layout), errors)
         return MeasuredFrontend(made.psfs, made.gains, self.stride, self.camera)
-
-
-class StoredCaptures(Frontend):
-    """Feature maps that were captured before, found again by their number.
-
-    A scene is a ticket (see :func:`write_tickets`): so captures of a camera, whose scenes are
-    not at hand, go through the same training loop as everything else, and frozen optics are
-    computed once.
-
-    Args:
-        features: Signed feature maps, (N, K, H, W).
-        kernels: What the optics realise, (K, C, k, k).
-    """
-
-    def __init__(self, features: Tensor, kernels: Tensor) -> None:
-        super().__init__()
-        self.kernels = features.shape[1]
-        # Not part of the state: a checkpoint holds what is trained.
-        self.register_buffer("features", features, persistent=False)
-        self.register_buffer("optics", kernels, persistent=False)
-
-    features: Tensor
-    optics: Tensor
-
-    def signed_kernels(self) -> Tensor:
-        """The kernels, (K, C, k, k)."""
-        return self.optics
-
-    def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Look the captures up: tickets (B, 1, 1, D) to one branch, (B, K, H, W)."""
-        return (self.features[read_tickets(scene)],)
-
-
-TICKET_DIGITS = 4  # of base 256: more numbers than any set has images
-
-
-def write_tickets(count: int, first: int = 0) -> Tensor:
-    """Numbers from ``first`` on as pictures of four grey values, (count, 1, 1, 4) uint8."""
-    numbers = torch.arange(first, first + count)
-    digits = [numbers // 256**place % 256 for place in range(TICKET_DIGITS)]
-    return torch.stack(digits, 1).to(torch.uint8)[:, None, None]
-
-
-def read_tickets(scene: Tensor) -> Tensor:
-    """The numbers of tickets that were turned into radiance, (B, 1, 1, 4) to (B,)."""
-    digits = (scene.flatten(1).double() * 255).round().long()
-    return sum(digits[:, place] * 256**place for place in range(TICKET_DIGITS))  # type: ignore[return-value]
->>>>>>> 5faa70f (Frontends are fabricated and captured by their own methods; one suite tests every frontend; CONTRIBUTING says how to add one)
