@@ -22,7 +22,8 @@ from timing import minima
 from torch import nn
 
 from hybridonn import spec
-from hybridonn.distillation.loss import Batch, Objective
+from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import StoredKnowledge
 from hybridonn.networks.student import build_student
 from hybridonn.tangent import ntk

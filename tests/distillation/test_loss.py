@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from hybridonn import spec
-from hybridonn.distillation.loss import Batch, Objective, weigh
+from hybridonn.distillation.loss import Objective, weigh
+from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import LiveKnowledge, StoredKnowledge, teacher_features
 from hybridonn.networks.student import build_student
 from hybridonn.networks.teachers.build import build_teacher
@@ -42,7 +43,7 @@ def batch(scene, indices):
 def test_a_method_is_a_mix_of_weights(method, weights):
     settings = spec.Distillation(method=method, task_weight=0.5, kd_weight=2, ntk_weight=3)
     found = weigh(settings)
-    assert (found.task, found.kd, found.ntk) == weights
+    assert (found["task"], found["kd"], found["ntk"]) == weights
 
 
 def test_kd_is_hintons_law(student, teacher, scene):
@@ -132,10 +133,10 @@ def test_the_last_layer_is_compared_on_the_whole_batch():
 )
 def test_a_schedule_moves_the_weight_of_the_ntk_and_keeps_its_mean(schedule, factors):
     settings = spec.Distillation(ntk_weight=4, tangent=spec.Tangent(schedule=schedule))
-    objective = Objective(Classification(), settings, None)
+    objective = Objective(Classification(), settings)
     found = [objective.weights_at(progress) for progress in (0.25, 0.75)]
-    assert [w.ntk for w in found] == [4 * f for f in factors]
-    assert {(w.task, w.kd) for w in found} == {(1, 1)}
+    assert [w["ntk"] for w in found] == [4 * f for f in factors]
+    assert {(w["task"], w["kd"]) for w in found} == {(1, 1)}
 
 
 def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, scene):

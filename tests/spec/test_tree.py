@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hybridonn.core.errors import SpecError
-from hybridonn.spec import METHODS, Spec, default_tree, dump_spec, read_spec, validate
+from hybridonn.distillation.methods import METHODS
+from hybridonn.spec import Spec, default_tree, dump_spec, read_spec, validate
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,6 +12,7 @@ from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.indexed import Inputs
+from hybridonn.distillation.methods import needs_kernel
 from hybridonn.distillation.teacher_targets import (
     SKETCH_WIDTH,
     StoredKnowledge,
@@ -97,7 +98,7 @@ def ask_teacher(
         progress: Shows how far it is.
     """
     sketch = None
-    if "ntkd" in list_methods(settings) and settings.tangent_teacher != "student":
+    if any(map(needs_kernel, list_methods(settings))) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
         probes = make_task(spec.task).contraction(tangent.probes)
         rows = []

@@ -1,177 +1,140 @@
-"""The total objective: task loss + logit distillation + NTK matching."""
+"""The objective: the weighted sum of the loss terms of a method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from pathlib import Path
 
-import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn import spec
-from hybridonn.data.indexed import Inputs, Labels, cut_inputs
+from hybridonn.core.errors import TrainingError
+from hybridonn.core.tables import resolve
+from hybridonn.core.user_code import import_callable
+from hybridonn.distillation.methods import OWN, TERMS, find_method, is_own_code
+from hybridonn.distillation.step import Batch, Step
 from hybridonn.distillation.teacher_targets import Knowledge
-from hybridonn.tangent import (
-    centred_alignment,
-    cosine_alignment,
-    debiased_alignment,
-    mse,
-    record,
-    ridge_alignment,
-)
 from hybridonn.tasks.task import Task
 
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        inputs: Scenes (B, C, H, W), radiance in [0, 1], or features of each branch.
-        labels: (B,) int64, or masks (B, H, W) uint8, or a tensor for each image.
-        indices: Positions of the images in the training set, (B,).
-        progress: How much of the training is behind this batch, from 0 to 1.
-    """
-
-    inputs: Inputs
-    labels: Labels
-    indices: Tensor
-    progress: float = 0.0
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the batch lies."""
-        return self.indices.device
+LossTerm = Callable[[Step], Tensor]
 
 
 class Objective:
-    """``task_weight * task + kd_weight * KD + ntk_weight * NTK`` on a batch.
+    """The weighted sum of a method's loss terms on a batch.
 
-    The terms whose weight is zero are not computed. Without knowledge, only
-    the task is left: this is also how a teacher is trained.
+    The terms whose weight is zero are not computed. Without targets of a
+    teacher, only the task is left: this is also how a teacher is trained.
+
+    Args:
+        task: What the network is for.
+        distillation: Method, weights and settings; None: the task alone.
+        targets: What the teacher answers; None: there is no teacher.
+
+    Raises:
+        SpecError: The user's own loss term cannot be imported.
     """
 
     def __init__(
         self,
         task: Task,
         distillation: spec.Distillation | None = None,
-        knowledge: Knowledge | None = None,
+        targets: Knowledge | None = None,
     ) -> None:
         self.task = task
-        self.knowledge = knowledge
-        self.weights = weigh(distillation)
-        self.temperature = distillation.temperature if distillation else 1.0
-        self.tangent = distillation.tangent if distillation else spec.Tangent()
+        self.targets = targets
+        self.settings = distillation or spec.Distillation(method="none")
+        self.weights = weigh(self.settings)
+        names = find_method(self.settings.method).terms
+        kept = [name for name in names if targets is not None or not TERMS[name].needs]
+        kept.sort(key=lambda name: not TERMS[name].runs_network)  # its forward pass serves all
+        self.terms = {name: find_term(name, self.settings) for name in kept}
 
     def __call__(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The weighted sum under ``loss``, and each term that went into it under its name."""
+        """The weighted sum under ``loss``, and each term that went into it under its name.
+
+        Raises:
+            TrainingError: The user's own loss term gives no scalar.
+        """
         weights = self.weights_at(batch.progress)
-        terms: dict[str, Tensor] = {}
-        if weights.ntk and self.knowledge:
-            logits, terms["ntk"] = self._match(network, batch, self.knowledge)
-        else:
-            logits = network(batch.inputs)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        if weights.task:
-            terms["task"] = self.task.loss(logits, batch.labels)
-        if weights.kd and self.knowledge:
-            teacher = self.knowledge.logits(batch.indices, batch.inputs)
-            terms["kd"] = self.task.divergence(logits, teacher, self.temperature)
-        total = sum(getattr(weights, name) * term for name, term in terms.items())
+        step = Step(network, batch, self.task, self.settings, self.targets)
+        terms = {name: term(step) for name, term in self.terms.items() if weights[name]}
+        if OWN in terms:
+            _check_scalar(terms[OWN], self.settings.method)
+        total = sum(weights[name] * term for name, term in terms.items())
         return {"loss": total} | terms  # type: ignore[dict-item]
 
-    def _match(
-        self, network: nn.Module, batch: Batch, knowledge: Knowledge
-    ) -> tuple[Tensor, Tensor]:
-        """The logits of the training step, and how far the two tangent kernels are apart."""
-        compared = self.tangent.count_compared(len(batch))
-        whole = compared == len(batch)
-        # Batch norm lies before the last layer: each sample still has a gradient of its own there,
-        # and the forward pass of training serves for both, if it is that of the whole batch.
-        serves = self.tangent.layers == "last" and whole
-        coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
-        coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
-        inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
-        if coupled:
-            logits = network(batch.inputs)  # first: it moves batch norm's running statistics
-            with inference_mode(network):
-                _, student = self._look_at(network, inputs)
-        else:
-            logits, student = self._look_at(network, inputs)
-            if not whole:
-                logits = torch.cat(
-                    [logits, network(cut_inputs(batch.inputs, compared, len(batch)))]
-                )
-        teacher = knowledge.kernel(batch.indices[:compared], inputs)
-        with torch.autocast(batch.device.type, enabled=False):
-            measure = DISCREPANCIES[self.tangent.discrepancy]
-            return logits, measure(student, teacher, self.tangent.ridge)
-
-    def _look_at(self, network: nn.Module, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
-        with record(network, self.tangent.layers) as trace:
-            outputs = network(inputs)
-        # A kernel of half precision has no digits left once it is centred.
-        with torch.autocast(outputs.device.type, enabled=False):
-            signs = self.task.contraction(self.tangent.probes)
-            return outputs, trace.kernel(outputs, probes=signs)
-
-    def weights_at(self, progress: float) -> Weights:
-        """The weights when this share of the training is done: the NTK's follows its schedule."""
-        return replace(
-            self.weights, ntk=self.weights.ntk * SCHEDULES[self.tangent.schedule](progress)
-        )
+    def weights_at(self, progress: float) -> dict[str, float]:
+        """The weights by term when this share of the training is done, from 0 to 1."""
+        factor = SCHEDULES[self.settings.tangent.schedule](progress)
+        return {
+            name: weight * factor if TERMS[name].scheduled else weight
+            for name, weight in self.weights.items()
+        }
 
 
-@contextmanager
-def inference_mode(network: nn.Module) -> Iterator[None]:
-    """Within this context, batch norm does not couple samples and dropout is off."""
-    modes = {module: module.training for module in network.modules()}
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+def weigh(distillation: spec.Distillation) -> dict[str, float]:
+    """The weight of every term of the table; those that the method does not have are zero."""
+    own = find_method(distillation.method).terms
+    return {
+        name: getattr(distillation, term.weight) if name in own else 0.0
+        for name, term in TERMS.items()
+    }
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The weights that a method leaves of the three terms."""
+def find_term(name: str, distillation: spec.Distillation) -> LossTerm:
+    """Import a term of the table, or the user's own.
 
-    task: float = 1.0
-    kd: float = 0.0
-    ntk: float = 0.0
+    Args:
+        name: A key of the table of terms.
+        distillation: Its method names the user's own code.
 
-
-def weigh(distillation: spec.Distillation | None) -> Weights:
-    """The weights of a method: ``none`` keeps the task, ``kd`` adds KD, ``ntkd`` adds both."""
-    if distillation is None:
-        return Weights()
-    kd = distillation.kd_weight if distillation.method in ("kd", "ntkd") else 0.0
-    ntk = distillation.ntk_weight if distillation.method == "ntkd" else 0.0
-    return Weights(distillation.task_weight, kd, ntk)
+    Raises:
+        SpecError: The user's own code cannot be imported, or is not annotated to return a tensor.
+    """
+    if name != OWN:
+        return resolve({name: TERMS[name].code}, name)
+    return import_own_term(distillation.method, distillation.code_folder)
 
 
-# Factors of the NTK's weight whose mean over a training is one.
+def import_own_term(method: str, folder: Path | None) -> LossTerm:
+    """Import the loss term that a spec names as ``package.module:callable``.
+
+    Args:
+        method: The name.
+        folder: Where the module is looked for first, then where Python looks.
+
+    Raises:
+        SpecError: It cannot be imported, or is no function annotated to return a tensor.
+    """
+    return import_callable(method, folder, Tensor, "distillation.method")
+
+
+def refuse_own_term(distillation: spec.Distillation) -> None:
+    """Refuse a user's own loss term that cannot be imported, before any training.
+
+    Raises:
+        SpecError: See :func:`import_own_term`.
+    """
+    if is_own_code(distillation.method):
+        import_own_term(distillation.method, distillation.code_folder)
+
+
+def _check_scalar(value: object, method: str) -> None:
+    if not isinstance(value, Tensor):
+        found = f"a {type(value).__name__}"
+    elif value.ndim or not value.is_floating_point():
+        found = f"a tensor of shape {tuple(value.shape)} and type {value.dtype}"
+    else:
+        return
+    raise TrainingError(
+        f"distillation.method is {method!r}, which returned {found}; a loss term returns a scalar "
+        "tensor of floating-point numbers, such as a mean over the batch"
+    )
+
+
+# Factors of a scheduled weight; the mean of each over a training is one.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
     "falling": lambda progress: 2 * (1 - progress),
     "rising": lambda progress: 2 * progress,
-}
-
-# Of the two kernels and the ridge; each falls to zero where the kernels agree. Raw MSE is the
-# paper's example; it is dominated by the scale of the kernels, which alignments leave out.
-DISCREPANCIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "cka": lambda student, teacher, _: 1 - centred_alignment(student, teacher),
-    "debiased_cka": lambda student, teacher, _: 1 - debiased_alignment(student, teacher),
-    "ridge_cka": lambda student, teacher, ridge: 1 - ridge_alignment(student, teacher, ridge),
-    "cosine": lambda student, teacher, _: 1 - cosine_alignment(student, teacher),
-    "mse": lambda student, teacher, _: mse(student, teacher),
 }

@@ -29,7 +29,8 @@ from hybridonn.data.indexed import (
 from hybridonn.distillation.augmentation import see_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
-from hybridonn.distillation.loss import Batch, Objective
+from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.step import Batch
 from hybridonn.networks.memory import lay_channels_last
 
 Watch = Callable[[nn.Module], dict[str, float]]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.transforms.crop import check_crop
+from hybridonn.distillation.methods import needs_kernel
 from hybridonn.spec import Distillation, Spec, Training
 
 LEAST_TRAINED = 2  # of an estimate's regression, and of any comparison of images
@@ -46,7 +47,9 @@ def _refuse_few(
 ) -> None:
     # An epoch's last batch may have half as many images as the others.
     compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
-    debiased = "ntkd" in methods and distillation.tangent.discrepancy == "debiased_cka"
+    debiased = (
+        any(map(needs_kernel, methods)) and distillation.tangent.discrepancy == "debiased_cka"
+    )
     if debiased and compared < LEAST_DEBIASED:
         raise DataError(
             f"distillation.tangent.discrepancy: debiased_cka compares at least {LEAST_DEBIASED} "

@@ -84,7 +84,7 @@ def _describe_section(section: Section, where: str) -> dict[str, Any]:
     name, arguments = section.CODE or ("", "")
     if name in values:
         # Where a user's own code lies does not matter, what it says does.
-        tree["code"] = hash_code(values[name], values.pop("code_folder"))
+        tree["code"] = hash_code(values[name], values.pop("code_folder", None))
     if arguments in values:
         tree["files"] = _hash_arguments(values[arguments], _join(where, arguments))
     return tree | {key: describe(value, _join(where, key)) for key, value in values.items()}

@@ -11,6 +11,7 @@ from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.loss import refuse_own_term
 from hybridonn.distillation.training import choose_device, mixed_precision, predict
 from hybridonn.networks.backends.build import find_backend
 from hybridonn.networks.backends.table import BACKENDS
@@ -39,11 +40,13 @@ def refuse_unread(spec: Spec) -> None:
         spec: What the user states.
 
     Raises:
-        SpecError: There is no such teacher, or a batch of images takes more than all memory.
+        SpecError: There is no such teacher or loss term, or a batch of images takes more than all
+            memory.
         ArtefactError: The teacher's weights are no file.
     """
     find_teacher(spec.teacher.name, spec.teacher.code_folder)
     find_backend(spec.student)
+    refuse_own_term(spec.distillation)
     weights = spec.teacher.weights
     if weights is not None and not weights.expanduser().is_file():
         what = "is a folder" if weights.expanduser().is_dir() else "does not exist"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.distillation.methods import METHODS, find_method, is_own_code
 from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.formats import (
@@ -16,12 +17,6 @@ from hybridonn.reports.formats import (
 from hybridonn.reports.sections.all import list_sections
 from hybridonn.reports.statistics import Difference, score_difference
 
-METHODS = {
-    "none": "on the task alone, without distillation",
-    "kd": "by knowledge distillation (KD)",
-    "ntkd": "by neural tangent knowledge distillation (NTKD)",
-}
-
 
 def describe_run(run: Run) -> list[str]:
     """The verdict: the student, its optics as designed and as fabricated, and the teacher."""
@@ -32,12 +27,17 @@ def describe_run(run: Run) -> list[str]:
         f"On the {student.total:,} test images of {run.record['data'].get('name', 'the data')}, "
         f"the hybrid optical network reaches {percent(student.value, student.total)} "
         f"{student.metric} (95 % interval {interval(student)}){ideal}. It was trained "
-        f"{METHODS.get(method, f'by the method {method}')}, with {_describe_hardware(run)}."
+        f"{_say_method(method)}, with {_describe_hardware(run)}."
     ]
     sentences += [one for section in list_sections(run) for one in section.verdict(run)]
     if "teacher" not in run.models:
         return [*sentences, "This run has no teacher to compare with."]
     return [*sentences, *_compare_with_teacher(run), *_judge_teacher(run)]
+
+
+def _say_method(method: str) -> str:
+    known = method in METHODS or is_own_code(method)
+    return find_method(method).how_in_full if known else f"by the method {method}"
 
 
 def compare_answers(answers: Answers, baseline: Answers) -> Difference:

@@ -17,7 +17,6 @@ from hybridonn.spec.section import Section, UndeclaredReadError
 from hybridonn.spec.sensor import Sensor
 from hybridonn.spec.student import Branch, Student
 from hybridonn.spec.training import (
-    METHODS,
     Augmentation,
     Distillation,
     Method,
@@ -30,7 +29,6 @@ from hybridonn.spec.training import (
 from hybridonn.spec.tree import Spec, default_tree, dump_spec, read_spec, validate
 
 __all__ = [
-    "METHODS",
     "Augmentation",
     "Branch",
     "Compensation",

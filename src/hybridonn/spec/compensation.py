@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hybridonn.core.tables import NameOf
+from hybridonn.distillation.methods import METHODS
 from hybridonn.spec.section import Positive, Section, Seed, Several
-from hybridonn.spec.training import Distillation, Method, Training, Tuning
+from hybridonn.spec.training import Distillation, Training, Tuning
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(ge=0, le=1)]
@@ -23,7 +25,7 @@ class Compensation(Section):
     fractions: Several[Share] = ()
     # Compared on the same captures, beside the chip as it is and the calibration; the best on
     # captures held out is kept.
-    methods: Several[Method] = ("none", "kd", "ntkd")
+    methods: Several[Annotated[str, NameOf(METHODS)]] = tuple(METHODS)
     # none: start from the backend as designed; gains: of the sub-optics and offsets;
     # layers: then also every layer's weights. All in closed form, without labels.
     calibration: Literal["none", "gains", "layers"] = "layers"

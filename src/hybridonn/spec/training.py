@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
+from hybridonn.core.tables import NameOf
 from hybridonn.core.user_code import split_name
+from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.methods import METHODS, OWN, TERMS, is_own_code
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
-Method = Literal["none", "kd", "ntkd"]
-METHODS: tuple[Method, ...] = ("none", "kd", "ntkd")
+Method = Annotated[str, NameOf(METHODS, own_code=True)]
 
 
 class Augmentation(Section):
@@ -81,7 +83,7 @@ class Tangent(Section):
     teacher_layers: Literal["last", "first", "all"] | Several[str] = "all"
     # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
     # KD has caught up with cka (docs/results.md).
-    discrepancy: Literal["cka", "debiased_cka", "ridge_cka", "mse", "cosine"] = "cka"
+    discrepancy: Annotated[str, NameOf(DISCREPANCIES)] = "cka"
     # Of ridge_cka, in mean eigenvalues of each kernel; less would drown in single precision.
     ridge: Annotated[float, Field(ge=1e-3)] = 0.3
     schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
@@ -97,13 +99,28 @@ class Tangent(Section):
         return min(batch, self.images or (batch if self.layers == "last" else COMPARED))
 
 
-class Distillation(Section):
-    """The objective: task + KD + NTK matching, each with its weight."""
+class _ChosenMethod(Section):
+    CODE: ClassVar = ("method", "")
 
+    # A method of the table, or `package.module:callable`: code that is run. The callable is a
+    # function of a step with the annotation -> torch.Tensor; its scalar joins the task and KD.
     method: Method = "ntkd"
-    task_weight: NotNegative = 1.0
-    kd_weight: NotNegative = 1.0
-    ntk_weight: NotNegative = 3.0
+    # Where package.module is looked for first, before the installed packages; None: the folder of
+    # the spec file.
+    code_folder: Location | None = None
+
+
+# The keys of the weights are those of the table of loss terms.
+_Weights = create_model(
+    "_Weights",
+    __base__=_ChosenMethod,
+    **{term.weight: (NotNegative, term.default) for term in TERMS.values()},  # type: ignore[call-overload]
+)
+
+
+class Distillation(_Weights):
+    """The objective: the loss terms of a method, each with its weight."""
+
     temperature: Positive = 4.0
     tangent: Tangent = Tangent()
     baseline: bool = False  # also train the student without transfer, and compare the teacher
@@ -112,20 +129,41 @@ class Distillation(Section):
     robust: bool = False
 
 
-class Tuned(Section):
-    """What one method changes of training and distillation, tuned for it alone."""
-
+class _TunedTraining(Section):
     epochs: Count | None = None
     learning_rate: Positive | None = None
     weight_decay: NotNegative | None = None
     temperature: Positive | None = None
-    kd_weight: NotNegative | None = None
-    ntk_weight: NotNegative | None = None
 
 
-class Tuning(Section):
+# The weight of the task sets the scale of the loss and is not tuned.
+_TunedWeights = create_model(
+    "_TunedWeights",
+    __base__=_TunedTraining,
+    **{term.weight: (NotNegative | None, None) for name, term in TERMS.items() if name != "task"},  # type: ignore[call-overload]
+)
+
+
+class Tuned(_TunedWeights):
+    """What one method changes of training and distillation, tuned for it alone."""
+
+
+# One key a method, and one for the user's own.
+_TunedMethods = create_model(
+    "_TunedMethods",
+    __base__=Section,
+    **dict.fromkeys((*METHODS, OWN), (Tuned, Tuned())),  # type: ignore[call-overload]
+)
+
+
+class Tuning(_TunedMethods):
     """The tuned training of each method."""
 
-    none: Tuned = Tuned()
-    kd: Tuned = Tuned()
-    ntkd: Tuned = Tuned()
+    def of(self, method: str) -> Tuned:
+        """The tuned training of one method; that of ``own`` for a user's own code."""
+        return getattr(self, name_tuned(method))
+
+
+def name_tuned(method: str) -> str:
+    """The key of ``tuned`` that holds the training of a method."""
+    return OWN if is_own_code(method) else method

@@ -13,6 +13,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec.compensation import Compensation
@@ -80,6 +81,16 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
+    def _compensation_has_a_method_of_the_table(self) -> Spec:
+        method = self.compensation.distillation.method if self.compensation else ""
+        if is_own_code(method):
+            raise ValueError(
+                f"compensation.distillation.method is {method!r}, but a chip is compensated by "
+                f"the methods of the table alone; set it to one of {', '.join(METHODS)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_have_enough_images(self) -> Spec:
         check_batches(self.training, self.distillation, "")
         if self.compensation:
@@ -89,7 +100,7 @@ class Spec(Section):
 
     def for_method(self, method: Method) -> Spec:
         """The same design trained by another method, with what was tuned for that method."""
-        tuned = getattr(self.tuned, method).model_dump(exclude_none=True)
+        tuned = self.tuned.of(method).model_dump(exclude_none=True)
         training = {key: tuned[key] for key in tuned if key in Training.model_fields}
         distillation = {key: tuned[key] for key in tuned if key in Distillation.model_fields}
         return self.model_copy(
@@ -255,7 +266,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _place_code(tree: dict[str, Any], folder: Path) -> None:
     """State where code that the spec names is looked for, so that copies of the spec find it."""
-    for name, key in (("teacher", "name"), ("student", "backend")):
+    for name, key in (("teacher", "name"), ("student", "backend"), ("distillation", "method")):
         section = tree.get(name)
         if isinstance(section, dict) and ":" in str(section.get(key)):
             _place(section, folder)

@@ -14,10 +14,11 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
+from hybridonn.distillation.methods import find_method, rank_method
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
-from hybridonn.spec import METHODS, Method, Spec, dump_spec
+from hybridonn.spec import Method, Spec, dump_spec
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.school import (
     School,
@@ -28,8 +29,6 @@ from hybridonn.studies.school import (
     state_method,
 )
 from hybridonn.tasks.task import make_task
-
-LABELS = {"none": "task alone", "kd": "task + KD", "ntkd": "task + KD + NTK"}
 
 
 def compare(
@@ -71,7 +70,7 @@ def compare(
     stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(folder, "compare", describe_school(spec, dataset)) as journal:
+        with open_rows(folder, "compare", describe_school(spec, dataset, methods)) as journal:
             write_text(folder / "spec.yaml", dump_spec(spec))
             school = open_school(spec, dataset, folder, progress)
             for seed in range(seeds):
@@ -92,7 +91,7 @@ def compare(
 def _key(spec: Spec) -> str:
     """The key of a student: its seed, its method and what was tuned for that."""
     method = spec.distillation.method
-    tuned = getattr(spec.tuned, method).model_dump(exclude_none=True)
+    tuned = spec.tuned.of(method).model_dump(exclude_none=True)
     return name_row(spec.seed, method, tuned)
 
 
@@ -101,7 +100,7 @@ def _train(spec: Spec, school: School, journal: Journal) -> None:
     key, method = _key(spec), spec.distillation.method
     if key in journal.values:
         return
-    tuned = getattr(spec.tuned, method)
+    tuned = spec.tuned.of(method)
     results = school.train(spec, f"{name_values(method, tuned)}-{spec.seed}").results
     journal.add(key, results | {"tuned": tuned.model_dump(exclude_none=True)})
 
@@ -111,9 +110,9 @@ def _tabulate(journal: Journal) -> list[dict[str, Any]]:
     keys = {key: json.loads(key) for key in journal.values}
     groups = [name_row(*told[1:]) for told in keys.values()]  # in the order of their first student
 
-    def rank(key: str) -> tuple[int, int, int]:
+    def rank(key: str) -> tuple[tuple[int, str], int, int]:
         seed, method, tuned = keys[key]
-        return METHODS.index(method), groups.index(name_row(method, tuned)), seed
+        return rank_method(method), groups.index(name_row(method, tuned)), seed
 
     return [_flat(journal.values[key]) for key in sorted(keys, key=rank)]
 
@@ -130,7 +129,7 @@ def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
         values.setdefault(row["method"], {})[row["seed"]] = row[metric]
     methods = {
         method: {
-            "label": LABELS[method],
+            "label": find_method(method).label,
             "values": list(by_seed.values()),
             **summarise_values(list(by_seed.values())),
             "seconds": fmean(row["seconds"] for row in rows if row["method"] == method),
@@ -179,7 +178,7 @@ def summarise_values(values: list[float]) -> dict[str, float | None]:
 
 
 def _say(difference: dict[str, Any]) -> str:
-    method, baseline = LABELS[difference["method"]], LABELS[difference["baseline"]]
+    method, baseline = (find_method(difference[key]).label for key in ("method", "baseline"))
     head = f"{method} - {baseline}: {100 * difference['mean']:+.2f} points"
     if difference["low"] is None:
         return f"{head} (one seed: no interval)"

@@ -7,7 +7,8 @@ from typing import Any
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_reading import parse_yaml
-from hybridonn.spec import METHODS, Method, Tuned
+from hybridonn.distillation.methods import METHODS, is_own_code
+from hybridonn.spec import Method, Tuned
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:
@@ -17,9 +18,12 @@ def parse_methods(text: str) -> tuple[Method, ...]:
         SpecError: A method is unknown or named twice.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in METHODS]
+    unknown = [name for name in names if name not in METHODS and not is_own_code(name)]
     if unknown or not names:
-        raise SpecError(f"--methods {text}: allowed is any of {', '.join(METHODS)}, with commas")
+        raise SpecError(
+            f"--methods {text}: allowed is any of {', '.join(METHODS)}, with commas, or your own "
+            "loss term as package.module:callable"
+        )
     if len(set(names)) < len(names):
         raise SpecError(f"--methods {text}: a method is named twice")
     return tuple(names)  # type: ignore[return-value]

@@ -19,6 +19,7 @@ from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
 from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.methods import BASELINE
 from hybridonn.distillation.training import Lesson, predict, train
 from hybridonn.estimation import architecture_of
 from hybridonn.networks.hybrid import count_parameters
@@ -118,7 +119,7 @@ def rank(
     if seeds < 1:
         raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
     progress = progress or Silent()
-    spec = spec.for_method("none")
+    spec = spec.for_method(BASELINE)
     with open_folder(folder, spec):
         dataset = _choose_images(spec, load_dataset(spec.data, data_root, progress))
         chosen = spread_designs(spec.student, dataset.image_shape, designs, spec.seed)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hybridonn.core.progress import Progress
+from hybridonn.core.user_code import hash_code
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.methods import find_stored_for, is_own_code
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_folder import Finished
@@ -49,15 +52,21 @@ def open_school(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) 
     that all methods of a study are served by the same file.
     """
     shared = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE)
-    done = make_stages(spec.for_method("ntkd"), dataset, folder, progress, shared)
+    done = make_stages(
+        spec.for_method(find_stored_for(kernel=True)), dataset, folder, progress, shared
+    )
     return School(folder, dataset, done, progress)
 
 
-def describe_school(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+def describe_school(spec: Spec, dataset: Dataset, methods: Sequence[Method]) -> dict[str, Any]:
     """What every student of a study depends on beside its method, tuned values and seed."""
-    base = spec.model_copy(update={"tuned": Tuning()}).for_method("ntkd")
+    base = spec.model_copy(update={"tuned": Tuning()})
+    base = base.for_method(find_stored_for(kernel=True))
     stages = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE, PLAIN_STUDENT)
-    return describe_settings(stages, base, dataset, ("seed", "distillation.method"))
+    folder = spec.distillation.code_folder
+    code = {one: hash_code(one, folder) for one in methods if is_own_code(one)}
+    described = describe_settings(stages, base, dataset, ("seed", "distillation.method"))
+    return described | ({"code": code} if code else {})
 
 
 def state_method(spec: Spec, method: Method) -> Spec:
@@ -73,7 +82,9 @@ def state_method(spec: Spec, method: Method) -> Spec:
 def name_values(method: Method, tuned: Tuned) -> str:
     """A method and its tuned values, fit for the name of a folder: ``kd-epochs=20``."""
     values = tuned.model_dump(exclude_none=True)
-    return "-".join([method, *(f"{key}={value}" for key, value in values.items())])
+    return "-".join(
+        [method.replace(":", "."), *(f"{key}={value}" for key, value in values.items())]
+    )
 
 
 def load_images(

@@ -12,15 +12,10 @@ from typing import Any
 from hybridonn.core.errors import SpecError
 from hybridonn.core.journal import Journal
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.spec import METHODS, Method, Spec, Tuned
+from hybridonn.distillation.methods import list_unused, rank_method
+from hybridonn.spec import Method, Spec, Tuned
 from hybridonn.studies.rows import name_row
 
-# What a method without distillation has no use for.
-IDLE: dict[str, tuple[str, ...]] = {
-    "none": ("temperature", "kd_weight", "ntk_weight"),
-    "kd": ("ntk_weight",),
-    "ntkd": (),
-}
 DIGITS = 6  # of a mean score: a metric is float32, whose last digits would decide between equals
 
 
@@ -89,7 +84,7 @@ def list_settings(
         SpecError: No method has a use for a key, or a value is not allowed.
     """
     for key in grid:
-        if all(key in IDLE[method] for method in methods):
+        if all(key in list_unused(method) for method in methods):
             raise SpecError(
                 f"--grid {key}: no method of --methods {','.join(methods)} has a use for it; "
                 "leave it out, or add a method that has"
@@ -104,7 +99,7 @@ def list_settings(
 
 def combine(grid: Mapping[str, list[Any]], method: Method) -> list[dict[str, Any]]:
     """Every combination of a grid's values, less the keys that a method has no use for."""
-    keys = [key for key in grid if key not in IDLE[method]]
+    keys = [key for key in grid if key not in list_unused(method)]
     return [dict(zip(keys, values, strict=True)) for values in product(*(grid[k] for k in keys))]
 
 
@@ -124,7 +119,7 @@ def read_trials(journal: Journal) -> list[Trial]:
         )
         for method, tuned, rows in found.values()
     ]
-    return sorted(trials, key=lambda one: METHODS.index(one.method))
+    return sorted(trials, key=lambda one: rank_method(one.method))
 
 
 def tabulate(trials: Sequence[Trial], place: str) -> list[dict[str, Any]]:

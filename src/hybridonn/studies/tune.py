@@ -12,6 +12,7 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.spec import Method, Spec, dump_spec, validate
+from hybridonn.spec.training import name_tuned
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.school import (
     describe_school,
@@ -71,7 +72,7 @@ def tune(
     settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(folder, "tune", describe_school(spec, dataset)) as journal:
+        with open_rows(folder, "tune", describe_school(spec, dataset, methods)) as journal:
             write_text(folder / "spec.yaml", dump_spec(spec))
             _try_all(spec, dataset, settings, seeds, folder, journal, progress)
             trials = read_trials(journal)
@@ -84,9 +85,9 @@ def tune(
 
 def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
     tree = spec.model_dump()
-    tree["tuned"][method] |= values
+    tree["tuned"][name_tuned(method)] |= values
     tried = state_method(validate(tree, "--grid"), method)
-    return Setting(method, values, getattr(tried.tuned, method), tried)
+    return Setting(method, values, tried.tuned.of(method), tried)
 
 
 def _try_all(

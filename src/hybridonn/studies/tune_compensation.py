@@ -23,6 +23,7 @@ from hybridonn.core.journal import Journal
 from hybridonn.core.parts import scratch_folder
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.splits import thin
+from hybridonn.distillation.methods import find_stored_for
 from hybridonn.pipeline.compensate import Trained, open_trained
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stages.compensated import COMPENSATED
@@ -37,6 +38,7 @@ from hybridonn.spec import (
     dump_spec,
     validate,
 )
+from hybridonn.spec.training import name_tuned
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.settings import describe_settings
@@ -145,17 +147,18 @@ def _state(spec: Spec, methods: tuple[Method, ...]) -> Spec:
 
 def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
     tree = spec.model_dump()
-    tree["compensation"]["tuned"][method] |= values
+    tree["compensation"]["tuned"][name_tuned(method)] |= values
     settings = stated_compensation(validate(tree, "--grid"))
-    tuned = getattr(settings.tuned, method)
+    tuned = settings.tuned.of(method)
     return Setting(method, values, tuned, settings_for(spec, settings, method))
 
 
 def _leave_out_keys(spec: Spec) -> Spec:
     """All that a result depends on beside its key: what the key tells has its default."""
     settings = stated_compensation(spec)
-    any_method = settings.distillation.model_copy(update={"method": "ntkd"})
-    same = {"tuned": Tuning(), "methods": ("ntkd",), "distillation": any_method}
+    richest = find_stored_for(kernel=True)
+    any_method = settings.distillation.model_copy(update={"method": richest})
+    same = {"tuned": Tuning(), "methods": (richest,), "distillation": any_method}
     changed = {
         "fabrication": stated(spec).with_seed(0),
         "compensation": settings.model_copy(update=same),

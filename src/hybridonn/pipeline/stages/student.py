@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,6 +15,12 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.loss import Objective, weigh
+from hybridonn.distillation.methods import (
+    BASELINE,
+    is_own_code,
+    list_settings,
+    needs_teacher,
+)
 from hybridonn.distillation.training import Behind, Lesson, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.frontends.table import FRONTENDS
@@ -37,15 +41,6 @@ from hybridonn.tasks.task import make_task
 
 SHOWN = 6  # test images whose pictures behind the optics are kept for the report
 
-# What each method uses of the objective beside the tangent kernels.
-USED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "none": ("task_weight",),
-        "kd": ("task_weight", "kd_weight", "temperature"),
-        "ntkd": ("task_weight", "kd_weight", "ntk_weight", "temperature"),
-    }
-)
-
 
 def narrow_student(spec: Spec, *more: str) -> Spec:
     """What a student depends on, and more keys, of a spec.
@@ -56,12 +51,12 @@ def narrow_student(spec: Spec, *more: str) -> Spec:
         spec: The whole spec.
         *more: Further keys, see :func:`hybridonn.spec.narrow`.
     """
-    used = {name: getattr(spec.distillation, name) for name in USED_BY[spec.distillation.method]}
-    tangent = spec.distillation.tangent
-    if spec.distillation.method != "ntkd":
-        tangent = Tangent(probes=tangent.probes)  # by which every student is compared
-    seen = {"method": spec.distillation.method, "tangent": tangent}
-    objective = Distillation(robust=spec.distillation.robust, **seen, **used)
+    stated = spec.distillation
+    seen = {"tangent": Tangent(probes=stated.tangent.probes)}  # by which students are compared
+    seen |= {name: getattr(stated, name) for name in list_settings(stated.method)}
+    if is_own_code(stated.method):
+        seen["code_folder"] = stated.code_folder
+    objective = Distillation(method=stated.method, robust=stated.robust, **seen)
     keys = [*BUILT_FROM, "task", "seed", "student", "distillation", "training", "optics.frontend"]
     keys += FRONTENDS[spec.optics.frontend].reads
     if spec.distillation.robust:
@@ -89,7 +84,7 @@ def _run(context: Context) -> dict[str, Any]:
     spec, dataset, part = context.spec, context.dataset, context.part
     aligned = load_aligned(context.need(ALIGNMENT))
     knowledge = None
-    if spec.distillation.method != "none":
+    if needs_teacher(spec.distillation.method):
         stages = context.need(TEACHER), context.need(KNOWLEDGE)
         knowledge = load_knowledge(spec, dataset, *stages)
     student = build_student(
@@ -127,7 +122,7 @@ def _run(context: Context) -> dict[str, Any]:
             "optical": count_parameters(student.frontend),
             "digital": count_parameters(student.backend),
         },
-        "weights": vars(weigh(spec.distillation)),
+        "weights": weigh(spec.distillation),
     }
 
 
@@ -175,7 +170,7 @@ PLAIN_STUDENT = STUDENT.with_options(illustrated=False)
 UNTAUGHT = replace(
     PLAIN_STUDENT,
     name="untaught",
-    inputs=lambda spec: narrow_student(spec.for_method("none")),
+    inputs=lambda spec: narrow_student(spec.for_method(BASELINE)),
     needs=(TEACHER, ALIGNMENT),
-    wanted=lambda spec: spec.distillation.baseline and spec.distillation.method != "none",
+    wanted=lambda spec: spec.distillation.baseline and spec.distillation.method != BASELINE,
 )

@@ -14,6 +14,7 @@ from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
+from hybridonn.distillation.methods import find_stored_for, needs_kernel
 from hybridonn.distillation.teacher_targets import (
     SKETCH_WIDTH,
     Knowledge,
@@ -61,9 +62,8 @@ def _inputs(spec: Spec) -> Spec:
     if live or not is_augmented(training):
         any_changes = Augmentation(flip=live)  # of live ones nothing is stored, whatever they are
         training = training.model_copy(update={"augmentation": any_changes, "views": None})
-    kernel = distillation.method == "ntkd" and not live
-    if not kernel:
-        distillation = distillation.model_copy(update={"method": "kd"})
+    kernel = needs_kernel(distillation.method) and not live
+    distillation = distillation.model_copy(update={"method": find_stored_for(kernel)})
     keys = (*BUILT_FROM, "task", "distillation.method")
     keys += tuple(f"training.{name}" for name in ("augmentation", "views", "precision", "device"))
     keys += tuple(f"distillation.tangent.{name}" for name in KERNEL_KEYS if kernel)
@@ -92,7 +92,7 @@ def _find_answers(
     teacher: nn.Module, spec: Spec, dataset: Dataset, answer_all: AnswerAll
 ) -> tuple[str, dict[str, Tensor]]:
     """The form of the kernel, and the teacher's answers under the names that they are stored by."""
-    if spec.distillation.method != "ntkd":
+    if not needs_kernel(spec.distillation.method):
         return "none", answer_all(_logits)
     layers, probes = spec.distillation.tangent.teacher_layers, count_probes(spec)
     # The exact products of a network that answers a pixel cost minutes, its sketch seconds.

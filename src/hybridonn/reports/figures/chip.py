@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridonn.distillation.methods import METHODS as TABLE
 from hybridonn.reports.artefacts.chip import Chip, ChipOptics, Treatment
 from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.registration import draw_pairs
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 COLOURS = {
     "uncompensated": PALETTE[2],
     "calibrated": PALETTE[1],
-    "none": PALETTE[8],
-    "kd": PALETTE[0],
-    "ntkd": PALETTE[4],
+    **{name: method.colour for name, method in TABLE.items()},
 }
 MOST_PAIRS = 16  # pictures of kernels or of point spread functions that fit on a page
 WINDOW = 2  # sides of a kernel, beyond which a window is not drawn

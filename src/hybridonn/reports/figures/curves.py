@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hybridonn.distillation.best_epoch import find_best
+from hybridonn.distillation.methods import TERMS as LOSS_TERMS
 from hybridonn.reports.artefacts.predictions import METRICS
 from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 # Column of the history: its name in the legend, colour and dashes.
 TERMS = {
     "loss": ("total", INK, "-"),
-    "task": ("task", PALETTE[0], "-"),
-    "kd": ("KD", PALETTE[6], "--"),
-    "ntk": ("NTK", PALETTE[4], "-."),
+    **{name: (term.label, term.colour, term.dashes) for name, term in LOSS_TERMS.items()},
     "validation_loss": ("task, validation", PALETTE[5], ":"),
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.distillation.methods import METHODS
 from hybridonn.optics.fabrication.table import ERRORS
 from hybridonn.reports.artefacts.reading import read_json, refusal
 from hybridonn.reports.figures.save import save_figure
@@ -21,9 +22,7 @@ STAGE = "the study"
 TREATMENTS = {
     "uncompensated": "as fabricated",
     "calibrated": "calibrated",
-    "none": "fine-tuned",
-    "kd": "+ KD",
-    "ntkd": "+ KD + NTK",
+    **{name: f"fine-tuned {method.how}" for name, method in METHODS.items()},
 }
 DESIGN = {"none": "design itself"}  # the row of the design, without any error
 
@@ -77,7 +76,7 @@ def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
     axes.annotate(
         f"ideal optics {100 * found['ideal']:.2f}", (-0.45, 100 * found["ideal"]), (0, 2), **look
     )
-    axes.set_xticks(range(len(keys)), [TREATMENTS[key] for key in keys])
+    axes.set_xticks(range(len(keys)), [TREATMENTS[key].replace(" ", "\n", 1) for key in keys])
     axes.set_xlim(-0.5, len(keys) - 0.5)
     axes.margins(y=0.1)
     axes.set_ylim(top=max(100 * found["ideal"], values.max()) + 0.08 * np.ptp(values) + 0.5)

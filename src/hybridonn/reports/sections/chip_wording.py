@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.distillation.methods import METHODS
 from hybridonn.reports.artefacts.chip import Chip, Treatment
 from hybridonn.reports.artefacts.run import Run, chip_of
 from hybridonn.reports.formats import LEAST, percent, points, signed_span, span
@@ -9,9 +10,7 @@ from hybridonn.reports.tables.treatments import TREATMENTS, share_won
 
 BY = {
     "calibrated": "calibration",
-    "none": "fine-tuning on labels alone",
-    "kd": "fine-tuning with knowledge distillation (KD)",
-    "ntkd": "fine-tuning with neural tangent knowledge distillation (NTKD)",
+    **{name: f"fine-tuning {one.how_in_full}" for name, one in METHODS.items()},
 }
 
 

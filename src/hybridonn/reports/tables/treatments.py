@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.distillation.methods import METHODS
 from hybridonn.reports.artefacts.chip import Chip, Treatment
 from hybridonn.reports.artefacts.run import Run, chip_of
 from hybridonn.reports.formats import LEAST, percent, signed, signed_span, span
@@ -10,9 +11,7 @@ TREATMENTS = {
     "ideal": "ideal optics",
     "uncompensated": "as fabricated",
     "calibrated": "calibrated",
-    "none": "fine-tuned on labels",
-    "kd": "fine-tuned with KD",
-    "ntkd": "fine-tuned with NTKD",
+    **{name: f"fine-tuned {method.how}" for name, method in METHODS.items()},
 }
 
 

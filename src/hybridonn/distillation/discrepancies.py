@@ -1,0 +1,59 @@
+"""How far two tangent kernels are apart: a function each, and the table that the spec reads.
+
+Each function takes the student's kernel (B, B), the teacher's (B, B) and the ridge, and gives a
+scalar that is zero where the kernels agree. A new discrepancy is its function and its line in
+:data:`DISCREPANCIES`. torch is imported within the functions, so that the spec reads the table
+without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cka(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
+    """One less the centred kernel alignment (Cortes et al. 2012)."""
+    from hybridonn.tangent import centred_alignment
+
+    return 1 - centred_alignment(student, teacher)
+
+
+def debiased_cka(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
+    """One less the centred kernel alignment without the diagonals' bias; it takes 4 images."""
+    from hybridonn.tangent import debiased_alignment
+
+    return 1 - debiased_alignment(student, teacher)
+
+
+def ridge_cka(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
+    """One less the alignment of the kernels' ridge projections."""
+    from hybridonn.tangent import ridge_alignment
+
+    return 1 - ridge_alignment(student, teacher, ridge)
+
+
+def cosine(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
+    """One less the cosine of the angle between the kernels, which are not centred."""
+    from hybridonn.tangent import cosine_alignment
+
+    return 1 - cosine_alignment(student, teacher)
+
+
+def mean_squared(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
+    """The mean squared difference: the paper's example, dominated by the scale of the kernels."""
+    from hybridonn.tangent import mse
+
+    return mse(student, teacher)
+
+
+DISCREPANCIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cka": cka,
+    "debiased_cka": debiased_cka,
+    "ridge_cka": ridge_cka,
+    "mse": mean_squared,
+    "cosine": cosine,
+}

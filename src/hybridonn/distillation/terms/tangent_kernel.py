@@ -1,0 +1,68 @@
+"""Neural tangent knowledge distillation: the student's tangent kernel against the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from hybridonn.data.indexed import Inputs, cut_inputs
+from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.step import Step
+from hybridonn.tangent import record
+
+
+def match_kernels(step: Step) -> Tensor:
+    """The discrepancy of the two tangent kernels on the batch, a scalar; it sets ``step.logits``.
+
+    One forward pass gives the logits of the training step and, where nothing couples the images
+    of a batch, the kernel too.
+    """
+    tangent, batch, network = step.settings.tangent, step.batch, step.network
+    compared = tangent.count_compared(len(batch))
+    whole = compared == len(batch)
+    # Batch norm lies before the last layer: each sample still has a gradient of its own there,
+    # and the forward pass of training serves for both, if it is that of the whole batch.
+    serves = tangent.layers == "last" and whole
+    coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
+    coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
+    inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
+    if coupled:
+        logits = network(batch.inputs)  # first: it moves batch norm's running statistics
+        with inference_mode(network):
+            _, student = _run_recorded(step, inputs)
+    else:
+        logits, student = _run_recorded(step, inputs)
+        if not whole:
+            logits = torch.cat([logits, network(cut_inputs(batch.inputs, compared, len(batch)))])
+    step.logits = logits
+    teacher = step.teacher_kernel(batch.indices[:compared], inputs)
+    with torch.autocast(batch.device.type, enabled=False):
+        return DISCREPANCIES[tangent.discrepancy](student, teacher, tangent.ridge)
+
+
+def _run_recorded(step: Step, inputs: Inputs) -> tuple[Tensor, Tensor]:
+    """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
+    tangent = step.settings.tangent
+    with record(step.network, tangent.layers) as trace:
+        outputs = step.network(inputs)
+    # A kernel of half precision has no digits left once it is centred.
+    with torch.autocast(outputs.device.type, enabled=False):
+        signs = step.task.contraction(tangent.probes)
+        return outputs, trace.kernel(outputs, probes=signs)
+
+
+@contextmanager
+def inference_mode(network: nn.Module) -> Iterator[None]:
+    """Within this context, batch norm does not couple samples and dropout is off."""
+    modes = {module: module.training for module in network.modules()}
+    try:
+        network.eval()
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
