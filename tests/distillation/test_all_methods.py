@@ -116,6 +116,7 @@ def test_labels_wording_and_colours_are_distinct():
         [one.label for one in METHODS.values()],
         [one.how for one in METHODS.values()],
         [one.how_in_full for one in METHODS.values()],
+        [one.trained for one in METHODS.values()],
         [one.colour for one in METHODS.values()],
         [one.label for one in TERMS.values()],
         [one.colour for one in TERMS.values()],

@@ -51,6 +51,7 @@ class Method:
         label: Its loss in a few words.
         how: What it learns from, behind "trained" or "fine-tuned", in a few words.
         how_in_full: The same with every abbreviation spelled out.
+        trained: How a student is trained by it, behind "It was trained".
         colour: Its colour in a figure, hexadecimal.
         terms: Names of its loss terms, keys of :data:`TERMS`.
     """
@@ -58,6 +59,7 @@ class Method:
     label: str
     how: str
     how_in_full: str
+    trained: str
     colour: str
     terms: tuple[str, ...]
 
@@ -90,14 +92,27 @@ TERMS = {
     OWN: Term("own term", "#a96b59", "-.", "own_weight", 1.0, "", needs=("logits",)),
 }
 METHODS = {
-    "none": Method("task alone", "on labels", "on labels alone", "#717581", ("task",)),
+    "none": Method(
+        "task alone",
+        "on labels",
+        "on labels alone",
+        "on the task alone, without distillation",
+        "#717581",
+        ("task",),
+    ),
     "kd": Method(
-        "task + KD", "with KD", "with knowledge distillation (KD)", "#3f90da", ("task", "kd")
+        "task + KD",
+        "with KD",
+        "with knowledge distillation (KD)",
+        "by knowledge distillation (KD)",
+        "#3f90da",
+        ("task", "kd"),
     ),
     "ntkd": Method(
         "task + KD + NTK",
         "with NTKD",
         "with neural tangent knowledge distillation (NTKD)",
+        "by neural tangent knowledge distillation (NTKD)",
         "#832db6",
         ("task", "kd", "ntk"),
     ),
@@ -114,8 +129,9 @@ def find_method(name: str) -> Method:
         KeyError: It is neither.
     """
     if is_own_code(name):
-        full = f"with knowledge distillation (KD) and the loss term {name}"
-        return Method(f"task + KD + {name}", f"with {name}", full, "#a96b59", ("task", "kd", OWN))
+        what = f"knowledge distillation (KD) and the loss term {name}"
+        label, how, terms = f"task + KD + {name}", f"with {name}", ("task", "kd", OWN)
+        return Method(label, how, f"with {what}", f"by {what}", "#a96b59", terms)
     return METHODS[name]
 
 

@@ -37,7 +37,7 @@ def describe_run(run: Run) -> list[str]:
 
 def _say_method(method: str) -> str:
     known = method in METHODS or is_own_code(method)
-    return find_method(method).how_in_full if known else f"by the method {method}"
+    return find_method(method).trained if known else f"by the method {method}"
 
 
 def compare_answers(answers: Answers, baseline: Answers) -> Difference:
