@@ -105,6 +105,9 @@ TOUCHED = {
     "distillation.method": {"student", "knowledge"},
     "distillation.kd_weight": {"student"},
     "distillation.ntk_weight": {"student"},
+    "distillation.own_weight": set(),  # a method of the table has no term of the user's
+    "distillation.code_folder": set(),
+    "compensation.distillation.code_folder": set(),
     "distillation.temperature": {"student"},
     "distillation.tangent": {"student"},
     "distillation.tangent.teacher_layers": {"student", "knowledge"},
@@ -120,6 +123,7 @@ TOUCHED = {
     "tuned.none.temperature": set(),  # of what is transferred, and nothing is
     "tuned.none.kd_weight": set(),
     "tuned.none.ntk_weight": set(),
+    "tuned.none.own_weight": set(),
     "fabrication": {"fabricated", "compensated"},
     "compensation": {"compensated", "captures"},
 }
