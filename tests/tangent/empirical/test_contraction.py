@@ -92,7 +92,8 @@ def test_rowwise_gradients_are_computed_some_rows_at_a_time(rows):
             asked.append(part)
             return values[:, part].contiguous()
 
-        return RowwiseGradient("weight", None, compute, 10, values[:, 0].numel(), 8, lambda m: m)
+        sizes = 10, values[:, 0].numel(), 8
+        return RowwiseGradient("weight", None, compute, compute, *sizes, lambda m: m)
 
     def kernel(b, numbers):
         return contract([rowwise(values)], b and [b], budget=16 * rows * numbers)

@@ -8,6 +8,7 @@ from hybridonn.tangent.empirical.gradient_factors import (
     FactoredGradient,
     LayerCall,
     RowwiseGradient,
+    combine_outputs,
     join_outputs,
 )
 
@@ -75,11 +76,29 @@ def test_explicit_and_rowwise_sums():
     found = ExplicitGradient("gain", values).weighted_sum(weights)
     torch.testing.assert_close(found["gain"], expected)
     rows = random(5, 3, 2, 8)  # (n, rows, C, numbers): four of the weight, the bias, zeros
-    gradient = RowwiseGradient("weight", "bias", lambda part: rows[:, part], 3, 80, 4, lambda m: m)
+
+    def combine(weights):
+        return torch.einsum("ic,iock->iok", weights, rows)[:, :, None]
+
+    sizes = 3, 80, 4
+    gradient = RowwiseGradient(
+        "weight", "bias", lambda part: rows[:, part], combine, *sizes, lambda m: m
+    )
     found, whole = gradient.weighted_sum(weights), torch.einsum("ic,iock->ok", weights, rows)
     torch.testing.assert_close(found["weight"], whole[:, :4])
     torch.testing.assert_close(found["bias"], whole[:, 4])
     assert gradient.parameters == ("weight", "bias")
+
+
+@pytest.mark.parametrize("lay", ["as they are", "shared", "side by side"])
+def test_outputs_are_combined_wherever_they_lie(lay):
+    cotangents, weights = random(5, 3, 4, 2), random(5, 3)
+    if lay == "shared":
+        cotangents = cotangents[:1].expand(5, -1, -1, -1)
+    if lay == "side by side":
+        cotangents = cotangents.movedim(1, -1).contiguous().movedim(-1, 1)
+    expected = torch.einsum("ic,icop->iop", weights, cotangents.contiguous())
+    torch.testing.assert_close(combine_outputs(cotangents, weights), expected)
 
 
 def test_portions_of_outputs_join_to_all_outputs():

@@ -131,7 +131,7 @@ class FactoredGradient:
             The gradients by the parameters' names.
         """
         calls = tuple(
-            replace(c, cotangents=torch.einsum("ic,ic...->i...", weights, c.cotangents)[:, None])
+            replace(c, cotangents=combine_outputs(c.cotangents, weights)[:, None])
             for c in self.calls
         )
         one = replace(self, calls=calls)
@@ -177,6 +177,8 @@ class RowwiseGradient:
         bias: the name of the bias, or None.
         compute: maps a slice of the rows to gradients (n, o, C, k): those of a row of the weight,
             of the bias, then zeros.
+        combine: maps weights (n, C) to such gradients (n, rows, 1, k) of all rows, of one weighted
+            sum of the outputs of each sample.
         rows: the number of rows.
         row_numbers: how many numbers are computed for one row.
         width: how many numbers a row of the weight has.
@@ -186,6 +188,7 @@ class RowwiseGradient:
     weight: str
     bias: str | None
     compute: Callable[[slice], Tensor]
+    combine: Callable[[Tensor], Tensor]
     rows: int
     row_numbers: int
     width: int
@@ -198,7 +201,7 @@ class RowwiseGradient:
 
     def weighted_sum(self, weights: Tensor) -> dict[str, Tensor]:
         """The parameter gradients of ``sum_ic weights_ic f_ic``; weights (n, C)."""
-        matrix = torch.einsum("ic,iock->ok", weights, self.compute(slice(0, self.rows)))
+        matrix = self.combine(weights)[:, :, 0].sum(0)
         found = {self.weight: self.restore(matrix[:, : self.width])}
         return found if self.bias is None else found | {self.bias: matrix[:, self.width]}
 
@@ -219,6 +222,19 @@ def join_outputs(portions: Sequence[Sequence[ParameterGradient]]) -> list[Parame
             call = replace(first.calls[0], cotangents=torch.cat(cotangents, 1))
             result.append(replace(first, calls=(call,)))
     return result
+
+
+def combine_outputs(cotangents: Tensor, weights: Tensor) -> Tensor:
+    """The weighted sums (n, ...) of cotangents (n, C, ...) over their outputs; weights (n, C).
+
+    Without a copy of cotangents that all samples share, or whose outputs lie side by side.
+    """
+    n, _, *shape = cotangents.shape
+    if cotangents.stride(0) == 0 and n > 1:
+        return (weights @ cotangents[0].flatten(1)).view(n, *shape)
+    if cotangents.stride(1) == 1 and cotangents.ndim > 2:
+        return (cotangents.movedim(1, -1).flatten(1, -2) @ weights[..., None]).view(n, *shape)
+    return torch.einsum("ic,ic...->i...", weights, cotangents)
 
 
 def _some(tensor: Tensor, rows: slice) -> Tensor:

@@ -70,7 +70,11 @@ from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_layers, describe_slow
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient, join_outputs
-from hybridonn.tangent.empirical.layer_gradients import layer_gradients, split_pooled
+from hybridonn.tangent.empirical.layer_gradients import (
+    LayerGradients,
+    layer_gradients,
+    split_pooled,
+)
 from hybridonn.tangent.empirical.layer_io import (
     Layers,
     Recorder,
@@ -88,7 +92,7 @@ from hybridonn.tangent.empirical.pooled_convolution import (
     find_pooled_layers,
 )
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.verification import verify
+from hybridonn.tangent.empirical.verification import Verification, compare, verify
 from hybridonn.tangent.errors import TangentError
 
 Method = Literal["auto", "layers", "vector_products"]
@@ -206,17 +210,24 @@ class _Block:
         forward: their forward pass.
         recorder: what noted it.
         reached: the names of the parameters that the outputs depend on, of the first block.
+        verified: gradients of some outputs that were compared with autograd's; taken out once.
     """
 
     x: Tensor
     forward: ForwardPass
     recorder: Recorder
     reached: frozenset[str] = frozenset()
+    verified: dict[tuple[int, int], list[LayerGradients]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
         """The wanted parameters by name."""
         return self.recorder.parameters()
+
+    def gradients(self, task: _Task, part: slice) -> list[LayerGradients]:
+        """The gradients of its layers for some of the vectors."""
+        done = self.verified.pop((part.start, part.stop), None)
+        return done or layer_gradients(self.forward, task.vectors.part(part), **task.graph)
 
 
 class _RefutedError(Exception):
@@ -258,8 +269,7 @@ def _sum(task: _Task, slow: PerSampleKernel | None, a: _Block, b: _Block | None)
     terms: list[Tensor | None] = []
     pooled: list[list[list[ParameterGradient]]] = []
     for part in chunks(task.vectors.count, task.plan.outputs):
-        vectors = task.vectors.part(part)
-        found = [split_pooled(layer_gradients(s.forward, vectors, **task.graph)) for s in sides]
+        found = [split_pooled(side.gradients(task, part)) for side in sides]
         pooled.append([behind for _, behind in found])
         with torch.set_grad_enabled(task.create_graph):
             terms.append(contract(*(own for own, _ in found), budget=task.plan.contraction))
@@ -277,13 +287,12 @@ def _full(task: _Task, slow: PerSampleKernel | None, a: _Block, b: _Block | None
     options = {"per_output": True, "budget": task.plan.contraction}
     rows = []
     for one in portions:
-        mine, _ = split_pooled(layer_gradients(a.forward, task.vectors.part(one), **task.graph))
+        mine, _ = split_pooled(a.gradients(task, one))
         row = []
         for two in portions:
             other, theirs = b or a, None
             if b is not None or one != two:
-                vectors = task.vectors.part(two)
-                theirs, _ = split_pooled(layer_gradients(other.forward, vectors, **task.graph))
+                theirs, _ = split_pooled(other.gradients(task, two))
             with torch.set_grad_enabled(task.create_graph):
                 terms = [contract(mine, theirs, **options)]
             if slow:
@@ -307,7 +316,7 @@ def _start(task: _Task, x: Tensor, method: Method) -> tuple[_Block, PerSampleKer
         _RefutedError: a rule does not hold for these samples.
     """
     block = _run(task, x, by_rules=method != "vector_products")
-    found = verify(block.forward, block.parameters)
+    found = _verify(task, block)
     if found.wrong:
         raise _RefutedError(found.wrong)
     reached = found.reached | task.reached
@@ -387,11 +396,21 @@ def _repeat(task: _Task, x: Tensor, first: _Block, *, new: bool) -> _Block:
         why = "it is not executed in the same way for all samples"
         raise _RefutedError(dict.fromkeys(missing, why))
     if new:
-        found = verify(_only(block, names).forward, block.parameters)
+        block = _only(block, names)
+        found = _verify(task, block)
         later = found.reached - first.reached
         if found.wrong or later:
             raise _RefutedError(found.wrong, later)
+        return block
     return _only(block, names)
+
+
+def _verify(task: _Task, block: _Block) -> Verification:
+    """Compare the gradients of the first outputs of a block with autograd's, and keep them."""
+    part = next(iter(chunks(task.vectors.count, task.plan.outputs)))
+    found = block.gradients(task, part)
+    block.verified[part.start, part.stop] = found
+    return compare(found, block.forward.outputs, task.vectors.part(part), block.parameters)
 
 
 def _only(block: _Block, names: Set[str]) -> _Block:

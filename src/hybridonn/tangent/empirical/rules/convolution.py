@@ -20,6 +20,7 @@ from hybridonn.tangent.empirical.gradient_factors import (
     LayerCall,
     ParameterGradient,
     RowwiseGradient,
+    combine_outputs,
 )
 from hybridonn.tangent.empirical.rules.base import sum_over_calls, trainable
 from hybridonn.tangent.empirical.rules.patches import pad, patch_rows, patches, weight_from_rows
@@ -103,9 +104,15 @@ class ConvolutionRule(MaximumPooledRule):
         compute, numbers = gradients_at_maxima(
             inputs, relu, maxima, cotangents, bias=bias is not None
         )
+
+        def combine(weights: Tensor) -> Tensor:
+            some = combine_outputs(cotangents, weights)[:, None]
+            one, _ = gradients_at_maxima(inputs, relu, maxima, some, bias=bias is not None)
+            return one(slice(0, shape[0]))
+
         restore = partial(weight_from_rows, shape=shape)
         width = shape[1:].numel()
-        return RowwiseGradient("weight", bias, compute, shape[0], numbers, width, restore)
+        return RowwiseGradient("weight", bias, compute, combine, shape[0], numbers, width, restore)
 
 
 def _by_channel(cotangents: Tensor) -> Tensor:
