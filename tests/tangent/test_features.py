@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.tangent import centred_alignment, ntk, sketch, tangent_features
+from hybridonn.tangent import (
+    TangentError,
+    centred_alignment,
+    feature_error,
+    ntk,
+    sketch,
+    tangent_features,
+)
 
 
 def network():
@@ -83,3 +90,37 @@ class Gain(nn.Module):
 
     def forward(self, x):
         return x * self.gain.exp()
+
+
+def lenet():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.Tanh(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(64, 150), nn.Tanh(), nn.Linear(150, 84), nn.Tanh(), nn.Linear(84, 4)),
+    ).eval()
+
+
+@pytest.mark.parametrize("width", [16, 64, 256, 1024])
+def test_the_error_that_is_expected_of_a_width_is_the_measured_one(width):
+    model, x = lenet(), torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    exact = ntk(model, x)
+    errors = []
+    for seed in range(40):
+        phi = tangent_features(model, x, width, seed=seed, oversampling=1)
+        errors.append((phi @ phi.T - exact).norm() / exact.norm())
+    measured = float(torch.stack(errors).square().mean().sqrt())
+    expected = feature_error(model, x, width, oversampling=1)
+    assert 0.7 < measured / expected < 1.3, (measured, expected)
+
+
+def test_directions_that_are_left_out_count_as_error():
+    model, x = lenet(), torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    exact = ntk(model, x)
+    phi = tangent_features(model, x, 2, oversampling=500)
+    measured = float((phi @ phi.T - exact).norm() / exact.norm())
+    expected = feature_error(model, x, 2, oversampling=500)
+    assert expected > 1.2 * feature_error(model, x, 8, oversampling=125)
+    assert 0.8 < measured / expected < 1.2
+    with pytest.raises(TangentError, match="width is 0"):
+        feature_error(model, x, 0)

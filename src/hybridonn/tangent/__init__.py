@@ -23,7 +23,7 @@ from hybridonn.tangent.empirical.gradient_factors import (
 from hybridonn.tangent.empirical.kernel import explain, ntk
 from hybridonn.tangent.empirical.rules import Rule, ScaleShiftRule, register_rule
 from hybridonn.tangent.errors import TangentError, TangentWarning
-from hybridonn.tangent.features import tangent_features
+from hybridonn.tangent.features import feature_error, tangent_features
 from hybridonn.tangent.sketch import sketch, trace_estimate
 from hybridonn.tangent.trace import Trace, record
 
@@ -44,6 +44,7 @@ __all__ = [
     "debiased_alignment",
     "dense_features",
     "explain",
+    "feature_error",
     "find_dense_end",
     "mse",
     "ntk",

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import uncompiled
 from hybridonn.tangent.empirical.checks import check_inputs, require_inference
+from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_slow
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ExplicitGradient, FactoredGradient
-from hybridonn.tangent.empirical.layer_gradients import layer_gradients
+from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.layer_io import Layers, covered_names
 from hybridonn.tangent.empirical.model_state import warn_once
 from hybridonn.tangent.empirical.operation_layers import known_layers
@@ -54,7 +55,7 @@ def tangent_features(
         memory_gb: memory budget in GB, besides the model.
 
     Returns:
-        Features (n, width), detached.
+        Features (n, width), detached. `feature_error` says how near they come to the kernel.
 
     Raises:
         TangentError: the model or the inputs have no tangent kernel, or an option is not
@@ -63,10 +64,7 @@ def tangent_features(
     model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
-    if width < 1 or oversampling < 1:
-        raise TangentError(
-            f"width is {width} and oversampling {oversampling}; both must be at least 1"
-        )
+    check_widths(width, oversampling)
     with torch.enable_grad():
         maker = _FeatureMaker(model, layers, width * oversampling, seed)
         need = measure_footprint(model, x)
@@ -80,6 +78,66 @@ def tangent_features(
         return torch.cat([maker.features(x[at : at + batch]) @ basis for at in starts])
 
 
+def feature_error(
+    model: nn.Module,
+    x: Tensor,
+    width: int,
+    *,
+    oversampling: int = 8,
+    layers: Layers = "all",
+) -> float:
+    """The error to expect of `tangent_features` of a width, ``||phi phi^T - Theta|| / ||Theta||``.
+
+    Norms are Frobenius norms over the kernel of x; expected means the root of the mean square over
+    seeds. With the total width ``K = oversampling width`` and the eigenvalues l of Theta,
+
+        error^2 = (r + 1) / K + sum_(k > width) l_k^2 / ||Theta||^2 + sum_l s_l (2 / side) share_l^2
+
+    - r = tr(Theta)^2 / ||Theta||^2: an entry that random signs estimate from K sums has the
+      variance ``(Theta_ii Theta_jj + Theta_ij^2) / K``.
+    - what is left out by the best ``width`` directions (Eckart and Young 1936); more, where the
+      ``4 width`` samples that they are taken from do not stand for all.
+    - share_l = ||Theta_l|| / ||Theta|| of a layer's weight, s_l of whose two sides (0 to 2) are
+      longer than side = 128 and are compressed to it: the same law, at most.
+
+    Args:
+        model: the model, as for `tangent_features`.
+        x: a few samples (n, ...) like those that features are wanted of.
+        width: numbers of each sample.
+        oversampling: as for `tangent_features`.
+        layers: as for `tangent_features`.
+
+    Returns:
+        The expected relative error.
+
+    Raises:
+        TangentError: as for `tangent_features`.
+    """
+    model = uncompiled(model)
+    check_inputs(model, x, None)
+    require_inference(model)
+    check_widths(width, oversampling)
+    with torch.enable_grad():
+        kernel, compressed = _FeatureMaker(model, layers, 1, 0).kernels(x)
+    kernel, size = kernel.double(), float(torch.linalg.norm(kernel.double()))
+    variance = ((float(kernel.trace()) / size) ** 2 + 1) / (width * oversampling)
+    left_out = torch.linalg.eigvalsh(kernel)[: max(len(x) - width, 0)].square().sum()
+    shares = sum(sides * (float(torch.linalg.norm(part)) / size) ** 2 for part, sides in compressed)
+    return (variance + float(left_out) / size**2 + 2 / SIDE * shares) ** 0.5
+
+
+def check_widths(width: int, oversampling: int) -> None:
+    """Refuse widths that there are not.
+
+    Raises:
+        TangentError: one of them is not positive.
+    """
+    if width < 1 or oversampling < 1:
+        raise TangentError(
+            f"width is {width} and oversampling {oversampling}; both must be at least 1"
+        )
+
+
 class _FeatureMaker:
     """The random projection of all layers, the same for every batch."""
 
@@ -89,8 +147,25 @@ class _FeatureMaker:
         self.names: frozenset[str] | None = None
         self.rest: dict[str, nn.Parameter] = {}
 
-    def features(self, x: Tensor) -> Tensor:
-        """Features (n, width) of a batch."""
+    def kernels(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, int]]]:
+        """The kernel of a batch, and the parts of weights with how many sides are compressed."""
+        found, vectors = self._gradients(x)
+        parts: list[tuple[Tensor, int]] = []
+        with torch.no_grad():
+            for gradient in (gradient for one in found for gradient in one.gradients):
+                kernel, sides = contract([gradient]), 0
+                assert kernel is not None
+                if isinstance(gradient, FactoredGradient):
+                    size = gradient.sizes()
+                    sides = (size.o > SIDE) + (size.k > SIDE)
+                parts.append((kernel, sides))
+            if self.rest:
+                slow = gradients_of_samples(self.model, self.rest, x, vectors).flatten(1)
+                parts.append((slow @ slow.T, 0))
+        return torch.stack([kernel for kernel, _ in parts]).sum(0), parts
+
+    def _gradients(self, x: Tensor) -> tuple[list[LayerGradients], Tensor]:
+        """The gradients of all layers that autograd confirms, and the unit vectors."""
         outputs, recorder = record_forward(self.model, x, self.layers)
         forward = ForwardPass(outputs, known_layers(recorder, outputs))
         if self.names is None:
@@ -98,8 +173,12 @@ class _FeatureMaker:
         known = [layer for layer in forward.layers if layer.name in self.names]
         shape = outputs.shape[1:]
         vectors = unit_vectors(shape, slice(0, shape.numel()), outputs)
+        return layer_gradients(ForwardPass(outputs, known), vectors), vectors
+
+    def features(self, x: Tensor) -> Tensor:
+        """Features (n, width) of a batch."""
+        found, vectors = self._gradients(x)
         total = torch.zeros(len(x), self.width, dtype=vectors.dtype, device=vectors.device)
-        found = layer_gradients(ForwardPass(outputs, known), vectors)
         with torch.no_grad():
             for one in found:
                 for index, gradient in enumerate(one.gradients):

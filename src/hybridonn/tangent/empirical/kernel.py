@@ -150,7 +150,7 @@ def ntk(
     with torch.enable_grad():
         sample = x1.shape[1:], x1.dtype, x1.device, describe_state(model)
         need = remember(model, sample, lambda: measure_footprint(model, x1))
-        vectors = output_vectors(need.outputs, probes, generator, _floating(x1))
+        vectors = output_vectors(need.outputs, probes, generator, _floating(model, x1))
         n2, full = None if x2 is None else len(x2), outputs == "full"
         result = len(x1) * (n2 or len(x1)) * (vectors.count**2 if full else 1)
         result *= max(x1.element_size(), 4)
@@ -439,7 +439,7 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     require_inference(model)
     with torch.enable_grad():
         need = measure_footprint(model, x)
-        vectors = output_vectors(need.outputs, None, None, _floating(x))
+        vectors = output_vectors(need.outputs, None, None, _floating(model, x))
         plan = MemoryPlan(len(x), 1, float("inf"), room=vectors.count)
         task, found = _Task(model, layers, vectors, False, plan, False), None
         while found is None or found.wrong:
@@ -450,9 +450,10 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
 
 
-def _floating(x: Tensor) -> Tensor:
-    """A tensor of the outputs' type and device."""
-    return x if x.is_floating_point() else torch.zeros(1, device=x.device)
+def _floating(model: nn.Module, x: Tensor) -> Tensor:
+    """A tensor of the outputs' type and device: of the samples', or of the parameters'."""
+    found = (p for p in model.parameters() if p.is_floating_point())
+    return x if x.is_floating_point() else next(found, torch.zeros(1, device=x.device))
 
 
 def _mirror(block: Tensor) -> Tensor:

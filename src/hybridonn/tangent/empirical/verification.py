@@ -19,7 +19,7 @@ from torch import Tensor
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.output_vectors import fixed_normal
-from hybridonn.tangent.empirical.precision import as_real, rounding_tolerance
+from hybridonn.tangent.empirical.precision import as_real, at_least_single, rounding_tolerance
 
 # What is below this part of all gradients' norm, relative to the tolerance, is rounding too.
 _FLOOR = 1e-2
@@ -87,7 +87,7 @@ def compare(
         for name, g in zip(parameters, gradients, strict=True)
         if g is not None
     }
-    norm = sum(float(as_real(g).double().square().sum()) for g in truth.values()) ** 0.5
+    norm = sum(float(torch.linalg.vector_norm(as_real(g))) ** 2 for g in truth.values()) ** 0.5
     reasons = {one.layer.name: _find_difference(one, truth, weights, norm) for one in found}
     wrong = {name: reason for name, reason in reasons.items() if reason}
     return Verification(frozenset(reasons) - frozenset(wrong), wrong, frozenset(truth))
@@ -115,16 +115,22 @@ def _find_difference(
     for name, full in zip(found.layer.covered, found.layer.full_names, strict=True):
         if full not in truth:
             continue
-        expected = truth[full].flatten().double()
-        actual = sums[name].flatten().double() if name in sums else torch.zeros_like(expected)
+        # As few copies as possible: the largest layers set the peak of the memory.
+        expected = at_least_single(truth[full].flatten())
+        error = _distance(sums.pop(name).flatten() if name in sums else None, expected)
         tolerance = rounding_tolerance(weights, truth[full])
-        error = float(torch.linalg.norm(actual - expected))
         if not error <= tolerance * (float(torch.linalg.norm(expected)) + _FLOOR * norm):
             return (
                 f"the gradient of {name} through the layer's calls is not autograd's (it is used "
                 "outside the layer, the layer does more than its class, or samples interact)"
             )
     return ""
+
+
+def _distance(actual: Tensor | None, expected: Tensor) -> float:
+    """The norm of the difference; None stands for zeros."""
+    difference = expected if actual is None else at_least_single(actual) - expected
+    return float(torch.linalg.vector_norm(difference))
 
 
 def _random_weights(n: int, C: int, like: Tensor) -> Tensor:
