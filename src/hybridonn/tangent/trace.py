@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
 from hybridonn.tangent.empirical.checks import check_outputs, require_inference_statistics
 from hybridonn.tangent.empirical.contraction import contract, contract_identity
-from hybridonn.tangent.empirical.cotangents import is_known
+from hybridonn.tangent.empirical.cotangents import batches_well
 from hybridonn.tangent.empirical.explanation import describe_methods, describe_slow
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.gradient_factors import (
@@ -207,7 +207,7 @@ def _prefers_single_passes(forward: ForwardPass, count: int) -> bool:
     held = numbers * forward.outputs.element_size() * count
     if held <= LOOP_BYTES or forward.outputs.is_cuda:
         return False
-    return held > BATCH_BYTES or not is_known(forward.outputs, forward.targets())
+    return held > BATCH_BYTES or not batches_well(forward.outputs, forward.targets())
 
 
 def _find_last_layer(

@@ -78,8 +78,10 @@ def test_the_footprint_of_a_convolution_and_a_dense_layer():
     assert found.patches == 8 * 64 * 18
     assert found.outputs == torch.Size([10])
     assert 8 * (128 + 256) <= found.graph <= 8 * (128 + 3 * 256)
-    assert not found.known  # the sigmoid
-    model[1] = nn.ReLU()
+    assert found.known
+    model.insert(0, nn.Conv2d(2, 2, 3, padding=1).double())
+    assert not measure_footprint(model, x).known  # a convolution and a sigmoid
+    model[2] = nn.ReLU()
     assert measure_footprint(model, x).known
 
 

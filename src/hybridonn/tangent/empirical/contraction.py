@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.empirical.compiled import gram
+from hybridonn.tangent.empirical.compiled import gram, is_available
 from hybridonn.tangent.empirical.gradient_factors import (
     ExplicitGradient,
     FactoredGradient,
@@ -41,6 +41,12 @@ _PORTION_NUMBERS, _LEAST_ROWS = 4e6, 4
 # Up to so many samples half a matrix product beats torch's whole one: 1.6 times for 64, 1.3 for
 # 128, 1.2 for 256.
 _FEW = 256
+# Numbers of rows from which on half a matrix product pays.
+_LONG = 1024
+# Bytes of gradients that are formed at a time, so that the product after it finds them in a cache;
+# of layers with so few positions that their factors are read again at no cost, and never less
+# than so many rows of all outputs.
+_CACHED_BYTES, _FEW_POSITIONS, _LEAST_PRODUCT = 4e6, 64, 64
 
 
 def contract(
@@ -103,10 +109,7 @@ def _rowwise(a: RowwiseGradient, b: RowwiseGradient | None, budget: float) -> Te
     terms = []
     for rows in chunks(a.rows, size):
         mine = a.compute(rows).flatten(1)
-        if b is None and len(mine) <= _FEW:
-            terms.append(gram(mine))
-        else:
-            terms.append(products(mine, b.compute(rows).flatten(1) if b else None))
+        terms.append(products(mine, b.compute(rows).flatten(1) if b else None))
     return reduce(torch.add, terms)
 
 
@@ -122,7 +125,10 @@ def _gram(
     samples = first.n if b is None else first.n + second.n
     row = samples * max(first.C, second.C) * first.B * (first.k + 1) * _itemsize(a)
     terms = []
-    for rows in chunks(first.o, budget / 3 / row):
+    count = budget / 3 / row
+    if max(first.T, second.T) <= _FEW_POSITIONS:
+        count = min(count, max(_CACHED_BYTES / row, _LEAST_PRODUCT / first.C, 1))
+    for rows in chunks(first.o, count):
         mine = _form(a, first, rows, budget / 3)
         other = mine if b is None else _form(b, second, rows, budget / 3)
         terms += [_inner(x, y, per_output) for x, y in zip(mine, other, strict=True)]
@@ -228,7 +234,17 @@ def _inner(a: Tensor, b: Tensor, per_output: bool) -> Tensor:
 
 def products(a: Tensor, b: Tensor | None = None) -> Tensor:
     """``a b^T`` of rows (..., n, p); None means ``a``."""
+    if b is None and _is_half_enough(a):
+        return gram(a)
     return _Gram.apply(a) if b is None else a @ b.mT
+
+
+def _is_half_enough(a: Tensor) -> bool:
+    """Whether compiled code, which takes half a matrix product, is faster than torch."""
+    if a.requires_grad or a.ndim != 2 or not 8 <= len(a) <= _FEW or a.shape[1] < _LONG:
+        return False
+    whole = a.shape[1] * a.element_size() % 64 == 0 and a.is_contiguous()
+    return whole and is_available(a)
 
 
 class _Gram(torch.autograd.Function):

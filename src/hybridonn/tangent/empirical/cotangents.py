@@ -61,10 +61,20 @@ def known_cotangents(
     return [found.get(edge.node) for edge in targets]
 
 
-def is_known(outputs: Tensor, targets: Sequence[GradientEdge]) -> bool:
-    """Whether every operation between the outputs and some places is known by name."""
+def batches_well(outputs: Tensor, targets: Sequence[GradientEdge]) -> bool:
+    """Whether all outputs' cotangents go as one batch between the outputs and some places.
+
+    They do where every operation is known by name, and where autograd's batched pass loops over
+    none of them.
+    """
     places = {edge.node for edge in targets}
-    return all(map(_is_known, route_to(get_gradient_edge(outputs).node, places)))
+    route = [step for step in route_to(get_gradient_edge(outputs).node, places) if step.wanted]
+    loops = any(step.node.name().startswith(_LOOPED) for step in route)
+    return not loops or all(map(_is_known, route))
+
+
+# Operations over whose batched backward pass torch loops.
+_LOOPED = ("Convolution", "MaxPool", "AvgPool", "AdaptiveMaxPool", "AdaptiveAvgPool", "Mkldnn")
 
 
 def _is_known(step: Step) -> bool:

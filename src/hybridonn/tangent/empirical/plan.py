@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.checks import check_outputs, run
-from hybridonn.tangent.empirical.cotangents import is_known
+from hybridonn.tangent.empirical.cotangents import batches_well
 from hybridonn.tangent.empirical.gradient_factors import FactoredGradient, LayerCall
 from hybridonn.tangent.empirical.layer_io import (
     Recorder,
@@ -107,7 +107,7 @@ def measure_footprint(model: nn.Module, x: Tensor) -> Footprint:
     # All layers' cotangents, and two steps of the backward pass between the largest.
     cotangents = sum(maps) + 2 * max(maps, default=0)
     patches = sum(_patch_numbers(layer) for layer in modules) * size
-    known = is_known(outputs, [execution.edge for execution in executions])
+    known = batches_well(outputs, [execution.edge for execution in executions])
     return Footprint(sum(saved.values()) / n, cotangents / n, patches, outputs.shape[1:], known)
 
 
