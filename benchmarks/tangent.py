@@ -65,6 +65,70 @@ def against_torch_func() -> dict[str, float]:
     return {"torch_func_over_ours": slow / fast, "ours_ms": fast * 1e3, "torch_func_ms": slow * 1e3}
 
 
+def average_pooling() -> dict[str, float]:
+    torch.manual_seed(0)
+    model, x = convnet(nn.AvgPool2d), torch.rand(64, 1, 28, 28)
+    fast, slow = minima(5, lambda: ntk(model, x), lambda: torch_func_kernel(model, x))
+    return {"torch_func_over_ours_average_pooling": slow / fast, "average_pooling_ms": fast * 1e3}
+
+
+class Transformer(nn.Module):
+    """16 patches of 7 x 7 pixels, blocks of width 64 with 4 heads, and their mean."""
+
+    def __init__(self, depth: int = 4, width: int = 64):
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, 7, 7)
+        self.places = nn.Parameter(torch.randn(16, width) / 50)
+        block = nn.TransformerEncoderLayer(
+            width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, depth, nn.LayerNorm(width), False)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (n, 1, 28, 28) to logits (n, 10)."""
+        tokens = self.patches(x).flatten(2).transpose(1, 2) + self.places
+        return self.head(self.blocks(tokens).mean(1))
+
+
+def transformer() -> dict[str, float]:
+    torch.manual_seed(0)
+    model, x = Transformer().eval(), torch.rand(64, 1, 28, 28)
+    ours, theirs = ntk(model, x), torch_func_kernel(model, x)
+    error = float((ours - theirs).norm() / theirs.norm())
+    assert error < 1e-4, f"the two kernels differ by {error:.1e}"
+    fast, slow, single = minima(
+        3,
+        lambda: ntk(model, x),
+        lambda: torch_func_kernel(model, x),
+        lambda: ntk(model, x, method="vector_products"),
+    )
+    return {
+        "transformer_torch_func_over_ours": slow / fast,
+        "transformer_single_samples_over_ours": single / fast,
+        "transformer_ms": fast * 1e3,
+    }
+
+
+class Sequences(nn.Module):
+    """Two recurrent layers of width 64, read at the last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.head = nn.LSTM(28, 64, 2, batch_first=True), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Sequences (n, 28, 28) to logits (n, 10)."""
+        return self.head(self.layers(x)[0][:, -1])
+
+
+def recurrent() -> dict[str, float]:
+    torch.manual_seed(0)
+    model, x = Sequences(), torch.rand(64, 28, 28)
+    fast, single = minima(3, lambda: ntk(model, x), lambda: ntk(model, x, method="vector_products"))
+    return {"lstm_single_samples_over_ours": single / fast, "lstm_ms": fast * 1e3}
+
+
 def against_neural_tangents() -> dict[str, float | None]:
     try:
         import neural_tangents  # noqa: F401
@@ -163,6 +227,9 @@ def alexnet_peak() -> dict[str, float]:
 
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "torch-func": against_torch_func,
+    "average-pooling": average_pooling,
+    "transformer": transformer,
+    "lstm": recurrent,
     "neural-tangents": against_neural_tangents,
     "steps": training_steps,
     "alexnet": alexnet_peak,
