@@ -1,5 +1,6 @@
 """What cannot be made is refused before the teacher is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hybridonn.data import load_dataset
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.run import estimate, run
 from hybridonn.spec import read_spec
+from hybridonn.tasks.task import make_task
 
 # 128 cells of 586 nm, twelve of them a kernel's pixel: the digits in a second.
 SMALL = (
@@ -151,8 +153,9 @@ def test_a_4f_system_that_cannot_image_the_scene_is_refused(digits):
 def test_a_precision_that_spoils_the_students_gradients_is_refused(digits):
     path = Path(__file__).parents[2] / "examples" / "dsb2018_extreme.yaml"
     small = "teacher.arguments.depth=3"  # the digits' 8 pixels can be halved three times
+    masks = replace(digits, task=make_task("segmentation"))
     crops = [f"{part}training.augmentation.crop_pixels=2" for part in ("", "teacher.")]
-    refuse_early(read_spec(path, (small, *crops)), digits)
+    refuse_early(read_spec(path, (small, *crops)), masks)
     spec = read_spec(path, (small, *crops, "training.device=cpu", "training.precision=bfloat16"))
     with pytest.raises(TrainingError, match=r"bfloat16.*dilated depthwise.*use float32 or auto"):
-        refuse_early(spec, digits)
+        refuse_early(spec, masks)

@@ -36,8 +36,8 @@ def test_it_is_what_the_frontend_gets_wrong():
         for c in range(3):  # a colour at a time: the scene dark in the others
             alone = torch.zeros_like(scenes)
             alone[:, c] = scenes[:, c]
-            real = MetasurfaceFrontend(psfs[k : k + 1], 5, 1, gains[k : k + 1])(alone)
-            best = MetasurfaceFrontend(ideal[k : k + 1], 5)(alone)
+            (real,) = MetasurfaceFrontend(psfs[k : k + 1], 5, 1, gains[k : k + 1])(alone)
+            (best,) = MetasurfaceFrontend(ideal[k : k + 1], 5)(alone)
             colours.append(real - best)
             kernels.append(best)
         together, apart = sum(colours), torch.stack(colours)
