@@ -30,7 +30,7 @@ def number_images(count, first=0):
     return torch.arange(first, first + count, dtype=torch.uint8)[:, None, None, None]
 
 
-def make_lessons():
+def make_data():
     shown = ImageSet(number_images(COUNT), torch.arange(COUNT) % CLASSES)
     pictures = torch.arange(COUNT, dtype=torch.float32)[:, None, None, None].expand(-1, 2, 2, 2)
     others = ImageSet(number_images(OTHERS, 100), torch.zeros(OTHERS, dtype=torch.int64))
@@ -38,11 +38,11 @@ def make_lessons():
 
 
 def make_knowledge(table=None):
-    lessons = make_lessons()
+    data = make_data()
     table = torch.zeros(OTHERS + COUNT, CLASSES) if table is None else table
     features = torch.arange(OTHERS + COUNT)[:, None].float()
     stored = StoredKnowledge(table, None, features)
-    return CompensationKnowledge(stored, BACKEND, lessons.shown.images, "last", "teacher")
+    return CompensationKnowledge(stored, BACKEND, data.shown.images, "last", "teacher")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def candidates(monkeypatch):
 def make_selection(folder, knowledge=None, **settings):
     settings = Compensation.model_validate(settings)
     knowledge = knowledge or make_knowledge()
-    return select(SPEC, settings, BACKEND, knowledge, make_lessons(), folder, Silent())
+    return select(SPEC, settings, BACKEND, knowledge, make_data(), folder, Silent())
 
 
 @pytest.mark.parametrize(

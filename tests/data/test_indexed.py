@@ -9,7 +9,7 @@ from hybridonn.core.errors import TrainingError
 from hybridonn.data.dataset import ImageSet, join_sets
 from hybridonn.data.indexed import FeatureDataset, fitting_batch, join_labels
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.training import Lesson, predict_dataset, train
+from hybridonn.distillation.training import TrainingSetup, predict_dataset, train
 from hybridonn.tasks.task import make_task
 
 COUNT, SETTINGS = 40, spec.Training(epochs=2, batch_size=8, learning_rate=1e-2)
@@ -66,8 +66,8 @@ def test_every_kind_trains(make, kind, tmp_path):
         labels, task = boxes(), CountBoxes()
     dataset = make(labels)
     network = Joined(16 if make is images else 44, 3)
-    lesson = Lesson(Objective(task), dataset, dataset, SETTINGS, 0, "training")
-    history = train(network, lesson, tmp_path / "checkpoint")
+    setup = TrainingSetup(Objective(task), dataset, dataset, SETTINGS, 0, "training")
+    history = train(network, setup, tmp_path / "checkpoint")
     assert len(history) == 2
     assert history[1]["loss"] < history[0]["loss"]
 
@@ -106,6 +106,6 @@ def test_features_cannot_be_augmented(tmp_path):
     dataset = features(torch.arange(COUNT) % 3)
     settings = SETTINGS.model_copy(update={"augmentation": spec.Augmentation(flip=True)})
     objective = Objective(make_task("classification"))
-    lesson = Lesson(objective, dataset, dataset, settings, 0, "training")
+    setup = TrainingSetup(objective, dataset, dataset, settings, 0, "training")
     with pytest.raises(TrainingError, match="FeatureDataset, and only images can be augmented"):
-        train(Joined(44, 3), lesson, tmp_path / "checkpoint")
+        train(Joined(44, 3), setup, tmp_path / "checkpoint")

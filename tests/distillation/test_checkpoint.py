@@ -18,7 +18,7 @@ from hybridonn.distillation.checkpoint import (
     save_outcome,
 )
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.training import Lesson, train
+from hybridonn.distillation.training import TrainingSetup, train
 from hybridonn.tasks.classification import Classification
 
 
@@ -59,10 +59,12 @@ def build(kind=Plain):
         return kind()
 
 
-def lesson(images, watch=lambda network: {}, **changes):
+def make_setup(images, epoch_callback=lambda network: {}, **changes):
     settings = spec.Training(**{"epochs": 6, "batch_size": 16, "learning_rate": 0.01} | changes)
     parts = images.take(torch.arange(40)), images.take(torch.arange(40, 60))
-    return Lesson(Objective(Classification()), *parts, settings, 0, "network", watch)
+    return TrainingSetup(
+        Objective(Classification()), *parts, settings, 0, "network", epoch_callback
+    )
 
 
 def adamw(network):
@@ -101,7 +103,7 @@ class Said(Silent):
 def test_a_training_that_is_killed_after_an_epoch_goes_on(images, tmp_path, monkeypatch, kind, due):
     monkeypatch.setattr(checkpoint, "SPARED", 0.0 if due else 1e9)
     whole, resumed = build(kind), build(kind)
-    history = train(whole, lesson(images), tmp_path / "whole.safetensors")
+    history = train(whole, make_setup(images), tmp_path / "whole.safetensors")
 
     def kill(network):
         calls.append(1)
@@ -111,8 +113,8 @@ def test_a_training_that_is_killed_after_an_epoch_goes_on(images, tmp_path, monk
 
     calls = []
     with pytest.raises(KilledError):
-        train(build(kind), lesson(images, kill), tmp_path / "c.safetensors")
-    again = train(resumed, lesson(images), tmp_path / "c.safetensors")
+        train(build(kind), make_setup(images, kill), tmp_path / "c.safetensors")
+    again = train(resumed, make_setup(images), tmp_path / "c.safetensors")
     assert equal(whole.state_dict(), resumed.state_dict())
     strip = lambda rows: [{k: v for k, v in r.items() if k != "seconds"} for r in rows]  # noqa: E731
     assert strip(history) == strip(again)
@@ -163,7 +165,7 @@ def test_the_best_weights_are_written_once_and_only_if_they_are_not_the_last(tmp
 
 def test_a_training_that_is_over_keeps_the_best_weights_alone(images, tmp_path):
     path, whole, again = tmp_path / "c.safetensors", build(), build()
-    history = train(whole, lesson(images), path)
+    history = train(whole, make_setup(images), path)
     assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
     bytes_of_weights = sum(v.numel() * v.element_size() for v in whole.state_dict().values())
     assert path.stat().st_size < bytes_of_weights + 5000
@@ -171,15 +173,15 @@ def test_a_training_that_is_over_keeps_the_best_weights_alone(images, tmp_path):
     def never(network):
         raise AssertionError("an epoch was trained")
 
-    assert train(again, lesson(images, never), path) == history
+    assert train(again, make_setup(images, never), path) == history
     assert equal(whole.state_dict(), again.state_dict())
 
 
 def test_a_longer_training_does_not_go_on_from_a_shorter_one(images, tmp_path):
-    train(build(), lesson(images, epochs=2), tmp_path / "c.safetensors")
+    train(build(), make_setup(images, epochs=2), tmp_path / "c.safetensors")
     said, longer, fresh = Said(), build(), build()
-    assert len(train(longer, lesson(images), tmp_path / "c.safetensors", said)) == 6
-    train(fresh, lesson(images), tmp_path / "fresh.safetensors")
+    assert len(train(longer, make_setup(images), tmp_path / "c.safetensors", said)) == 6
+    train(fresh, make_setup(images), tmp_path / "fresh.safetensors")
     assert equal(longer.state_dict(), fresh.state_dict())
     assert len(said.lines) == 1
 
@@ -231,7 +233,7 @@ def written(images, tmp_path):
     step(network, optimizer)
     save_checkpoint(path, network, optimizer, state)
     fresh = build()
-    train(fresh, lesson(images, epochs=2), tmp_path / "fresh" / "c.safetensors")
+    train(fresh, make_setup(images, epochs=2), tmp_path / "fresh" / "c.safetensors")
     return path, fresh.state_dict()
 
 
@@ -264,7 +266,7 @@ def test_a_checkpoint_that_is_no_use_is_said_to_be_and_the_training_begins_anew(
     with pytest.raises(ArtefactError):
         load_checkpoint(path, build(), adamw(build()))
     network, said = build(), Said()
-    train(network, lesson(images, epochs=2), path, said)
+    train(network, make_setup(images, epochs=2), path, said)
     assert equal(network.state_dict(), fresh)
     assert len(said.lines) == 1 and said.lines[0].endswith("the training begins anew")
     assert "c.safetensors" in said.lines[0] or "c-best-1.safetensors" in said.lines[0]

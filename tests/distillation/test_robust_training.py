@@ -9,7 +9,7 @@ from hybridonn import spec
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.training import Lesson, predict, train
+from hybridonn.distillation.training import TrainingSetup, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.student import build_student
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
@@ -34,8 +34,8 @@ def student(digits):
     return build_student(DESIGN, digits.image_shape, len(digits.classes), seed=0)
 
 
-def lesson(digits, behind=None, epochs=3):
-    plain = Lesson(
+def make_setup(digits, step_context=None, epochs=3):
+    plain = TrainingSetup(
         Objective(Classification()),
         digits.student_train,
         digits.validation,
@@ -43,7 +43,7 @@ def lesson(digits, behind=None, epochs=3):
         seed=0,
         label="student",
     )
-    return plain if behind is None else replace(plain, behind=behind)
+    return plain if step_context is None else replace(plain, step_context=step_context)
 
 
 def drawn(network, step):
@@ -55,9 +55,9 @@ def weights(network):
 
 
 def test_the_same_seed_gives_the_same_weights_and_no_errors_the_plain_ones(digits, tmp_path):
-    def learn(name, behind=None):
+    def learn(name, step_context=None):
         network = student(digits)
-        train(network, lesson(digits, behind), tmp_path / name)
+        train(network, make_setup(digits, step_context), tmp_path / name)
         return weights(network)
 
     first = learn("first", drawn)
@@ -77,7 +77,7 @@ class KilledError(Exception):
 
 def test_a_killed_robust_training_ends_with_the_same_weights(digits, tmp_path):
     whole, killed, resumed = (student(digits) for _ in range(3))
-    train(whole, lesson(digits, drawn), tmp_path / "whole")
+    train(whole, make_setup(digits, drawn), tmp_path / "whole")
 
     def kill(network, step):
         if step == 25:  # within the third epoch
@@ -85,23 +85,23 @@ def test_a_killed_robust_training_ends_with_the_same_weights(digits, tmp_path):
         return drawn(network, step)
 
     with pytest.raises(KilledError):
-        train(killed, lesson(digits, kill), tmp_path / "killed")
-    train(resumed, lesson(digits, drawn), tmp_path / "killed")
+        train(killed, make_setup(digits, kill), tmp_path / "killed")
+    train(resumed, make_setup(digits, drawn), tmp_path / "killed")
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_every_step_has_a_chip_and_the_judging_has_none(digits, tmp_path):
     sizes, steps = [], []
 
-    def behind(network, step):
+    def step_context(network, step):
         steps.append(step)
         return drawn(network, step)
 
-    def watch(network):
+    def epoch_callback(network):
         sizes.append(network.frontend.signed_kernels().shape[-1])
         return {}
 
-    plan = replace(lesson(digits, behind, epochs=2), watch=watch)
+    plan = replace(make_setup(digits, step_context, epochs=2), epoch_callback=epoch_callback)
     train(student(digits), plan, tmp_path / "c")
     assert steps == list(range(len(steps)))
     assert sizes == [5, 5]
@@ -110,9 +110,9 @@ def test_every_step_has_a_chip_and_the_judging_has_none(digits, tmp_path):
 def test_a_robust_student_loses_less_behind_chips_that_it_has_not_seen(digits, tmp_path):
     # 64 chips: seeds 0 to 2 of weights lose 4.8 to 6.1 points plain, 1.7 to 2.6 robust.
     drops = {}
-    for name, behind in (("plain", None), ("robust", drawn)):
+    for name, step_context in (("plain", None), ("robust", drawn)):
         network = student(digits)
-        train(network, lesson(digits, behind, epochs=25), tmp_path / name)
+        train(network, make_setup(digits, step_context, epochs=25), tmp_path / name)
         ideal = accuracy(network, digits)
         built = [accuracy_behind(network, digits, chip) for chip in range(64)]
         drops[name] = ideal - sum(built) / len(built)

@@ -15,7 +15,7 @@ from hybridonn.distillation import training
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import (
-    Lesson,
+    TrainingSetup,
     choose_device,
     draw_batches,
     mixed_precision,
@@ -47,9 +47,9 @@ def network():
         )
 
 
-def lesson(images, **changes):
+def make_setup(images, **changes):
     settings = {"epochs": 5, "batch_size": 16, "learning_rate": 0.01} | changes
-    return Lesson(
+    return TrainingSetup(
         Objective(Classification()),
         images.take(torch.arange(60)),
         images.take(torch.arange(60, 90)),
@@ -61,7 +61,7 @@ def lesson(images, **changes):
 
 def test_it_learns_and_tells_each_epoch(images, tmp_path):
     student = network()
-    history = train(student, lesson(images, epochs=15), tmp_path / "c.safetensors")
+    history = train(student, make_setup(images, epochs=15), tmp_path / "c.safetensors")
     assert [row["epoch"] for row in history] == list(range(1, 16))
     assert history[-1]["loss"] < 0.3 * history[0]["loss"]
     assert history[-1]["validation_accuracy"] > 0.9
@@ -83,7 +83,7 @@ class KilledError(Exception):
     ids=["plain", "augmented", "views", "bfloat16"],
 )
 def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, changes):
-    plan = lesson(images, **changes)
+    plan = make_setup(images, **changes)
     whole, killed, resumed = network(), network(), network()
     history = train(whole, plan, tmp_path / "whole.safetensors")
 
@@ -94,7 +94,7 @@ def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, c
         return {}
 
     kill.calls = 0
-    fatal = Lesson(**(vars(plan) | {"watch": kill}))
+    fatal = TrainingSetup(**(vars(plan) | {"epoch_callback": kill}))
     with pytest.raises(KilledError):
         train(killed, fatal, tmp_path / "killed.safetensors")
     again = train(resumed, plan, tmp_path / "killed.safetensors")
@@ -138,7 +138,7 @@ def test_the_best_epoch_is_kept(images, tmp_path):
         scores.append(net[-1].bias.detach().clone())
         return {}
 
-    plan = Lesson(**(vars(lesson(images, epochs=8)) | {"watch": spoil}))
+    plan = TrainingSetup(**(vars(make_setup(images, epochs=8)) | {"epoch_callback": spoil}))
     student = network()
     history = train(student, plan, tmp_path / "c.safetensors")
     best = max(history, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
@@ -146,7 +146,7 @@ def test_the_best_epoch_is_kept(images, tmp_path):
 
 
 def test_bfloat16_learns_too(images, tmp_path):
-    plan = lesson(images, epochs=15, precision="bfloat16")
+    plan = make_setup(images, epochs=15, precision="bfloat16")
     assert train(network(), plan, tmp_path / "c.safetensors")[-1]["validation_accuracy"] > 0.9
 
 
@@ -184,20 +184,22 @@ def test_bfloat16_is_refused_where_its_gradients_are_wrong():
 
 
 def test_a_batch_knows_how_far_the_training_is(images):
-    plan = lesson(images, epochs=4, batch_size=30)
+    plan = make_setup(images, epochs=4, batch_size=30)
     seen = [b.progress for e in (0, 3) for b in draw_batches(plan, e, torch.device("cpu"))]
     assert seen == [0, 0.125, 0.75, 0.875]
 
 
 def test_patience_ends_a_training_that_no_longer_gets_better(images, tmp_path):
-    history = train(network(), lesson(images, epochs=60, patience=3), tmp_path / "c.safetensors")
+    history = train(
+        network(), make_setup(images, epochs=60, patience=3), tmp_path / "c.safetensors"
+    )
     rank = [(row["validation_accuracy"], -row["validation_loss"]) for row in history]
     assert len(history) < 60
     assert len(history) - (rank.index(max(rank)) + 1) == 3
 
 
 def test_the_data_order_depends_on_seed_and_epoch_alone(images):
-    plan = lesson(images)
+    plan = make_setup(images)
     orders = [
         torch.cat([b.indices for b in draw_batches(plan, epoch, torch.device("cpu"))])
         for epoch in (0, 0, 1)
@@ -209,7 +211,8 @@ def test_the_data_order_depends_on_seed_and_epoch_alone(images):
 
 def test_a_handful_of_images_is_no_batch(images):
     sizes = [
-        len(b.labels) for b in draw_batches(lesson(images, batch_size=28), 0, torch.device("cpu"))
+        len(b.labels)
+        for b in draw_batches(make_setup(images, batch_size=28), 0, torch.device("cpu"))
     ]
     assert sizes == [28, 28]
 
@@ -222,10 +225,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(images, tmp_pa
             return super().loss(logits, labels) * (value if len(calls) == 9 else 1)
 
     calls: list[int] = []
-    plan = Lesson(**(vars(lesson(images)) | {"objective": Objective(Sick())}))
+    plan = TrainingSetup(**(vars(make_setup(images)) | {"objective": Objective(Sick())}))
     with pytest.raises(TrainingError, match=r"not finite at step 8 .*last complete epoch"):
         train(network(), plan, tmp_path / "c.safetensors")
-    assert len(train(network(), lesson(images, epochs=2), tmp_path / "c.safetensors")) == 2
+    assert len(train(network(), make_setup(images, epochs=2), tmp_path / "c.safetensors")) == 2
 
 
 def test_the_schedule_is_torchs_one_cycle():
@@ -255,12 +258,12 @@ def test_cuda_where_there_is_none_is_an_error():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_it_learns_on_cuda_in_mixed_precision(images, tmp_path):
-    history = train(network(), lesson(images, epochs=15), tmp_path / "c.safetensors")
+    history = train(network(), make_setup(images, epochs=15), tmp_path / "c.safetensors")
     assert history[-1]["validation_accuracy"] > 0.9
 
 
 def test_a_batch_of_a_view_says_which_view_it_is_of(images):
-    plan = lesson(images, augmentation={"flip": True}, views=2, batch_size=60)
+    plan = make_setup(images, augmentation={"flip": True}, views=2, batch_size=60)
     seen = [next(draw_batches(plan, epoch, torch.device("cpu"))) for epoch in range(3)]
     assert [int(batch.indices.min()) for batch in seen] == [0, 60, 0]
     assert [int(batch.indices.max()) for batch in seen] == [59, 119, 59]
@@ -281,7 +284,7 @@ class Complex(nn.Module):
 
 def test_complex_weights_are_trained_as_well(images, tmp_path):
     masks = Complex()
-    history = train(masks, lesson(images, epochs=3), tmp_path / "c.safetensors")
+    history = train(masks, make_setup(images, epochs=3), tmp_path / "c.safetensors")
     assert history[-1]["loss"] < history[0]["loss"]
     assert masks.mask.is_complex() and bool((masks.mask != 1).all())
 
@@ -290,7 +293,7 @@ def test_the_optimizer_is_adamw(images, tmp_path):
     """One step against the equations of Loshchilov and Hutter 2019, algorithm 2."""
     made = network().eval()  # no dropout in the reference
     settings = {"epochs": 1, "batch_size": 60, "learning_rate": 0.01, "weight_decay": 0.1}
-    task = lesson(images, **settings)
+    task = make_setup(images, **settings)
     student = nn.Sequential(made[0], made[2], made[3], made[5])  # nothing that is random
     before = {name: value.detach().clone() for name, value in student.named_parameters()}
     scene, labels = to_scene(task.train.images), task.train.labels

@@ -19,7 +19,7 @@ from hybridonn.data.indexed import FeatureDataset
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import Knowledge
-from hybridonn.distillation.training import Lesson, choose_device, train, validate
+from hybridonn.distillation.training import TrainingSetup, choose_device, train, validate
 from hybridonn.networks.frontends.stored import StoredFeatures
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.tasks.task import Task, make_task
@@ -60,7 +60,7 @@ def fine_tune(
     kernels = sum(one.shape[1] for one in captures.branches)
     network = HybridNetwork(StoredFeatures(kernels), deepcopy(backend).requires_grad_())
     learnt = len(captures) - held_out
-    lesson = Lesson(
+    setup = TrainingSetup(
         Objective(task, distillation, knowledge),
         captures.slice(0, learnt),
         captures.slice(learnt if held_out else 0, len(captures)),
@@ -68,8 +68,8 @@ def fine_tune(
         seed,
         f"compensation ({distillation.method})",
     )
-    before = validate(network.to(choose_device(settings.device)), lesson)
-    history = train(network, lesson, checkpoint, progress)
+    before = validate(network.to(choose_device(settings.device)), setup)
+    history = train(network, setup, checkpoint, progress)
     best = rank_epoch(history[find_best(history, task.metric)], task.metric)
     spoilt = held_out and best < rank_epoch(before, task.metric)
     result = deepcopy(backend) if spoilt else network.backend

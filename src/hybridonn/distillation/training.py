@@ -33,24 +33,26 @@ from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.step import Batch
 from hybridonn.networks.memory import lay_channels_last
 
-Watch = Callable[[nn.Module], dict[str, float]]
-Behind = Callable[[nn.Module, int], AbstractContextManager[None]]
+EpochCallback = Callable[[nn.Module], dict[str, float]]
+StepContext = Callable[[nn.Module, int], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSetup:
     """What a network is trained on, and how.
 
     Attributes:
         objective: What is minimised.
         train: Images, or stored features, to learn from.
-        validation: Those that choose the epoch.
+        validation: Images, or stored features, that choose the epoch.
         settings: Epochs, learning rate and the like.
-        seed: Of data order, augmentation and dropout.
+        seed: Seed of data order, augmentation and dropout.
         label: What the progress bar says.
-        watch: Further numbers of each epoch, measured on the network in inference mode.
-        behind: Of the network and the number of a step, the context in which the network
-            goes forward and backward: optics that differ from step to step, for example.
+        epoch_callback: Called with the network, in inference mode, after each epoch; its numbers
+            join the row of the epoch.
+        step_context: Called with the network and the number of a step; the network goes
+            forward and backward in the context that it returns: behind optics that differ from
+            step to step, for example.
     """
 
     objective: Objective
@@ -59,12 +61,12 @@ class Lesson:
     settings: spec.Training
     seed: int
     label: str
-    watch: Watch = lambda network: {}
-    behind: Behind = lambda network, step: nullcontext()
+    epoch_callback: EpochCallback = lambda network: {}
+    step_context: StepContext = lambda network, step: nullcontext()
 
 
 def train(
-    network: nn.Module, lesson: Lesson, checkpoint: Path, progress: Progress | None = None
+    network: nn.Module, setup: TrainingSetup, checkpoint: Path, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Train a network, from its last checkpoint if there is one, and leave it at its best epoch.
 
@@ -75,7 +77,7 @@ def train(
 
     Args:
         network: Trained in place.
-        lesson: What it is trained on, and how.
+        setup: What it is trained on, and how.
         checkpoint: The file that holds the state, see
             :mod:`hybridonn.distillation.checkpoint`; it stays when the training is over.
         progress: Shows how far it is.
@@ -86,7 +88,7 @@ def train(
     Raises:
         TrainingError: The loss is not finite; the last good checkpoint is kept.
     """
-    settings = lesson.settings
+    settings = setup.settings
     device = choose_device(settings.device)
     lay_channels_last(network.to(device))
     optimizer = torch.optim.AdamW(
@@ -101,11 +103,11 @@ def train(
     if state.finished and _goes_on(state, settings):
         progress.say(f"{checkpoint} is of a shorter training; the training begins anew")
         state = TrainingState()
-    steps = _steps_an_epoch(lesson)
-    bar = progress.bar(lesson.label, settings.epochs * steps, state.epoch * steps)
+    steps = _steps_an_epoch(setup)
+    bar = progress.bar(setup.label, settings.epochs * steps, state.epoch * steps)
     with bar as advance:
         while _goes_on(state, settings):
-            _train_epoch(network, optimizer, lesson, state, advance, device)
+            _train_epoch(network, optimizer, setup, state, advance, device)
             keeper.keep(state)
     keeper.finish(state)
     network.load_state_dict(state.best)
@@ -116,31 +118,31 @@ def train(
 def _train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    lesson: Lesson,
+    setup: TrainingSetup,
     state: TrainingState,
     advance: Callable[..., None],
     device: torch.device,
 ) -> None:
     started = time.perf_counter()
-    settings = lesson.settings
-    steps = _steps_an_epoch(lesson)
+    settings = setup.settings
+    steps = _steps_an_epoch(setup)
     sums: dict[str, float] = {}
     network.train()
-    with seeded("epoch", lesson.seed, state.epoch):
-        for k, batch in enumerate(draw_batches(lesson, state.epoch, device)):
+    with seeded("epoch", setup.seed, state.epoch):
+        for k, batch in enumerate(draw_batches(setup, state.epoch, device)):
             step = state.epoch * steps + k
             rate = one_cycle(step, settings.epochs * steps, settings.learning_rate)
-            terms = _step(network, optimizer, lesson, batch, rate, step)
+            terms = _step(network, optimizer, setup, batch, rate, step)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value / steps
             advance(1, f"loss {terms['loss']:.3f}")
     network.eval()
     row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
-    row |= validate(network, lesson) | lesson.watch(network)
+    row |= validate(network, setup) | setup.epoch_callback(network)
     row["seconds"] = round(time.perf_counter() - started, 3)
     state.epoch += 1
     state.history.append(row)
-    if _is_best(row, state, lesson.objective.task.metric):
+    if _is_best(row, state, setup.objective.task.metric):
         state.best_epoch = state.epoch
         state.best = {name: value.clone() for name, value in network.state_dict().items()}
 
@@ -148,7 +150,7 @@ def _train_epoch(
 def _step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    lesson: Lesson,
+    setup: TrainingSetup,
     batch: Batch,
     rate: float,
     step: int,
@@ -156,45 +158,45 @@ def _step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
-    with lesson.behind(network, step):
-        values = _descend(network, lesson, batch, step)
+    with setup.step_context(network, step):
+        values = _descend(network, setup, batch, step)
     optimizer.step()
     return values
 
 
-def _descend(network: nn.Module, lesson: Lesson, batch: Batch, step: int) -> dict[str, float]:
+def _descend(network: nn.Module, setup: TrainingSetup, batch: Batch, step: int) -> dict[str, float]:
     """Forward and backward: the terms of the loss; the gradients are left in the parameters.
 
     Raises:
         TrainingError: The loss is not finite.
     """
-    with mixed_precision(lesson.settings.precision, batch.device, network):
-        terms = lesson.objective(network, batch)
+    with mixed_precision(setup.settings.precision, batch.device, network):
+        terms = setup.objective(network, batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(values["loss"]):
         found = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise TrainingError(
-            f"{lesson.label}: the loss is not finite at step {step + 1} ({found}); "
+            f"{setup.label}: the loss is not finite at step {step + 1} ({found}); "
             "a checkpoint is kept that is at most a minute older than the last complete epoch: "
             "run again to go on from there, "
-            f"and lower the learning rate (now {lesson.settings.learning_rate:g}) if it stops again"
+            f"and lower the learning rate (now {setup.settings.learning_rate:g}) if it stops again"
         )
     terms["loss"].backward()
     return values
 
 
-def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[Batch]:
+def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iterator[Batch]:
     """The batches of an epoch: an order that depends on seed and epoch alone.
 
     The last batch is left out when it is smaller than half of the others, so
     that no step is taken on a handful of images. With views, image i of view v
     has the index ``v N + i``.
     """
-    settings, generator = lesson.settings, generator_of("order", lesson.seed, epoch)
-    task = lesson.objective.task
-    part, first = see_epoch(lesson.train, task, settings, epoch, generator)
+    settings, generator = setup.settings, generator_of("order", setup.seed, epoch)
+    task = setup.objective.task
+    part, first = see_epoch(setup.train, task, settings, epoch, generator)
     order = torch.randperm(len(part), generator=generator)
-    steps = _steps_an_epoch(lesson)
+    steps = _steps_an_epoch(setup)
     size = settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
@@ -208,10 +210,10 @@ def draw_batches(lesson: Lesson, epoch: int, device: torch.device) -> Iterator[B
 
 
 @torch.no_grad()
-def validate(network: nn.Module, lesson: Lesson) -> dict[str, float]:
+def validate(network: nn.Module, setup: TrainingSetup) -> dict[str, float]:
     """Loss and score on the validation images, the network in inference mode."""
-    task = lesson.objective.task
-    logits, labels = predict_dataset(network, lesson.validation)
+    task = setup.objective.task
+    logits, labels = predict_dataset(network, setup.validation)
     loss = float(task.loss(logits, labels))
     score = float(task.score(logits, labels).mean())
     return {"validation_loss": loss, f"validation_{task.metric}": score}
@@ -333,9 +335,9 @@ def has_bfloat16_units() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in supported)
 
 
-def _steps_an_epoch(lesson: Lesson) -> int:
-    whole, rest = divmod(len(lesson.train), lesson.settings.batch_size)
-    return max(1, whole + (2 * rest >= lesson.settings.batch_size))
+def _steps_an_epoch(setup: TrainingSetup) -> int:
+    whole, rest = divmod(len(setup.train), setup.settings.batch_size)
+    return max(1, whole + (2 * rest >= setup.settings.batch_size))
 
 
 def _is_best(row: dict[str, Any], state: TrainingState, metric: str) -> bool:

@@ -20,7 +20,7 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.methods import BASELINE
-from hybridonn.distillation.training import Lesson, predict, train
+from hybridonn.distillation.training import TrainingSetup, predict, train
 from hybridonn.estimation import architecture_of
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.student import build_student
@@ -174,7 +174,7 @@ def _train_alone(context: Context) -> dict[str, Any]:
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task
     )
     task = make_task(spec.task)
-    lesson = Lesson(
+    setup = TrainingSetup(
         Objective(task),
         dataset.student_train,
         dataset.validation,
@@ -182,7 +182,7 @@ def _train_alone(context: Context) -> dict[str, Any]:
         spec.seed,
         f"training (seed {spec.seed})",
     )
-    history = train(student, lesson, context.part / "checkpoint.safetensors", context.progress)
+    history = train(student, setup, context.part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     write_tensors(context.part / "weights.safetensors", student.state_dict())
     return {

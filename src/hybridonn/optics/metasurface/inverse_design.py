@@ -39,7 +39,7 @@ from hybridonn.optics.metasurface.targets import Targets, crop_centre, kernel_er
 
 NM = 1e-9
 MOST_BRIGHTENING = 3.0  # of an amplitude in one round: a pixel may be dark by chance
-Watch = Callable[[float], None]
+ErrorCallback = Callable[[float], None]
 Loss = Callable[[Tensor], Tensor]  # of light a cell, (K, 2, C, h, w)
 BETAS = (0.9, 0.99)  # of Adam: a dozen steps must forget the first
 
@@ -136,7 +136,7 @@ def design(
     workshop: Workshop,
     seeds: Sequence[int],
     device: torch.device | None = None,
-    watch: Watch = lambda error: None,
+    watch: ErrorCallback = lambda error: None,
     window: int | None = None,
     scenes: Tensor | None = None,
 ) -> Tensor:
@@ -188,7 +188,7 @@ def start_from_target(
     workshop: Workshop,
     block: BlockPropagator,
     seeds: Sequence[int],
-    watch: Watch = lambda error: None,
+    watch: ErrorCallback = lambda error: None,
 ) -> Tensor:
     """Widths by going to and fro between metasurface and sensor, (K, 2, cells, cells).
 
@@ -260,7 +260,7 @@ def refine(
     workshop: Workshop,
     propagator: BlockPropagator,
     loss: Loss,
-    watch: Watch = lambda error: None,
+    watch: ErrorCallback = lambda error: None,
 ) -> Tensor:
     """Gradient steps from a start, within the limits but not yet on the grid.
 

@@ -21,7 +21,13 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import Knowledge
-from hybridonn.distillation.training import Lesson, choose_device, fitting_images, predict, train
+from hybridonn.distillation.training import (
+    TrainingSetup,
+    choose_device,
+    fitting_images,
+    predict,
+    train,
+)
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.metasurface import TrainableMetasurface
 from hybridonn.networks.hybrid import HybridNetwork
@@ -163,7 +169,7 @@ def train_optics(
             "weight_decay": 0.0,
         }
     )
-    lesson = Lesson(
+    setup = TrainingSetup(
         Objective(make_task(spec.task), spec.distillation, answers),
         dataset.student_train,
         dataset.validation,
@@ -171,7 +177,7 @@ def train_optics(
         spec.seed,
         "end to end",
     )
-    history = train(network, lesson, part / "checkpoint.safetensors", progress)
+    history = train(network, setup, part / "checkpoint.safetensors", progress)
     write_table(part / "history.csv", history)
     return optics.widths_m().cpu()
 

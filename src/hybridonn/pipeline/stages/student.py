@@ -21,7 +21,7 @@ from hybridonn.distillation.methods import (
     list_settings,
     needs_teacher,
 )
-from hybridonn.distillation.training import Behind, Lesson, predict, train
+from hybridonn.distillation.training import StepContext, TrainingSetup, predict, train
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
@@ -65,7 +65,7 @@ def narrow_student(spec: Spec, *more: str) -> Spec:
     return narrow(spec.model_copy(update={"distillation": objective}), *keys, *more)
 
 
-def _behind_chips(spec: Spec) -> Behind:
+def _behind_chips(spec: Spec) -> StepContext:
     """Each training step behind a chip of its own, where training is robust."""
     if not spec.distillation.robust or spec.fabrication is None:
         return lambda network, step: nullcontext()
@@ -91,7 +91,7 @@ def _run(context: Context) -> dict[str, Any]:
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     task = make_task(spec.task, spec.training.label_smoothing)
-    lesson = Lesson(
+    setup = TrainingSetup(
         Objective(task, spec.distillation, knowledge),
         dataset.student_train,
         dataset.validation,
@@ -101,7 +101,7 @@ def _run(context: Context) -> dict[str, Any]:
         lambda network: {"alignment": _align(network, spec, dataset, aligned)},
         _behind_chips(spec),
     )
-    history = train(student, lesson, part / "checkpoint.safetensors", context.progress)
+    history = train(student, setup, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     if context.options["illustrated"]:
         keep_training(part, student, history, logits, dataset.test, task)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hybridonn.core.errors import TrainingError
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.training import Lesson, choose_device, predict, train, validate
+from hybridonn.distillation.training import TrainingSetup, choose_device, predict, train, validate
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers.build import build_stated_teacher, load_weights
@@ -63,7 +63,7 @@ def _run(context: Context) -> dict[str, Any]:
     spec, dataset, part = context.spec, context.dataset, context.part
     teacher = _build(spec, dataset)
     task = make_task(spec.task, spec.teacher.training.label_smoothing)
-    lesson = Lesson(
+    setup = TrainingSetup(
         Objective(task),
         dataset.train,
         dataset.validation,
@@ -72,9 +72,9 @@ def _run(context: Context) -> dict[str, Any]:
         "teacher",
     )
     if spec.teacher.weights:
-        history = _load(teacher, spec.teacher.weights, lesson)
+        history = _load(teacher, spec.teacher.weights, setup)
     else:
-        history = train(teacher, lesson, part / "checkpoint.safetensors", context.progress)
+        history = train(teacher, setup, part / "checkpoint.safetensors", context.progress)
     logits = predict(teacher, dataset.test.images)
     _refuse_not_finite(logits, spec)
     keep_training(part, teacher, history, logits, dataset.test, task)
@@ -101,10 +101,10 @@ def _refuse_not_finite(logits: Tensor, spec: Spec) -> None:
         )
 
 
-def _load(teacher: nn.Module, weights: Path, lesson: Lesson) -> list[dict[str, Any]]:
+def _load(teacher: nn.Module, weights: Path, setup: TrainingSetup) -> list[dict[str, Any]]:
     load_weights(teacher, weights.expanduser())
-    teacher.to(choose_device(lesson.settings.device)).eval()
-    return [{"epoch": 0, **validate(teacher, lesson), "seconds": 0.0}]
+    teacher.to(choose_device(setup.settings.device)).eval()
+    return [{"epoch": 0, **validate(teacher, setup), "seconds": 0.0}]
 
 
 TEACHER = Stage("teacher", _inputs, _run, data="teacher", shared="teachers")
