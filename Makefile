@@ -2,7 +2,7 @@
 #   make demo    the main job on real handwritten digits
 #   make test    the whole test suite
 # Before a commit:
-#   make check   lint and the rooms whose tests are fast
+#   make check   lint and the rooms whose tests are fast, in under a minute on two cores
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -34,9 +34,10 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-# The rooms whose tests take milliseconds each; the others train networks.
+# The rooms whose tests take milliseconds each; the others train networks, and those of acquisition
+# register camera frames. Keep the whole under a minute: see --durations=20.
 FAST := tests/core tests/spec tests/tasks tests/optics/layout tests/optics/fabrication \
-  tests/compensation/acquisition tests/cli tests/reports/sections tests/test_front_door.py
+  tests/cli tests/reports/sections tests/test_front_door.py
 
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(FAST)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -13,46 +12,21 @@ from torch import Tensor
 from hybridonn.core.errors import DataError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.core.progress import Progress, Silent
+from hybridonn.core.tables import resolve
 from hybridonn.data.dataset import Dataset, UnsplitSet
-from hybridonn.data.readers.cifar import read_cifar
-from hybridonn.data.readers.digits import read_digits
-from hybridonn.data.readers.download import ROOT_VARIABLE, data_root, fetch
+from hybridonn.data.readers.arrays import ReadRequest
+from hybridonn.data.readers.download import ROOT_VARIABLE, data_root
 from hybridonn.data.readers.folders import find_unprintable, show_path
 from hybridonn.data.readers.gather import gather
-from hybridonn.data.readers.idx_folder import IdxFiles, read_idx_files, read_idx_folder
 from hybridonn.data.readers.image_files import Target, resize
-from hybridonn.data.readers.image_folder import list_image_folder, list_imagenet100
 from hybridonn.data.readers.listing import Listing
-from hybridonn.data.readers.mask_folder import (
-    list_carvana,
-    list_coco_stuff10k,
-    list_dsb2018,
-    list_mask_folder,
-)
 from hybridonn.data.readers.sources import NAMED_SOURCES, Source
+from hybridonn.data.readers.table import DATA_SETS, READER_CODE
 from hybridonn.data.splits import split_set
 from hybridonn.spec import Data
 from hybridonn.tasks.task import Task, make_task
 
 _SILENT = Silent()
-
-# The sets that are listed file by file, and by what names they may lie in the data root.
-LISTERS: Mapping[str, Callable[[Path], Listing]] = MappingProxyType(
-    {
-        "image_folder": list_image_folder,
-        "imagenet100": list_imagenet100,
-        "carvana": list_carvana,
-        "dsb2018": list_dsb2018,
-        "coco_stuff10k": list_coco_stuff10k,
-    }
-)
-OTHER_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "dsb2018": ("data-science-bowl-2018",),
-        "coco_stuff10k": ("cocostuff-10k-v1.1",),
-        "carvana": ("carvana-image-masking-challenge",),
-    }
-)
 
 
 def load_dataset(
@@ -90,10 +64,11 @@ def load_unsplit(
         SpecError: ``variant`` is given for a set that has none.
         DataError: The set is missing or damaged.
     """
-    if data.variant is not None and data.name != "idx":
+    if data.variant is not None and "variant" not in DATA_SETS[data.name].takes:
+        takers = [name for name, named in DATA_SETS.items() if "variant" in named.takes]
         raise SpecError(
             f"data.variant is {data.variant} with data.name: {data.name}; "
-            "only name: idx takes a variant"
+            f"only name: {' or '.join(takers)} takes a variant"
         )
     _check_paths(data.folder, root)
     listing = list_set(data, root)
@@ -130,41 +105,37 @@ def _check_names(name: str, classes: tuple[str, ...]) -> None:
 
 
 def list_set(data: Data, root: Path | None = None) -> Listing | None:
-    """What a set of picture files holds; None: it is not one of picture files.
+    """What a set of image files holds; None: the set is no set of image files.
 
     Raises:
         DataError: The set's folder is missing or cannot be read.
     """
-    if data.name == "mask_folder" and data.folder is not None:
-        return list_mask_folder(data.folder.expanduser(), data.mask_classes)
-    if data.name not in LISTERS:
+    named = DATA_SETS[data.name]
+    if not named.image_files:
         return None
-    return LISTERS[data.name](_find_folder(data, data_root(root)))
+    own_keys = {key: getattr(data, key) for key in named.takes}
+    return resolve(READER_CODE, data.name)(_find_folder(data, data_root(root)), **own_keys)
 
 
 def _find_folder(data: Data, root: Path) -> Path:
     if data.folder is not None:
         return data.folder.expanduser()
-    names = (data.name, *OTHER_NAMES.get(data.name, ()))
+    names = (data.name, *DATA_SETS[data.name].other_names)
     for name in names:
         if (root / name).is_dir():
             return root / name
     raise DataError(
         f"{data.name} is not in {root}: looked for {' and '.join(names)}; it cannot be downloaded "
-        f"without an account or a form, so get it, and name its folder by data.folder, or the "
+        f"without an account or a form, so get it from "
+        f"{DATA_SETS[data.name].origin}, and name its folder by data.folder, or the "
         f"folder that holds it by --data-root or {ROOT_VARIABLE}"
     )
 
 
 def _read(data: Data, root: Path, progress: Progress, sources: Mapping[str, Source]) -> UnsplitSet:
-    if data.name == "digits":
-        return read_digits()
     folder = data.folder.expanduser() if data.folder else None
-    if data.name in ("cifar10", "cifar100"):
-        return read_cifar(data.name, folder, root, sources[data.name], progress)
-    if folder is not None:
-        return read_idx_folder(folder, data.variant)
-    return read_idx_files(IdxFiles(*fetch(sources[data.name], root, progress)), data.name)
+    request = ReadRequest(data.name, folder, data.variant, root, sources, progress)
+    return resolve(READER_CODE, data.name)(request)
 
 
 def _refit(unsplit: UnsplitSet, data: Data) -> UnsplitSet:

@@ -6,14 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, model_validator
 
+from hybridonn.core.tables import NameOf
+from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.spec.section import Count, Fraction, Location, Section, Seed, Several
-
-# Sets of the user's own, which always need a folder; those that come with the package or have
-# one place in the data root, which take none; all others may name one.
-FOLDER_SETS = ("image_folder", "mask_folder", "idx")
-FIXED_SETS = ("digits", "mnist")
-PICTURE_SETS = ("image_folder", "imagenet100", "mask_folder", "carvana", "dsb2018", "coco_stuff10k")
-MASK_SETS = ("mask_folder", "carvana", "dsb2018", "coco_stuff10k")
 
 
 def _to_pair(value: Any) -> Any:
@@ -27,19 +22,7 @@ Size = Annotated[tuple[Count, Count], Strict(False), BeforeValidator(_to_pair)]
 class Data(Section):
     """The images: a named set, or a folder in a standard layout."""
 
-    name: Literal[
-        "cifar10",
-        "cifar100",
-        "imagenet100",
-        "image_folder",
-        "carvana",
-        "dsb2018",
-        "coco_stuff10k",
-        "mask_folder",
-        "digits",
-        "mnist",
-        "idx",
-    ] = "digits"
+    name: Annotated[str, NameOf(DATA_SETS)] = "digits"
     folder: Location | None = (
         None  # of idx, image_folder and mask_folder; of others: where they lie
     )
@@ -59,32 +42,40 @@ class Data(Section):
     @property
     def task(self) -> str:
         """The task that the labels of the set are for."""
-        return "segmentation" if self.name in MASK_SETS else "classification"
+        return DATA_SETS[self.name].task
 
     @model_validator(mode="after")
     def _folder_goes_with_its_names(self) -> Data:
-        needs, takes = self.name in FOLDER_SETS, self.name not in FIXED_SETS
-        if (needs and self.folder is None) or (not takes and self.folder is not None):
+        rule = DATA_SETS[self.name].folder
+        if (rule == "required" and self.folder is None) or (rule == "none" and self.folder):
             raise ValueError(
-                f"folder is {self.folder} with name: {self.name}; name: {', '.join(FOLDER_SETS)} "
-                f"needs a folder, and name: {' or '.join(FIXED_SETS)} takes none"
+                f"folder is {self.folder} with name: {self.name}; name: "
+                f"{', '.join(_list_sets('required'))} needs a folder, and name: "
+                f"{' or '.join(_list_sets('none'))} takes none"
             )
         return self
 
     @model_validator(mode="after")
     def _bit_depth_goes_with_files(self) -> Data:
-        if self.bit_depth is not None and self.name not in PICTURE_SETS:
+        files = [name for name, named in DATA_SETS.items() if named.image_files]
+        if self.bit_depth is not None and not DATA_SETS[self.name].image_files:
             raise ValueError(
                 f"bit_depth is {self.bit_depth} with name: {self.name}, whose values have 8 bits; "
-                f"it is for sets of files of 16 bits: {', '.join(PICTURE_SETS)}"
+                f"it is for sets of files of 16 bits: {', '.join(files)}"
             )
         return self
 
     @model_validator(mode="after")
     def _mask_classes_go_with_masks(self) -> Data:
-        if self.mask_classes and self.name != "mask_folder":
+        takers = [name for name, named in DATA_SETS.items() if "mask_classes" in named.takes]
+        if self.mask_classes and self.name not in takers:
             raise ValueError(
-                f"mask_classes is given with name: {self.name}; only name: mask_folder takes it: "
+                f"mask_classes is given with name: {self.name}; only name: "
+                f"{' or '.join(takers)} takes it: "
                 "the names of the values 0, 1, 2 ... of its masks"
             )
         return self
+
+
+def _list_sets(folder: str) -> list[str]:
+    return [name for name, named in DATA_SETS.items() if named.folder == folder]

@@ -23,7 +23,7 @@ BINARY = MaskRule("binary")
 MAX_NAME_BYTES = 250  # of file systems 255, with an ending of 5
 
 
-def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Listing:
+def list_mask_folder(folder: Path, mask_classes: tuple[str, ...] | None = None) -> Listing:
     """List a folder with ``images/`` and ``masks/``, or ``train/``, ``val/``, ``test/`` of such.
 
     A picture and its mask have the same name up to the ending, but that the
@@ -31,7 +31,7 @@ def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Li
 
     Args:
         folder: Where they lie.
-        classes: The names of the masks' values 0, 1, 2 ...; None: the masks are
+        mask_classes: The names of the masks' values 0, 1, 2 ...; None: the masks are
             0 where there is background and 255 or 1 where there is an object.
 
     Raises:
@@ -45,12 +45,12 @@ def list_mask_folder(folder: Path, classes: tuple[str, ...] | None = None) -> Li
         _pair(walk, part / "images", part / "masks") if part else ()
         for part in (train, validation, test)
     ]
-    rule = MaskRule("classes", len(classes)) if classes else BINARY
+    rule = MaskRule("classes", len(mask_classes)) if mask_classes else BINARY
     return drop_repeats(
         Listing(
             name_of(folder),
             folder,
-            classes or BINARY_CLASSES,
+            mask_classes or BINARY_CLASSES,
             *parts,
             faults=tuple(faults),
             masks=rule,
