@@ -98,12 +98,12 @@ def design_step() -> dict[str, float]:
     library = default_library().at(COLOURS_M)
     limits = inverse_design.limit_widths(library, 65e-9, 50e-9, 1e-9)
     recipe = inverse_design.Recipe(start="random", start_rounds=0, steps=3)
-    workshop = inverse_design.Workshop(metasurface, library, limits, recipe)
+    design_context = inverse_design.DesignContext(metasurface, library, limits, recipe)
     targets = split_kernels(torch.randn(1, 3, KERNEL, KERNEL))
     window, scenes = 2 * SCENE - 1, torch.rand(128, 3, SCENE, SCENE)
     propagator = metasurface.propagator(window)
-    loss = inverse_design.make_loss(targets, workshop, window, scenes)
-    start = inverse_design.start_at_random(targets, workshop, [0])
+    loss = inverse_design.make_loss(targets, design_context, window, scenes)
+    start = inverse_design.start_at_random(targets, design_context, [0])
     field = draw(2, *propagator.transfer.shape)
     steps, transforms = [], []
     for _ in range(3):
@@ -112,7 +112,7 @@ def design_step() -> dict[str, float]:
         def watch(_: float, marks: list[float] = marks) -> None:
             marks.append(time.perf_counter())
 
-        inverse_design.refine(start, targets, workshop, propagator, loss, watch)
+        inverse_design.refine(start, targets, design_context, propagator, loss, watch)
         steps += [after - before for before, after in pairwise(marks)]
         begin = time.perf_counter()
         for _ in range(2):

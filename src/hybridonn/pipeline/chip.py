@@ -21,7 +21,13 @@ from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.meta_atoms.diffraction import check_steep_orders
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
 from hybridonn.optics.meta_atoms.resonances import avoid_resonances, drop_resonances
-from hybridonn.optics.metasurface.inverse_design import NM, Limits, Recipe, Workshop, limit_widths
+from hybridonn.optics.metasurface.inverse_design import (
+    NM,
+    DesignContext,
+    Limits,
+    Recipe,
+    limit_widths,
+)
 from hybridonn.optics.metasurface.psf import check_steepness, fast_length
 from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
 from hybridonn.optics.metasurface.sub_optic_numbers import count_window, size_of_plane
@@ -51,13 +57,13 @@ class Plan:
     """What is known of a chip before any kernel is trained.
 
     Attributes:
-        workshop: Geometry, library, limits, recipe.
+        design_context: Geometry, library, limits, recipe.
         layout: Where the sub-optics lie.
         window: Odd side of the point spread functions, in pixels.
         branches: All kernels in their order, by resolution; one where there is one.
     """
 
-    workshop: Workshop
+    design_context: DesignContext
     layout: Layout
     window: int
     branches: tuple[Branch, ...]
@@ -157,7 +163,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     steepest = reach_m / math.hypot(reach_m, metasurface.distance_m)
     check_steep_orders(library.period_m, wavelengths_m, steepest)
     layout = lay_out_kernels(spec.optics, spec.student.kernels)
-    plan = Plan(Workshop(metasurface, library, limits, recipe), layout, window, branches)
+    plan = Plan(DesignContext(metasurface, library, limits, recipe), layout, window, branches)
     build_sensor(spec, plan)
     return plan
 
@@ -236,7 +242,7 @@ def build_sensor(spec: specs.Spec, plan: Plan) -> Sensor:
     Raises:
         OpticsError: Its pixels do not divide those of the kernels.
     """
-    settings, metasurface = spec.optics.sensor, plan.workshop.metasurface
+    settings, metasurface = spec.optics.sensor, plan.design_context.metasurface
     colours = len(metasurface.wavelengths_m)
     side = count_camera_pixels(metasurface.pixel_m, settings.pixel_um * 1e-6, settings.bayer)
     return Sensor(
@@ -250,7 +256,9 @@ def build_sensor(spec: specs.Spec, plan: Plan) -> Sensor:
 
 def count_at_once(chip: Chip, memory_gb: float) -> int:
     """Kernels that are designed together: at least one, whatever the memory."""
-    return max(1, int(memory_gb * 1e9 / count_design_bytes(chip.workshop.metasurface, chip.window)))
+    return max(
+        1, int(memory_gb * 1e9 / count_design_bytes(chip.design_context.metasurface, chip.window))
+    )
 
 
 def count_design_bytes(metasurface: Metasurface, window: int) -> int:

@@ -178,4 +178,4 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     if spec.optics.metasurface is not None:
         plan = plan_optics(spec, dataset.image_shape)
         if spec.fabrication is not None:
-            refuse_unsampled_chip(plan.workshop.metasurface, plan.window, spec.fabrication)
+            refuse_unsampled_chip(plan.design_context.metasurface, plan.window, spec.fabrication)

@@ -8,9 +8,9 @@ from hybridonn.optics.meta_atoms.pillars import NM, PillarLibrary, default_libra
 from hybridonn.optics.meta_atoms.published_phase import phase_difference
 from hybridonn.optics.meta_atoms.resonances import avoid_resonances, drop_resonances, find_steady
 from hybridonn.optics.metasurface.inverse_design import (
+    DesignContext,
     Limits,
     Recipe,
-    Workshop,
     design,
     limit_widths,
 )
@@ -80,7 +80,9 @@ def test_a_design_does_not_depend_on_what_resonances_transmit(library):
     steady = drop_resonances(library, 0.5)
     limits = avoid_resonances(limit_widths(steady, 65 * NM, 53 * NM, NM), library, 0.5)
     surface = Metasurface(586 * NM, 64, 3e-4, 10, tuple(library.wavelengths_m.tolist()))
-    shop = Workshop(surface, steady, limits, Recipe(steps=3, start_rounds=2, learning_rate=0.1))
+    shop = DesignContext(
+        surface, steady, limits, Recipe(steps=3, start_rounds=2, learning_rate=0.1)
+    )
     kernels = torch.randn(1, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     widths_m = design(split_kernels(kernels), shop, [0])
     distance_m = (widths_m.double().flatten()[:, None] - limits.widths_m).abs().amin(1)

@@ -11,8 +11,8 @@ from hybridonn.optics.meta_atoms.pillars import default_library, transmit
 from hybridonn.optics.metasurface.image_error import PictureLoss
 from hybridonn.optics.metasurface.inverse_design import (
     AUTHORS,
+    DesignContext,
     Recipe,
-    Workshop,
     design,
     limit_widths,
     make_loss,
@@ -29,10 +29,10 @@ RGB = (635 * NM, 532 * NM, 450 * NM)
 SHORT = Recipe(steps=3, start_rounds=2)
 
 
-def workshop(recipe=SHORT, cells=200, pixel_cells=10, distance=3e-4, wavelengths=RGB):
+def design_context(recipe=SHORT, cells=200, pixel_cells=10, distance=3e-4, wavelengths=RGB):
     library = default_library().at(wavelengths)
     surface = Metasurface(586 * NM, cells, distance, pixel_cells, wavelengths)
-    return Workshop(surface, library, limit_widths(library, 65 * NM, 53 * NM, NM), recipe)
+    return DesignContext(surface, library, limit_widths(library, 65 * NM, 53 * NM, NM), recipe)
 
 
 def kernels(count=1, colours=3, size=3, seed=0):
@@ -48,16 +48,16 @@ def errors(widths, targets, shop):
 
 def test_a_small_design_reaches_its_kernel_and_beats_the_authors_recipe():
     targets = kernels()
-    ours = workshop(Recipe(steps=15, schedule="constant"))
+    ours = design_context(Recipe(steps=15, schedule="constant"))
     error = errors(design(targets, ours, [0]), targets, ours)
-    theirs = workshop(replace(AUTHORS, steps=20))
+    theirs = design_context(replace(AUTHORS, steps=20))
     baseline = errors(design(targets, theirs, [0]), targets, theirs)
     assert error < 0.12
     assert error < 0.5 * baseline
 
 
 def test_the_limits_hold_in_the_result():
-    shop = workshop(Recipe(steps=4, start_rounds=2, learning_rate=0.1), cells=64)
+    shop = design_context(Recipe(steps=4, start_rounds=2, learning_rate=0.1), cells=64)
     tight = replace(shop, limits=limit_widths(shop.library, 80 * NM, 100 * NM, 2 * NM))
     widths = design(kernels(), tight, [3]).double() / NM
     assert widths.min() > 79.99
@@ -68,7 +68,7 @@ def test_the_limits_hold_in_the_result():
 
 
 def test_a_kernel_is_designed_alike_alone_and_in_company():
-    shop = workshop(cells=64)
+    shop = design_context(cells=64)
     targets = kernels(2)
     both = design(targets, shop, [7, 8])
     alone = design(targets.take(slice(1, 2)), shop, [8])
@@ -80,13 +80,13 @@ def test_one_colour_and_a_part_without_light():
     targets = split_kernels(torch.rand(1, 1, 3, 3) + 0.1)
     assert targets.parts[:, 1].sum() == 0
     recipe = Recipe(steps=15, start_rounds=4, learning_rate=0.02)
-    shop = workshop(recipe, cells=128, wavelengths=RGB[1:2])
+    shop = design_context(recipe, cells=128, wavelengths=RGB[1:2])
     widths = design(targets, shop, [0])
     assert errors(widths, targets, shop) < 0.15
 
 
 def test_the_gradient_of_the_losses_is_right():
-    shop = workshop(cells=12, pixel_cells=2, distance=5e-5)
+    shop = design_context(cells=12, pixel_cells=2, distance=5e-5)
     table = tabulate(shop.library, torch.complex128)
     targets = kernels()
     targets = replace(targets, parts=targets.parts.double(), scale=targets.scale.double())
@@ -102,7 +102,7 @@ def test_the_gradient_of_the_losses_is_right():
 
 
 def test_residuals_are_the_authors():
-    shop = workshop(cells=40, pixel_cells=4, distance=2e-4)
+    shop = design_context(cells=40, pixel_cells=4, distance=2e-4)
     targets = kernels()
     light = torch.rand(1, 2, 3, 36, 36).double()
     target = torch.zeros_like(light)
@@ -127,7 +127,7 @@ def test_the_darker_part_sends_more_of_its_light_than_it_wants():
 
 def test_light_around_the_block_is_balanced_where_scenes_see_it():
     targets, scenes = kernels(), torch.rand(16, 3, 12, 12) * 0.2 + 0.6
-    shop = workshop(Recipe(steps=8, start_rounds=2), cells=200, pixel_cells=10, distance=6e-4)
+    shop = design_context(Recipe(steps=8, start_rounds=2), cells=200, pixel_cells=10, distance=6e-4)
     window, found = 15, {}
     judge = PictureLoss(targets, window, scenes)
     there = shop.metasurface.propagator(window)
@@ -140,7 +140,7 @@ def test_light_around_the_block_is_balanced_where_scenes_see_it():
 
 @pytest.mark.parametrize("width", [65, 120, 237])
 def test_light_is_conserved_up_to_what_pillars_reflect(width):
-    shop = workshop(cells=100, pixel_cells=10, distance=3e-4)
+    shop = design_context(cells=100, pixel_cells=10, distance=3e-4)
     field = transmit(shop.library, torch.full((100, 100), width * NM))
     there = shop.metasurface.propagator(15)
     arrived = pixel_psf(intensity(there(field)), shop.metasurface).sum((-1, -2))

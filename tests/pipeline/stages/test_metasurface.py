@@ -132,11 +132,11 @@ def test_the_kernels_are_those_of_the_student(made, trained):
 def test_an_interrupted_design_goes_on_to_the_same_result(trained, made, tmp_path, monkeypatch):
     design, calls = stage_module.design, []
 
-    def stopped(targets, workshop, seeds, *rest):
+    def stopped(targets, design_context, seeds, *rest):
         calls.append(len(seeds))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return design(targets, workshop, seeds, *rest)
+        return design(targets, design_context, seeds, *rest)
 
     one_by_one = "optics.metasurface.memory_gb=0.001"
     monkeypatch.setattr(stage_module, "design", stopped)

@@ -115,7 +115,7 @@ AUTHORS = Recipe("random", "cells", 0, steps=500, learning_rate=0.005, schedule=
 
 
 @dataclass(frozen=True)
-class Workshop:
+class DesignContext:
     """All that a design is made with.
 
     Attributes:
@@ -133,7 +133,7 @@ class Workshop:
 
 def design(
     targets: Targets,
-    workshop: Workshop,
+    design_context: DesignContext,
     seeds: Sequence[int],
     device: torch.device | None = None,
     watch: ErrorCallback = lambda error: None,
@@ -144,7 +144,7 @@ def design(
 
     Args:
         targets: Of K kernels.
-        workshop: Geometry, library, limits, recipe.
+        design_context: Geometry, library, limits, recipe.
         seeds: One a kernel: a design does not depend on what else is designed with it.
         device: Where to compute; None: the CPU.
         watch: Told the mean kernel error before each round and step.
@@ -156,24 +156,26 @@ def design(
         Widths that can be made, (K, 2, cells, cells) float32 in metres.
     """
     parts = targets.parts.to(device or "cpu", torch.float32)
-    metasurface, recipe = workshop.metasurface, workshop.recipe
+    metasurface, recipe = design_context.metasurface, design_context.recipe
     pixels = parts.shape[-1]
     block = metasurface.propagator(pixels, device=parts.device)
     targets = Targets(parts, targets.scale.to(parts))
     if recipe.start == "target":
-        widths = start_from_target(targets, workshop, block, seeds, watch)
+        widths = start_from_target(targets, design_context, block, seeds, watch)
     else:
-        widths = start_at_random(targets, workshop, seeds)
+        widths = start_at_random(targets, design_context, seeds)
     seen = count_plane_pixels(metasurface, pixels) if recipe.loss == "cells" else window or pixels
     block = metasurface.propagator(seen, device=parts.device)
-    loss = make_loss(targets, workshop, seen, scenes)
-    widths = refine(widths, targets, workshop, block, loss, watch)
-    return workshop.limits.fit(widths)
+    loss = make_loss(targets, design_context, seen, scenes)
+    widths = refine(widths, targets, design_context, block, loss, watch)
+    return design_context.limits.fit(widths)
 
 
-def start_at_random(targets: Targets, workshop: Workshop, seeds: Sequence[int]) -> Tensor:
+def start_at_random(
+    targets: Targets, design_context: DesignContext, seeds: Sequence[int]
+) -> Tensor:
     """Widths drawn evenly from all that can be made, (K, 2, cells, cells)."""
-    cells, limits = workshop.metasurface.cells, workshop.limits
+    cells, limits = design_context.metasurface.cells, design_context.limits
     draws = [
         torch.rand(2, cells, cells, generator=generator_of("widths at the start", seed))
         for seed in seeds
@@ -185,7 +187,7 @@ def start_at_random(targets: Targets, workshop: Workshop, seeds: Sequence[int]) 
 @torch.no_grad()
 def start_from_target(
     targets: Targets,
-    workshop: Workshop,
+    design_context: DesignContext,
     block: BlockPropagator,
     seeds: Sequence[int],
     watch: ErrorCallback = lambda error: None,
@@ -195,20 +197,20 @@ def start_from_target(
     Of a kernel's two parts one wants less light, and light is conserved: the rest is
     scattered evenly, by cells that follow random widths in place of the target.
     """
-    parts, side = turn(targets.parts), workshop.metasurface.pixel_cells
-    table = tabulate(workshop.library, device=parts.device)
+    parts, side = turn(targets.parts), design_context.metasurface.pixel_cells
+    table = tabulate(design_context.library, device=parts.device)
     fields = _spread(parts.sqrt(), side) * _random_phases(parts, side, seeds)
-    widths = start_at_random(targets, workshop, seeds)
+    widths = start_at_random(targets, design_context, seeds)
     astray = table.transmit(widths)
     share = share_light(targets)[..., None, None]
     boost = torch.ones_like(parts)
-    for _ in range(workshop.recipe.start_rounds):
+    for _ in range(design_context.recipe.start_rounds):
         waves = block.adjoint(fields)
         power = intensity(waves).mean((-1, -2), keepdim=True)
         aimed = waves * (share / power.clamp_min(1e-30)).sqrt()
-        widths = _choose_widths(aimed + (1 - share).sqrt() * astray, workshop)
+        widths = _choose_widths(aimed + (1 - share).sqrt() * astray, design_context)
         fields = block(table.transmit(widths))
-        psfs = pixel_psf(intensity(fields), workshop.metasurface)
+        psfs = pixel_psf(intensity(fields), design_context.metasurface)
         watch(_mean_error(psfs, targets))
         correction = _correct(psfs, targets)
         boost = (boost * correction).clamp_max(MOST_BRIGHTENING)
@@ -235,9 +237,9 @@ def _random_phases(parts: Tensor, side: int, seeds: Sequence[int]) -> Tensor:
     return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
 
-def _choose_widths(waves: Tensor, workshop: Workshop) -> Tensor:
+def _choose_widths(waves: Tensor, design_context: DesignContext) -> Tensor:
     """The widths nearest to what waves at the metasurface ask for, (K, 2, cells, cells)."""
-    library, widths_m = workshop.library, workshop.limits.widths_m
+    library, widths_m = design_context.library, design_context.limits.widths_m
     masks = [look_up(library, wave, widths_m=widths_m) for wave in waves.flatten(0, 1)]
     return torch.stack(masks).unflatten(0, waves.shape[:2]).to(torch.float32)
 
@@ -257,7 +259,7 @@ def _correct(psfs: Tensor, targets: Targets) -> Tensor:
 def refine(
     widths_m: Tensor,
     targets: Targets,
-    workshop: Workshop,
+    design_context: DesignContext,
     propagator: BlockPropagator,
     loss: Loss,
     watch: ErrorCallback = lambda error: None,
@@ -267,13 +269,13 @@ def refine(
     Args:
         widths_m: (K, 2, cells, cells).
         targets: Of the K kernels.
-        workshop: Geometry, library, limits, recipe.
+        design_context: Geometry, library, limits, recipe.
         propagator: To the pixels that the loss is of.
         loss: Of the light a cell.
         watch: Told the mean kernel error before each step.
     """
-    limits, recipe = workshop.limits, workshop.recipe
-    table = tabulate(workshop.library, _complex(widths_m), widths_m.device)
+    limits, recipe = design_context.limits, design_context.recipe
+    table = tabulate(design_context.library, _complex(widths_m), widths_m.device)
     low, high = (
         (width_m - table.first_m) / table.step_m
         for width_m in (limits.narrowest_m, limits.widest_m)
@@ -293,16 +295,16 @@ def refine(
         optimizer.step()
         with torch.no_grad():
             steps.clamp_(low, high)
-            psfs = pixel_psf(light, workshop.metasurface)
+            psfs = pixel_psf(light, design_context.metasurface)
             watch(_mean_error(crop_centre(psfs, targets.parts.shape[-1]), targets))
     return (table.first_m + table.step_m * steps).detach()
 
 
 def make_loss(
-    targets: Targets, workshop: Workshop, pixels: int, scenes: Tensor | None = None
+    targets: Targets, design_context: DesignContext, pixels: int, scenes: Tensor | None = None
 ) -> Loss:
     """The loss of the recipe, of intensities a cell behind ``pixels`` x ``pixels`` pixels."""
-    metasurface, recipe = workshop.metasurface, workshop.recipe
+    metasurface, recipe = design_context.metasurface, design_context.recipe
     if recipe.loss == "cells":
         return lambda light: cell_loss(light, targets, metasurface)
     scenes = None if scenes is None else scenes.to(targets.parts)

@@ -201,7 +201,7 @@ def _read_chip(
 ) -> DesignedChip:
     plan, path = plan_optics(spec, image_shape), metasurface.folder / "widths.npz"
     widths_m = torch.from_numpy(read_arrays(path)["widths"].astype("float32")) * NM
-    geometry, library = plan.workshop.metasurface, load_library(spec)
+    geometry, library = plan.design_context.metasurface, load_library(spec)
     wanted = (spec.student.kernels, 2, geometry.cells, geometry.cells)
     if widths_m.shape != wanted:
         raise OpticsError(
@@ -209,7 +209,7 @@ def _read_chip(
             f"has {wanted}; use the optics of the run's own spec, or run it again"
         )
     # All wavelengths of the pillars that the design was simulated with.
-    steady = torch.isin(library.widths_m, plan.workshop.library.widths_m)
+    steady = torch.isin(library.widths_m, plan.design_context.library.widths_m)
     library = replace(
         library, widths_m=library.widths_m[steady], transmission=library.transmission[:, steady]
     )

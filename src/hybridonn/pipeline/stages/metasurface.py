@@ -113,7 +113,7 @@ def _classify(
 ) -> dict[str, float]:
     """The metric by itself, with the neighbours' light, and with the camera of the spec."""
     task = make_task(spec.task)
-    leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, chip.window)
+    leaked = leak_light(optics.landed, chip.layout, chip.design_context.metasurface, chip.window)
     each = optics.psfs[..., 0, 0].numel() * dataset.test.images[0, 0].numel()
     at_once = max(1, min(fitting_images(dataset.test.images), MOST_NUMBERS // each))
 
@@ -149,7 +149,7 @@ def train_optics(
     Returns:
         Widths that can be made, (K, 2, cells, cells).
     """
-    settings, shop = settings_of(spec), chip.workshop
+    settings, shop = settings_of(spec), chip.design_context
     optics = TrainableMetasurface(
         widths_m,
         shop.metasurface,
@@ -212,7 +212,7 @@ def _design_all(
 ) -> Tensor:
     settings, kernels = settings_of(spec), len(chip.targets.parts)
     device = choose_device(spec.training.device)
-    recipe = chip.workshop.recipe
+    recipe = chip.design_context.recipe
     rounds = recipe.steps + (recipe.start_rounds if recipe.start == "target" else 0)
     done: list[np.ndarray] = []
     with progress.bar("metasurface", kernels * rounds) as advance:
@@ -225,7 +225,7 @@ def _design_all(
                 seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
                 own = chip.own_targets(branch, slice(some.start, some.stop))
                 watch = partial(_tell, advance, len(some))
-                found = design(own, chip.workshop, seeds, device, watch, chip.window, scenes)
+                found = design(own, chip.design_context, seeds, device, watch, chip.window, scenes)
                 widths = list(_to_nm(found))
                 for path, one in zip(paths, widths, strict=True):
                     write_arrays(path, widths=one)
@@ -258,14 +258,14 @@ def _tell(advance: Advance, kernels: int, error: float) -> None:
 
 
 def _measure_all(chip: Chip, widths_m: Tensor, image_shape: tuple[int, int, int]) -> Optics:
-    metasurface, library = chip.workshop.metasurface, chip.workshop.library
+    metasurface, library = chip.design_context.metasurface, chip.design_context.library
     reach = count_reach(metasurface, chip.layout, max(image_shape[1:]))
     return measure_optics(widths_m, chip.targets, metasurface, library, chip.window, reach)
 
 
 def _restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
     """The gains that bring the pictures of scenes nearest to those of the kernels, (K, 2, C)."""
-    weight = chip.workshop.recipe.picture_weight
+    weight = chip.design_context.recipe.picture_weight
     found = []
     for branch in chip.branches:
         for kernel in range(branch.kernels.start, branch.kernels.stop):
@@ -313,7 +313,7 @@ def _describe(
         "efficiency_by_colour": efficiency.mean((0, 1)).tolist(),
         "crosstalk": float(crosstalk.mean()),
         "crosstalk_worst": float(crosstalk.max()),
-        "cells": chip.workshop.metasurface.cells,
+        "cells": chip.design_context.metasurface.cells,
         "sub_optics": 2 * len(errors),
         "window_pixels": chip.window,
     }
@@ -324,7 +324,7 @@ def _describe(
 
 def _describe_pillars(chip: Chip, widths_m: Tensor) -> dict[str, Any]:
     """What the chip is made of, in numbers; lengths as a fab states them."""
-    geometry, library = chip.workshop.metasurface, chip.workshop.library
+    geometry, library = chip.design_context.metasurface, chip.design_context.library
     widths_nm = _to_nm(widths_m)
     return {
         "material": library.material,
@@ -342,7 +342,7 @@ def _describe_pillars(chip: Chip, widths_m: Tensor) -> dict[str, Any]:
 
 def _measure_crosstalk(chip: Chip, optics: Optics, image_shape: tuple[int, int, int]) -> Tensor:
     side = min(chip.window, max(image_shape[1:]) // 2 * 2 + 1)
-    leaked = leak_light(optics.landed, chip.layout, chip.workshop.metasurface, side)
+    leaked = leak_light(optics.landed, chip.layout, chip.design_context.metasurface, side)
     return measure_crosstalk(crop_centre(optics.psfs, side), leaked)
 
 
@@ -354,7 +354,7 @@ def _write(
     optics: Optics,
     gains: Tensor,
 ) -> None:
-    targets, side = chip.targets, chip.workshop.metasurface.pixel_cells
+    targets, side = chip.targets, chip.design_context.metasurface.pixel_cells
     shown = _choose_shown(chip)
     margin = (optics.fine.shape[-1] // side - targets.parts.shape[-1]) // 2
     framed = torch.nn.functional.pad(targets.parts[shown], 4 * (margin,))
@@ -364,10 +364,10 @@ def _write(
         part / "widths.npz",
         widths=_to_nm(widths_m),
         cell_pillars=settings_of(spec).cell_pillars,
-        period_m=chip.workshop.library.period_m,
+        period_m=chip.design_context.library.period_m,
     )
     # What the pillars do at the wavelengths of the design: the phases of a width map.
-    chip.workshop.library.write_csv(part / "library.csv")
+    chip.design_context.library.write_csv(part / "library.csv")
     write_arrays(
         part / "psf.npz",
         psf=optics.psfs.numpy(),
