@@ -46,8 +46,8 @@ class ArrayHeader:
     """What the header of an array says, and what the file can hold.
 
     Attributes:
-        shape: Of the array.
-        dtype: Of its values.
+        shape: Shape of the array.
+        dtype: Type of its values.
         start: Byte at which the values begin.
     """
 

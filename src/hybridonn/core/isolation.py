@@ -68,7 +68,7 @@ def read_isolated(
         seconds: What the call may take, the start included.
 
     Raises:
-        HybridonnError: Of the class and with the message that the function raised.
+        HybridonnError: The function raised it; class and message are the function's.
         IsolationError: The function raised any other error, crashed, or passed a bound.
     """
     request = {

@@ -55,7 +55,7 @@ def sweep(folder: Path, name: str | None = None) -> None:
 
     Args:
         folder: Where they lie.
-        name: Of the file or folder that they were to become; None: of any.
+        name: Name of the file or folder that they were to become; None: any name.
     """
     pattern = ".*.part" if name is None else f".{escape(name)}.*.part"
     with suppress(OSError):

@@ -55,7 +55,7 @@ def check_files(folder: Path, mark: str | None = None) -> None:
     """Compare every artefact with its checksum.
 
     Args:
-        folder: Of a stage.
+        folder: Folder of a stage.
         mark: The fingerprint that it must have; None: any.
 
     Raises:

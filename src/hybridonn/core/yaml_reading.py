@@ -47,7 +47,7 @@ def read_yaml(
         A tree of dict, list, str, int, float, bool and None; None for an empty file.
 
     Raises:
-        HybridonnError: Of class ``error``: the file cannot be read, or is no YAML that is
+        HybridonnError: An error of class ``error``: the file cannot be read, or is no YAML that is
             accepted here; with the line and the cure.
     """
     try:
@@ -81,7 +81,7 @@ def parse_yaml(text: str, where: str, error: type[HybridonnError] = HybridonnErr
         The tree, as of :func:`read_yaml`.
 
     Raises:
-        HybridonnError: Of class ``error``: the text is no YAML that is accepted here.
+        HybridonnError: An error of class ``error``: the text is no YAML that is accepted here.
     """
     if len(text) > MOST_BYTES:
         raise error(f"{where[:60]}...: the value is longer than {MOST_BYTES:,} characters")

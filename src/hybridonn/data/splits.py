@@ -125,7 +125,7 @@ def thin(part: ImageSet, strata: Strata, number: int | None, seed: int) -> Image
         part: Images with labels.
         strata: Their groups.
         number: Images to keep; None: all.
-        seed: Of the choice; a smaller choice lies within a larger one, up to rounding.
+        seed: Seed of the choice; a smaller choice lies within a larger one, up to rounding.
 
     Raises:
         DataError: ``number`` is less than one image a group.

@@ -34,7 +34,7 @@ class Survey:
         counts: Images in each part.
         balance: For each class, its share of each part's images, or of its pixels.
         stored: How many pictures were stored as what, by size and depth.
-        mean: Of each channel over all training images, of radiance in [0, 1].
+        mean: Mean of each channel over all training images, of radiance in [0, 1].
         standard_deviation: Likewise.
         faults: What is wrong with which file.
         obstacles: Why the set cannot be split, or a run refuses it.

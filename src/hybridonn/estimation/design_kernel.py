@@ -90,7 +90,7 @@ def design_kernel(
             :func:`hybridonn.tangent.infinite.approximate_kernels`); "auto":
             exact where that takes minutes or the network has more than one convolution.
         features: Random features.
-        seed: Of the random features.
+        seed: Seed of the random features.
         memory_gb: Memory, GB.
         progress: Shows how far it is.
         folder: Where finished tiles of an exact kernel are kept.

@@ -40,12 +40,12 @@ class Settings:
         features: Random features for each of the two kernels.
         landmarks: Columns of the kernel where not all training images fit into memory.
         lambdas: Penalties to choose from, in units of the kernel's mean diagonal.
-        validation_fraction: Of the training images, where no validation images are given.
+        validation_fraction: Share of the training images, where no validation images are given.
         curve_sizes: Training images of the learning curve; None: all, 1/2, 1/4, ... to 100.
         train_resamples: Resampled training sets for the error bar; None: 5 where the
             regression is exact, else none (each costs a whole fit).
         memory_gb: Memory for kernels and solves, GB (10^9 bytes).
-        seed: Of the split, the features and the resampling.
+        seed: Seed of the split, the features and the resampling.
     """
 
     method: Literal["auto", "exact", "features"] = "auto"

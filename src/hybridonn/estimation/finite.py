@@ -152,7 +152,7 @@ class Optical:
     Attributes:
         block: Which pixels each position of each pooled cell sees.
         kernels: w_k, (K, d), each entry of variance 2 / d.
-        directions: Of a cell, (S d, F), each entry of variance 2 / d, along which the
+        directions: Directions of a cell, (S d, F), each entry of variance 2 / d, along which the
             derivatives are taken; None: the kernels are not trained.
         maximum: Whether the cells take the largest value in place of the mean.
         two_sided: Whether both signs of a picture are kept, each with a head of its own:
@@ -273,7 +273,7 @@ def finite_kernel(
         columns: The first so many images are the columns.
         derivatives: F, see :func:`count_derivatives`; 0: the optical kernels stay as
             drawn and only what is behind them is trained.
-        seed: Of the draws.
+        seed: Seed of the draws.
         draw: Which of them.
     """
     channels, height, width = images.shape[1:]

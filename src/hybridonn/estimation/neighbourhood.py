@@ -45,8 +45,8 @@ class Sight:
     Attributes:
         frontend: The optics.
         binnings: Scene pixels in a pixel of each branch, from fine to coarse.
-        windows: Of each branch.
-        shares: Of each branch in the kernel; they sum to 1.
+        windows: Window of each branch.
+        shares: Share of each branch in the kernel; they sum to 1.
         scales: Mean and standard deviation of each kernel's picture, one pair of (K, 1, 1)
             a branch: what batch normalisation takes out.
         two_sided: Whether both signs of a picture are kept.

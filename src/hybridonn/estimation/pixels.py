@@ -78,8 +78,8 @@ class _Sample:
     Attributes:
         sight: The optics.
         hidden: Dense layers behind it.
-        kernel: Of the cells with the landmarks, (N P, M).
-        square: Of the landmarks, (M, M).
+        kernel: Kernel of the cells with the landmarks, (N P, M).
+        square: Kernel of the landmarks, (M, M).
         landmarks: What they see, (M, D), and their variances, (M,).
         targets: One-hot classes of the scene pixels of each cell, (N P, f f classes).
         cells: Sampled of an image, P.
@@ -148,7 +148,7 @@ def estimate_masks(
         classes: How many there are.
         score: The metric of each image, (B,), from (B, classes, H, W) and masks (B, H, W).
         draws: How many draws of the kernels.
-        settings: Of these memory, seed, validation_fraction and curve_sizes count.
+        settings: Its memory, seed, validation_fraction and curve_sizes are used.
         progress: Shows how far it is.
 
     Raises:

@@ -18,7 +18,7 @@ def bootstrap_error(right: Tensor, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -
 
     Args:
         right: Whether each test image is classified rightly, (N,) bool.
-        seed: Of the draws.
+        seed: Seed of the draws.
         draws: How many.
     """
     generator = generator_of("resampled test images", seed)
@@ -37,7 +37,7 @@ def jackknife_error(accuracies: Sequence[float], kept_fraction: float) -> float:
     out, variance (n - d) / d times the mean square deviation of the accuracies.
 
     Args:
-        accuracies: Of fits to random subsets of the training images.
+        accuracies: Accuracies of fits to random subsets of the training images.
         kept_fraction: (n - d) / n.
     """
     values = torch.tensor(accuracies, dtype=torch.float64)

@@ -123,8 +123,8 @@ def mean_difference(values: np.ndarray, baseline: np.ndarray) -> Difference:
     which no difference of shares passes.
 
     Args:
-        values: Of one method by seed or image, (N,).
-        baseline: Of the other on the same seeds or images, (N,).
+        values: Values of one method by seed or image, (N,).
+        baseline: Values of the other method on the same seeds or images, (N,).
     """
     values, baseline = np.asarray(values, dtype=float), np.asarray(baseline, dtype=float)
     gains = values - baseline
@@ -147,8 +147,8 @@ def score_difference(scores: np.ndarray, baseline: np.ndarray) -> Difference:
     Stat. 37, 479): it does not shrink to nothing where the two agree on all images.
 
     Args:
-        scores: Of one network, image by image, (N,).
-        baseline: Of the other, (N,).
+        scores: Scores of one network, image by image, (N,).
+        baseline: Scores of the other network, (N,).
     """
     scores, baseline = np.asarray(scores, dtype=float), np.asarray(baseline, dtype=float)
     if not np.isin([scores, baseline], (0, 1)).all():
@@ -169,7 +169,7 @@ def rank_interval(correlation: float, pairs: int) -> tuple[float, float] | None:
     goes from that of the next lower value, two neighbours exchanged, to 1.
 
     Args:
-        correlation: Of the two lists, in [-1, 1].
+        correlation: Correlation of the two lists, in [-1, 1].
         pairs: Length of the lists.
 
     Returns:

@@ -27,7 +27,7 @@ class Bounds:
     """The values that a quantity can have, and the units that it is confused with.
 
     Attributes:
-        unit: Of the key, as it follows a number.
+        unit: Unit of the key, as it follows a number.
         least: Smallest value.
         most: Largest value.
         others: Units of other keys or habits, and how many of the key's unit each is.

@@ -14,7 +14,7 @@ def check_classes(labels: Tensor, classes: int) -> None:
     """Refuse labels that are no classes.
 
     Args:
-        labels: Of any shape.
+        labels: Labels in an array of any shape.
         classes: Number of classes; labels go from 0 to one less.
 
     Raises:

@@ -35,7 +35,7 @@ class Overlap:
 
     @property
     def by_class(self) -> Tensor:
-        """Of each class the mean over the images that hold it, (classes,); NaN: none does."""
+        """Mean of each class over the images that hold it, (classes,); NaN: none does."""
         return self.shares.nanmean(0)
 
     @property

@@ -26,7 +26,7 @@ class Segmentation:
     """One class a pixel.
 
     Attributes:
-        label_smoothing: Of the cross-entropy, as for classification.
+        label_smoothing: Label smoothing of the cross-entropy, as for classification.
     """
 
     label_smoothing: float = 0.0

@@ -89,7 +89,7 @@ class Task(Protocol):
         """Refuse labels that do not fit the images or the classes.
 
         Args:
-            labels: Of the images, (N, ...).
+            labels: Labels of the images, (N, ...).
             images: (N, C, H, W).
             classes: Number of classes.
 
@@ -102,7 +102,7 @@ class Task(Protocol):
         """Labels of images that were shifted, turned, flipped, resized or transposed.
 
         Args:
-            labels: Of the images before, (B, ...).
+            labels: Labels of the images before they are moved, (B, ...).
             move: Moves maps as the images were moved.
         """
         ...

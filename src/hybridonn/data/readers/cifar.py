@@ -54,7 +54,7 @@ class Layout:
         test: File of the test part.
         names: File of the classes' names.
         labels: Label bytes before each picture, the last one counting; 0: python batches.
-        key: Of the labels in python batches.
+        key: Key of the labels in python batches.
     """
 
     folder: str

@@ -43,7 +43,7 @@ class ImageFacts:
         height: Pixels, of the picture as it is shown.
         width: Likewise.
         colour: ``grey``, ``palette``, ``rgb``, ``CMYK``, ``raw`` or another colour space by name.
-        bits: Of a channel's values in the file.
+        bits: Bits of a channel's values in the file.
         numbers: ``unsigned``, ``signed`` or ``float``.
         pages: Pictures in the file.
         reduced: Other images in the file: thumbnails, masks, resolutions.

@@ -14,8 +14,8 @@ class RemoteFile:
     Attributes:
         name: Its name on the mirrors and on disk.
         size: Bytes, for the progress bar.
-        md5: Of the file as it is downloaded, hexadecimal.
-        content_md5: Of what it holds, for a copy that is no longer gzipped; None: no
+        md5: Checksum of the file as it is downloaded, hexadecimal.
+        content_md5: Checksum of what it holds, for a copy that is no longer gzipped; None: no
             such copy is looked for.
     """
 

@@ -56,11 +56,11 @@ class CoarseFineBackend(Backend):
     smoothed and classified.
 
     Args:
-        kernels: Of the fine and the coarse branch.
-        binnings: Of the two; the second a multiple of the first.
-        channels: Of FineNet and CoarseNet.
+        kernels: Number of kernels of the fine and the coarse branch.
+        binnings: Binnings of the two branches; the second a multiple of the first.
+        channels: Channels of FineNet and CoarseNet.
         classes: Number of classes.
-        normalisation: Of features and layers.
+        normalisation: Normalisation of features and layers.
         two_sided: Whether both signs of a picture are kept.
     """
 

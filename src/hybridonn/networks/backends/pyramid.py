@@ -19,11 +19,11 @@ class PyramidBackend(Backend):
     The way up of a U-Net (Ronneberger et al. 2015); the optics are its way down.
 
     Args:
-        kernels: Of each branch, from fine to coarse.
-        binnings: Of each branch; each a multiple of the one before.
-        channels: Of the digital layers at each resolution.
+        kernels: Number of kernels of each branch, from fine to coarse.
+        binnings: Binning of each branch; each a multiple of the one before.
+        channels: Channels of the digital layers at each resolution.
         classes: Number of classes.
-        normalisation: Of features and layers.
+        normalisation: Normalisation of features and layers.
         two_sided: Whether both signs of a picture are kept.
     """
 

@@ -20,7 +20,7 @@ class BinnedFrontend(Frontend):
     ``ParallelFrontend.sensor_kernels`` this is what that frontend computes.
 
     Args:
-        frontend: Of all kernels, at a stride of 1.
+        frontend: Frontend of all kernels, at a stride of 1.
         kernels: How many of them each branch has, in their order.
         binnings: Pixels of the scene, along one side, in a pixel of each branch.
     """

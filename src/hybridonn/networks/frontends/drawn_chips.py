@@ -26,8 +26,8 @@ def draw_chip(errors: ChipErrors, seed: int, step: int) -> ChipErrors:
 
     Args:
         errors: The process; its own seed does not matter.
-        seed: Of the training.
-        step: Of the training, counted from its start.
+        seed: Seed of the training.
+        step: Step of the training, counted from its start.
     """
     return errors.with_seed(seed_of("drawn chip", seed, step))
 
@@ -45,7 +45,7 @@ def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Itera
 
     Args:
         network: With an ideal convolution as frontend; afterwards it is as designed again.
-        errors: Of the chip.
+        errors: Fabrication errors of the chip.
         layout: Where the sub-optics of the kernels lie.
 
     Raises:
@@ -75,7 +75,7 @@ def make_kernels(kernels: Tensor, errors: ChipErrors, layout: Layout) -> Tensor:
 
     Args:
         kernels: (K, C, k, k), signed.
-        errors: Of the chip.
+        errors: Fabrication errors of the chip.
         layout: Where their sub-optics lie.
 
     Returns:

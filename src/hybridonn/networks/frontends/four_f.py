@@ -62,7 +62,7 @@ class FourFFrontend(Frontend):
             kernel_size: k, of the kernels at the start and of :meth:`signed_kernels`.
             system: Lenses, mask and wavelengths.
             shape: (H, W) of the scenes.
-            stride: Of the sensor, in scene pixels.
+            stride: Stride of the sensor, in scene pixels.
             mask: ``complex`` masks set amplitude and phase, ``phase`` masks the phase alone.
 
         Raises:

@@ -40,7 +40,7 @@ class MetasurfaceFrontend(Frontend):
         stride: Pixels of the scene a pixel of the feature map.
         gains: (K, 2, C); None: one.
         sensor: The camera; None: a perfect one.
-        generator: Of the camera's noise, on the scene's device; None: no noise.
+        generator: Generator of the camera's noise, on the scene's device; None: no noise.
 
     Raises:
         OpticsError: The point spread functions have a wrong shape or are negative.
@@ -131,7 +131,7 @@ class TrainableMetasurface(MetasurfaceFrontend):
         widths_m: To start from, (K, 2, cells, cells).
         metasurface: Geometry of a sub-optic.
         library: Pillars, at the metasurface's wavelengths.
-        limits: Of the process.
+        limits: Limits of the process.
         window: Odd side of the point spread functions, in pixels.
         kernel_size: Side of the kernels within.
         stride: Pixels of the scene a pixel of the feature map.

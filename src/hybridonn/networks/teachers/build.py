@@ -61,7 +61,7 @@ def build_teacher(
         arguments: Further keyword arguments.
         image_shape: (C, H, W) of a scene.
         classes: Number of classes.
-        seed: Of the weights.
+        seed: Seed of the weights.
         outputs: Shape of the outputs for one image, as the task wants them; None: (classes,).
         code_folder: Where ``package.module`` is looked for first.
         trained: Whether it will be trained, so that it must give logits in training mode, too.

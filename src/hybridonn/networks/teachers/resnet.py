@@ -32,7 +32,7 @@ class ResNet(nn.Sequential):
     Args:
         image_shape: (C, H, W).
         classes: Number of classes.
-        blocks: Of each of the four stages.
+        blocks: Number of blocks of each of the four stages.
         bottleneck: Blocks of 1 x 1, 3 x 3, 1 x 1 convolutions in place of two of 3 x 3.
         width: Channels of the first stage.
         stem: The stem for small images is one 3 x 3 convolution without pooling, as in the

@@ -81,7 +81,7 @@ class Chip:
         ideal: Ideal optics on the same images as the captures; without scores where a run of
             an earlier version kept those of all test images alone.
         treatments: The chip as fabricated first, then what was compared.
-        answers: Of the chip as fabricated, and of the compensated one; masks of segmentation.
+        answers: Predictions of the fabricated and the compensated chip; masks in segmentation.
         embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
         optics: None: no point spread functions were measured.
         fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.

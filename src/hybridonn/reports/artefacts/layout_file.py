@@ -27,9 +27,9 @@ class LayoutDrawing:
     """The little of a layout file that a page can show; lengths in nanometres, y up.
 
     Attributes:
-        outline: Of the metasurface.
-        bounds: Of all that the file holds.
-        apertures: Of the sub-optics; kernel by kernel, positive and negative part.
+        outline: Outline of the metasurface.
+        bounds: Bounds of all that the file holds.
+        apertures: Apertures of the sub-optics; kernel by kernel, positive and negative part.
         marks: Corners of the alignment marks.
         label: Corners of the letters' polygons.
         pillars: In the upper left corner of the first sub-optic, from that corner.

@@ -56,12 +56,12 @@ class MaskPredictions:
 
     @property
     def whole(self) -> np.ndarray:
-        """Of each class over the pixels of the whole set, (classes,); NaN: it is nowhere."""
+        """Value of each class over the pixels of the whole set, (classes,); NaN: it is nowhere."""
         return self.overlap.pooled.numpy()
 
     @property
     def by_class(self) -> np.ndarray:
-        """Of each class the mean over the images that hold it, (classes,); NaN: none does."""
+        """Mean of each class over the images that hold it, (classes,); NaN: none does."""
         return self.overlap.by_class.numpy()
 
     @property

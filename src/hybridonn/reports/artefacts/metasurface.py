@@ -25,11 +25,11 @@ class SimulatedOptics:
     Attributes:
         psf: Light a pixel of the camera, in weights of the kernel, (K, 2, C, n, n).
         target: Wanted, likewise.
-        light: Of the shown kernels a cell, relative, (S, 2, C, h, w), of the same extent.
+        light: Light of the shown kernels a cell, relative, (S, 2, C, h, w), of the same extent.
         shown: Which of the K kernels these are.
         sizes: Pixels along a side of each kernel's block on the sensor, (K,).
         binnings: Pixels, along one side, that each kernel's pictures are summed over, (K,).
-        wavelengths_nm: Of the C colours.
+        wavelengths_nm: Wavelengths of the C colours.
         results: The numbers of the stage.
     """
 
@@ -49,7 +49,7 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
     Args:
         folder: The run.
         results: The numbers of its stage ``metasurface``.
-        kernels: Of the student, (K, C, k, k).
+        kernels: Kernels of the student, (K, C, k, k).
 
     Raises:
         ArtefactError: A file is missing, damaged, or contradicts another one.
@@ -117,7 +117,7 @@ def _read_wavelengths(folder: Path, colours: int) -> tuple[float, ...]:
 
 
 def name_resolutions(optics: SimulatedOptics) -> list[str]:
-    """Of the branches, from fine to coarse; none where all kernels have one resolution."""
+    """Name the resolutions of the branches, fine to coarse; none where all have one."""
     binnings = dict.fromkeys(optics.binnings.tolist())
     if len(binnings) == 1:
         return []

@@ -113,7 +113,7 @@ def read_embeddings(
         path: The file.
         stage: What writes it.
         classes: How many there are.
-        names: Of the arrays of positions.
+        names: Names of the arrays of positions.
 
     Raises:
         ArtefactError: The file is missing or damaged, or does not fit the classes.
@@ -151,10 +151,10 @@ def check_metric(
 
     Args:
         predictions: The answers.
-        numbers: Of their stage.
-        key: Of the metric.
+        numbers: Results of their stage.
+        key: Key of the metric.
         path: Where the answers lie.
-        name: Of the stage.
+        name: Name of the stage.
 
     Raises:
         ArtefactError: The metric differs or is not stated.

@@ -93,7 +93,7 @@ class Run:
         layout: Where the kernels lie.
         models: By name; the student, and the teacher where the run has one.
         kernels: Signed kernels, (K, C, k, k).
-        wavelengths_nm: Of the C bands, (C,); None: not stated.
+        wavelengths_nm: Wavelengths of the C bands, (C,); None: not stated.
         examples: What the sensor sees.
         estimate: What was promised before training; None: the run has no estimate.
         optics: What the metasurface does; None: the run designs none.
@@ -194,7 +194,7 @@ def list_branches(spec: str, kernels: int, size: int) -> tuple[Branch, ...]:
 
     Args:
         spec: The text of spec.yaml.
-        kernels: Of all branches together.
+        kernels: Number of kernels of all branches together.
         size: Side of the largest kernel.
     """
     try:

@@ -29,7 +29,7 @@ def draw_contact_sheet(
     of their foreground's share, which stands above each.
 
     Args:
-        name: Of the set, for the title.
+        name: Name of the set, for the title.
         images: (N, C, H, W), uint8.
         labels: Classes, (N,), or masks, (N, H, W).
         classes: Names of the classes.

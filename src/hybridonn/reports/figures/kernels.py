@@ -27,7 +27,7 @@ def draw_kernels(kernels: np.ndarray, wavelengths_nm: np.ndarray | None = None) 
 
     Args:
         kernels: Signed kernels, (K, C, k, k).
-        wavelengths_nm: Of the C bands, (C,); None: not stated.
+        wavelengths_nm: Wavelengths of the C bands, (C,); None: not stated.
     """
     from matplotlib.figure import Figure
 

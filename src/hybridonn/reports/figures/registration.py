@@ -67,10 +67,10 @@ def draw_pairs(
 
     Args:
         wanted: Name of the first row, and its pictures, (N, H, W).
-        found: Of the second row, likewise.
+        found: Values of the second row, likewise.
         names: Above each pair.
         notes: Below each pair.
-        unit: Of the scale.
+        unit: Unit of the scale.
     """
     from matplotlib.figure import Figure
 

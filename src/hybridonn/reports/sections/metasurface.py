@@ -90,7 +90,7 @@ def describe_pillars(numbers: dict[str, Any], wavelengths_nm: Sequence[float]) -
 
     Args:
         numbers: The numbers of the stage ``metasurface``; those of an earlier version lack some.
-        wavelengths_nm: Of the design.
+        wavelengths_nm: Wavelengths of the design.
     """
     light = f"designed for {list_wavelengths(wavelengths_nm)} nm"
     if "height_nm" not in numbers:
