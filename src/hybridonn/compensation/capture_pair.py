@@ -53,7 +53,7 @@ class CapturePair:
     def nearest(self) -> Tensor | None:
         """The measured pixel nearest to each one, (K, 2, H' W') int64; None: all are measured.
 
-        What lies beyond a frame holds the value of its border, in true captures and in a twin's.
+        What lies beyond a frame holds the value of its border, also in the digital twin's.
         """
         from scipy.ndimage import distance_transform_edt
 

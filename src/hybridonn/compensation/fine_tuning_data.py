@@ -1,4 +1,4 @@
-"""What a backend learns from behind one chip: true captures, and those of the chip's twin."""
+"""What a backend learns from behind one chip: captures, and images shown to its digital twin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FineTuningData:
 
     Attributes:
         captured: Captures of training images.
-        others: Training images that were not captured; the chip's twin sees them.
+        others: Training images that were not captured; the chip's digital twin sees them.
     """
 
     captured: CapturePair
@@ -42,7 +42,7 @@ def draw_fine_tuning_data(
     capture: Callable[[ImageSet], CapturePair],
     settings: Compensation,
 ) -> FineTuningData:
-    """Capture the chosen training images; of the others draw those that the twin sees.
+    """Capture the chosen training images; of the others draw those that the digital twin sees.
 
     Args:
         images: All training images.
@@ -79,7 +79,7 @@ def compute_features(
 
     Args:
         spec: Of the optics.
-        settings: The seed of the twin's camera.
+        settings: Seed of the digital twin's camera.
         student: With the optics as designed.
         calibration: The gains of the sub-optics.
         learnt: What is learnt from.

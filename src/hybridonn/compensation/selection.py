@@ -1,7 +1,7 @@
 """Which treatment a chip keeps: the one that is best on captures that no candidate has seen.
 
 A part of the captures is held out. Each candidate (the chip as it is, calibrated, fine-tuned by
-each method) is made of the other captures alone: calibration, twin, epochs and all. On the
+each method) is made of the other captures alone: calibration, digital twin, epochs and all. On the
 captures held out all are judged alike. The best way is then gone again with all captures.
 """
 

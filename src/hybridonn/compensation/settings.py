@@ -23,9 +23,9 @@ def stated_compensation(spec: Spec) -> Compensation:
         )
     if settings.twin_fraction and not FRONTENDS[spec.optics.frontend].ideal_kernels:
         raise SpecError(
-            f"compensation.twin_fraction is {settings.twin_fraction:g}, but a twin convolves "
-            f"the scene, and what optics.frontend: {spec.optics.frontend} takes is no picture of "
-            "ideal kernels; set it to 0"
+            f"compensation.twin_fraction is {settings.twin_fraction:g}, but a digital twin "
+            f"convolves the scene, and what optics.frontend: {spec.optics.frontend} takes is no "
+            "picture of ideal kernels; set it to 0"
         )
     if any(settings.training.augmentation.model_dump(exclude_defaults=True)):
         raise SpecError(

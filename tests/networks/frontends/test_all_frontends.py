@@ -161,3 +161,10 @@ def test_a_fab_without_errors_gives_back_what_was_designed(name):
     (wrong,), (again,) = (frontend.fabricate(errors, layout)(scene()) for _ in range(2))
     assert torch.equal(wrong, again)
     assert not torch.allclose(wrong, frontend(scene())[0])
+
+
+@pytest.mark.parametrize("name", sorted(FABRICATED))
+def test_errors_of_pillars_that_it_does_not_know_are_refused(name):
+    frontend, layout = ALL[name]((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
+    with pytest.raises(OpticsError, match=r"width_bias_m act on pillars, and this \w+ holds none"):
+        frontend.fabricate(ChipErrors(0, {"width_bias_m": 3e-9}), layout)

@@ -10,6 +10,9 @@ from hybridonn.networks.frontends.metasurface import (
     TrainableMetasurface,
     correlate,
 )
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, measure_fabricated_psfs
+from hybridonn.optics.layout.sites import SurfaceSize, lay_out
 from hybridonn.optics.meta_atoms.pillars import default_library
 from hybridonn.optics.metasurface.inverse_design import limit_widths
 from hybridonn.optics.metasurface.sub_optic import Metasurface
@@ -131,3 +134,24 @@ def test_widths_that_cannot_be_made_are_no_start(bad):
     widths[0, 1, 3, 4] = bad
     with pytest.raises(OpticsError, match="65 to 237 nm"):
         trainable(widths)
+
+
+def test_errors_of_pillars_act_on_the_designed_chip_that_it_is_given():
+    size = SurfaceSize(2e-4, 2e-4, site_m=3.75e-5, gap_m=4e-6, wafer_diameter_m=0.1)
+    geometry = Metasurface(586e-9, 64, 0.2e-3, 8, (532e-9, 635e-9))
+    steps = torch.randint(65, 238, (2, 2, 64, 64), generator=torch.Generator().manual_seed(0))
+    design = DesignedChip(1e-9 * steps.float(), geometry, default_library(), lay_out(size, 2), 5)
+    psfs = measure_fabricated_psfs(design, ChipErrors())
+    gains = torch.rand(2, 2, 2, generator=torch.Generator().manual_seed(1))
+    frontend = MetasurfaceFrontend(psfs, 5, 2, gains, design=design)
+    pillars = ChipErrors(3, {"width_bias_m": 1e-8, "stray_light": True})
+    both = ChipErrors(3, dict(pillars.magnitudes) | {"brightness_fraction": 0.3})
+
+    assert torch.equal(frontend.fabricate(ChipErrors(3), design.layout).psfs, psfs)
+    made, bright = (frontend.fabricate(errors, design.layout) for errors in (pillars, both))
+    assert torch.equal(made.psfs, measure_fabricated_psfs(design, pillars))
+    assert not torch.allclose(made.psfs, psfs)
+    on_top = made.fabricate(ChipErrors(3, {"brightness_fraction": 0.3}), design.layout)
+    assert torch.equal(bright.psfs, on_top.psfs)
+    assert torch.equal(bright.gains, frontend.gains)
+    assert bright.stride == 2

@@ -44,7 +44,8 @@ class Frontend(nn.Module):
             layout: Where the sub-optics lie: neighbours leak light into each other.
 
         Raises:
-            OpticsError: Optics of this kind cannot be fabricated yet.
+            OpticsError: Optics of this kind cannot be fabricated yet, or an error is stated that
+                has nothing to act on in them.
         """
         raise OpticsError(
             f"the optics are a {type(self).__name__}, of which no chip can be simulated yet; one "
@@ -74,6 +75,20 @@ class Frontend(nn.Module):
         raise OpticsError(
             f"the optics are a {type(self).__name__}, whose two signs cannot be captured yet; "
             "those of ideal kernels, of a metasurface and of a chip can"
+        )
+
+
+def refuse_pillar_errors(frontend: Frontend, errors: ChipErrors) -> None:
+    """Refuse errors of pillars for optics whose pillars are not known.
+
+    Raises:
+        OpticsError: An error of pillars is not zero.
+    """
+    if stated := errors.list_acting_on("pillars"):
+        raise OpticsError(
+            f"the errors {', '.join(stated)} act on pillars, and this {type(frontend).__name__} "
+            "holds none: leave them out, or fabricate a MetasurfaceFrontend that is given its "
+            "designed chip"
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.networks.frontends.frontend import Frontend, split_signs
+from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors, split_signs
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -54,7 +54,12 @@ class IdealConvolution(Frontend):
         return MeasuredFrontend(psfs, stride=self.convolution.stride[0])
 
     def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
-        """A chip of these kernels, with the errors of whole sub-optics."""
+        """A chip of these kernels, with the errors of whole sub-optics.
+
+        Raises:
+            OpticsError: An error of pillars is not zero: ideal kernels have none.
+        """
+        refuse_pillar_errors(self, errors)
         return self.measure().fabricate(errors, layout)
 
     def capture(

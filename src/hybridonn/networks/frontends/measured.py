@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
@@ -83,6 +83,11 @@ class MeasuredFrontend(Frontend):
 
     @torch.no_grad()
     def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
-        """These point spread functions with the errors of whole sub-optics, and the same gains."""
+        """These point spread functions with the errors of whole sub-optics, and the same gains.
+
+        Raises:
+            OpticsError: An error of pillars is not zero: their effect is not known here.
+        """
+        refuse_pillar_errors(self, errors)
         made = fabricate(ChipPsfs(self.psfs, self.gains, layout), errors)
         return MeasuredFrontend(made.psfs, made.gains, self.stride, self.camera)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hybridonn.core.errors import OpticsError
-from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, measure_fabricated_psfs
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.meta_atoms.pillar_table import PillarTable, tabulate
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
@@ -41,6 +45,8 @@ class MetasurfaceFrontend(Frontend):
         gains: (K, 2, C); None: one.
         sensor: The camera; None: a perfect one.
         generator: Generator of the camera's noise, on the scene's device; None: no noise.
+        design: Pillars whose light the point spread functions are, on which errors of pillars
+            act; None: such errors are refused.
 
     Raises:
         OpticsError: The point spread functions have a wrong shape or are negative.
@@ -57,12 +63,13 @@ class MetasurfaceFrontend(Frontend):
         gains: Tensor | None = None,
         sensor: Sensor | None = None,
         generator: torch.Generator | None = None,
+        design: DesignedChip | None = None,
     ) -> None:
         super().__init__()
         check_psfs(psfs, kernel_size)
         self.kernels = len(psfs)
         self.kernel_size, self.stride = kernel_size, stride
-        self.sensor, self.generator = sensor, generator
+        self.sensor, self.generator, self.design = sensor, generator, design
         gains = psfs.new_ones(psfs.shape[:3]) if gains is None else gains
         # Four dimensions: a module that goes to channels_last may have none of five.
         self.register_buffer("flat_psfs", psfs.detach().flatten(0, 1).clone())
@@ -91,9 +98,34 @@ class MetasurfaceFrontend(Frontend):
         """The same point spread functions and gains, frozen."""
         return MeasuredFrontend(self.point_spread_functions(), self.gains, self.stride)
 
-    def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
-        """A chip of these sub-optics: errors of the pillars are in their light already."""
-        return self.measure().fabricate(errors, layout)
+    def fabricate(
+        self,
+        errors: ChipErrors,
+        layout: Layout,
+        advance: Callable[[], None] = lambda: None,
+    ) -> MeasuredFrontend:
+        """A chip of these sub-optics.
+
+        Pillars, light and distance get their errors first and are carried to the sensor; the
+        errors of whole sub-optics come on top.
+
+        Args:
+            errors: Magnitudes of the errors, and the seed of the chip.
+            layout: Where the sub-optics lie: neighbours leak light into each other.
+            advance: Called after each sub-optic and wavelength while pillars are made.
+
+        Raises:
+            OpticsError: An error of pillars is not zero, and the design of the pillars was not
+                given.
+            SamplingError: The cells are too large for the light of this chip.
+        """
+        made = self.measure()
+        if self.design is None:
+            refuse_pillar_errors(self, errors)
+        elif errors.list_acting_on("pillars"):
+            design = replace(self.design, layout=layout)
+            made.psfs = measure_fabricated_psfs(design, errors, advance).to(made.psfs)
+        return made.fabricate(errors.without("pillars"), layout)
 
     def capture(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import generator_of
 from hybridonn.core.tables import resolve
-from hybridonn.optics.fabrication.table import TABLE, Step, list_laws
+from hybridonn.optics.fabrication.table import ERRORS, TABLE, Step, Target, list_laws
 
 Value = TypeVar("Value")
 
@@ -50,6 +50,17 @@ class ChipErrors:
     def with_seed(self, seed: int) -> ChipErrors:
         """Another chip of the same process."""
         return replace(self, seed=seed)
+
+    def list_acting_on(self, target: Target) -> tuple[str, ...]:
+        """Quantities of the errors that act on this target and are not zero."""
+        quantities = [record.quantity for record in ERRORS if record.acts_on == target]
+        return tuple(quantity for quantity in quantities if self[quantity])
+
+    def without(self, target: Target) -> ChipErrors:
+        """The same chip with no errors of this target: what acts on it is zero."""
+        return replace(
+            self, magnitudes=dict(self.magnitudes) | dict.fromkeys(self.list_acting_on(target), 0.0)
+        )
 
 
 def draw(error: str, shape: tuple[int, ...], errors: ChipErrors) -> Tensor:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
-from hybridonn.compensation.capture_pair import CapturePair, capture_images
 from hybridonn.compensation.evaluation import answer
+from hybridonn.compensation.simulated_chip import SimulatedChip, kernel_error
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.core.random import seed_of
-from hybridonn.data.dataset import Dataset, ImageSet
+from hybridonn.data.dataset import Dataset
 from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.optics.fabrication.fabricated_psf import (
-    DesignedChip,
-    count_steps,
-    measure_fabricated_psfs,
-)
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, count_steps
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
@@ -36,27 +32,7 @@ from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Fabrication, Spec
-from hybridonn.spec.fabrication import PILLARS_ONLY
 from hybridonn.tasks.task import make_task
-
-
-@dataclass(frozen=True)
-class SimulatedChip:
-    """A network as trained, and the chip that was made of its optics.
-
-    Attributes:
-        student: With the optics as designed, in inference mode.
-        frontend: The optics as fabricated.
-        seed: Of the chip; goes into the camera's noise.
-    """
-
-    student: HybridNetwork
-    frontend: MeasuredFrontend
-    seed: int
-
-    def capture(self, images: ImageSet, part: str) -> CapturePair:
-        """Show images of a part of the data set to the chip."""
-        return capture_images(self.frontend, images, seed_of("captures", self.seed, part))
 
 
 def narrow_chip(spec: Spec, *more: str) -> Spec:
@@ -157,43 +133,38 @@ def make_chip(
         OpticsError: The stage ``metasurface`` is of another design than the spec's.
     """
     errors = errors.on(metasurface is not None)
+    si = read_chip_errors(errors)
     network = load_student(spec, dataset, student)
     layout = place_kernels(spec)
     if metasurface is None:
-        optics = network.frontend
+        frontend = cast("MeasuredFrontend", network.frontend.fabricate(si, layout))
     else:
-        seen = progress or Silent()
-        psfs, gains = _measure_pillars(spec, dataset.image_shape, metasurface, errors, seen)
-        optics = MeasuredFrontend(psfs, gains, spec.student.stride)
+        optics = _read_optics(spec, dataset.image_shape, metasurface, si)
+        frontend = _fabricate(optics, si, layout, progress or Silent())
         take_backend(network, metasurface)
-    frontend = cast("MeasuredFrontend", optics.fabricate(read_chip_errors(errors), layout))
     frontend.camera = _camera(spec, frontend.psfs.shape[2], errors)
     return SimulatedChip(network, frontend, errors.seed)
 
 
-def kernel_error(chip: SimulatedChip) -> float:
-    """``|k_chip - k| / |k|`` over all kernels, the smaller ones in the middle of zeros."""
-    made, ideal = chip.frontend.signed_kernels(), chip.student.frontend.signed_kernels().detach()
-    margin = (made.shape[-1] - ideal.shape[-1]) // 2
-    ideal = torch.nn.functional.pad(ideal, 4 * (margin,))
-    return float(torch.linalg.norm(made - ideal) / torch.linalg.norm(ideal))
-
-
-def _measure_pillars(
-    spec: Spec,
-    image_shape: tuple[int, int, int],
-    metasurface: Finished,
-    errors: Fabrication,
-    progress: Progress,
-) -> tuple[Tensor, Tensor]:
+def _read_optics(
+    spec: Spec, image_shape: tuple[int, int, int], metasurface: Finished, errors: ChipErrors
+) -> MetasurfaceFrontend:
+    """The designed sub-optics, with their pillars where errors of this chip act on them."""
     arrays = read_arrays(metasurface.folder / "psf.npz")
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
-    if any(getattr(errors, name) for name in PILLARS_ONLY):
-        chip = _read_chip(spec, image_shape, metasurface)
-        si = read_chip_errors(errors)
-        with progress.bar("pillars as fabricated", count_steps(chip, si)) as advance:
-            psfs = measure_fabricated_psfs(chip, si, advance)
-    return psfs, gains
+    pillars = errors.list_acting_on("pillars")
+    design = _read_chip(spec, image_shape, metasurface) if pillars else None
+    size, stride = spec.student.kernel_size, spec.student.stride
+    return MetasurfaceFrontend(psfs, size, stride, gains, design=design)
+
+
+def _fabricate(
+    optics: MetasurfaceFrontend, errors: ChipErrors, layout: Layout, progress: Progress
+) -> MeasuredFrontend:
+    if optics.design is None:
+        return optics.fabricate(errors, layout)
+    with progress.bar("pillars as fabricated", count_steps(optics.design, errors)) as advance:
+        return optics.fabricate(errors, layout, advance)
 
 
 def _read_chip(
