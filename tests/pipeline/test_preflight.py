@@ -104,7 +104,7 @@ def test_what_no_memory_holds_is_refused_before_it_is_taken(digits, monkeypatch,
     [
         ("data.size_pixels=30000", "a batch of 128 images of 30000 x 30000 pixels would take 461"),
         ("teacher.name=:x", "':x' is no name of code"),
-        ("teacher.name=lenett", "allowed is lenet"),
+        ("teacher.name=lenett", "is none of lenet"),
         ("teacher.name=subprocess:getoutput", "so it is not called"),
         ("teacher.weights=none.safetensors", "does not exist; name a safetensors file"),
         ("teacher.weights=.", "is a folder; name a safetensors file"),

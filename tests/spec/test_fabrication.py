@@ -4,7 +4,8 @@ import pytest
 
 from hybridonn.core.errors import SpecError
 from hybridonn.spec import Fabrication
-from hybridonn.spec.fabrication import ERRORS, KERNELS_ONLY, PILLARS_ONLY, PRESETS
+from hybridonn.spec.fabrication import ERRORS, KERNELS_ONLY, PILLARS_ONLY
+from hybridonn.spec.presets import PRESETS
 
 
 def test_every_error_is_off_by_default_and_listed_once():

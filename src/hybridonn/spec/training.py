@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model
 
 from hybridonn.core.tables import NameOf
-from hybridonn.core.user_code import split_name
 from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import METHODS, OWN, TERMS, is_own_code
+from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
 Method = Annotated[str, NameOf(METHODS, own_code=True)]
@@ -53,7 +53,7 @@ class Teacher(Section):
 
     # Built in, or `package.module:callable`: code that is run. The callable is a class of nn.Module
     # or a function with the annotation -> nn.Module.
-    name: str = "lenet"
+    name: Annotated[str, NameOf(TEACHERS, own_code=True)] = "lenet"
     # Where package.module is looked for first, before the installed packages; None: the folder of
     # the spec file.
     code_folder: Location | None = None
@@ -61,13 +61,6 @@ class Teacher(Section):
     weights: Location | None = None  # safetensors: loaded as they are, in place of any training
     seed: Seed = 0  # its own, so that students of any seed learn from one teacher
     training: Training = Training(epochs=12, learning_rate=3e-3)
-
-    @field_validator("name")
-    @classmethod
-    def _names_code_or_a_teacher(cls, name: str) -> str:
-        if ":" in name:
-            split_name(name)
-        return name
 
 
 # A kernel of more layers than the last costs several training steps on a whole batch; on 24 or 32
