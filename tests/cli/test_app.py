@@ -120,6 +120,23 @@ FILLED: dict[tuple[str, ...], list[str]] = {
         ("compensate here --captures there --fraction 10", "10 is not allowed"),
         ("compensate here --captures there --fraction inf", "inf is not allowed"),
         ("compare --seeds 0", "--seeds"),
+        *(
+            (f"{command} 99999999999999999999999", "less than or equal to 10000")
+            for command in (
+                *("compare --seeds", "tune --seeds", "study ranking --seeds"),
+                *("study ranking --designs", "study random-kernels --seeds"),
+                *("study perturbation --draws", "tolerance here --chips"),
+                "tune-compensation here --chips",
+            )
+        ),
+        (
+            "captures template here --test-images 99999999999999999999999",
+            "equal to 1000000000",
+        ),
+        (
+            "study random-kernels --train-images 99999999999999999999999",
+            "equal to 1000000000",
+        ),
         ("tune --seeds 0", "--seeds"),
         ("study ranking --seeds 0", "--seeds"),
         ("study ranking --designs 0", "--designs"),
@@ -155,7 +172,7 @@ def test_an_option_out_of_its_bounds_is_refused(words: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("compare --methods kd,kd", "a method is named twice"),
+        ("compare --methods kd,kd", "an entry is named twice"),
         ("compare --methods ,", "allowed is any of"),
         ("compare --methods ntk", "allowed is any of"),
         ("tune --grid epochs=1 --grid epochs=2", "epochs is given twice"),

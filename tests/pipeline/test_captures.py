@@ -25,6 +25,7 @@ from hybridonn.pipeline.captures import (
     read_captured_design,
 )
 from hybridonn.pipeline.from_spec import lay_out_kernels
+from hybridonn.pipeline.run_record import write_run_record
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
@@ -42,7 +43,14 @@ def run(tmp_path_factory):
     write_tensors(folder / "student" / "weights.safetensors", student.state_dict())
     for stage in ("layout", "student"):
         write_record(folder / stage, "f", {})
+    settle(folder, layout="f", student="f")
     return folder
+
+
+def settle(folder, **hashes):
+    """Write the record of a run whose stages have these fingerprints."""
+    data = {"classes": list("0123456789"), "image_shape": [1, 8, 8]}
+    write_run_record(folder, {"data": data, "hashes": hashes})
 
 
 def invoke(*arguments):
@@ -183,6 +191,7 @@ def test_the_metasurface_of_a_run_is_noted(run, tmp_path):
     assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
     spec = read_spec(None, (*SETTINGS, "optics.metasurface={}"))
     (tmp_path / "r" / "spec.yaml").write_text(dump_spec(spec))
+    settle(tmp_path / "r", layout="f", student="f", metasurface="m")
     assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
 
 
@@ -193,6 +202,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 def test_a_student_that_is_not_trained_is_named(run, tmp_path):
     (tmp_path / "spec.yaml").write_text((run / "spec.yaml").read_text())
+    settle(tmp_path)
     with pytest.raises(ArtefactError, match=r"student.stage\.json is missing"):
         read_captured_design(tmp_path, None, Silent())
 
@@ -201,6 +211,9 @@ def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
     shutil.copytree(run, tmp_path / "r")
     text = (run / "spec.yaml").read_text().replace("kernels: 2", "kernels: 3")
     (tmp_path / "r" / "spec.yaml").write_text(text)
+    with pytest.raises(ArtefactError, match="not the spec that the stages of this run were made"):
+        read_captured_design(tmp_path / "r", None, Silent())
+    settle(tmp_path / "r", layout="f", student="f")
     with pytest.raises(ArtefactError, match="does not fit its spec"):
         read_captured_design(tmp_path / "r", None, Silent())
 
@@ -209,5 +222,6 @@ def test_several_frontends_are_refused(run, tmp_path):
     (tmp_path / "spec.yaml").write_text(
         "task: segmentation\ndata: {name: dsb2018}\nstudent: {name: polychromatic_segmentation}\n"
     )
+    settle(tmp_path)
     with pytest.raises(SpecError, match="3 frontends"):
         read_captured_design(tmp_path, None, Silent())

@@ -12,6 +12,7 @@ from hybridonn.core.files import write_arrays, write_json, write_text
 from hybridonn.optics.layout.layout_reading import read_layout
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.layout_file import export_layout
+from hybridonn.pipeline.run_record import write_run_record
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
@@ -39,6 +40,9 @@ def make_folder(folder, *settings, period_nm=293):
     )
     for stage in ("layout", "metasurface"):
         write_record(folder / stage, "f" * 64, {})
+    data = {"classes": ["a", "b"], "image_shape": [1, 8, 8]}
+    hashes = dict.fromkeys(("layout", "metasurface"), "f" * 64)
+    write_run_record(folder, {"data": data, "hashes": hashes})
     return folder, widths
 
 
@@ -100,15 +104,15 @@ def test_damaged_widths_are_refused(run):
     write_arrays(path, widths=widths)
     with pytest.raises(ArtefactError, match=r"widths\.npz is damaged: its checksum"):
         export_layout(folder)
-    write_record(path.parent, "f", {})
+    write_record(path.parent, "f" * 64, {})
     with pytest.raises(ArtefactError, match="lacks cell_pillars, period_m"):
         export_layout(folder)
     path.write_bytes(path.read_bytes()[:100])
-    write_record(path.parent, "f", {})
+    write_record(path.parent, "f" * 64, {})
     with pytest.raises(ArtefactError, match="damaged"):
         export_layout(folder)
     write_arrays(path, widths=widths[:1], cell_pillars=2, period_m=293e-9)
-    write_record(path.parent, "f", {})
+    write_record(path.parent, "f" * 64, {})
     with pytest.raises(OpticsError, match="1 kernels, and the layout places 2"):
         export_layout(folder)
 

@@ -1,7 +1,9 @@
 """The front door: a finished run is opened, asked and refused from its folder alone."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import torch
 import hybridonn
 from hybridonn.core.errors import ArtefactError, DataError
 from hybridonn.core.files import read_arrays, read_json, write_json
+from hybridonn.pipeline.stage_folder import write_record
 
+IMAGES = np.zeros((2, 8, 8), np.uint8)
 QUICK = ("teacher.training.epochs=1", "training.epochs=1", "estimate.draws=1")
 
 
@@ -73,6 +77,113 @@ def test_no_run_is_refused(finished, tmp_path):
     write_json(tmp_path / "record.json", {"data": {}})
     with pytest.raises(ArtefactError, match="classes"):
         _ = hybridonn.load_run(tmp_path).classes
+
+
+def copy_run(finished, tmp_path):
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def test_weights_are_not_used_with_a_spec_that_they_were_not_made_with(finished, tmp_path):
+    folder = copy_run(finished, tmp_path)
+    text = (folder / "spec.yaml").read_text()
+    assert "pooling: average" in text
+    (folder / "spec.yaml").write_text("# mine\n" + text)
+    hybridonn.load_run(folder).student()  # a comment changes nothing
+    run = hybridonn.load_run(folder)
+    (folder / "spec.yaml").write_text(text.replace("pooling: average", "pooling: max"))
+    for use in (lambda: hybridonn.load_run(folder), run.student, run.teacher, run.frontend):
+        with pytest.raises(ArtefactError, match=r"spec\.yaml is not the spec .* restore it"):
+            use()
+
+
+def test_a_stage_of_an_interrupted_later_run_is_not_used(finished, tmp_path):
+    folder = copy_run(finished, tmp_path)
+    record = read_json(folder / "student" / "stage.json")
+    write_record(folder / "student", "f" * 64, record["results"])
+    with pytest.raises(ArtefactError, match=r"student stage of .* does not belong to the run"):
+        hybridonn.load_run(folder).student()
+    hybridonn.load_run(folder).teacher()
+
+
+@pytest.mark.parametrize("classes", [None, 10, [], ["a", 1], "0123456789", {"a": 1}])
+def test_classes_that_are_no_names_are_refused(finished, tmp_path, classes):
+    refuse_record(copy_run(finished, tmp_path), "does not say the classes", classes=classes)
+
+
+@pytest.mark.parametrize(
+    "shape", ["abc", [1, 8], [1, -8, 8], [1, 0, 8], [1, 8.0, 8], [True, 8, 8], None, 8, [[1], 8, 8]]
+)
+def test_shapes_of_images_that_are_none_are_refused(finished, tmp_path, shape):
+    refuse_record(copy_run(finished, tmp_path), "does not say the image_shape", image_shape=shape)
+
+
+@pytest.mark.parametrize("classes", [list("9876543210"), ["0"] * 10, list("abcdefghij")])
+def test_a_record_that_was_changed_is_refused(finished, tmp_path, classes):
+    refuse_record(copy_run(finished, tmp_path), "does not fit its own checksum", classes=classes)
+    path = tmp_path / "copy" / "record.json"
+    record = read_json(path)
+    del record["checksum"]
+    write_json(path, record)
+    with pytest.raises(ArtefactError, match="holds no checksum"):
+        hybridonn.load_run(path.parent)
+    write_json(path, [record])
+    with pytest.raises(ArtefactError, match="holds no mapping"):
+        hybridonn.load_run(path.parent)
+
+
+def refuse_record(folder, found, **data):
+    record = read_json(folder / "record.json")
+    write_json(folder / "record.json", record | {"data": record["data"] | data})
+    for use in (hybridonn.load_run, lambda folder: hybridonn.predict(folder, IMAGES)):
+        with pytest.raises(ArtefactError, match=found):
+            use(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda results: [results], "numbers by stage"),
+        (lambda results: {**results, "student": 1}, "numbers by stage"),
+        (lambda results: {**results, "student": {"accuracy": 1.0}}, "the stage itself says"),
+        (lambda results: results["student"] | {"accuracy": "high"}, "numbers by stage"),
+    ],
+)
+def test_results_that_contradict_the_stages_are_refused(finished, tmp_path, change, found):
+    folder = copy_run(finished, tmp_path)
+    write_json(folder / "results.json", change(read_json(folder / "results.json")))
+    with pytest.raises(ArtefactError, match=found):
+        _ = hybridonn.load_run(folder).results
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        "images.png",
+        None,
+        {"images": 1},
+        np.array([None, "a"]),
+        np.array(["2020-01-01"], "M8[D]"),
+        np.array([1 + 2j]),
+        [[1, 2], [3]],
+        [np.zeros((8, 8), np.uint8), np.zeros((9, 9), np.uint8)],
+        b"bytes",
+        object(),
+        3,
+        10**30,
+        [],
+    ],
+)
+def test_what_is_no_array_of_images_is_refused(finished, images):
+    with pytest.raises(DataError, match=r"found .*the run takes \(N, 1, 8, 8\) of type"):
+        hybridonn.predict(finished, images)
+
+
+@pytest.mark.parametrize("folder", [None, 3, b"runs", ["runs"], "x" * 5000, "a\0b"])
+def test_what_is_no_path_of_a_run_is_refused(folder):
+    with pytest.raises(ArtefactError, match="run folder"):
+        hybridonn.load_run(folder)
+    with pytest.raises(ArtefactError, match="run folder"):
+        hybridonn.predict(folder, IMAGES)
 
 
 def test_the_front_door_opens_in_a_moment():

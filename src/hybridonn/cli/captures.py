@@ -8,7 +8,16 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import DataRoot, Run, calm_threads, count, new_app, positive, share
+from hybridonn.cli.options import (
+    MOST_IMAGES,
+    DataRoot,
+    Run,
+    calm_threads,
+    count,
+    new_app,
+    positive,
+    share,
+)
 from hybridonn.cli.screen import open_console, show_bars
 
 app = new_app("Measured captures of a chip: what to display, and taking it in.")
@@ -29,7 +38,9 @@ def template(
         typer.Option("--out", help="A new folder; by default RUN/template.", show_default=False),
     ] = None,
     fraction: Annotated[float, share("Share of the student's training images.")] = 0.1,
-    test_images: Annotated[int, count("Test images to capture too.", least=0)] = 1000,
+    test_images: Annotated[
+        int, count("Test images to capture too.", least=0, most=MOST_IMAGES)
+    ] = 1000,
     exposure_s: Annotated[float, positive("Exposure put into every row.")] = 0.01,
     apart: Annotated[
         bool, typer.Option("--apart", help="A frame a sub-optic, not one mosaic an image.")

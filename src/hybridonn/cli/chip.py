@@ -96,16 +96,16 @@ def compensate(
 
     What is best on captures held out is kept.
     """
-    from hybridonn.pipeline.run_folder import read_run_spec
+    from hybridonn.pipeline.run_record import read_own_spec
 
-    more = ["compensation={}"] if read_run_spec(run).compensation is None else []
+    more = ["compensation={}"] if read_own_spec(run).compensation is None else []
     # Not the run's own fraction, which is of the training images that a simulated chip captures.
     more += ["compensation.fraction=1.0", *(settings or ())]
     more += [] if fraction is None else [f"compensation.fraction={fraction}"]
     if method is not None:
         stated = json.dumps(method)
         more += [f"compensation.methods=[{stated}]", f"compensation.distillation.method={stated}"]
-    spec = read_run_spec(run, tuple(more))
+    spec = read_own_spec(run, tuple(more))
     calm_threads()
     from hybridonn.pipeline.compensate import compensate_captures
 
@@ -149,10 +149,10 @@ def perturbation(
 
 def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spec:
     """The spec of a run with another process, then settings, laid over it."""
-    from hybridonn.pipeline.run_folder import read_run_spec
+    from hybridonn.pipeline.run_record import read_own_spec
 
     more = [] if preset is None else [f"fabrication={{preset: {json.dumps(preset)}}}"]
-    return read_run_spec(run, (*more, *(settings or ())))
+    return read_own_spec(run, (*more, *(settings or ())))
 
 
 def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
+from hybridonn.studies.counts import MOST_TRIALS
+
+MOST_IMAGES = 1_000_000_000
 SpecFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation
     typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
@@ -67,8 +70,8 @@ def new_app(help: str, group: type[Commands] = Commands) -> typer.Typer:
     )
 
 
-def count(help: str, least: int = 1, most: int | None = None) -> Any:
-    """An option that takes whole numbers from ``least`` up to ``most``."""
+def count(help: str, least: int = 1, most: int = MOST_TRIALS) -> Any:
+    """An option that takes whole numbers from ``least`` to ``most``."""
     return typer.Option(min=least, max=most, help=help)
 
 

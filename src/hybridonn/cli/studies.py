@@ -7,7 +7,16 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import DataRoot, Out, Settings, SpecFile, calm_threads, count, new_app
+from hybridonn.cli.options import (
+    MOST_IMAGES,
+    DataRoot,
+    Out,
+    Settings,
+    SpecFile,
+    calm_threads,
+    count,
+    new_app,
+)
 from hybridonn.cli.screen import open_console, show_bars
 
 app = new_app("Studies over many designs: tables and figures.")
@@ -48,7 +57,12 @@ def random_kernels(
     ] = "8,500,1000,infinite",
     train_images: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Training images; by default the spec's.", show_default=False),
+        typer.Option(
+            min=1,
+            max=MOST_IMAGES,
+            help="Training images; by default the spec's.",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[int, count("Seeds 0 to N - 1 of the draws.")] = 3,
     out: Out = None,

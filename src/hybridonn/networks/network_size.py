@@ -18,18 +18,20 @@ from hybridonn.core.memory import machine_bytes, refuse_beyond_memory
 Make = Callable[[], nn.Module]
 
 
-def refuse_large_weights(make: Make, what: str, cure: str) -> None:
+def refuse_large_weights(make: Make, what: str, cure: str, *, must_build: bool = False) -> None:
     """Refuse a network whose weights this machine cannot hold.
 
     Args:
         make: Builds the network.
         what: The network, as the subject of a sentence.
         cure: What to change.
+        must_build: Whether ``make`` works without memory, too, so that what it raises is a fault
+            of its arguments and is passed on: to build it for good would take the memory first.
 
     Raises:
         HybridonnError: They take more than its memory, or what ``make`` raises of this kind.
     """
-    _refuse(lambda: count_bytes(_list_weights(make())), what, cure)
+    _refuse(lambda: count_bytes(_list_weights(make())), what, cure, must_build=must_build)
 
 
 def refuse_large_training(
@@ -86,7 +88,11 @@ def count_bytes(tensors: Iterable[Tensor]) -> int:
 
 
 def _refuse(
-    measure: Callable[[], float], what: str, cure: str, available: int | None = None
+    measure: Callable[[], float],
+    what: str,
+    cure: str,
+    available: int | None = None,
+    must_build: bool = False,
 ) -> None:
     try:
         with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
@@ -96,6 +102,8 @@ def _refuse(
         raise
     except Exception as error:
         if not isinstance(error, OverflowError) and "overflow" not in str(error).lower():
+            if must_build:
+                raise
             return  # it fails in the same way as it is built, and there it is explained
         size = math.inf
     refuse_beyond_memory(size, what, cure, available)

@@ -30,8 +30,7 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import Layout
-from hybridonn.pipeline.run_folder import read_run_spec
-from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
@@ -69,15 +68,14 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
         ArtefactError: The folder is no run, or its student is not trained.
         SpecError: The student has several frontends, whose pictures differ in size.
     """
-    spec = read_run_spec(run)
+    spec = read_own_spec(run)
     if spec.student.branches:
         raise SpecError(
             f"the student of {run} has {len(spec.student.branches)} frontends side by side "
             "(student.branches); captures are imported for students with one"
         )
-    finished = read_stage(run / STUDENT.name)
-    designed = run / METASURFACE.name
-    made = METASURFACE.wanted(spec) and (designed / "stage.json").is_file()
+    finished = read_own_stage(run, STUDENT.name)
+    made = METASURFACE.wanted(spec) and (run / METASURFACE.name / "stage.json").is_file()
     dataset = load_dataset(spec.data, data_root, progress)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
@@ -86,10 +84,10 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
     return CapturedDesign(
         kernels=student.frontend.signed_kernels().detach(),
         stride=spec.student.stride,
-        layout=Layout.from_dict(read_json(read_stage(run / LAYOUT.name).folder / "layout.json")),
+        layout=Layout.from_dict(read_json(read_own_stage(run, LAYOUT.name).folder / "layout.json")),
         dataset=dataset,
         fingerprint=finished.fingerprint,
-        metasurface=read_stage(designed).fingerprint if made else None,
+        metasurface=read_own_stage(run, METASURFACE.name).fingerprint if made else None,
     )
 
 

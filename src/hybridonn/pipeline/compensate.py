@@ -11,8 +11,9 @@ from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.run_folder import add_results, open_folder
+from hybridonn.pipeline.run_record import read_own_stage, refuse_other_networks
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stage_folder import Finished, read_stage
+from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
@@ -53,10 +54,13 @@ def open_trained(spec: Spec, run: Path, data_root: Path | None, progress: Progre
     """The stages of a run that are needed behind a chip.
 
     Raises:
-        ArtefactError: A stage is not finished, or a file of it is damaged.
+        ArtefactError: The run or a stage is not finished, a file is damaged, or the stage is not
+            of this run and its spec.
+        SpecError: The spec describes other networks than those of the run.
     """
+    refuse_other_networks(spec, run)
     wanted = [stage.name for stage in (TEACHER, STUDENT, METASURFACE) if stage.wanted(spec)]
-    done = {name: read_stage(run / name) for name in wanted}
+    done = {name: read_own_stage(run, name) for name in wanted}
     return Trained(load_dataset(spec.data, data_root, progress), done)
 
 

@@ -13,8 +13,8 @@ from hybridonn.optics.layout.layout_file import LayoutOptions, LayoutSummary, wr
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.design_rules import DesignRules
 from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
-from hybridonn.pipeline.run_folder import open_folder, read_run_spec
-from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.pipeline.run_folder import open_folder
+from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.reports.artefacts.layout_file import pick_drawing
 from hybridonn.reports.figures.layout_file import draw_layout_file
 from hybridonn.reports.figures.save import save_figure
@@ -68,7 +68,7 @@ def export_layout(
         OpticsError: The design cannot be made, or an option is wrong.
     """
     progress = progress or Silent()
-    spec = read_run_spec(folder)
+    spec = read_own_spec(folder)
     path = out or folder / "layout.oas"
     with open_folder(folder), progress.bar("layout file", 1) as advance:
         mark = _find_metasurface(spec, folder)
@@ -97,7 +97,7 @@ def read_captured_design(folder: Path) -> ChipDesign:
             f"{path} lacks {', '.join(missing)}; delete {path.parent} and run hybridonn design "
             f"{folder}"
         )
-    layout = Layout.from_dict(read_json(read_stage(folder / "layout").folder / "layout.json"))
+    layout = Layout.from_dict(read_json(read_own_stage(folder, "layout").folder / "layout.json"))
     return make_design(
         layout, arrays["widths"], float(arrays["period_m"]), int(arrays["cell_pillars"])
     )
@@ -115,7 +115,7 @@ def _find_metasurface(spec: Spec, folder: Path) -> str:
             f"the run {folder} has no metasurface, so there is nothing to export; design one with "
             f"hybridonn design {folder}"
         )
-    return read_stage(stage.parent).fingerprint
+    return read_own_stage(folder, stage.parent.name).fingerprint
 
 
 def _settle_options(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridonn.core.errors import ArtefactError, DataError
 from hybridonn.core.files import read_json
-from hybridonn.pipeline.run_folder import read_run_spec
-from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.core.stage_record import DamagedError, explain_damage, read_record
+from hybridonn.pipeline.run_folder import RESULTS
+from hybridonn.pipeline.run_record import AGAIN, read_own_spec, read_own_stage, read_run_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,23 +39,27 @@ class LoadedRun:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """All numbers, by stage: ``run.results["student"]["accuracy"]``."""
-        return read_json(self.folder / "results.json")
+        """All numbers, by stage: ``run.results["student"]["accuracy"]``.
+
+        Raises:
+            ArtefactError: ``results.json`` is damaged, or contradicts a stage.
+        """
+        return _read_results(self.folder)
 
     @cached_property
     def record(self) -> dict[str, Any]:
         """Versions, seeds, hashes, data set, machine and times of the run."""
-        return read_json(self.folder / "record.json")
+        return read_run_record(self.folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the outputs."""
-        return tuple(self._data("classes"))
+        return tuple(self.record["data"]["classes"])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """The shape (C, H, W) of the images that the networks take."""
-        channels, height, width = self._data("image_shape")
+        channels, height, width = self.record["data"]["image_shape"]
         return channels, height, width
 
     def student(self) -> HybridNetwork:
@@ -97,16 +104,7 @@ class LoadedRun:
     def _load(self, network: nn.Module, stage: str) -> None:
         from hybridonn.pipeline.weights import put_weights
 
-        put_weights(network, read_stage(self.folder / stage).folder / "weights.safetensors")
-
-    def _data(self, key: str) -> list[Any]:
-        try:
-            return self.record["data"][key]
-        except (KeyError, TypeError):
-            raise ArtefactError(
-                f"{self.folder / 'record.json'} does not say the {key} of the data set; "
-                "run `hybridonn run` on this folder again to write it anew"
-            ) from None
+        put_weights(network, read_own_stage(self.folder, stage).folder / "weights.safetensors")
 
 
 def load_run(folder: str | Path) -> LoadedRun:
@@ -116,16 +114,41 @@ def load_run(folder: str | Path) -> LoadedRun:
         folder: The run folder, such as ``runs/mnist``.
 
     Raises:
-        ArtefactError: The folder is no run, or the run is not finished.
+        ArtefactError: The folder is no run, the run is not finished, or its record or its spec
+            was changed.
     """
-    folder = Path(folder)
-    spec = read_run_spec(folder)
-    if not (folder / "record.json").is_file():
+    if not isinstance(folder, str | PathLike) or isinstance(os.fspath(folder), bytes):
         raise ArtefactError(
-            f"{folder} holds a run that is not finished: it has no record.json; "
-            "run the same `hybridonn run` command again to finish it"
+            f"found {type(folder).__name__} in place of the path of a run folder; give a path, "
+            "such as 'runs/mnist'"
         )
-    return LoadedRun(folder, spec)
+    folder = Path(folder)
+    return LoadedRun(folder, read_own_spec(folder))
+
+
+def _read_results(folder: Path) -> dict[str, Any]:
+    """The numbers of a run, compared with those that its stages keep.
+
+    Raises:
+        ArtefactError: The file is damaged, holds something else, or contradicts a stage.
+    """
+    path = folder / RESULTS
+    results = read_json(path)
+    if not isinstance(results, dict) or not all(isinstance(one, dict) for one in results.values()):
+        raise ArtefactError(f"{path} does not hold numbers by stage; {AGAIN}")
+    for name, numbers in results.items():
+        if not (folder / name / "stage.json").is_file():
+            continue
+        try:
+            kept = read_record(folder / name)["results"]
+        except DamagedError as error:
+            raise ArtefactError(explain_damage(error, folder / name)) from None
+        for key in (key for key in kept if key not in numbers or numbers[key] != kept[key]):
+            raise ArtefactError(
+                f"{path} says {name}.{key} is {str(numbers.get(key))[:40]}, and the stage itself "
+                f"says {str(kept[key])[:40]}; {AGAIN}"
+            )
+    return results
 
 
 @dataclass(frozen=True)
@@ -171,7 +194,7 @@ def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[
 def _as_images(images: Tensor | np.ndarray | Sequence[Any], wanted: tuple[int, int, int]) -> Tensor:
     import torch
 
-    images = torch.as_tensor(images)
+    images = _as_tensor(images, wanted)
     if images.ndim == 3 and wanted[0] == 1:
         images = images[:, None]
     if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != wanted:
@@ -182,3 +205,26 @@ def _as_images(images: Tensor | np.ndarray | Sequence[Any], wanted: tuple[int, i
     if not len(images):
         raise DataError("found no image to predict; give at least one")
     return images
+
+
+def _as_tensor(images: Any, wanted: tuple[int, int, int]) -> Tensor:
+    """Images as a tensor.
+
+    Raises:
+        DataError: They are no array of numbers.
+    """
+    import numpy as np
+    import torch
+
+    try:
+        if isinstance(images, torch.Tensor):
+            return images.detach().cpu()
+        array = np.asarray(images)
+        if array.dtype.kind in "biuf":
+            return torch.from_numpy(np.ascontiguousarray(array))
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass  # what no array can be made of
+    raise DataError(
+        f"found {type(images).__name__} that is no array of images; the run takes "
+        f"(N, {', '.join(map(str, wanted))}) of type uint8, 0 dark and 255 bright"
+    )

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.files import write_json, write_text
+from hybridonn.core.files import write_text
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.record import describe_run
 from hybridonn.pipeline.run_folder import add_results, open_folder, sweep_stages, write_results
+from hybridonn.pipeline.run_record import write_run_record
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_own_backend
@@ -58,7 +59,7 @@ def run(
         _say_reused(stages, progress)
         write_text(folder / "spec.yaml", dump_spec(spec))
         record = describe_run(spec, dataset, stages, started, _now())
-        write_json(folder / "record.json", record)
+        write_run_record(folder, record)
         results = {name: stage.results for name, stage in stages.items() if stage.results}
         results = write_results(folder, results | _judge_teacher(spec, stages))
         write_report(folder)

@@ -143,12 +143,32 @@ def read_run_spec(folder: Path, settings: tuple[str, ...] = ()) -> Spec:
         ArtefactError: The folder is no run.
         SpecError: A setting is not allowed.
     """
-    path = folder / SPEC
-    if not path.is_file():
+    refuse_no_run(folder)
+    return read_spec(folder / SPEC, settings)
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Refuse a folder that holds no spec, so that it is no run.
+
+    Raises:
+        ArtefactError: It holds none, or cannot be looked into.
+    """
+    try:
+        found = (folder / SPEC).is_file()
+    except OSError as error:  # such as a name that is too long
         raise ArtefactError(
-            f"{folder} is no run folder: it holds no spec.yaml; name a finished run"
+            f"cannot read the run folder {shorten(str(folder))}: {error.strerror or error}; name "
+            "a finished run"
+        ) from None
+    if not found:
+        raise ArtefactError(
+            f"{shorten(str(folder))} is no run folder: it holds no spec.yaml; name a finished run"
         )
-    return read_spec(path, settings)
+
+
+def shorten(text: str) -> str:
+    """A text of which a message can hold no more than its ends."""
+    return text if len(text) <= 200 else f"{text[:120]}...{text[-60:]}"
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
@@ -19,6 +18,7 @@ from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import Method, Spec, dump_spec
+from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.school import (
     School,
@@ -63,8 +63,7 @@ def compare(
         SpecError: There is no seed, or a method does not fit the spec.
         ArtefactError: The folder holds students of another spec.
     """
-    if seeds < 1:
-        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    refuse_count("--seeds", seeds)
     progress = progress or Silent()
     metric = make_task(spec.task).metric
     stated = {method: state_method(spec, method) for method in methods}

@@ -9,23 +9,23 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_reading import parse_yaml
 from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.spec import Method, Tuned
+from hybridonn.studies.counts import split_list
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:
     """Methods separated by commas, each once.
 
     Raises:
-        SpecError: A method is unknown or named twice.
+        SpecError: A method is unknown, named twice, or empty.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    allowed = (
+        f"any of {', '.join(METHODS)}, with commas, or your own loss term as "
+        "package.module:callable"
+    )
+    names = split_list("--methods", text, allowed)
     unknown = [name for name in names if name not in METHODS and not is_own_code(name)]
-    if unknown or not names:
-        raise SpecError(
-            f"--methods {text}: allowed is any of {', '.join(METHODS)}, with commas, or your own "
-            "loss term as package.module:callable"
-        )
-    if len(set(names)) < len(names):
-        raise SpecError(f"--methods {text}: a method is named twice")
+    if unknown:
+        raise SpecError(f"--methods {text}: {unknown[0]!r} is no method; allowed is {allowed}")
     return tuple(names)  # type: ignore[return-value]
 
 
@@ -45,13 +45,8 @@ def parse_grid(lines: list[str]) -> dict[str, list[Any]]:
             raise SpecError(
                 f"--grid {line}: {key!r} cannot be tuned{hint} Known: {', '.join(known)}"
             )
-        values = [
-            parse_yaml(value, f"--grid {line}", SpecError)
-            for value in text.split(",")
-            if value.strip()
-        ]
-        if not values:
-            raise SpecError(f"--grid {line}: found no values; write --grid {key}=V1,V2")
+        words = split_list(f"--grid {key}", text, f"--grid {key}=V1,V2")
+        values = [parse_yaml(word, f"--grid {line}", SpecError) for word in words]
         shown = ", ".join(map(str, values))
         if key in grid:
             raise SpecError(f"--grid {line}: {key} is given twice; give all its values at once")

@@ -33,6 +33,7 @@ from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
 from hybridonn.spec import Spec, dump_spec, narrow
+from hybridonn.studies.counts import MOST_KERNELS, refuse_count
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_section
 from hybridonn.tangent import centred_alignment, record
@@ -131,6 +132,8 @@ def parse_counts(text: str) -> list[int]:
         SpecError: Something else is there.
     """
     values = parse_numbers(text)
+    for value in values:
+        refuse_count("--kernels", math.ceil(value), MOST_KERNELS)
     if not all(value.is_integer() for value in values):
         raise SpecError(f"--kernels {text}: a number of kernels is whole, such as 4,8,16")
     return [int(value) for value in values]
@@ -193,8 +196,7 @@ def _check(spec: Spec, counts: list[int], errors: list[float], draws: int) -> No
     sizes = [f"{error:g}" for error in errors]  # the names of the fits
     if len(set(sizes)) < len(sizes) or min(errors, default=0) <= 0:
         raise SpecError(f"--errors {','.join(sizes)}: allowed are sizes above 0, each once")
-    if draws < 1:
-        raise SpecError(f"--draws {draws}: allowed is 1 or more")
+    refuse_count("--draws", draws)
     if "infinite" not in make_task(spec.task).estimates:
         raise SpecError(
             f"task is {spec.task}, but this study compares kernels of a classifier; "

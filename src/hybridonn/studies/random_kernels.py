@@ -43,6 +43,7 @@ from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.reports.figures.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
+from hybridonn.studies.counts import MOST_KERNELS, refuse_count, split_list
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
 from hybridonn.tasks.task import make_task
@@ -124,14 +125,13 @@ def parse_counts(text: str) -> tuple[tuple[int, ...], bool]:
     Raises:
         SpecError: A word is neither a number nor ``infinite``, or nothing is asked for.
     """
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    allowed = f"numbers from 1 up and {INFINITE}, with commas"
+    words = split_list("--kernels", text, allowed)
     counts = [word for word in words if word != INFINITE]
-    if not words or not all(word.isdecimal() and int(word) for word in counts):
-        raise SpecError(
-            f"--kernels {text}: allowed are numbers from 1 up and {INFINITE}, with commas"
-        )
-    if len(set(words)) < len(words):
-        raise SpecError(f"--kernels {text}: a number is named twice; name each once")
+    if not all(word.isdecimal() and len(word) < 20 for word in counts):
+        raise SpecError(f"--kernels {text[:80]}: allowed are {allowed}")
+    for word in counts:
+        refuse_count("--kernels", int(word), MOST_KERNELS)
     return tuple(int(word) for word in counts), INFINITE in words
 
 
@@ -319,8 +319,7 @@ def _check(spec: Spec, counts: tuple[int, ...], seeds: int, infinite: bool) -> N
             f"task is {spec.task}, but this study fits a head that names classes; use a spec "
             "whose task is classification"
         )
-    if seeds < 1:
-        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    refuse_count("--seeds", seeds)
     if not (counts or infinite) or min(counts, default=1) < 1 or len(set(counts)) < len(counts):
         listed = ",".join(map(str, counts))
         raise SpecError(f"--kernels {listed}: allowed are numbers from 1 up, each once")

@@ -31,6 +31,7 @@ from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks, refuse_ow
 from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
+from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.designs import VARIED, Design, spread_designs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
@@ -116,8 +117,7 @@ def rank(
             built, trained or estimated.
         ArtefactError: The folder holds designs of another spec.
     """
-    if seeds < 1:
-        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    refuse_count("--seeds", seeds)
     progress = progress or Silent()
     spec = spec.for_method(BASELINE)
     with open_folder(folder, spec):
@@ -153,9 +153,9 @@ def parse_kernels(text: str) -> tuple[Kernels, ...]:
     Raises:
         SpecError: A kind is unknown or named twice.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = split_list("--kernels", text, f"any of {', '.join(KERNELS)}, with commas")
     chosen: tuple[Kernels, ...] = tuple(kind for kind in KERNELS if kind in names)
-    if not names or len(chosen) != len(names):
+    if len(chosen) != len(names):
         raise SpecError(
             f"--kernels {text}: allowed is any of {', '.join(KERNELS)}, each once, with commas"
         )

@@ -30,6 +30,7 @@ from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
+from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
@@ -94,8 +95,7 @@ def tolerate(
         SpecError: There is no chip, or a setting cannot be.
         ArtefactError: The folder holds chips of another spec or run.
     """
-    if chips < 1:
-        raise SpecError(f"--chips {chips}: allowed is 1 or more")
+    refuse_count("--chips", chips)
     if not 0 < threshold <= 1:
         raise SpecError(f"--threshold {threshold:g}: allowed is a share above 0, up to 1")
     errors = stated(spec)

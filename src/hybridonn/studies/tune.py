@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_table, write_text
 from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
@@ -13,6 +12,7 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.spec import Method, Spec, dump_spec, validate
 from hybridonn.spec.training import name_tuned
+from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.school import (
     describe_school,
@@ -66,8 +66,7 @@ def tune(
         SpecError: There is no seed, a value is not allowed, or no method has a use for a key.
         ArtefactError: The folder holds what was tried with another spec.
     """
-    if seeds < 1:
-        raise SpecError(f"--seeds {seeds}: allowed is 1 or more")
+    refuse_count("--seeds", seeds)
     progress = progress or Silent()
     settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     with open_folder(folder, spec):

@@ -39,6 +39,7 @@ from hybridonn.spec import (
     validate,
 )
 from hybridonn.spec.training import name_tuned
+from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import open_rows
 from hybridonn.studies.settings import describe_settings
@@ -94,8 +95,7 @@ def tune_compensation(
         SpecError: There is no chip, a value is not allowed, or no method has a use for a key.
         ArtefactError: The folder holds what was tried with another spec or run.
     """
-    if chips < 1:
-        raise SpecError(f"--chips {chips}: allowed is 1 or more")
+    refuse_count("--chips", chips)
     spec = _state(spec, methods)
     settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     seeds = choose_chips(stated(spec), chips)

@@ -147,3 +147,12 @@ def test_what_was_made_for_another_run_is_refused(stated, found):
 def test_other_ids_are_refused(wrong):
     with pytest.raises(DataError, match="no image id"):
         split_image_id(wrong)
+
+
+@pytest.mark.parametrize("name", ["positive", "exposure_s", "gains", "image_ids"])
+def test_single_numbers_in_place_of_arrays_are_refused(tmp_path, name):
+    write_captures(make_captures(), tmp_path / "c")
+    path = tmp_path / "c" / "captures.npz"
+    np.savez(path, **dict(np.load(path)) | {name: np.float32(1)})
+    with pytest.raises(ArtefactError, match=r"captures\.npz: .*import it again"):
+        read_captures(tmp_path / "c")

@@ -266,3 +266,14 @@ def test_weights_of_another_precision_are_taken(tmp_path):
     write_tensors(tmp_path / "weights.safetensors", layer.double().state_dict())
     load_weights(other, tmp_path / "weights.safetensors")
     assert torch.equal(other.weight.double(), layer.weight.float().double())
+
+
+def test_a_built_in_teacher_that_cannot_be_built_takes_no_memory_first(monkeypatch):
+    """Four thousand million channels fail for another reason than their size."""
+    built = []
+    monkeypatch.setattr(
+        torch.nn.Conv2d, "reset_parameters", lambda one: built.append(one.weight.device.type)
+    )
+    with pytest.raises(SpecError, match="teacher lenet cannot be built with"):
+        build_teacher("lenet", {"channels": [4096, "x"]}, (1, 8, 8), 10, 0)
+    assert set(built) <= {"meta"}

@@ -228,6 +228,8 @@ def _check(captures: CaptureDataset, path: Path) -> None:
     for name, array in numbers.items():
         if array is None:
             continue
+        if array.ndim == 0:
+            raise ArtefactError(f"{path}: {name} is a single number; import it again")
         if array.dtype.kind not in "uif" or not np.isfinite(array).all():
             raise ArtefactError(
                 f"{path}: {name} holds {array.dtype} or values that are not finite numbers; import "

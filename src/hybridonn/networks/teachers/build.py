@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.core.errors import ArtefactError, SpecError
+from hybridonn.core.errors import ArtefactError, HybridonnError, SpecError
 from hybridonn.core.files import read_tensors
 from hybridonn.core.random import generator_of, seeded
 from hybridonn.core.tables import resolve
@@ -72,14 +72,17 @@ def build_teacher(
     Raises:
         SpecError: There is no such teacher, its arguments do not fit, no machine holds it, or
             its output does not fit the task.
+        HybridonnError: What the user's own code raises of this kind.
     """
     make = prepare_teacher(name, arguments, image_shape, classes, code_folder)
     with searched_first(code_folder), seeded("teacher", seed):
-        if name in TEACHERS:  # code of the user's own is run once only
-            cure = "lower what is large in teacher.arguments, or data.size_pixels"
-            refuse_large_weights(make, f"teacher {name}", cure)
         try:
+            if name in TEACHERS:  # code of the user's own is run once only
+                cure = "lower what is large in teacher.arguments, or data.size_pixels"
+                refuse_large_weights(make, f"teacher {name}", cure, must_build=True)
             teacher = make()
+        except HybridonnError:
+            raise
         except Exception as error:  # the user's own code may raise anything
             raise SpecError(
                 f"teacher {name} cannot be built with {make.keywords}: {quote(error)}"

@@ -226,6 +226,7 @@ def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
 def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Treatment, ...]:
     end = f"_{metric}"
     methods = [key.removesuffix(end) for key in won if key.endswith(end)]
+    methods.sort(key=lambda method: method != "uncompensated")  # all others are compared with it
     scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
     found = []
     for method in methods:
@@ -257,8 +258,9 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatme
     if path is None or not path.is_file():  # or of a run of an earlier version
         same = np.array_equal(student.labels, built.labels)
         return Treatment("ideal", student.value, student.interval, student.scores if same else None)
-    positions = read_arrays(path, COMPENSATED, {"positions": 1})["positions"]
-    known = len(positions) == built.total and positions.dtype.kind in "iu"
+    positions = read_arrays(path, COMPENSATED, {"positions": 1}, whole=("positions",))
+    positions = positions["positions"]
+    known = len(positions) == built.total
     known = known and ((positions >= 0) & (positions < student.total)).all()
     if not known or not np.array_equal(student.labels[positions], built.labels):
         wrong = "its positions are not those of the test images that were captured"
@@ -290,11 +292,13 @@ def _read_optics(
         return None
     kernels = read_arrays(place / "kernels.npz", stage, {"designed": 4})["designed"]
     arrays = read_arrays(place / "psf.npz", stage, {"psf": 5, "gains": 3})
-    built = arrays["psf"] * arrays["gains"][..., None, None]
-    count, bands, size, _ = kernels.shape
-    if built.shape[:3] != (count, 2, bands):
+    count, bands, size, width = kernels.shape
+    wanted = (count, 2, bands)
+    fits = arrays["psf"].shape[:3] == wanted == arrays["gains"].shape and size == width
+    if not fits or not (metasurface is None or metasurface.psf.shape[:3] == wanted):
         wrong = f"psf has the shape {arrays['psf'].shape}, and the kernels are {kernels.shape}"
         raise ArtefactError(refusal(place / "psf.npz", stage, wrong))
+    built = arrays["psf"] * arrays["gains"][..., None, None]
     parts = np.stack([np.maximum(kernels, 0), np.maximum(-kernels, 0)], 1)[..., ::-1, ::-1]
     designed = parts if measured or metasurface is None else metasurface.psf
     return ChipOptics(resize(designed, built.shape[-1]), built, size)

@@ -10,7 +10,8 @@ import numpy as np
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.masks import MaskPredictions
-from hybridonn.reports.artefacts.predictions import METRICS, Predictions
+from hybridonn.reports.artefacts.numbers import is_number
+from hybridonn.reports.artefacts.predictions import METRICS, Predictions, check_labels
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_table, refusal
 from hybridonn.reports.statistics import Difference, score_difference, share_interval
 
@@ -79,7 +80,7 @@ def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
     keys = (metric, "uncertainty", "train_images", "test_images")
     for key in keys:
         value = numbers.get(key) if isinstance(numbers, dict) else None
-        if not isinstance(value, int | float):
+        if not is_number(value):
             path = folder / "results.json"
             raise ArtefactError(refusal(path, "the run itself", f"it lacks estimate.{key}"))
     path = folder / "estimate" / "learning_curve.csv"
@@ -114,14 +115,18 @@ def _read_answers(
         return None
     masks = isinstance(student, MaskPredictions)
     dimensions = 3 if masks else 1
-    arrays = read_arrays(path, STAGE, {"labels": dimensions, "predicted": dimensions})
+    shapes = {"labels": dimensions, "predicted": dimensions}
+    whole = (*shapes, "positions")
+    arrays = read_arrays(path, STAGE, shapes, optional={"positions": 1}, whole=whole)
     if "positions" not in arrays:  # of an earlier version
         return None
     positions, labels = arrays["positions"], arrays["labels"]
-    fits = len(positions) == len(labels) and positions.max() < student.total
+    fits = len(positions) == len(labels) and labels.shape == arrays["predicted"].shape
+    fits = fits and positions.min() >= 0 and positions.max() < student.total
     if not fits or not np.array_equal(student.labels[positions], labels):
         raise ArtefactError(refusal(path, STAGE, "its test images are not those of the student"))
     if isinstance(student, MaskPredictions):
+        check_labels(arrays["predicted"], student.classes, path, STAGE)
         scores = MaskPredictions(labels, arrays["predicted"], student.classes).scores
     else:
         scores = (arrays["predicted"] == labels).astype(float)

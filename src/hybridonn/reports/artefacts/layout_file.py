@@ -68,6 +68,11 @@ class LayoutDrawing:
             raise ArtefactError(f"the drawing lacks the key {error}") from None
         except (TypeError, ValueError, OverflowError) as error:
             raise ArtefactError(f"the drawing holds a value of the wrong kind: {error}") from None
+        if not 0 < cell <= corner <= (CORNER_CELLS + 1) * cell:
+            raise ArtefactError(
+                f"the drawing shows a corner of {corner:g} nm in cells of {cell:g} nm; "
+                f"{CORNER_CELLS} cells are shown"
+            )
         return cls(
             outline, bounds, apertures, marks, label, pillars, corner, cell, cleared=bool(cleared)
         )

@@ -55,7 +55,8 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
         ArtefactError: A file is missing, damaged, or contradicts another one.
     """
     path = folder / "metasurface" / "psf.npz"
-    arrays = read_arrays(path, STAGE, SHAPES)
+    extra: dict[str, int] = {"shown": 1, "sizes": 1, "binnings": 1}
+    arrays = read_arrays(path, STAGE, SHAPES, optional=extra, whole=tuple(extra))
     count, colours = kernels.shape[:2]
     size, shown = arrays["target"].shape[-1], len(arrays["fine_psf"])
     window, fine = arrays["psf"].shape[-1], arrays["fine_psf"].shape[-1]
@@ -74,12 +75,15 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
     chosen = arrays.get("shown", np.arange(shown))
     sizes = arrays.get("sizes", np.full(count, kernels.shape[-1]))
     binnings = arrays.get("binnings", np.ones(count, int))
-    if {len(sizes), len(binnings)} != {count} or sizes.max() != size:
+    if {len(sizes), len(binnings)} != {count} or sizes.max() != size or sizes.min() < 1:
         found = f"the targets have {size} pixels, and the kernels {sizes.max()}"
         raise ArtefactError(refusal(path, STAGE, found))
     if len(chosen) != shown or not set(chosen.tolist()) <= set(range(count)):
         found = f"it shows {shown} kernels and calls them {chosen.tolist()}, of {count}"
         raise ArtefactError(refusal(path, STAGE, found))
+    if binnings.min() < 1:
+        raise ArtefactError(refusal(path, STAGE, f"binnings are {binnings.tolist()}"))
+    _check_parts(folder, results, colours, len(set(binnings.tolist())))
     # A target's pixel is as many cells across as the picture a cell repeats it.
     lit = np.count_nonzero(arrays["target"][chosen])
     side = round((np.count_nonzero(arrays["fine_target"]) / max(lit, 1)) ** 0.5)
@@ -99,6 +103,20 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
         wavelengths_nm=_read_wavelengths(folder, colours),
         results=results,
     )
+
+
+def _check_parts(folder: Path, results: dict[str, Any], colours: int, branches: int) -> None:
+    """Refuse numbers by colour or by resolution that are not one for each.
+
+    Raises:
+        ArtefactError: A list has another length.
+    """
+    ends = {"_by_colour": colours, "psf_residual": colours, "_by_branch": branches}
+    for key, value in results.items():
+        count = next((ends[end] for end in ends if key.endswith(end)), None)
+        if count is not None and len(value) < count:
+            found = f"metasurface.{key} holds {len(value)} numbers, and {count} are needed"
+            raise ArtefactError(refusal(folder / "results.json", "the run itself", found))
 
 
 def resize(pictures: np.ndarray, size: int) -> np.ndarray:

@@ -53,12 +53,13 @@ def read_width_maps(folder: Path, kernel: int = 0) -> WidthMaps | None:
     path, table = stage / "widths.npz", stage / "library.csv"
     if not table.is_file():
         return None
-    arrays = read_arrays(path, STAGE, {"widths": 4})
+    kinds = ("widths", "cell_pillars")
+    arrays = read_arrays(path, STAGE, {"widths": 4}, optional={"cell_pillars": 0}, whole=kinds)
     pillars = np.asarray(arrays.get("cell_pillars", 1))
     if len(arrays["widths"]) <= kernel or arrays["widths"].shape[1] != 2:
         found = f"widths {arrays['widths'].shape} are not those of two parts of kernel {kernel}"
         raise ArtefactError(refusal(path, STAGE, found))
-    if pillars.shape or pillars.dtype.kind not in "iu" or pillars < 1:
+    if pillars < 1:
         raise ArtefactError(refusal(path, STAGE, f"cell_pillars is {str(pillars)[:40]}"))
     widths_nm = arrays["widths"][kernel]
     try:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.numbers import is_share
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
 from hybridonn.reports.statistics import wilson_interval
 
@@ -101,7 +102,10 @@ def read_masks(path: Path, stage: str, classes: int) -> MaskPredictions:
         raise ArtefactError(refusal(path, stage, shape))
     check_labels(masks.labels, classes, path, stage)
     check_labels(masks.predicted, classes, path, stage)
-    return masks
+    # torch computes with few of the unsigned kinds; every class fits into one of these.
+    kind = np.uint8 if classes <= 256 else np.int64
+    labels, predicted = (one.astype(kind, copy=False) for one in (masks.labels, masks.predicted))
+    return MaskPredictions(labels, predicted, classes)
 
 
 def read_embeddings(
@@ -161,7 +165,7 @@ def check_metric(
     """
     # Predictions of another run beside these results would make a false report.
     stated = numbers.get(key) if isinstance(numbers, dict) else None
-    if not isinstance(stated, int | float):
+    if stated is None or not is_share(stated):
         raise ArtefactError(
             refusal(path.parents[1] / "results.json", "the run itself", f"it lacks {name}.{key}")
         )

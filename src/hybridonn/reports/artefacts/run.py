@@ -17,6 +17,7 @@ from hybridonn.reports.artefacts.estimate import Estimated, read_estimate
 from hybridonn.reports.artefacts.layout_file import LayoutDrawing, read_drawing
 from hybridonn.reports.artefacts.masks import MaskPredictions, Overlays
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, read_optics
+from hybridonn.reports.artefacts.numbers import RECORD, RESULTS, check_values
 from hybridonn.reports.artefacts.pillar_maps import WidthMaps, read_width_maps
 from hybridonn.reports.artefacts.predictions import (
     Embedding,
@@ -146,6 +147,8 @@ def read_run(folder: Path) -> Run:
     _require(record, ("data", "seconds", "versions", "seeds"), folder / "record.json")
     _require(results, ("student",), folder / "results.json")
     classes = record["data"].get("classes")
+    check_values(record, RECORD, folder / "record.json", PIPELINE)
+    check_values(results, RESULTS, folder / "results.json", PIPELINE)
     if not isinstance(classes, list) or not classes:
         raise ArtefactError(
             refusal(folder / "record.json", PIPELINE, "data.classes names no classes")
@@ -200,9 +203,10 @@ def list_branches(spec: str, kernels: int, size: int) -> tuple[Branch, ...]:
     try:
         tree = parse_yaml(spec, "spec.yaml")["student"]["branches"]
         stated = [(int(b["kernels"]), int(b["kernel_size"]), int(b["binning"])) for b in tree]
-    except (HybridonnError, KeyError, TypeError, ValueError):
+    except (HybridonnError, KeyError, TypeError, ValueError, OverflowError):
         stated = []  # a spec of one branch, or of a student of another kind
-    if sum(count for count, _, _ in stated) != kernels:
+    sane = all(count > 0 and 0 < side <= size and binning > 0 for count, side, binning in stated)
+    if not sane or sum(count for count, _, _ in stated) != kernels:
         return (Branch(slice(0, kernels), size, 1),)
     ends = accumulate((count for count, _, _ in stated), initial=0)
     return tuple(
@@ -277,21 +281,22 @@ def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Over
     if not isinstance(student, MaskPredictions):
         return None
     stage, path = "the mask_overlays stage", folder / "mask_overlays" / "overlays.npz"
-    arrays = read_arrays(path, stage, {"scenes": 4, "positions": 1})
-    reasons = arrays.get("reasons", np.array([]))
+    shapes = {"scenes": 4, "positions": 1}
+    arrays = read_arrays(path, stage, shapes, texts={"reasons": 1}, whole=("positions",))
+    reasons = arrays["reasons"]
     scenes, positions = arrays["scenes"], arrays["positions"]
     fit = scenes.shape[-2:] == student.labels.shape[1:] and positions.min() >= 0
     if not (fit and positions.max() < student.total and len(positions) == len(scenes)):
         found = f"pictures {scenes.shape} for masks {student.labels.shape}"
         raise ArtefactError(refusal(path, stage, found))
-    if reasons.shape != positions.shape or reasons.dtype.kind != "U":
+    if reasons.shape != positions.shape:
         raise ArtefactError(refusal(path, stage, "it lacks a reason for each picture"))
     return Overlays(scenes / 255, positions, tuple(map(str, reasons)))
 
 
 def _read_kernels(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     stage = "the student stage"
-    arrays = read_arrays(path, stage, {"kernels": 4})
+    arrays = read_arrays(path, stage, {"kernels": 4}, optional={"wavelengths_nm": 1})
     kernels, wavelengths = arrays["kernels"], arrays.get("wavelengths_nm")
     if kernels.shape[2] != kernels.shape[3]:
         raise ArtefactError(refusal(path, stage, f"kernels {kernels.shape} are not square"))

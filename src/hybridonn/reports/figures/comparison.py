@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STAGE = "the comparison"
+STAGE = "hybridonn compare"
 # Colours of the methods in their order; the paper's own method comes last, in the strongest.
 METHODS = (PALETTE[8], PALETTE[6], PALETTE[4], PALETTE[0], PALETTE[5])
 

@@ -15,7 +15,7 @@ from hybridonn.reports.figures.style import FAINT, MARKERS, PALETTE, WIDTH_IN, s
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STAGE = "the study"
+STAGE = "hybridonn study perturbation"
 
 
 def write_perturbation(folder: Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from hybridonn.reports.figures.style import INK, PALETTE, WIDTH_IN, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STAGE = "the study"
+STAGE = "hybridonn study random-kernels"
 
 
 def write_random_kernels(folder: Path) -> tuple[Path, Path]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STAGE = "the study"
+STAGE = "hybridonn study ranking"
 TITLES = {
     "design": "The design's own number of kernels",
     "infinite": "Infinitely many kernels",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STAGE = "the study"
+STAGE = "hybridonn tolerance"
 TREATMENTS = {
     "uncompensated": "as fabricated",
     "calibrated": "calibrated",
