@@ -82,7 +82,7 @@ def test_an_exponent_is_compared_with_both_claims(interval, verdict):
         ({"counts": [4, 4, 64]}, "--kernels 4,4,64: allowed are numbers from 1 up, each once"),
         ({"counts": []}, "--kernels : two points"),
         ({"errors": [0.1, 0.1]}, "--errors 0.1,0.1: .* each once"),
-        ({"draws": 0}, "--draws 0: allowed is 1 or more"),
+        ({"draws": 0}, "--draws 0: allowed is 1 to 10,000"),
     ],
 )
 def test_what_no_fit_can_be_made_of_is_refused_before_anything(tmp_path, changes, sentence):

@@ -213,7 +213,7 @@ def test_what_cannot_be_tuned_is_refused_before_any_chip(finished, tmp_path, mon
     few = read_spec(None, (*QUICK, *CHIP, "compensation.fraction=0.001"))
     with pytest.raises(SpecError, match="fraction"):
         tune(finished, tmp_path / "few", few, ("kd",), {"epochs": [1]}, 1)
-    with pytest.raises(SpecError, match="--chips 0: allowed is 1 or more"):
+    with pytest.raises(SpecError, match="--chips 0: allowed is 1 to 10,000"):
         tune(finished, tmp_path, chips=0)
     with pytest.raises(OpticsError, match="fabrication is not set"):
         tune(finished, tmp_path, read_spec(None, QUICK))
