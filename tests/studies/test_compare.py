@@ -202,7 +202,7 @@ def test_wrong_words_are_refused(tmp_path):
             parse_methods(text)
     with pytest.raises(SpecError, match="did you mean epochs"):
         parse_grid(["epoch=1,2"])
-    with pytest.raises(SpecError, match="--grid epochs.*is empty"):
+    with pytest.raises(SpecError, match=r"--grid epochs.*is empty"):
         parse_grid(["epochs="])
     with pytest.raises(SpecError, match="--seeds 0"):
         compare(read_spec(None), ("none",), 0, tmp_path / "c")
