@@ -111,7 +111,7 @@ def read_own_stage(folder: Path, name: str) -> Finished:
 
     Args:
         folder: The run.
-        name: Of the stage.
+        name: Name of the stage.
 
     Raises:
         ArtefactError: The folder is no finished run, its spec was changed, or the stage is not
@@ -162,5 +162,5 @@ def _list_made(spec: Spec) -> dict[str, Any]:
 
 
 def _checksum_spec(folder: Path) -> str:
-    """Of what ``spec.yaml`` says: comments and the order of keys do not count."""
+    """Checksum of what ``spec.yaml`` says: comments and the order of keys do not count."""
     return checksum_of(read_yaml(folder / SPEC, ArtefactError))
