@@ -108,7 +108,7 @@ def run(
     data_root: DataRoot = None,
     replace: Replace = False,
 ) -> None:
-    """Lay out, teach, distil, report: the whole job, resumed where it was interrupted."""
+    """Train teacher and student, and write the report; an interrupted run is resumed."""
     from hybridonn.spec import read_spec
 
     stated = read_spec(spec, tuple(settings or ()))
@@ -130,7 +130,7 @@ def estimate(
     data_root: DataRoot = None,
     replace: Replace = False,
 ) -> None:
-    """Estimate the accuracy that a design can reach, before anything is trained."""
+    """Estimate the accuracy of a design before anything is trained."""
     from hybridonn.spec import read_spec
 
     stated = read_spec(spec, tuple(settings or ()))
@@ -153,7 +153,7 @@ def compare(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Train one design by several methods on the same seeds; print the paired differences."""
+    """Train a design by several methods on the same seeds; print the paired differences."""
     from hybridonn.spec import read_spec
     from hybridonn.studies.methods import parse_methods
 
@@ -179,7 +179,7 @@ def tune(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Find each method's own training by its validation score; print it as a spec's `tuned`."""
+    """Tune the training of each method on validation data; print it as the spec's key `tuned`."""
     from hybridonn.spec import read_spec
     from hybridonn.studies.methods import parse_grid, parse_methods
 
@@ -202,7 +202,7 @@ def design(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Design the metasurface of a finished run: pillars whose PSFs are the trained kernels."""
+    """Design the metasurface of a finished run: pillars whose PSFs match the trained kernels."""
     from hybridonn.pipeline.run_folder import read_run_spec
 
     stated = read_run_spec(folder, tuple(settings or ()))
@@ -223,10 +223,11 @@ def export_layout(
         typer.Option(help="File to write, .oas or .gds; by default layout.oas in the run."),
     ] = None,
     tone: Annotated[
-        Tone, typer.Option(help="pillars draws what stays, cleared what goes.")
+        Tone,
+        typer.Option(help="Draw what stays (pillars) or is etched (cleared)."),
     ] = Tone.pillars,
     mirrored: Annotated[
-        bool, typer.Option("--mirrored", help="The chip as seen from behind.")
+        bool, typer.Option("--mirrored", help="Mirror the layout: the chip as seen from behind.")
     ] = False,
     memory_gb: Annotated[float, positive("Refuse a file that takes more.")] = 4.0,
 ) -> None:
@@ -243,7 +244,7 @@ def export_layout(
 def report(
     folder: Run,
 ) -> None:
-    """Write the report of a finished run again."""
+    """Write the report of a finished run anew."""
     from hybridonn.reports.page import write_report
 
     typer.echo(write_report(folder))
@@ -254,7 +255,7 @@ def spec(
     file: SpecFile = None,
     settings: Settings = None,
 ) -> None:
-    """Print a spec with every default spelled out: a start for one of your own."""
+    """Print a spec with all defaults, as a start for your own spec."""
     from hybridonn.spec import dump_spec, read_spec
 
     typer.echo(dump_spec(read_spec(file, tuple(settings or ()))).rstrip())

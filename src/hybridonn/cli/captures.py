@@ -1,4 +1,4 @@
-"""The commands ``hybridonn captures ...``: what to capture behind a chip, and taking it in."""
+"""The commands ``hybridonn captures ...``: what to capture behind a chip, and its import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hybridonn.cli.options import (
 )
 from hybridonn.cli.screen import open_console, show_bars
 
-app = new_app("Measured captures of a chip: what to display, and taking it in.")
+app = new_app("Measured captures of a chip: what to display, and how to import the frames.")
 
 
 class Side(Enum):
@@ -43,14 +43,15 @@ def template(
     ] = 1000,
     exposure_s: Annotated[float, positive("Exposure put into every row.")] = 0.01,
     apart: Annotated[
-        bool, typer.Option("--apart", help="A frame a sub-optic, not one mosaic an image.")
+        bool,
+        typer.Option("--apart", help="One frame per sub-optic, not one mosaic per image."),
     ] = False,
     suffix: Annotated[
         str, typer.Option(help="Suffix of the frames: tif, tiff, png or npy.")
     ] = "tif",
     data_root: DataRoot = None,
 ) -> None:
-    """Write what to display in front of the chip of a run and how to name the frames."""
+    """Write the images to display in front of a run's chip, and the list of frame names."""
     calm_threads()
     from hybridonn.pipeline.captures import make_template
 
@@ -104,15 +105,15 @@ def import_(
     ] = None,
     alignment: Annotated[
         Optional[Side],  # noqa: UP045
-        typer.Option(help="Where the camera's bits lie in its files' bits; by default recognised."),
+        typer.Option(help="Alignment of the camera's bits in the files; by default recognised."),
     ] = None,
     skip_bad: Annotated[
         bool,
-        typer.Option("--skip-bad", help="Leave saturated images out and mend PSFs; count them."),
+        typer.Option("--skip-bad", help="Skip saturated images and repair PSFs; print how many."),
     ] = False,
     data_root: DataRoot = None,
 ) -> None:
-    """Register, correct and pair captures of a chip; say how well they fit the simulation."""
+    """Register, correct and pair captures of a chip; print how well they match the simulation."""
     calm_threads()
     from hybridonn.compensation.acquisition.placement import Camera
     from hybridonn.pipeline.captures import ImportOptions, import_into

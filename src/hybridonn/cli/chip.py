@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Preset = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="Errors of the process, in place of the spec's, such as paper-mnist."),
+    typer.Option(help="Preset of fabrication errors, in place of the spec's: paper-mnist."),
 ]
 
 
@@ -40,7 +40,7 @@ def tolerance(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Make many simulated chips of a design: accuracy before and after, yield, culprits."""
+    """Simulate fabricated chips: accuracy before and after compensation, yield, main errors."""
     stated = _read_spec(run, preset, settings)
     calm_threads()
     from hybridonn.studies.tolerance import tolerate
@@ -62,7 +62,7 @@ def tune_compensation(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Find each method's own fine-tuning behind chips; print it as a spec's `compensation`."""
+    """Tune the fine-tuning of each method on simulated chips; print it as a spec's key."""
     from hybridonn.studies.methods import parse_grid, parse_methods
 
     stated = _read_spec(run, preset, settings)
@@ -87,12 +87,12 @@ def compensate(
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Fine-tune by it alone: none, kd or ntkd; by default as the spec says."),
+        typer.Option(help="Fine-tuning method: none, kd or ntkd; by default those of the spec."),
     ] = None,
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Win accuracy back on captures of the real chip: calibrate, then fine-tune the backend.
+    """Compensate a real chip from its captures: calibrate, then fine-tune the backend.
 
     What is best on captures held out is kept.
     """
@@ -131,7 +131,7 @@ def perturbation(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """How far errors of kernels move the tangent kernel, by number of kernels and size."""
+    """Measure how much kernel errors change the tangent kernel, by number and size of kernels."""
     from hybridonn.spec import read_spec
 
     stated = read_spec(spec, tuple(settings or ()))

@@ -10,14 +10,14 @@ import typer
 from hybridonn.cli.options import DataRoot, Settings, SpecFile, calm_threads, new_app
 from hybridonn.cli.screen import open_console, show_bars
 
-app = new_app("Data sets: look before training.")
+app = new_app("Check data sets before training.")
 
 SHOWN_CLASSES = 20  # of a set with more, the table shows the first ones; the file has all
 
 
 @app.callback()
 def _data() -> None:
-    """Data sets: look before training."""
+    """Check data sets before training."""
 
 
 @app.command()

@@ -21,7 +21,7 @@ MaterialFile = Annotated[
 ]
 SubstrateFile = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(help="Index of the substrate, such a file as well."),
+    typer.Option(help="Index of the substrate: a file of the same database."),
 ]
 
 
@@ -34,10 +34,12 @@ def library(
     widths_nm: Annotated[
         str, typer.Option(help="FIRST:LAST:STEP, or widths with commas; 0, no pillar, is added.")
     ] = "65:237:1",
-    wavelengths_nm: Annotated[str, typer.Option(help="In vacuum, with commas.")] = "635,532,450",
+    wavelengths_nm: Annotated[
+        str, typer.Option(help="Wavelengths in vacuum, separated by commas.")
+    ] = "635,532,450",
     harmonics: Annotated[int, count("Highest Fourier harmonic in x and in y.", most=50)] = 7,
     minimum_gap_nm: Annotated[float, not_negative("Between neighbouring pillars.")] = 50,
-    out: Annotated[Path, typer.Option(help="The library, a CSV.")] = Path("pillars.csv"),
+    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("pillars.csv"),
 ) -> None:
     """Compute a library of square pillars; beside it its convergence record and a picture.
 
@@ -67,11 +69,11 @@ def library(
 def show(
     file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(help="A library; without one, the one that comes with the package."),
+        typer.Argument(help="Library to check; by default the one of the package."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The picture.")] = Path("pillars.png"),
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("pillars.png"),
 ) -> None:
-    """Check a library, ours or another solver's, and draw it."""
+    """Check a library of meta-atoms, of this or another solver, and draw it."""
     calm_threads()
     from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
 

@@ -16,7 +16,7 @@ from hybridonn.studies.counts import MOST_TRIALS
 MOST_IMAGES = 1_000_000_000
 SpecFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation
-    typer.Argument(help="A spec (YAML); without one, the digits that come with the package."),
+    typer.Argument(help="Spec file (YAML); by default scikit-learn's digits."),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run folder.")]
 Out = Annotated[
@@ -25,7 +25,7 @@ Out = Annotated[
 ]
 Replace = Annotated[
     bool,
-    typer.Option("--replace", help="Let OUT be replaced if it holds a run of another name."),
+    typer.Option("--replace", help="Replace OUT if it holds a run of another name."),
 ]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -41,7 +41,7 @@ DataRoot = Annotated[
     typer.Option(
         "--data-root",
         envvar="HYBRIDONN_DATA",
-        help="Where data sets lie, or are downloaded to.",
+        help="Folder of the data sets, also for downloads.",
         show_default=False,
     ),
 ]

@@ -34,7 +34,7 @@ def ranking(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Estimate and train many designs: does the estimate rank them as training does?"""
+    """Estimate and train many designs, and compare how both rank them."""
     from hybridonn.spec import read_spec
 
     stated = read_spec(spec, tuple(settings or ()))
@@ -69,7 +69,7 @@ def random_kernels(
     settings: Settings = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Fixed random kernels with one trained dense head: the paper's table 5."""
+    """Train a dense head on fixed random kernels, as in table 5 of the paper."""
     from hybridonn.spec import read_spec
 
     more = () if train_images is None else (f"data.train_images={train_images}",)
