@@ -24,7 +24,7 @@ from torch import nn
 from hybridonn import spec
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.step import Batch
-from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.distillation.teacher_targets import StoredTargets
 from hybridonn.networks.student import build_student
 from hybridonn.tangent import ntk
 from hybridonn.tasks.classification import Classification
@@ -166,12 +166,12 @@ def training_steps() -> dict[str, float]:
     torch.manual_seed(0)
     model, count = build_student(spec.Student(), (1, 28, 28), 10, seed=0).train(), 128
     batch = Batch(torch.rand(count, 1, 28, 28), torch.randint(10, (count,)), torch.arange(count))
-    knowledge = StoredKnowledge(torch.randn(count, 10), features=torch.randn(count, 300))
+    targets = StoredTargets(torch.randn(count, 10), features=torch.randn(count, 300))
     optimizer = torch.optim.AdamW(model.parameters(), 4e-3)
 
     def step(method: spec.Method, **tangent: Any) -> Callable[[], None]:
         settings = spec.Distillation(method=method, tangent=spec.Tangent(**tangent))
-        objective = Objective(Classification(), settings, knowledge)
+        objective = Objective(Classification(), settings, targets)
 
         def go() -> None:
             optimizer.zero_grad()

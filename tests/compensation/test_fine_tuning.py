@@ -8,7 +8,7 @@ from hybridonn import spec
 from hybridonn.compensation.fine_tuning import fine_tune
 from hybridonn.core.progress import Silent
 from hybridonn.data.indexed import FeatureDataset
-from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.distillation.teacher_targets import StoredTargets
 from hybridonn.tasks.task import make_task
 
 CLASSES, KERNELS, SIDE = 3, 2, 4
@@ -40,7 +40,7 @@ def problem(noise, count=240, seed=0):
 def run(backend, captures, rate, folder):
     settings = spec.Training(epochs=4, batch_size=40, learning_rate=rate)
     aim = spec.Distillation(method="none")
-    silent = StoredKnowledge(torch.zeros(len(captures.labels), CLASSES))
+    silent = StoredTargets(torch.zeros(len(captures.labels), CLASSES))
     where = folder / "checkpoint"
     task = make_task("classification")
     return fine_tune(backend, captures, HELD_OUT, silent, settings, aim, task, 0, where, Silent())

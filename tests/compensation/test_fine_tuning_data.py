@@ -63,28 +63,28 @@ def as_bytes(images):
 
 def test_the_twin_sees_images_that_were_not_captured(digits, chip):
     images = digits.student_train
-    _, chosen, learnt = draw(digits, chip, twin_fraction=0.5)
+    _, chosen, data = draw(digits, chip, twin_fraction=0.5)
     rest = len(images) - len(chosen)
-    assert len(learnt.others) == round(0.5 * rest)
-    assert not set(as_bytes(learnt.others.images)) & set(as_bytes(images.images[chosen]))
-    assert as_bytes(learnt.shown.images[-len(chosen) :]) == as_bytes(images.images[chosen])
+    assert len(data.others) == round(0.5 * rest)
+    assert not set(as_bytes(data.others.images)) & set(as_bytes(images.images[chosen]))
+    assert as_bytes(data.shown.images[-len(chosen) :]) == as_bytes(images.images[chosen])
     _, _, every = draw(digits, chip, twin_fraction=1.0)
     together = sorted(as_bytes(every.shown.images))
     assert together == sorted(as_bytes(images.images))
 
 
 def test_without_a_twin_there_are_the_captures_alone(digits, chip, student):
-    settings, chosen, learnt = draw(digits, chip)
-    assert len(learnt.shown) == len(chosen)
-    fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = compute_features(SPEC, settings, student, fit, learnt)
-    assert torch.equal(seen, learnt.captured.subtract(torch.ones(3, 2)))
+    settings, chosen, data = draw(digits, chip)
+    assert len(data.shown) == len(chosen)
+    fit = calibrate(student.backend, data.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
+    seen = compute_features(SPEC, settings, student, fit, data)
+    assert torch.equal(seen, data.captured.subtract(torch.ones(3, 2)))
 
 
 def test_what_the_twin_shows_is_what_the_chip_would_show(digits, chip, student):
-    settings, chosen, learnt = draw(digits, chip, twin_fraction=0.3)
-    fit = calibrate(student.backend, learnt.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = compute_features(SPEC, settings, student, fit, learnt)
-    truly = capture_images(chip, learnt.shown, 0).subtract(torch.ones(3, 2))
+    settings, chosen, data = draw(digits, chip, twin_fraction=0.3)
+    fit = calibrate(student.backend, data.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
+    seen = compute_features(SPEC, settings, student, fit, data)
+    truly = capture_images(chip, data.shown, 0).subtract(torch.ones(3, 2))
     assert torch.equal(seen[-len(chosen) :], truly[-len(chosen) :])
     assert float((seen - truly).norm() / truly.norm()) < 0.02

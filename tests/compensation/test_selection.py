@@ -11,10 +11,10 @@ from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.evaluation import Evaluation
 from hybridonn.compensation.fine_tuning_data import FineTuningData
 from hybridonn.compensation.selection import PLACE, hold_out, select
-from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
-from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.distillation.teacher_targets import StoredTargets
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.spec import Compensation, read_spec
 from hybridonn.tasks.classification import Classification
@@ -37,12 +37,12 @@ def make_data():
     return FineTuningData(CapturePair(pictures, -pictures, shown), others)
 
 
-def make_knowledge(table=None):
+def make_targets(table=None):
     data = make_data()
     table = torch.zeros(OTHERS + COUNT, CLASSES) if table is None else table
     features = torch.arange(OTHERS + COUNT)[:, None].float()
-    stored = StoredKnowledge(table, None, features)
-    return CompensationKnowledge(stored, BACKEND, data.shown.images, "last", "teacher")
+    stored = StoredTargets(table, None, features)
+    return CompensationTargets(stored, BACKEND, data.shown.images, "last", "teacher")
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def candidates(monkeypatch):
     given = []
 
     def stand_in(right):
-        def compare(spec, settings, student, knowledge, learnt, judged, part, progress):
-            given.append((knowledge, learnt, judged, part))
+        def compare(spec, settings, student, targets, data, judged, part, progress):
+            given.append((targets, data, judged, part))
             design = Calibration(torch.ones(2, 2), torch.zeros(2), BACKEND)
             treated = []
             for method, number in right.items():
@@ -68,10 +68,10 @@ def candidates(monkeypatch):
     return stand_in
 
 
-def make_selection(folder, knowledge=None, **settings):
+def make_selection(folder, targets=None, **settings):
     settings = Compensation.model_validate(settings)
-    knowledge = knowledge or make_knowledge()
-    return select(SPEC, settings, BACKEND, knowledge, make_data(), folder, Silent())
+    targets = targets or make_targets()
+    return select(SPEC, settings, BACKEND, targets, make_data(), folder, Silent())
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candida
     candidates(right)
     found = make_selection(tmp_path)
     assert found.method == best
-    assert (found.held_out, found.learnt) == (8, 32)
+    assert (found.held_out, found.trained_on) == (8, 32)
     assert found.scores == pytest.approx({name: number / 8 for name, number in right.items()})
     assert found.describe().startswith(f"{best} is kept: of 5 candidates made of 32 captures it is")
     assert found.as_numbers()["held_out"]["captures"] == 8
@@ -96,17 +96,17 @@ def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candida
 def test_no_candidate_sees_what_judges_it(tmp_path, candidates):
     given = candidates({"calibrated": 1})
     make_selection(tmp_path)
-    [(knowledge, learnt, judged, part)] = given
-    seen, unseen = (one.shown.images.flatten().tolist() for one in (learnt.captured, judged))
+    [(targets, data, judged, part)] = given
+    seen, unseen = (one.shown.images.flatten().tolist() for one in (data.captured, judged))
     assert sorted(seen + unseen) == list(range(COUNT))
     assert torch.equal(judged.shown.labels.bincount(), torch.full((CLASSES,), 2))
-    for captured in (learnt.captured, judged):  # pictures, labels and images go together
+    for captured in (data.captured, judged):  # pictures, labels and images go together
         assert captured.positive[:, 0, 0, 0].tolist() == captured.shown.images.flatten().tolist()
         assert torch.equal(captured.shown.labels, captured.shown.images.flatten().long() % CLASSES)
-    assert torch.equal(knowledge.images, learnt.shown.images)  # of the twin's images and of these
+    assert torch.equal(targets.images, data.shown.images)  # of the twin's images and of these
     wanted = [*range(OTHERS), *(OTHERS + number for number in seen)]
-    assert knowledge.teacher.features.flatten().tolist() == wanted
-    assert len(knowledge.teacher.table) == OTHERS + 32
+    assert targets.teacher.features.flatten().tolist() == wanted
+    assert len(targets.teacher.table) == OTHERS + 32
     assert part == tmp_path / PLACE
 
 
@@ -114,7 +114,7 @@ def test_without_labels_the_teacher_says_what_is_right(tmp_path, candidates):
     given = candidates({"calibrated": 1})
     says = torch.nn.functional.one_hot(torch.arange(OTHERS + COUNT) % 3, CLASSES).float()
     settings = {"labelled": False, "methods": ["kd"], "distillation": {"method": "kd"}}
-    make_selection(tmp_path, make_knowledge(says), **settings)
+    make_selection(tmp_path, make_targets(says), **settings)
     [(_, _, judged, _)] = given
     wanted = (judged.shown.images.flatten().long() + OTHERS) % 3
     assert torch.equal(judged.shown.labels, wanted)
@@ -131,7 +131,7 @@ def test_an_interrupted_choice_is_not_made_twice(tmp_path, candidates):
 def test_where_nothing_is_held_out_the_stated_method_is_kept(tmp_path, candidates, settings):
     given = candidates({})
     found = make_selection(tmp_path, distillation={"method": "kd"}, **settings)
-    assert (found.method, found.scores, found.held_out, found.learnt) == ("kd", {}, 0, COUNT)
+    assert (found.method, found.scores, found.held_out, found.trained_on) == ("kd", {}, 0, COUNT)
     assert found.describe() == "kd is kept as stated: no captures were held out to choose by"
     assert not given
 
@@ -150,8 +150,8 @@ def test_few_captures_are_divided_too(masks, count):
 
 
 def test_what_is_known_is_taken_together():
-    knowledge = make_knowledge()
+    targets = make_targets()
     gram = torch.arange(47.0)[:, None] + 100 * torch.arange(47.0)
-    knowledge = replace(knowledge, teacher=replace(knowledge.teacher, gram=gram))
-    some = knowledge.take(torch.tensor([3, 1]))
+    targets = replace(targets, teacher=replace(targets.teacher, gram=gram))
+    some = targets.take(torch.tensor([3, 1]))
     assert some.teacher.gram.tolist() == [[303, 103], [301, 101]]

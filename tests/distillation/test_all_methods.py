@@ -22,7 +22,7 @@ from hybridonn.distillation.methods import (
     rank_method,
 )
 from hybridonn.distillation.step import Batch
-from hybridonn.distillation.teacher_targets import StoredKnowledge
+from hybridonn.distillation.teacher_targets import StoredTargets
 from hybridonn.networks.student import build_student
 from hybridonn.tangent import ntk
 from hybridonn.tasks.classification import Classification
@@ -55,7 +55,7 @@ def silent(step):
 def targets():
     teacher = build_student(DESIGN, (1, 8, 8), 4, seed=1).eval()
     scene = _batch().inputs
-    return StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    return StoredTargets(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The objective: each term, each method, each form of knowledge."""
+"""The objective: each term, each method, stored and live targets."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from hybridonn import spec
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
-from hybridonn.distillation.teacher_targets import LiveKnowledge, StoredKnowledge, teacher_features
+from hybridonn.distillation.teacher_targets import LiveTargets, StoredTargets, teacher_features
 from hybridonn.networks.student import build_student
 from hybridonn.networks.teachers.build import build_teacher
 from hybridonn.tangent import centred_alignment, ntk, ridge_alignment, tangent_features
@@ -49,7 +49,7 @@ def test_a_method_is_a_mix_of_weights(method, weights):
 def test_kd_is_hintons_law(student, teacher, scene):
     table = teacher(scene).detach()
     objective = Objective(
-        Classification(), spec.Distillation(method="kd", temperature=3), StoredKnowledge(table)
+        Classification(), spec.Distillation(method="kd", temperature=3), StoredTargets(table)
     )
     indices = torch.tensor([3, 1, 7, 12])
     terms = objective(student, batch(scene, indices))
@@ -71,7 +71,7 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     objective = Objective(
         Classification(),
         spec.Distillation(tangent=tangent),
-        StoredKnowledge(teacher(scene).detach(), gram=gram),
+        StoredTargets(teacher(scene).detach(), gram=gram),
     )
     indices = torch.arange(2, 14)
     terms = objective(student, batch(scene, indices))
@@ -95,7 +95,7 @@ def test_the_kernels_may_be_of_a_part_of_the_batch(
     monkeypatch.setattr("hybridonn.spec.training.COMPARED", 5)
     tangent = spec.Tangent(layers=layers, images=images)
     gram = ntk(teacher, scene).detach()
-    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    stored = StoredTargets(teacher(scene).detach(), gram=gram)
     indices = torch.arange(12).flip(0)
     terms = Objective(Classification(), spec.Distillation(tangent=tangent), stored)(
         student, batch(scene, indices)
@@ -140,7 +140,7 @@ def test_a_schedule_moves_the_weight_of_the_ntk_and_keeps_its_mean(schedule, fac
 
 
 def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, scene):
-    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    stored = StoredTargets(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
     settings = spec.Distillation(task_weight=0, kd_weight=0)
     objective = Objective(Classification(), settings, stored)
     optimizer = torch.optim.SGD(student.parameters(), lr=0.5)
@@ -156,8 +156,8 @@ def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, 
 
 def test_stored_and_live_knowledge_say_the_same(teacher, scene):
     indices = torch.tensor([5, 2, 9])
-    live = LiveKnowledge(teacher)
-    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    live = LiveTargets(teacher)
+    stored = StoredTargets(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
     for ask in ("logits", "kernel"):
         torch.testing.assert_close(
             getattr(stored, ask)(indices, scene[indices]),
@@ -171,14 +171,14 @@ def test_a_sketch_stands_for_the_kernel(teacher, scene):
     table = teacher(scene).detach()
     exact = ntk(teacher, scene).detach()
     sketch = tangent_features(teacher, scene, 4096)
-    stored = StoredKnowledge(table, features=sketch)
+    stored = StoredTargets(table, features=sketch)
     found = stored.kernel(torch.arange(20), scene)
     assert float(centred_alignment(found, exact)) > 0.99
 
 
 def test_a_table_alone_has_no_kernel(scene):
     with pytest.raises(ValueError, match="not stored"):
-        StoredKnowledge(torch.zeros(20, 4)).kernel(torch.arange(3), scene)
+        StoredTargets(torch.zeros(20, 4)).kernel(torch.arange(3), scene)
 
 
 @pytest.mark.parametrize(("layers", "dropout"), [("last", 0.2), ("all", 0.2), ("all", 0.0)])
@@ -190,7 +190,7 @@ def test_the_tangent_is_taken_in_inference_mode_and_the_loss_in_training_mode(
     for _ in range(3):
         student(scene)  # running statistics unlike the batch's
     gram = ntk(teacher, scene).detach()
-    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    stored = StoredTargets(teacher(scene).detach(), gram=gram)
     settings = spec.Distillation(task_weight=0, kd_weight=0, tangent=spec.Tangent(layers=layers))
     objective = Objective(Classification(), settings, stored)
     terms = objective(student.train(), batch(scene, torch.arange(20)))
@@ -209,7 +209,7 @@ def test_behind_batch_norm_the_last_layer_takes_one_forward_pass_of_training(tea
     design = DESIGN.model_copy(update={"normalisation": "batch"})
     student = build_student(design, (1, 8, 8), 4, seed=0).train()
     gram = ntk(teacher, scene).detach()
-    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    stored = StoredTargets(teacher(scene).detach(), gram=gram)
     seen = []
     student.backend[-1].register_forward_hook(lambda layer, args, output: seen.append(args[0]))
     terms = Objective(Classification(), spec.Distillation(), stored)(
@@ -225,7 +225,7 @@ def test_behind_batch_norm_a_part_for_the_kernels_leaves_the_batch_whole(teacher
     design = DESIGN.model_copy(update={"normalisation": "batch"})
     alone, student = (build_student(design, (1, 8, 8), 4, seed=0).train() for _ in range(2))
     logits = alone(scene)
-    stored = StoredKnowledge(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
+    stored = StoredTargets(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
     settings = spec.Distillation(kd_weight=0, tangent=spec.Tangent(layers=layers, images=4))
     one = batch(scene, torch.arange(20))
     terms = Objective(Classification(), settings, stored)(student, one)
@@ -249,7 +249,7 @@ def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
     scene = torch.rand(6, 3, 16, 16).double()
     masks = torch.randint(0, 2, (6, 16, 16), dtype=torch.uint8)
     gram = ntk(teacher, scene, probes=8).detach()
-    stored = StoredKnowledge(teacher(scene).detach(), gram=gram)
+    stored = StoredTargets(teacher(scene).detach(), gram=gram)
     terms = Objective(Segmentation(), spec.Distillation(), stored)(
         student, Batch(scene, masks, torch.arange(6))
     )
@@ -270,5 +270,5 @@ def test_a_sketch_of_signs_stands_for_the_kernel_over_all_pixels():
 
 
 def test_a_live_teacher_answers_for_its_last_layer(teacher, scene):
-    found = LiveKnowledge(teacher, layers="last").kernel(torch.arange(20), scene)
+    found = LiveTargets(teacher, layers="last").kernel(torch.arange(20), scene)
     torch.testing.assert_close(found, ntk(teacher, scene, layers="last"), rtol=1e-4, atol=1e-3)

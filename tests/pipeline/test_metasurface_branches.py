@@ -21,7 +21,7 @@ from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import Student, read_spec
 
 # 160 cells a side, 6 in a pixel of the scene: the largest kernel covers 9 pixels of it.
@@ -136,7 +136,7 @@ def test_end_to_end_trains_the_pillars_of_all_branches(small, made, tmp_path, mo
         "optics.metasurface.end_to_end_learning_rate=0.02",
     )
     spec = read_spec(None, (*small, *more))
-    dataset, before = load_dataset(spec.data), (TEACHER, ALIGNMENT, KNOWLEDGE, STUDENT)
+    dataset, before = load_dataset(spec.data), (TEACHER, ALIGNMENT, TEACHER_TARGETS, STUDENT)
     done = make_stages(spec, dataset, folder, Silent(), before)
     assert all(stage.reused for stage in done.values())
     place = tmp_path / "metasurface"

@@ -10,7 +10,7 @@ from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.student import PLAIN_STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import read_spec
 
 QUICK = ("teacher.training.epochs=1", "training.epochs=2", "fabrication.preset=paper-mnist")
@@ -25,7 +25,7 @@ def learn(tmp_path_factory):
         patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
         spec = read_spec(None, QUICK)
         dataset = load_dataset(spec.data)
-        done = make_stages(spec, dataset, home, Silent(), (TEACHER, ALIGNMENT, KNOWLEDGE))
+        done = make_stages(spec, dataset, home, Silent(), (TEACHER, ALIGNMENT, TEACHER_TARGETS))
 
         def learn(name, *settings):
             spec = read_spec(None, (*QUICK, *settings))

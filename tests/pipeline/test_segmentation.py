@@ -58,15 +58,15 @@ def test_the_whole_job_on_discs(discs, tmp_path, name, views):
     results = run(spec, tmp_path / "run")
     assert 0 < results["teacher"]["miou"] <= 1
     assert 0 < results["student"]["miou_pixels"] <= 1
-    margin = results["teacher"]["miou"] - results["untaught"]["miou"]
-    assert results["untaught"]["teacher_margin"] == pytest.approx(margin)
+    margin = results["teacher"]["miou"] - results["baseline"]["miou"]
+    assert results["baseline"]["teacher_margin"] == pytest.approx(margin)
     assert 0 < results["estimate"]["miou"] <= 1
     assert "mIoU" in (tmp_path / "run" / "report.html").read_text()
     answers = read_arrays(tmp_path / "run" / "student" / "predictions.npz")
     assert answers["predicted"].shape == answers["labels"].shape == (8, 16, 16)
     pictures = read_arrays(tmp_path / "run" / "student" / "examples.npz")["features"]
     assert pictures.shape == (6, 56, 16, 16)
-    stored = read_tensors(tmp_path / "run" / "knowledge" / "knowledge.safetensors")[0]
+    stored = read_tensors(tmp_path / "run" / "teacher_targets" / "teacher_targets.safetensors")[0]
     assert ("table" in stored) == (views == "2")
 
 

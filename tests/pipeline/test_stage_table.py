@@ -70,14 +70,14 @@ BASES = {
 
 # What reads a stage; a stage that is not there reads nothing.
 READ_BY = {
-    "teacher": {"alignment", "knowledge", "student", "untaught", "compensated", "captures"},
-    "alignment": {"student", "untaught"},
-    "knowledge": {"student"},
+    "teacher": {"alignment", "teacher_targets", "student", "baseline", "compensated", "captures"},
+    "alignment": {"student", "baseline"},
+    "teacher_targets": {"student"},
     "student": {"metasurface", "fabricated", "compensated", "mask_overlays", "captures"},
     "metasurface": {"fabricated", "compensated", "captures"},
 }
-ANY_STUDENT = {"student", "untaught"}
-IMAGES = {"estimate", "teacher", "alignment", "knowledge", *ANY_STUDENT}
+ANY_STUDENT = {"student", "baseline"}
+IMAGES = {"estimate", "teacher", "alignment", "teacher_targets", *ANY_STUDENT}
 PLACES = [
     f"optics.{name}_mm"
     for name in ("metasurface_width", "metasurface_height", "kernel_site", "gap", "wafer_diameter")
@@ -102,7 +102,7 @@ TOUCHED = {
     "teacher": {"teacher"},
     "teacher.code_folder": set(),  # not where code lies counts, but what it says
     "distillation": ANY_STUDENT,
-    "distillation.method": {"student", "knowledge"},
+    "distillation.method": {"student", "teacher_targets"},
     "distillation.kd_weight": {"student"},
     "distillation.ntk_weight": {"student"},
     "distillation.own_weight": set(),  # a method of the table has no term of the user's
@@ -110,16 +110,16 @@ TOUCHED = {
     "compensation.distillation.code_folder": set(),
     "distillation.temperature": {"student"},
     "distillation.tangent": {"student"},
-    "distillation.tangent.teacher_layers": {"student", "knowledge"},
-    "distillation.tangent.probes": {"alignment", "knowledge", *ANY_STUDENT},
-    "distillation.baseline": {"untaught"},
+    "distillation.tangent.teacher_layers": {"student", "teacher_targets"},
+    "distillation.tangent.probes": {"alignment", "teacher_targets", *ANY_STUDENT},
+    "distillation.baseline": {"baseline"},
     "training": ANY_STUDENT,
-    "training.augmentation": ANY_STUDENT | {"knowledge"},
-    "training.views": ANY_STUDENT | {"knowledge"},
-    "training.precision": ANY_STUDENT | {"knowledge"},
-    "training.device": ANY_STUDENT | {"knowledge", "alignment"},
+    "training.augmentation": ANY_STUDENT | {"teacher_targets"},
+    "training.views": ANY_STUDENT | {"teacher_targets"},
+    "training.precision": ANY_STUDENT | {"teacher_targets"},
+    "training.device": ANY_STUDENT | {"teacher_targets", "alignment"},
     "tuned": set(),
-    "tuned.none": {"untaught"},
+    "tuned.none": {"baseline"},
     "tuned.none.temperature": set(),  # of what is transferred, and nothing is
     "tuned.none.kd_weight": set(),
     "tuned.none.ntk_weight": set(),
@@ -407,7 +407,7 @@ def test_weights_of_a_teacher_count_with_their_content(digits, tmp_path):
     assert marks(specs["b"], digits) == before
     (tmp_path / "a").write_bytes(b"another")
     assert changed(before, marks(specs["a"], digits)) == {
-        *("teacher", "alignment", "knowledge", "student")
+        *("teacher", "alignment", "teacher_targets", "student")
     }
 
 

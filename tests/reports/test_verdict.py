@@ -60,9 +60,9 @@ def test_a_student_without_a_teacher_is_compared_on_the_same_images(make, tmp_pa
     path, results = folder / "results.json", json.loads((folder / "results.json").read_text())
     arrays = dict(np.load(folder / "student" / "predictions.npz"))
     arrays["logits"][:30] = np.roll(np.eye(10)[arrays["labels"][:30]], 1, 1)
-    (folder / "untaught").mkdir()
-    np.savez(folder / "untaught" / "predictions.npz", **arrays)
-    results["untaught"] = {"accuracy": 330 / 360, "teacher_margin": 26 / 360}
+    (folder / "baseline").mkdir()
+    np.savez(folder / "baseline" / "predictions.npz", **arrays)
+    results["baseline"] = {"accuracy": 330 / 360, "teacher_margin": 26 / 360}
     path.write_text(json.dumps(results))
     assert "reaches 5.6 points more (95 %: +3.0 to +8.0, one seed of each)" in verdict(folder)
 

@@ -12,7 +12,7 @@ from hybridonn.core.yaml_reading import parse_yaml
 from hybridonn.spec import Spec, default_tree, read_spec
 from hybridonn.studies.compare import compare, paired_difference, summarise, summarise_values
 from hybridonn.studies.methods import parse_grid, parse_methods
-from hybridonn.studies.school import School
+from hybridonn.studies.shared_teacher import SharedTeacher
 from hybridonn.studies.tune import tune
 
 QUICK = (
@@ -74,13 +74,13 @@ def test_a_difference_within_noise_is_said_to_be_one():
 
 
 def count_students(monkeypatch):
-    calls, real = [], School.train
+    calls, real = [], SharedTeacher.train
 
-    def counted(school, spec, name):
+    def counted(shared, spec, name):
         calls.append(name)
-        return real(school, spec, name)
+        return real(shared, spec, name)
 
-    monkeypatch.setattr(School, "train", counted)
+    monkeypatch.setattr(SharedTeacher, "train", counted)
     return calls
 
 

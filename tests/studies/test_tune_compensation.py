@@ -138,8 +138,8 @@ def test_what_learns_and_what_judges_are_apart(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "MOST_JUDGED", 50)
     tune(finished, tmp_path, spec, ("none",), {"epochs": [1]}, 1)
     [(recovery, judged, *_)] = chips
-    learnt = {image.numpy().tobytes() for image in recovery.learnt.shown.images}
-    assert not learnt & {image.numpy().tobytes() for image in judged.shown.images}
+    trained_on = {image.numpy().tobytes() for image in recovery.data.shown.images}
+    assert not trained_on & {image.numpy().tobytes() for image in judged.shown.images}
     assert len(judged) == 50
     assert len(judged.shown.labels.unique()) == 10
 
@@ -158,7 +158,7 @@ def test_it_goes_on_where_it_was(finished, tuned, tmp_path, monkeypatch):
     scores = count_calls(monkeypatch, "_score")
     chips = count_calls(monkeypatch, "make_chip")
     calibrations = count_calls(monkeypatch, "recalibrate")
-    answers = count_calls(monkeypatch, "ask_teacher")
+    answers = count_calls(monkeypatch, "compute_targets")
     assert tune(finished, tmp_path) == tuned[1]
     assert without_seconds(read_rows(tmp_path)) == without_seconds(tuned[2])
     assert len(scores) == 2 * 6 - 3

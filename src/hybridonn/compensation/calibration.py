@@ -75,16 +75,16 @@ def calibrate(
     return Calibration(gains, offsets, calibrated)
 
 
-def recalibrate(settings: Compensation, student: HybridNetwork, learnt: CapturePair) -> Calibration:
+def recalibrate(settings: Compensation, student: HybridNetwork, data: CapturePair) -> Calibration:
     """Set the student's backend anew, in closed form, from captures beside their simulation.
 
     Args:
         settings: The form of the calibration and its ridge.
         student: With the optics as designed.
-        learnt: FeatureDataset of training images.
+        data: Captures of training images.
     """
-    simulated = _simulate(student, learnt.shown)
-    return calibrate(student.backend, learnt, simulated, settings.calibration, settings.ridge)
+    simulated = _simulate(student, data.shown)
+    return calibrate(student.backend, data, simulated, settings.calibration, settings.ridge)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from hybridonn.compensation.evaluation import Evaluation, evaluate
 from hybridonn.compensation.fine_tuning import FineTuning
 from hybridonn.compensation.fine_tuning_data import FineTuningData, compute_features
 from hybridonn.compensation.settings import list_methods, settings_for
-from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.progress import Progress
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
@@ -23,8 +23,8 @@ def compare_methods(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
-    knowledge: CompensationKnowledge,
-    learnt: FineTuningData,
+    targets: CompensationTargets,
+    data: FineTuningData,
     test: CapturePair,
     part: Path,
     progress: Progress,
@@ -35,8 +35,8 @@ def compare_methods(
         spec: The task, and the student's spec.
         settings: How.
         student: With the optics as designed.
-        knowledge: The teacher's answers to all images that are learnt from.
-        learnt: What may be learnt from.
+        targets: The teacher's targets to all images that are learnt from.
+        data: What may be learnt from.
         test: FeatureDataset that are only answered: of test images, or held out.
         part: Where checkpoints lie as long as it takes.
         progress: Shows how far it is.
@@ -44,10 +44,10 @@ def compare_methods(
     kernels, began = test.positive.shape[1], perf_counter()
     design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
     evaluations = [evaluate("uncompensated", student.backend, design, test)]
-    found = recalibrate(settings, student, learnt.captured)
+    found = recalibrate(settings, student, data.captured)
     evaluations.append(evaluate("calibrated", found.backend, found, test, began))
-    features = compute_features(spec, settings, student, found, learnt)
-    own = FineTuning(settings, student, found, learnt, features, knowledge)
+    features = compute_features(spec, settings, student, found, data)
+    own = FineTuning(settings, student, found, data, features, targets)
     for method in list_methods(settings):
         started = perf_counter()
         stated = settings_for(spec, settings, method)

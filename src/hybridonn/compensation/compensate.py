@@ -15,7 +15,7 @@ from hybridonn.compensation.comparison import compare_methods
 from hybridonn.compensation.evaluation import Evaluation, measure
 from hybridonn.compensation.fine_tuning_data import FineTuningData
 from hybridonn.compensation.selection import Selection, select
-from hybridonn.compensation.teacher_targets import ask_teacher
+from hybridonn.compensation.teacher_targets import compute_targets
 from hybridonn.core.progress import Progress
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
@@ -70,7 +70,7 @@ def compensate(
         progress: Shows how far the work is.
     """
     data = draw_data(settings)
-    targets = ask_teacher(spec, settings, student, teacher, data.shown, progress)
+    targets = compute_targets(spec, settings, student, teacher, data.shown, progress)
     selection = select(spec, settings, student, targets, data, checkpoints, progress)
     began = perf_counter()
     found = compare_methods(spec, settings, student, targets, data, test, checkpoints, progress)
@@ -79,7 +79,7 @@ def compensate(
     for fraction in sorted({*settings.fractions} - {settings.fraction}):
         own = settings.model_copy(update={"fraction": fraction, "methods": ()})
         some = draw_data(own)
-        known = ask_teacher(spec, own, student, teacher, some.shown, progress)
+        known = compute_targets(spec, own, student, teacher, some.shown, progress)
         others = compare_methods(spec, own, student, known, some, test, checkpoints, progress)
         curve.append(_point(own, len(some.captured), others, spec, test))
     rows = tuple(sorted(curve, key=lambda row: row["fraction"]))

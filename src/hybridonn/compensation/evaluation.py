@@ -59,7 +59,7 @@ def evaluate(
         started: When the treatment began; None: there was none.
         history: Of the fine-tuning.
     """
-    logits = answer(backend, test.subtract(calibration.gains))
+    logits = compute_logits(backend, test.subtract(calibration.gains))
     seconds = 0.0 if started is None else round(perf_counter() - started, 2)
     return Evaluation(method, backend, calibration, logits, seconds, tuple(history))
 
@@ -77,12 +77,12 @@ def look_inside(treated: Evaluation, captured: CapturePair) -> Tensor:
     features = captured.subtract(treated.calibration.gains)
     layers = [m for m in treated.backend.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     if len(layers) == 1:
-        return answer(treated.backend, features)
+        return compute_logits(treated.backend, features)
     return penultimate(treated.backend, (features,))
 
 
 @torch.no_grad()
-def answer(backend: torch.nn.Module, features: Tensor) -> Tensor:
+def compute_logits(backend: torch.nn.Module, features: Tensor) -> Tensor:
     """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
     backend.eval()
     return torch.cat([backend((part,)).float() for part in features.split(AT_A_TIME)])

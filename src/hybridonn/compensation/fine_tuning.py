@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.fine_tuning_data import FineTuningData
-from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.progress import Progress
 from hybridonn.data.indexed import FeatureDataset
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.teacher_targets import Knowledge
+from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.distillation.training import TrainingSetup, choose_device, train, validate
 from hybridonn.networks.frontends.stored import StoredFeatures
 from hybridonn.networks.hybrid import HybridNetwork
@@ -29,7 +29,7 @@ def fine_tune(
     backend: nn.Module,
     captures: FeatureDataset,
     held_out: int,
-    knowledge: Knowledge,
+    targets: TeacherTargets,
     settings: spec.Training,
     distillation: spec.Distillation,
     task: Task,
@@ -46,7 +46,7 @@ def fine_tune(
         backend: Where the training starts; it is left as it is.
         captures: What was seen behind the optics, with the truth or what the teacher says.
         held_out: The last so many captures choose the epoch; 0: all are learnt, and all choose.
-        knowledge: The teacher's answers, by the position of a capture.
+        targets: The teacher's targets, by the position of a capture.
         settings: Epochs, learning rate and the like.
         distillation: The objective.
         task: What the network is for.
@@ -59,11 +59,11 @@ def fine_tune(
     """
     kernels = sum(one.shape[1] for one in captures.branches)
     network = HybridNetwork(StoredFeatures(kernels), deepcopy(backend).requires_grad_())
-    learnt = len(captures) - held_out
+    trained = len(captures) - held_out
     setup = TrainingSetup(
-        Objective(task, distillation, knowledge),
-        captures.slice(0, learnt),
-        captures.slice(learnt if held_out else 0, len(captures)),
+        Objective(task, distillation, targets),
+        captures.slice(0, trained),
+        captures.slice(trained if held_out else 0, len(captures)),
         settings,
         seed,
         f"compensation ({distillation.method})",
@@ -84,17 +84,17 @@ class FineTuning:
         settings: Fraction, seed, labels and what is held out.
         student: With the optics as designed.
         calibration: Where every fine-tuning starts.
-        learnt: What is learnt from.
+        data: What is learnt from.
         features: Of all images that are learnt from, (N, K, H', W').
-        knowledge: The teacher's answers to the same images.
+        targets: The teacher's targets to the same images.
     """
 
     settings: spec.Compensation
     student: HybridNetwork
     calibration: Calibration
-    learnt: FineTuningData
+    data: FineTuningData
     features: Tensor
-    knowledge: CompensationKnowledge
+    targets: CompensationTargets
 
     def fine_tune(
         self, own: spec.Spec, part: Path, progress: Progress
@@ -110,17 +110,17 @@ class FineTuning:
             The backend, in inference mode, and the history.
         """
         task = make_task(own.task, own.training.label_smoothing)
-        labels = self.learnt.shown.labels
+        labels = self.data.shown.labels
         if not self.settings.labelled:  # what the teacher says chooses the epoch, too
-            labels = self.knowledge.predict_labels(task, torch.arange(len(labels)))
+            labels = self.targets.predict_labels(task, torch.arange(len(labels)))
         # The last ones: true captures, no simulated ones.
-        held_out = round(self.settings.held_out_fraction * len(self.learnt.captured))
+        held_out = round(self.settings.held_out_fraction * len(self.data.captured))
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
         return fine_tune(
             self.calibration.backend,
             FeatureDataset((self.features,), labels),
             held_out,
-            self.knowledge,
+            self.targets,
             own.training,
             own.distillation,
             task,

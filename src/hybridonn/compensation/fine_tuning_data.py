@@ -73,7 +73,7 @@ def compute_features(
     settings: Compensation,
     student: HybridNetwork,
     calibration: Calibration,
-    learnt: FineTuningData,
+    data: FineTuningData,
 ) -> Tensor:
     """The signed features of all images that are learnt from, (N, K, H', W').
 
@@ -82,16 +82,16 @@ def compute_features(
         settings: Seed of the digital twin's camera.
         student: With the optics as designed.
         calibration: The gains of the sub-optics.
-        learnt: What is learnt from.
+        data: What is learnt from.
     """
-    captured = learnt.captured.subtract(calibration.gains)
-    if not len(learnt.others):
+    captured = data.captured.subtract(calibration.gains)
+    if not len(data.others):
         return captured
     design = student.frontend.signed_kernels().detach()
-    twin = fit_digital_twin(learnt.captured, design, spec.student.stride)
-    count, seed = len(learnt.others), seed_of("twin captures", settings.seed)
+    twin = fit_digital_twin(data.captured, design, spec.student.stride)
+    count, seed = len(data.others), seed_of("twin captures", settings.seed)
     # Filled in place: a large set takes gigabytes, once.
     features = captured.new_empty(count + len(captured), *captured.shape[1:])
     features[count:] = captured
-    twin.capture(learnt.others, calibration.gains, seed, features[:count])
+    twin.capture(data.others, calibration.gains, seed, features[:count])
     return features

@@ -21,7 +21,7 @@ from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.comparison import compare_methods
 from hybridonn.compensation.evaluation import Evaluation, measure
 from hybridonn.compensation.fine_tuning_data import FineTuningData
-from hybridonn.compensation.teacher_targets import CompensationKnowledge
+from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.files import read_json, write_json
 from hybridonn.core.progress import Progress
 from hybridonn.core.random import generator_of
@@ -44,14 +44,14 @@ class Selection:
         scores: The metric of each candidate on the captures held out, in the order of treatments;
             empty: none were held out.
         held_out: Captures held out.
-        learnt: Captures that the candidates were made of.
+        trained_on: Captures that the candidates were made of.
         seconds: What it took.
     """
 
     method: str
     scores: dict[str, float]
     held_out: int
-    learnt: int
+    trained_on: int
     seconds: float
 
     def describe(self) -> str:
@@ -61,13 +61,13 @@ class Selection:
         best = [name for name, score in self.scores.items() if score == self.scores[self.method]]
         alike = f", as {' and '.join(best[1:])}, and changes less" if len(best) > 1 else ""
         return (
-            f"{self.method} is kept: of {len(self.scores)} candidates made of {self.learnt} "
+            f"{self.method} is kept: of {len(self.scores)} candidates made of {self.trained_on} "
             f"captures it is best on {self.held_out} others{alike}"
         )
 
     def as_numbers(self) -> dict[str, Any]:
         """What results.json holds of it."""
-        counts = {"captures": self.held_out, "learnt": self.learnt, "seconds": self.seconds}
+        counts = {"captures": self.held_out, "trained_on": self.trained_on, "seconds": self.seconds}
         return {"kept_because": self.describe(), "held_out": counts | self.scores}
 
 
@@ -75,8 +75,8 @@ def select(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
-    knowledge: CompensationKnowledge,
-    learnt: FineTuningData,
+    targets: CompensationTargets,
+    data: FineTuningData,
     part: Path,
     progress: Progress,
 ) -> Selection:
@@ -86,8 +86,8 @@ def select(
         spec: The task, and the student's spec.
         settings: The candidates, and how many captures are held out.
         student: With the optics as designed.
-        knowledge: The teacher's answers to all images that are learnt from.
-        learnt: What may be learnt from.
+        targets: The teacher's targets to all images that are learnt from.
+        data: What may be learnt from.
         part: Where it can be gone on from after an interruption.
         progress: Shows how far it is.
 
@@ -97,18 +97,18 @@ def select(
     """
     began = perf_counter()
     task = make_task(spec.task)
-    rest, held = hold_out(learnt.captured.shown.labels, task, settings)
+    rest, held = hold_out(data.captured.shown.labels, task, settings)
     if not len(held) or not len(rest):
-        return Selection(settings.distillation.method, {}, 0, len(learnt.captured), 0.0)
-    known = part / PLACE / "choice.json"
+        return Selection(settings.distillation.method, {}, 0, len(data.captured), 0.0)
+    known = part / PLACE / "selection.json"
     if known.is_file():
         return Selection(**read_json(known))
-    captured, before = learnt.captured, len(learnt.others)
-    some = FineTuningData(captured.take(rest), learnt.others)
-    own = knowledge.take(torch.cat([torch.arange(before), before + rest]))
+    captured, before = data.captured, len(data.others)
+    some = FineTuningData(captured.take(rest), data.others)
+    own = targets.take(torch.cat([torch.arange(before), before + rest]))
     judged = captured.take(held)
     if not settings.labelled:
-        judged = _label(judged, task, knowledge, before + held)
+        judged = _label(judged, task, targets, before + held)
     candidates = compare_methods(spec, settings, student, own, some, judged, part / PLACE, progress)
     scores = {one.method: measure(task, one, judged) for one in candidates}
     seconds = round(perf_counter() - began, 2)
@@ -153,8 +153,8 @@ def _best(candidates: Sequence[Evaluation], scores: dict[str, float]) -> str:
 
 
 def _label(
-    captured: CapturePair, task: Task, knowledge: CompensationKnowledge, indices: Tensor
+    captured: CapturePair, task: Task, targets: CompensationTargets, indices: Tensor
 ) -> CapturePair:
     """Captures whose labels are what the teacher says of their images."""
-    said = knowledge.predict_labels(task, indices)
+    said = targets.predict_labels(task, indices)
     return replace(captured, shown=ImageSet(captured.shown.images, said))

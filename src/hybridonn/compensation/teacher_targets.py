@@ -15,7 +15,7 @@ from hybridonn.data.indexed import Inputs
 from hybridonn.distillation.methods import needs_kernel
 from hybridonn.distillation.teacher_targets import (
     SKETCH_WIDTH,
-    StoredKnowledge,
+    StoredTargets,
     teacher_features,
 )
 from hybridonn.distillation.training import predict
@@ -27,27 +27,27 @@ from hybridonn.tasks.task import Task, make_task
 
 
 @dataclass(frozen=True)
-class CompensationKnowledge:
+class CompensationTargets:
     """The teacher's logits, and the tangent kernel of teacher, simulated student or both.
 
     Attributes:
-        teacher: The teacher's answers on the captured images.
+        teacher: The teacher's targets on the captured images.
         student: The hybrid network with the optics as designed, in inference mode.
         images: The raw images that were captured, (N, C, H, W) uint8.
         layers: Of the student, whose tangent kernel is matched.
         source: Whose kernel is matched.
     """
 
-    teacher: StoredKnowledge
+    teacher: StoredTargets
     student: nn.Module
     images: Tensor
     layers: str | tuple[str, ...]
     source: TangentTeacher
 
-    def take(self, indices: Tensor) -> CompensationKnowledge:
+    def take(self, indices: Tensor) -> CompensationTargets:
         """What is known of the images at these positions, in this order."""
         teacher, kept = self.teacher, indices.to(self.teacher.table.device)
-        stored = StoredKnowledge(
+        stored = StoredTargets(
             teacher.table[kept],
             None if teacher.gram is None else teacher.gram[kept[:, None], kept],
             None if teacher.features is None else teacher.features[kept],
@@ -79,15 +79,15 @@ class CompensationKnowledge:
         return trace.kernel(logits).detach()
 
 
-def ask_teacher(
+def compute_targets(
     spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
     teacher: nn.Module,
     shown: ImageSet,
     progress: Progress,
-) -> CompensationKnowledge:
-    """The teacher's answers to the raw images; its tangent features only where they are matched.
+) -> CompensationTargets:
+    """The teacher's targets to the raw images; its tangent features only where they are matched.
 
     Args:
         spec: The task.
@@ -110,6 +110,6 @@ def ask_teacher(
                 )
                 advance(len(some))
         sketch = torch.cat(rows)
-    stored = StoredKnowledge(predict(teacher, shown.images), None, sketch)
+    stored = StoredTargets(predict(teacher, shown.images), None, sketch)
     layers = settings.distillation.tangent.layers
-    return CompensationKnowledge(stored, student, shown.images, layers, settings.tangent_teacher)
+    return CompensationTargets(stored, student, shown.images, layers, settings.tangent_teacher)

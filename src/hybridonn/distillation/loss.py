@@ -13,7 +13,7 @@ from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable
 from hybridonn.distillation.methods import OWN, TERMS, find_method, is_own_code
 from hybridonn.distillation.step import Batch, Step
-from hybridonn.distillation.teacher_targets import Knowledge
+from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.tasks.task import Task
 
 LossTerm = Callable[[Step], Tensor]
@@ -38,7 +38,7 @@ class Objective:
         self,
         task: Task,
         distillation: spec.Distillation | None = None,
-        targets: Knowledge | None = None,
+        targets: TeacherTargets | None = None,
     ) -> None:
         self.task = task
         self.targets = targets

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hybridonn import spec
 from hybridonn.data.indexed import Inputs, Labels
-from hybridonn.distillation.teacher_targets import Knowledge
+from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.tasks.task import Task
 
 
@@ -54,7 +54,7 @@ class Step:
         batch: Batch,
         task: Task,
         settings: spec.Distillation,
-        targets: Knowledge | None = None,
+        targets: TeacherTargets | None = None,
     ) -> None:
         self.network = network
         self.batch = batch
@@ -95,7 +95,7 @@ class Step:
         """
         return self._teacher().kernel(indices, inputs)
 
-    def _teacher(self) -> Knowledge:
+    def _teacher(self) -> TeacherTargets:
         if self._targets is None:
             raise ValueError(
                 "a loss term asks for the teacher, but this training has none; leave the term out"

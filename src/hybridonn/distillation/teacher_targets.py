@@ -15,8 +15,8 @@ from hybridonn.tangent import ntk, record, tangent_features
 SKETCH_WIDTH = 512  # tangent features of an image: 55 MB for 54,000 in half precision
 
 
-class Knowledge(Protocol):
-    """The teacher's answers on a batch."""
+class TeacherTargets(Protocol):
+    """The teacher's logits and tangent kernel on a batch."""
 
     def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The teacher's logits, (B, classes) or (B, classes, H, W)."""
@@ -28,8 +28,8 @@ class Knowledge(Protocol):
 
 
 @dataclass(frozen=True)
-class StoredKnowledge:
-    """Answers on a fixed training set, computed once and reused by every student.
+class StoredTargets:
+    """Targets on a fixed training set, computed once and reused by every student.
 
     Attributes:
         table: The teacher's logits on all training images, (N, classes, ...).
@@ -64,13 +64,13 @@ class StoredKnowledge:
 
 
 @dataclass(frozen=True)
-class LiveKnowledge:
-    """Answers on augmented images, which no table can hold: computed at each step.
+class LiveTargets:
+    """Targets on augmented images, which no table can hold: computed at each step.
 
     Attributes:
         teacher: In inference mode, on the device of the scenes.
         probes: Random sign probes for its tangent kernel; None: all outputs.
-        layers: Of the teacher, whose tangent kernel is asked for.
+        layers: Layers of the teacher whose tangent kernel is matched.
     """
 
     teacher: nn.Module

@@ -68,13 +68,13 @@ def run(
 
 
 def _judge_teacher(spec: Spec, stages: dict[str, Finished]) -> dict[str, Any]:
-    """How far the teacher is above the student that learnt without it; below zero it is bad."""
-    if "untaught" not in stages:
+    """How far the teacher is above the student trained without it; below zero it is bad."""
+    if "baseline" not in stages:
         return {}
     metric = make_task(spec.task).metric
-    untaught = stages["untaught"].results
-    margin = stages["teacher"].results[metric] - untaught[metric]
-    return {"untaught": untaught | {"teacher_margin": margin}}
+    baseline = stages["baseline"].results
+    margin = stages["teacher"].results[metric] - baseline[metric]
+    return {"baseline": baseline | {"teacher_margin": margin}}
 
 
 @translate_tangent_errors()

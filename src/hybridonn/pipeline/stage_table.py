@@ -16,9 +16,9 @@ from hybridonn.pipeline.stages.fabricated import FABRICATED
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.pipeline.stages.mask_overlays import MASK_OVERLAYS
 from hybridonn.pipeline.stages.metasurface import METASURFACE
-from hybridonn.pipeline.stages.student import STUDENT, UNTAUGHT
+from hybridonn.pipeline.stages.student import BASELINE_STUDENT, STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import Spec
 
 # Each stands behind those that it needs.
@@ -27,9 +27,9 @@ STAGES = (
     ESTIMATE,
     TEACHER,
     ALIGNMENT,
-    KNOWLEDGE,
+    TEACHER_TARGETS,
     STUDENT,
-    UNTAUGHT,
+    BASELINE_STUDENT,
     METASURFACE,
     FABRICATED,
     COMPENSATED,

@@ -89,13 +89,13 @@ def _say_sure(difference: Difference, total: int) -> str:
 
 
 def _judge_teacher(run: Run) -> list[str]:
-    """How far the teacher is above the student that learnt without it, where there is one."""
-    margin = look_up(run.results, "untaught.teacher_margin")
+    """How far the teacher is above the baseline, where there is one."""
+    margin = look_up(run.results, "baseline.teacher_margin")
     if margin is None:
         return []
     student = run.models["student"].predictions
     key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    alone = look_up(run.results, f"untaught.{key}")
+    alone = look_up(run.results, f"baseline.{key}")
     far = points(margin, student.total)
     head = (
         f"The same student trained on the task alone, without any teacher, reaches "
@@ -108,11 +108,11 @@ def _judge_teacher(run: Run) -> list[str]:
         ]
     gain = student.value - alone
     side = "more" if gain > 0 else "less"
-    taught = f"{points(gain, student.total)} {side}"
-    if run.untaught is not None:
-        difference = compare_answers(student, run.untaught)
-        taught += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
+    distilled = f"{points(gain, student.total)} {side}"
+    if run.baseline is not None:
+        difference = compare_answers(student, run.baseline)
+        distilled += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
     return [
-        f"{head}; the teacher lies {far} above that, and the student that it taught reaches "
-        f"{taught}."
+        f"{head}; the teacher lies {far} above that, and the student distilled from it reaches "
+        f"{distilled}."
     ]

@@ -47,7 +47,7 @@ class Training(Section):
 
 
 class Teacher(Section):
-    """The digital network whose knowledge is distilled."""
+    """The digital network that teaches the student."""
 
     CODE: ClassVar = ("name", "arguments")
 

@@ -20,13 +20,13 @@ from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import Method, Spec, dump_spec
 from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.rows import name_row, open_rows
-from hybridonn.studies.school import (
-    School,
-    describe_school,
+from hybridonn.studies.shared_teacher import (
+    SharedTeacher,
+    describe_shared_teacher,
     load_images,
     name_values,
-    open_school,
     state_method,
+    train_shared_teacher,
 )
 from hybridonn.tasks.task import make_task
 
@@ -69,18 +69,20 @@ def compare(
     stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(folder, "compare", describe_school(spec, dataset, methods)) as journal:
+        with open_rows(
+            folder, "compare", describe_shared_teacher(spec, dataset, methods)
+        ) as journal:
             write_text(folder / "spec.yaml", dump_spec(spec))
-            school = open_school(spec, dataset, folder, progress)
+            shared = train_shared_teacher(spec, dataset, folder, progress)
             for seed in range(seeds):
                 for method in methods:
-                    _train(stated[method].with_seed(seed), school, journal)
+                    _train(stated[method].with_seed(seed), shared, journal)
                     write_table(folder / "comparison.csv", _tabulate(journal))
             keys = [_key(stated[m].with_seed(seed)) for m in methods for seed in range(seeds)]
             rows = [journal.values[key] for key in keys]
         comparison = summarise(rows, metric) | {
             "design": spec.name,
-            "teacher": school.teacher.results[metric],
+            "teacher": shared.teacher.results[metric],
         }
         write_json(folder / "comparison.json", comparison)
         write_comparison(folder)
@@ -94,13 +96,13 @@ def _key(spec: Spec) -> str:
     return name_row(spec.seed, method, tuned)
 
 
-def _train(spec: Spec, school: School, journal: Journal) -> None:
+def _train(spec: Spec, shared: SharedTeacher, journal: Journal) -> None:
     """Train a student that the table lacks."""
     key, method = _key(spec), spec.distillation.method
     if key in journal.values:
         return
     tuned = spec.tuned.of(method)
-    results = school.train(spec, f"{name_values(method, tuned)}-{spec.seed}").results
+    results = shared.train(spec, f"{name_values(method, tuned)}-{spec.seed}").results
     journal.add(key, results | {"tuned": tuned.model_dump(exclude_none=True)})
 
 

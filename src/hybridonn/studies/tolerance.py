@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hybridonn.compensation.evaluation import answer
+from hybridonn.compensation.evaluation import compute_logits
 from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
@@ -265,7 +265,7 @@ def _score(context: Context) -> dict[str, Any]:
     made, few = make_chip(spec, dataset, student, metasurface, stated(spec)), _few(dataset)
     captured = made.capture(dataset.test.take(few), "test")
     gains = torch.ones(made.frontend.kernels, 2)
-    logits = answer(made.student.backend, captured.subtract(gains))
+    logits = compute_logits(made.student.backend, captured.subtract(gains))
     task = make_task(spec.task)
     return {"score": task.measure(logits, dataset.test.labels[few])[task.metric]}
 

@@ -14,12 +14,12 @@ from hybridonn.spec import Method, Spec, dump_spec, validate
 from hybridonn.spec.training import name_tuned
 from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.rows import open_rows
-from hybridonn.studies.school import (
-    describe_school,
+from hybridonn.studies.shared_teacher import (
+    describe_shared_teacher,
     load_images,
     name_values,
-    open_school,
     state_method,
+    train_shared_teacher,
 )
 from hybridonn.studies.trials import (
     Setting,
@@ -71,7 +71,7 @@ def tune(
     settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(folder, "tune", describe_school(spec, dataset, methods)) as journal:
+        with open_rows(folder, "tune", describe_shared_teacher(spec, dataset, methods)) as journal:
             write_text(folder / "spec.yaml", dump_spec(spec))
             _try_all(spec, dataset, settings, seeds, folder, journal, progress)
             trials = read_trials(journal)
@@ -107,9 +107,12 @@ def _try_all(
     ]
     if not missing:
         return
-    school, metric = open_school(spec, dataset, folder, progress), make_task(spec.task).metric
+    shared, metric = (
+        train_shared_teacher(spec, dataset, folder, progress),
+        make_task(spec.task).metric,
+    )
     for one, seed in missing:
-        results = school.train(one.spec.with_seed(seed), _name(one, seed)).results
+        results = shared.train(one.spec.with_seed(seed), _name(one, seed)).results
         found = {"validation": results[f"validation_{metric}"], "seconds": results["seconds"]}
         journal.add(one.key(seed), found)
         write_table(folder / "tuning.csv", tabulate(read_trials(journal), "seed"))

@@ -16,7 +16,7 @@ from hybridonn.compensation.evaluation import evaluate, measure
 from hybridonn.compensation.fine_tuning import FineTuning
 from hybridonn.compensation.fine_tuning_data import compute_features, draw_fine_tuning_data
 from hybridonn.compensation.settings import settings_for, stated_compensation
-from hybridonn.compensation.teacher_targets import ask_teacher
+from hybridonn.compensation.teacher_targets import compute_targets
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_table, write_text
 from hybridonn.core.journal import Journal
@@ -203,7 +203,7 @@ def _make_chips(
     The same images are shown to every chip, so the teacher is asked once.
     """
     settings, dataset = stated_compensation(spec), trained.dataset
-    images, knowledge, classes, task = dataset.student_train, None, dataset.classes, dataset.task
+    images, targets, classes, task = dataset.student_train, None, dataset.classes, dataset.task
     chosen = choose_captures(task.cover(images.labels, classes), settings)
     strata = task.stratify(dataset.validation.labels, classes)
     judging = thin(dataset.validation, strata, MOST_JUDGED, settings.seed)
@@ -211,13 +211,13 @@ def _make_chips(
         errors = stated(spec).with_seed(seed)
         chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)
         capture = partial(chip.capture, part="student_train")
-        learnt = draw_fine_tuning_data(images, chosen, capture, settings)
-        if knowledge is None:
+        data = draw_fine_tuning_data(images, chosen, capture, settings)
+        if targets is None:
             teacher = load_teacher(spec, dataset, trained.teacher.folder)
-            knowledge = ask_teacher(spec, settings, chip.student, teacher, learnt.shown, progress)
-        calibration = recalibrate(settings, chip.student, learnt.captured)
-        features = compute_features(spec, settings, chip.student, calibration, learnt)
-        fine_tuning = FineTuning(settings, chip.student, calibration, learnt, features, knowledge)
+            targets = compute_targets(spec, settings, chip.student, teacher, data.shown, progress)
+        calibration = recalibrate(settings, chip.student, data.captured)
+        features = compute_features(spec, settings, chip.student, calibration, data)
+        fine_tuning = FineTuning(settings, chip.student, calibration, data, features, targets)
         yield seed, fine_tuning, chip.capture(judging, "validation")
 
 

@@ -239,7 +239,7 @@ def run_seeds(folder: Path) -> list[Files]:
     kept = [
         p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".html", ".png", ".svg"}
     ]
-    wanted = [path for path in kept if path.name != "knowledge.safetensors"]
+    wanted = [path for path in kept if path.name != "teacher_targets.safetensors"]
     return [{str(path.relative_to(folder)): path.read_bytes() for path in wanted}]
 
 

@@ -120,7 +120,7 @@ def test_what_is_best_on_captures_held_out_is_kept(finished):
     assert found["method"] == best
     assert found["accuracy"] == found[f"{best}_accuracy"]
     assert found["held_out"]["captures"] == round(0.2 * found["captures"])
-    assert found["held_out"]["learnt"] == found["captures"] - found["held_out"]["captures"]
+    assert found["held_out"]["trained_on"] == found["captures"] - found["held_out"]["captures"]
     assert found["kept_because"].startswith(f"{best} is kept: of 4 candidates made of ")
     with (folder / "compensated" / "methods.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}

@@ -20,7 +20,7 @@ from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import PLAIN_STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import read_spec
 
 # 128 cells a side; a kernel's pixel has 12 cells, as many speckles across as the real chip.
@@ -47,7 +47,7 @@ def trained(tmp_path_factory):
         patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
         spec = read_spec(None, SMALL)
         dataset = load_dataset(spec.data)
-        shared = (TEACHER, ALIGNMENT, KNOWLEDGE, PLAIN_STUDENT)
+        shared = (TEACHER, ALIGNMENT, TEACHER_TARGETS, PLAIN_STUDENT)
         return dataset, make_stages(spec, dataset, home, Silent(), shared)
 
 

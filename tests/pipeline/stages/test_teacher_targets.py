@@ -12,16 +12,16 @@ from hybridonn.core.files import read_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset, to_scene
 from hybridonn.distillation.augmentation import make_view
-from hybridonn.distillation.teacher_targets import LiveKnowledge, halve, teacher_kernel
+from hybridonn.distillation.teacher_targets import LiveTargets, halve, teacher_kernel
 from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.pipeline.stage_table import make_stages
-from hybridonn.pipeline.stages import teacher_targets as knowledge
+from hybridonn.pipeline.stages import teacher_targets
 from hybridonn.pipeline.stages.alignment import ALIGNED, ALIGNMENT, load_aligned
 from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
 from hybridonn.spec import Augmentation, read_spec
 from hybridonn.tangent import centred_alignment, ntk
 
-SHARED = (TEACHER, ALIGNMENT, knowledge.KNOWLEDGE)
+SHARED = (TEACHER, ALIGNMENT, teacher_targets.TEACHER_TARGETS)
 QUICK = ("teacher.training.epochs=2", "data.train_images=300")
 VIEWS = (
     "training.augmentation.flip=true",
@@ -39,38 +39,38 @@ def gather(tmp_path, monkeypatch):
         spec = read_spec(None, (*QUICK, *settings))
         dataset = load_dataset(spec.data)
         done = make_stages(spec, dataset, tmp_path / name, Silent(), SHARED)
-        stored, teacher = done["knowledge"], done["teacher"]
-        answers = knowledge.load_knowledge(spec, dataset, teacher, stored)
-        return dataset, load_teacher(spec, dataset, teacher.folder), stored, answers
+        stored, teacher = done["teacher_targets"], done["teacher"]
+        targets = teacher_targets.load_targets(spec, dataset, teacher, stored)
+        return dataset, load_teacher(spec, dataset, teacher.folder), stored, targets
 
     return gather
 
 
 def test_a_small_set_keeps_the_exact_kernel(gather):
-    dataset, teacher, stored, answers = gather()
+    dataset, teacher, stored, targets = gather()
     assert stored.results == {"images": 300, "kernel": "gram"}
     some = torch.tensor([250, 3, 77])
     scene = to_scene(dataset.student_train.images[some])
     torch.testing.assert_close(
-        answers.kernel(some, scene), ntk(teacher, scene), rtol=1e-4, atol=1e-3
+        targets.kernel(some, scene), ntk(teacher, scene), rtol=1e-4, atol=1e-3
     )
-    torch.testing.assert_close(answers.logits(some, scene), teacher(scene), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(targets.logits(some, scene), teacher(scene), rtol=1e-4, atol=1e-4)
 
 
 def test_a_large_set_keeps_a_sketch_of_one_map(gather, monkeypatch):
-    monkeypatch.setattr(knowledge, "GRAM_IMAGES", 100)
-    dataset, teacher, stored, answers = gather()
+    monkeypatch.setattr(teacher_targets, "GRAM_IMAGES", 100)
+    dataset, teacher, stored, targets = gather()
     assert stored.results["kernel"] == "sketch"
     some = torch.arange(90, 190)  # from two batches: the map must be the same in both
     scene = to_scene(dataset.student_train.images[some])
-    alignment = centred_alignment(answers.kernel(some, scene), ntk(teacher, scene))
+    alignment = centred_alignment(targets.kernel(some, scene), ntk(teacher, scene))
     assert float(alignment) > 0.95
 
 
 def test_augmented_images_are_asked_live(gather):
-    _, _, stored, answers = gather("training.augmentation.shift_pixels=1")
+    _, _, stored, targets = gather("training.augmentation.shift_pixels=1")
     assert stored.results["kernel"] == "none"
-    assert isinstance(answers, LiveKnowledge)
+    assert isinstance(targets, LiveTargets)
 
 
 def test_kd_stores_no_kernel(gather):
@@ -92,7 +92,7 @@ class Bounded(nn.Sequential):
 
 
 def test_the_exact_features_of_a_dense_last_layer_are_kept_in_half_precision(gather):
-    dataset, teacher, stored, answers = gather(*VIEWS)
+    dataset, teacher, stored, targets = gather(*VIEWS)
     assert stored.results == {"images": 600, "kernel": "features"}
     settings = Augmentation(flip=True)
     views = [
@@ -101,13 +101,13 @@ def test_the_exact_features_of_a_dense_last_layer_are_kept_in_half_precision(gat
     some = torch.tensor([5, 299, 300, 305, 511])  # of both views
     scene = to_scene(torch.cat(views)[some])
     torch.testing.assert_close(
-        answers.kernel(some, scene),
+        targets.kernel(some, scene),
         teacher_kernel(teacher, scene, "last", None),
         rtol=1e-3,
         atol=1e-3,
     )
-    torch.testing.assert_close(answers.logits(some, scene), teacher(scene), rtol=1e-4, atol=1e-4)
-    tensors, _ = read_tensors(stored.folder / "knowledge.safetensors")
+    torch.testing.assert_close(targets.logits(some, scene), teacher(scene), rtol=1e-4, atol=1e-4)
+    tensors, _ = read_tensors(stored.folder / "teacher_targets.safetensors")
     assert tensors["features"].dtype == torch.float16
     assert tensors["features"].shape == (600, 65)  # its hidden 64 and the bias
 
@@ -117,7 +117,7 @@ def test_a_teacher_that_bends_its_last_layers_output_keeps_a_sketch(gather, monk
     module.Bounded = Bounded
     module.__file__ = __file__
     monkeypatch.setitem(sys.modules, "bounded_teachers", module)
-    dataset, teacher, stored, answers = gather(
+    dataset, teacher, stored, targets = gather(
         *VIEWS, "teacher.name=bounded_teachers:Bounded", "teacher.arguments={}"
     )
     assert stored.results["kernel"] == "sketch"
@@ -125,18 +125,18 @@ def test_a_teacher_that_bends_its_last_layers_output_keeps_a_sketch(gather, monk
     some = torch.arange(100)
     scene = to_scene(view[some])
     exact = teacher_kernel(teacher, scene, "last", None)
-    assert float(centred_alignment(answers.kernel(some, scene), exact)) > 0.95
+    assert float(centred_alignment(targets.kernel(some, scene), exact)) > 0.95
 
 
 def test_exact_features_that_are_larger_than_a_sketch_are_sketched(gather, monkeypatch):
-    monkeypatch.setattr(knowledge, "EXACT_WIDTH", 64)
+    monkeypatch.setattr(teacher_targets, "EXACT_WIDTH", 64)
     assert gather(*VIEWS)[2].results["kernel"] == "sketch"
 
 
-def test_another_run_takes_the_knowledge_from_the_cache(gather):
+def test_another_run_takes_the_targets_from_the_cache(gather):
     stored, again = gather(*VIEWS)[2], gather(*VIEWS, name="other")[2]
     assert again.reused and again.fingerprint == stored.fingerprint
-    assert (again.folder / "knowledge.safetensors").exists()
+    assert (again.folder / "teacher_targets.safetensors").exists()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])

@@ -135,7 +135,7 @@ def test_a_fine_tuning_that_wins_nothing_is_not_praised_for_the_calibration(chip
 
 
 def hold_out(folder, method, **scores):
-    counts = {"captures": 24, "learnt": 96, "seconds": 1.0}
+    counts = {"captures": 24, "trained_on": 96, "seconds": 1.0}
     accuracy = 1 - WRONG[method] / 360
     numbers = {"method": method, "accuracy": accuracy, "held_out": counts | scores}
     change(folder / "results.json", compensated=numbers)

@@ -46,7 +46,7 @@ def segmented(run_folder):
         (run_folder / name / "embedding.npz").unlink()
         history = run_folder / name / "history.csv"
         history.write_text(history.read_text().replace("accuracy", "miou"))
-    results["untaught"] = {"miou": 0.5, "teacher_margin": results["teacher"]["miou"] - 0.5}
+    results["baseline"] = {"miou": 0.5, "teacher_margin": results["teacher"]["miou"] - 0.5}
     (run_folder / "results.json").write_text(json.dumps(results))
     record = json.loads((run_folder / "record.json").read_text())
     record["data"]["classes"] = ["ground", "nucleus"]
@@ -118,7 +118,7 @@ def test_the_teacher_is_judged_by_the_student_that_learnt_alone(segmented):
     text = write_report(segmented).read_text("utf-8")
     margin = 100 * (make_answers(0.1).value - 0.5)
     assert f"the teacher lies {margin:.1f} points above that" in text
-    change(segmented, untaught={"miou": 0.99, "teacher_margin": -0.04})
+    change(segmented, baseline={"miou": 0.99, "teacher_margin": -0.04})
     text = write_report(segmented).read_text("utf-8")
     assert "lies 4.0 points below that: this teacher is bad for its task" in text
 

@@ -18,7 +18,7 @@ ODD = (None, True, "x", [], [1, 2], {"a": 1}, float("nan"), 10**400, -1, 1e308)
 @pytest.mark.parametrize(
     "key",
     [
-        *("student.accuracy", "teacher.accuracy", "untaught.accuracy", "estimate.uncertainty"),
+        *("student.accuracy", "teacher.accuracy", "baseline.accuracy", "estimate.uncertainty"),
         *("estimate.test_images", "fabricated.designed_accuracy", "metasurface.height_nm"),
         *("compensated.captures", "compensated.none_accuracy", "compensated.fraction"),
     ],

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from hybridonn.compensation.evaluation import answer
+from hybridonn.compensation.evaluation import compute_logits
 from hybridonn.compensation.simulated_chip import SimulatedChip, kernel_error
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import read_arrays, write_arrays
@@ -64,7 +64,7 @@ def _run(context: Context) -> dict[str, Any]:
     with context.progress.bar("simulated chip", 1) as advance:
         captured = chip.capture(dataset.test, "test")
         features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
-        logits = answer(chip.student.backend, features)
+        logits = compute_logits(chip.student.backend, features)
         advance(1)
     task = make_task(spec.task)
     _write(context.part, chip)

@@ -20,7 +20,7 @@ from hybridonn.core.random import seed_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.teacher_targets import Knowledge
+from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.distillation.training import (
     TrainingSetup,
     choose_device,
@@ -54,7 +54,7 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE, load_knowledge
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.tasks.task import make_task
 
@@ -90,9 +90,9 @@ def _run(context: Context) -> dict[str, Any]:
     metric = make_task(spec.task).metric
     results |= answers | {f"ideal_{metric}": student.results[metric]}
     if spec.optics.strategy == "end-to-end":
-        knows = load_knowledge(spec, dataset, context.need(TEACHER), context.need(KNOWLEDGE))
+        targets = load_targets(spec, dataset, context.need(TEACHER), context.need(TEACHER_TARGETS))
         widths_m = train_optics(
-            network, widths_m, gains, spec, dataset, chip, knows, part, context.progress
+            network, widths_m, gains, spec, dataset, chip, targets, part, context.progress
         )
         optics = _measure_all(chip, widths_m, dataset.image_shape)
         first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}
@@ -137,7 +137,7 @@ def train_optics(
     spec: specs.Spec,
     dataset: Dataset,
     chip: Chip,
-    answers: Knowledge,
+    targets: TeacherTargets,
     part: Path,
     progress: Progress,
 ) -> Tensor:
@@ -170,7 +170,7 @@ def train_optics(
         }
     )
     setup = TrainingSetup(
-        Objective(make_task(spec.task), spec.distillation, answers),
+        Objective(make_task(spec.task), spec.distillation, targets),
         dataset.student_train,
         dataset.validation,
         training,
@@ -396,6 +396,6 @@ METASURFACE = Stage(
     "metasurface",
     _inputs,
     _run,
-    needs=(TEACHER, KNOWLEDGE, STUDENT),
+    needs=(TEACHER, TEACHER_TARGETS, STUDENT),
     wanted=lambda spec: spec.optics.metasurface is not None,
 )

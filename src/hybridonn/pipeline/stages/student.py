@@ -1,4 +1,4 @@
-"""Stage ``student``: the teacher's knowledge, distilled into the hybrid network."""
+"""Stage ``student``: the hybrid network, trained by the stated method of distillation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.stages.layout import PLACED_BY
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE, load_knowledge
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
 from hybridonn.spec.tree import ON_KERNELS
 from hybridonn.tangent import centred_alignment
@@ -83,16 +83,16 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     aligned = load_aligned(context.need(ALIGNMENT))
-    knowledge = None
+    targets = None
     if needs_teacher(spec.distillation.method):
-        stages = context.need(TEACHER), context.need(KNOWLEDGE)
-        knowledge = load_knowledge(spec, dataset, *stages)
+        stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
+        targets = load_targets(spec, dataset, *stages)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     task = make_task(spec.task, spec.training.label_smoothing)
     setup = TrainingSetup(
-        Objective(task, spec.distillation, knowledge),
+        Objective(task, spec.distillation, targets),
         dataset.student_train,
         dataset.validation,
         spec.training,
@@ -161,15 +161,15 @@ STUDENT = Stage(
     "student",
     narrow_student,
     _run,
-    needs=(TEACHER, ALIGNMENT, KNOWLEDGE),
+    needs=(TEACHER, ALIGNMENT, TEACHER_TARGETS),
     options={"illustrated": True},
 )
 # Without what only a report needs: for studies.
 PLAIN_STUDENT = STUDENT.with_options(illustrated=False)
-# The same student without transfer, with which the teacher is compared.
-UNTAUGHT = replace(
+# The same student, trained on the labels alone, with which the teacher is compared.
+BASELINE_STUDENT = replace(
     PLAIN_STUDENT,
-    name="untaught",
+    name="baseline",
     inputs=lambda spec: narrow_student(spec.for_method(BASELINE)),
     needs=(TEACHER, ALIGNMENT),
     wanted=lambda spec: spec.distillation.baseline and spec.distillation.method != BASELINE,

@@ -1,4 +1,4 @@
-"""Stage ``knowledge``: what every student asks of the teacher, answered once for the data set."""
+"""Stage ``teacher_targets``: the teacher's logits and tangent kernel, for every student."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hybridonn.distillation.augmentation import count_views, is_augmented, make_
 from hybridonn.distillation.methods import find_stored_for, needs_kernel
 from hybridonn.distillation.teacher_targets import (
     SKETCH_WIDTH,
-    Knowledge,
-    LiveKnowledge,
-    StoredKnowledge,
+    LiveTargets,
+    StoredTargets,
+    TeacherTargets,
     halve,
     teacher_features,
     teacher_kernel,
@@ -38,25 +38,25 @@ EXACT_WIDTH = 1024  # in place of a sketch, a dense layer's exact features up to
 ASKED = 250  # images at a time: their feature maps still fit the cache of a processor
 KERNEL_KEYS = ("teacher_layers", "probes")  # what the teacher's kernel depends on
 
-Answers = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
-Ask = Callable[[nn.Module, Tensor], Answers | None]
-AnswerAll = Callable[[Ask], dict[str, Tensor]]
+Outputs = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
+Ask = Callable[[nn.Module, Tensor], Outputs | None]
+Collect = Callable[[Ask], dict[str, Tensor]]
 
 
-def load_knowledge(
-    spec: Spec, dataset: Dataset, teacher: Finished, knowledge: Finished
-) -> Knowledge:
-    """What the objective asks: stored answers, or a live teacher where images are augmented."""
+def load_targets(
+    spec: Spec, dataset: Dataset, teacher: Finished, targets: Finished
+) -> TeacherTargets:
+    """What the objective asks: stored targets, or a live teacher where images are augmented."""
     device = choose_device(spec.training.device)
     if count_views(spec.training) is None:
         network = load_teacher(spec, dataset, teacher.folder).to(device)
-        return LiveKnowledge(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
-    tensors, _ = read_tensors(knowledge.folder / "knowledge.safetensors")
-    return StoredKnowledge(**{name: value.to(device) for name, value in tensors.items()})
+        return LiveTargets(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
+    tensors, _ = read_tensors(targets.folder / "teacher_targets.safetensors")
+    return StoredTargets(**{name: value.to(device) for name, value in tensors.items()})
 
 
 def _inputs(spec: Spec) -> Spec:
-    """What the answers depend on; what makes no difference to them has its default."""
+    """What the targets depend on; what makes no difference to them has its default."""
     training, distillation = spec.training, spec.distillation
     live = count_views(training) is None
     if live or not is_augmented(training):
@@ -78,50 +78,50 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset = context.spec, context.dataset
     form: str = "none"
-    answers: dict[str, Tensor] = {}
+    targets: dict[str, Tensor] = {}
     if count_views(spec.training) is not None:
         teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
         teacher = teacher.to(choose_device(spec.training.device))
-        answer_all = partial(_answer_all, teacher, spec, dataset, context.progress)
-        form, answers = _find_answers(teacher, spec, dataset, answer_all)
-    write_tensors(context.part / "knowledge.safetensors", answers)
-    return {"images": len(answers.get("table", ())), "kernel": form}
+        collect = partial(_collect, teacher, spec, dataset, context.progress)
+        form, targets = _find_targets(teacher, spec, dataset, collect)
+    write_tensors(context.part / "teacher_targets.safetensors", targets)
+    return {"images": len(targets.get("table", ())), "kernel": form}
 
 
-def _find_answers(
-    teacher: nn.Module, spec: Spec, dataset: Dataset, answer_all: AnswerAll
+def _find_targets(
+    teacher: nn.Module, spec: Spec, dataset: Dataset, collect: Collect
 ) -> tuple[str, dict[str, Tensor]]:
-    """The form of the kernel, and the teacher's answers under the names that they are stored by."""
+    """The form of the kernel, and the targets under the names that they are stored by."""
     if not needs_kernel(spec.distillation.method):
-        return "none", answer_all(_logits)
+        return "none", collect(_logits)
     layers, probes = spec.distillation.tangent.teacher_layers, count_probes(spec)
     # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
     images = len(dataset.student_train) * (count_views(spec.training) or 1)
     if images <= GRAM_IMAGES and not is_augmented(spec.training) and probes is None:
-        return "gram", answer_all(_logits) | {"gram": _gram(teacher, layers, dataset)}
+        return "gram", collect(_logits) | {"gram": _gram(teacher, layers, dataset)}
     end = _find_end(teacher, layers, dataset)
-    exact = answer_all(partial(dense_features, end=end)) if end else {}
+    exact = collect(partial(dense_features, end=end)) if end else {}
     if exact:
         return "features", exact
 
-    def sketch(teacher: nn.Module, scene: Tensor) -> Answers:
+    def sketch(teacher: nn.Module, scene: Tensor) -> Outputs:
         with torch.autocast(scene.device.type, enabled=False):
             features = teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes)
         return *_logits(teacher, scene), features
 
-    return "sketch", answer_all(sketch)
+    return "sketch", collect(sketch)
 
 
-def _answer_all(
+def _collect(
     teacher: nn.Module, spec: Spec, dataset: Dataset, progress: Progress, ask: Ask
 ) -> dict[str, Tensor]:
     """What is asked of every view of every image; nothing if one is not answered."""
     device = next(teacher.parameters()).device
     total = len(dataset.student_train) * (count_views(spec.training) or 1)
     batch = min(fitting_images(dataset.student_train.images), ASKED)
-    rows: list[Answers] = []
+    rows: list[Outputs] = []
     with (
-        progress.bar("teacher's answers", total) as advance,
+        progress.bar("teacher's targets", total) as advance,
         mixed_precision(spec.training.precision, device, teacher),
     ):
         for view in _look(spec, dataset):
@@ -137,11 +137,11 @@ def _answer_all(
 
 
 @torch.no_grad()
-def _logits(teacher: nn.Module, scene: Tensor) -> Answers:
+def _logits(teacher: nn.Module, scene: Tensor) -> Outputs:
     return (teacher(scene),)
 
 
-def _compact(task: Task, logits: Tensor, *features: Tensor) -> Answers:
+def _compact(task: Task, logits: Tensor, *features: Tensor) -> Outputs:
     """Logits in the precision that the task needs, features in half precision."""
     return logits.to(task.logit_dtype).cpu(), *(halve(one).cpu() for one in features)
 
@@ -171,4 +171,6 @@ def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
         yield make_view(dataset.student_train, dataset.task, spec.training.augmentation, view)
 
 
-KNOWLEDGE = Stage("knowledge", _inputs, _run, needs=(TEACHER,), shared="knowledge")
+TEACHER_TARGETS = Stage(
+    "teacher_targets", _inputs, _run, needs=(TEACHER,), shared="teacher_targets"
+)

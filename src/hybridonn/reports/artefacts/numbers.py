@@ -98,7 +98,7 @@ RESULTS: Mapping[str, Kind] = {
     **dict.fromkeys(("metasurface.material", "metasurface.substrate"), TEXT),
     **dict.fromkeys(("estimate.train_images", "estimate.test_images"), SIZE),
     "estimate.uncertainty": SHARE,
-    "untaught.teacher_margin": NUMBER,
+    "baseline.teacher_margin": NUMBER,
     "compensated.fraction": SHARE,
     **dict.fromkeys(("compensated.captures", "compensated.twin_images"), COUNT),
     "compensated.labelled": TRUTH,
@@ -114,7 +114,7 @@ RECORD: Mapping[str, Kind] = {
     "hashes.*": TEXT,
 }
 SECTIONS = (
-    *("student", "teacher", "untaught", "estimate", "metasurface", "fabricated", "compensated"),
+    *("student", "teacher", "baseline", "estimate", "metasurface", "fabricated", "compensated"),
     *("data", "seconds", "versions", "seeds", "hashes"),
 )
 # Keys that a section has if it has the first of them.

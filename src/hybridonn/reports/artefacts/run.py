@@ -101,7 +101,7 @@ class Run:
         layout_file: The file that was made of it; None: none was, or of another design.
         overlays: Test images to be shown with their masks; None: answers are no masks.
         chip: What fabrication cost and compensation won back; None: there is no chip.
-        untaught: Answers of the same student trained without a teacher; None: there is none.
+        baseline: Answers of the same student trained without a teacher; None: there is none.
         width_maps: The designed pillars of one kernel; None: none, or of an earlier version.
     """
 
@@ -119,7 +119,7 @@ class Run:
     layout_file: LayoutDrawing | None = None
     overlays: Overlays | None = None
     chip: Chip | None = None
-    untaught: Predictions | MaskPredictions | None = None
+    baseline: Predictions | MaskPredictions | None = None
     width_maps: WidthMaps | None = None
 
     @property
@@ -188,7 +188,7 @@ def read_run(folder: Path) -> Run:
         overlays=_read_overlays(folder, student),
         chip=read_chip(folder, record, results, student, len(classes), optics),
         width_maps=read_width_maps(folder, optics.shown[0]) if optics else None,
-        untaught=_read_untaught(folder, results, student, len(classes)),
+        baseline=_read_baseline(folder, results, student, len(classes)),
     )
 
 
@@ -257,7 +257,7 @@ def _check_same_images(folder: Path, models: dict[str, Model]) -> None:
         )
 
 
-def _read_untaught(
+def _read_baseline(
     folder: Path, results: dict[str, Any], student: Predictions | MaskPredictions, classes: int
 ) -> Predictions | MaskPredictions | None:
     """The answers of the student without a teacher; None: there is none, or it kept none.
@@ -265,13 +265,13 @@ def _read_untaught(
     Raises:
         ArtefactError: The file is damaged, or of other test images.
     """
-    path, stage = folder / "untaught" / "predictions.npz", "the untaught stage"
-    if "untaught" not in results or not path.is_file():
+    path, stage = folder / "baseline" / "predictions.npz", "the baseline stage"
+    if "baseline" not in results or not path.is_file():
         return None
     read = read_masks if isinstance(student, MaskPredictions) else read_predictions
     answers = read(path, stage, classes)
     key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    check_metric(answers, results["untaught"], key, path, "untaught")
+    check_metric(answers, results["baseline"], key, path, "baseline")
     if not np.array_equal(answers.labels, student.labels):
         raise ArtefactError(refusal(path, stage, "its test images are not those of the student"))
     return answers

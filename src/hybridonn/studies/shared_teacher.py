@@ -1,4 +1,4 @@
-"""One teacher and its knowledge, from which many students learn."""
+"""One teacher and its targets, which all students of a study share."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.pipeline.stages.student import PLAIN_STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
-from hybridonn.pipeline.stages.teacher_targets import KNOWLEDGE
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import Method, Spec, Tuned, Tuning, validate
 from hybridonn.studies.settings import describe_settings
 
 
 @dataclass(frozen=True)
-class School:
+class SharedTeacher:
     """What all students of a study share, made once."""
 
     folder: Path
@@ -45,24 +45,28 @@ class School:
         return complete(PLAIN_STUDENT, spec, self.dataset, self.done, folder, self.progress)
 
 
-def open_school(spec: Spec, dataset: Dataset, folder: Path, progress: Progress) -> School:
-    """Check the layout, train the teacher once and store what it knows.
+def train_shared_teacher(
+    spec: Spec, dataset: Dataset, folder: Path, progress: Progress
+) -> SharedTeacher:
+    """Check the layout, train the teacher once and store its targets.
 
-    The knowledge holds the tangent kernel whichever method the spec names, so
+    The targets hold the tangent kernel whichever method the spec names, so
     that all methods of a study are served by the same file.
     """
-    shared = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE)
+    shared = (LAYOUT, TEACHER, ALIGNMENT, TEACHER_TARGETS)
     done = make_stages(
         spec.for_method(find_stored_for(kernel=True)), dataset, folder, progress, shared
     )
-    return School(folder, dataset, done, progress)
+    return SharedTeacher(folder, dataset, done, progress)
 
 
-def describe_school(spec: Spec, dataset: Dataset, methods: Sequence[Method]) -> dict[str, Any]:
+def describe_shared_teacher(
+    spec: Spec, dataset: Dataset, methods: Sequence[Method]
+) -> dict[str, Any]:
     """What every student of a study depends on beside its method, tuned values and seed."""
     base = spec.model_copy(update={"tuned": Tuning()})
     base = base.for_method(find_stored_for(kernel=True))
-    stages = (LAYOUT, TEACHER, ALIGNMENT, KNOWLEDGE, PLAIN_STUDENT)
+    stages = (LAYOUT, TEACHER, ALIGNMENT, TEACHER_TARGETS, PLAIN_STUDENT)
     folder = spec.distillation.code_folder
     code = {one: hash_code(one, folder) for one in methods if is_own_code(one)}
     described = describe_settings(stages, base, dataset, ("seed", "distillation.method"))
