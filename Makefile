@@ -37,7 +37,7 @@ test: setup
 # The rooms whose tests take milliseconds each; the others train networks, and those of acquisition
 # register camera frames. Keep the whole under a minute: see --durations=20.
 FAST := tests/core tests/spec tests/tasks tests/optics/layout tests/optics/fabrication \
-  tests/cli tests/reports/sections tests/test_front_door.py
+  tests/cli tests/reports/sections tests/test_front_door.py tests/test_docstrings.py tests/test_sizes.py
 
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(FAST)

@@ -39,10 +39,10 @@ from hybridonn.estimation.estimate import (
     CurvePoint,
     Estimate,
     Settings,
-    least_error,
 )
 from hybridonn.estimation.finite import through_dense
 from hybridonn.estimation.neighbourhood import BATCH, Sight, covary, draw_sight, look_at_cells
+from hybridonn.estimation.penalty import least_error
 from hybridonn.estimation.resampling import bootstrap_error, jackknife_error
 from hybridonn.estimation.ridge import Ridge, System, build_system, predict, solve_system
 

@@ -34,8 +34,8 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.estimation import Settings, estimate_accuracy, infinite_random_kernels
 from hybridonn.estimation.design_kernel import columns_within
-from hybridonn.estimation.estimate import LAMBDAS, choose_lambda
 from hybridonn.estimation.finite import Optical, draw_optical, optical_features
+from hybridonn.estimation.penalty import LAMBDAS, choose_lambda
 from hybridonn.estimation.ridge import System, build_system, one_hot, predict, solve_system
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.run_folder import open_folder
