@@ -179,7 +179,7 @@ def test_an_option_out_of_its_bounds_is_refused(words: str, said: str) -> None:
         ("tune --grid epochs=1,1", "an entry is named twice"),
         ("tune --grid epochs=", "an entry between commas is empty"),
         ("tune --grid epochs=&a", "anchor"),
-        ("run --set training.epochs=yes", "allowed is a valid integer"),
+        ("run --set training.epochs=yes", "allowed is a whole number"),
         ("run nowhere.yaml", "cannot read nowhere.yaml: No such file"),
         ("run .", "cannot read .: Is a directory; name a YAML file"),
         ("design nowhere", "nowhere is no run folder"),

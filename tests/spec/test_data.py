@@ -9,19 +9,19 @@ from hybridonn.spec import Data, read_spec
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("data.size_pixels=abc", "data.size_pixels is 'abc': allowed is a valid list"),
+        ("data.size_pixels=abc", "data.size_pixels is 'abc': allowed is a list"),
         ("data.size_pixels=[1,2,3]", "at most 2 items"),
-        ("data.size_pixels=0", "greater than or equal to 1"),
+        ("data.size_pixels=0", "1 or more"),
         ("data.resize=squash", "allowed is 'crop', 'stretch' or 'pad'"),
         ("data.colour=blue", "allowed is 'auto', 'rgb' or 'grey'"),
         ("data.folder=x", "folder is x with name: digits; .* digits or mnist takes none"),
         ("data.name=mask_folder", "folder is None with name: mask_folder; .* needs a folder"),
         ("data.mask_classes=[a]", "at least 2 items"),
         ("data.mask_classes=[a, b]", "only name: mask_folder takes it"),
-        ("training.augmentation.crop_pixels=1.5", "valid integer"),
-        ("training.augmentation.crop_pixels=-1", "greater than or equal to 0"),
+        ("training.augmentation.crop_pixels=1.5", "whole number"),
+        ("training.augmentation.crop_pixels=-1", "0 or more"),
         ("training.augmentation.crop_edge=black", "allowed is 'dark' or 'reflect'"),
-        ("training.augmentation.brightness=1", "less than 1"),
+        ("training.augmentation.brightness=1", "a number below 1"),
     ],
 )
 def test_faults_are_named(setting, words):

@@ -37,7 +37,10 @@ CHIP = "fabrication.preset=paper-mnist"
             ["optics.metasurface is not set", "set optics.metasurface to {}"],
         ),
         (("optics.metasurface.grid_nm=1.5",), ["grid_nm is 1.5", "multiple of 1"]),
-        (("optics.metasurface.min_transmittance=1",), ["min_transmittance is 1", "less than 1"]),
+        (
+            ("optics.metasurface.min_transmittance=1",),
+            ["min_transmittance is 1", "a number below 1"],
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused(settings, words):

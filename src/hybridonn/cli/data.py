@@ -74,6 +74,11 @@ def _refuse(survey: Any, skip_bad: bool) -> None:
             f"{survey.name} has {number} fault{'s' * (number > 1)}, named above; mend the files, "
             "or leave them out and count them with data.skip_bad: true"
         )
+    if survey.faults:
+        left = len(survey.faults)
+        typer.echo(
+            f"left out with data.skip_bad: {left} file{'s' * (left > 1)} or folders, named above"
+        )
 
 
 def _print_survey(survey: Any) -> None:

@@ -9,15 +9,22 @@ from pydantic import BaseModel, ValidationError
 
 # What pydantic calls by the names of Python's types, in the words of YAML.
 ALLOWED = {
-    "int_type": "a valid integer, without quotes, decimal point or exponent",
-    "float_type": "a valid number, without quotes",
+    "int_type": "a whole number, without quotes, decimal point or exponent",
+    "float_type": "a number, without quotes",
     "bool_type": "true or false",
     "string_type": "a text, in quotes",
-    "tuple_type": "a valid list, such as [1, 2]",
+    "tuple_type": "a list, such as [1, 2]",
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "path_type": "a path",
     "string_pattern_mismatch": "letters, digits, -, _ and full stops, a letter or digit first",
+}
+# What pydantic calls the bounds of numbers: where it keeps the bound, and how it is said.
+BOUNDS = {
+    "greater_than": ("gt", "a number above {}"),
+    "greater_than_equal": ("ge", "{} or more"),
+    "less_than": ("lt", "a number below {}"),
+    "less_than_equal": ("le", "{} or less"),
 }
 
 
@@ -41,7 +48,7 @@ def _merge_unions(error: ValidationError) -> list[Any]:
         key = _drop_union_tags(fault)
         if key in faults:
             also = fault["msg"].removeprefix("Input should be ")
-            also = also.replace(ALLOWED["tuple_type"], "a valid list of names")
+            also = also.replace(ALLOWED["tuple_type"], "a list of names")
             faults[key]["msg"] += f", or {also}"
         else:
             faults[key] = {**fault, "loc": key}
@@ -59,6 +66,9 @@ def _in_words(fault: Any) -> dict[str, Any]:
     kind = fault["type"]
     if kind in ALLOWED:
         return {**fault, "msg": f"Input should be {ALLOWED[kind]}"}
+    if kind in BOUNDS:
+        bound = fault["ctx"][BOUNDS[kind][0]]
+        return {**fault, "msg": f"Input should be {BOUNDS[kind][1].format(f'{bound:,.15g}')}"}
     if kind in {"too_short", "too_long"}:
         count = fault["ctx"]["min_length" if kind == "too_short" else "max_length"]
         few = "least" if kind == "too_short" else "most"

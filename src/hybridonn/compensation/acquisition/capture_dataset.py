@@ -206,6 +206,11 @@ def read_captures(folder: Path) -> CaptureDataset:
         ArtefactError: A file is missing or damaged, or the arrays do not fit one another.
     """
     path = folder / "captures.npz"
+    if not path.exists():
+        raise ArtefactError(
+            f"{folder} holds no captures (no captures.npz); make a capture set with: hybridonn "
+            "captures import RUN TEMPLATE"
+        )
     arrays = read_arrays(path)
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise ArtefactError(f"{path} lacks the array {', '.join(missing)}; import it again")

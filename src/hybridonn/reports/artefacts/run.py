@@ -142,6 +142,11 @@ def read_run(folder: Path) -> Run:
     Raises:
         ArtefactError: A file is missing, damaged, or contradicts another one.
     """
+    if not (folder / "record.json").exists():
+        raise ArtefactError(
+            f"{folder} is no finished run: it holds no record.json, which a run writes last; name "
+            "the folder of a run, or let the run come to its end: hybridonn run SPEC"
+        )
     record = read_json(folder / "record.json", PIPELINE)
     results = read_json(folder / "results.json", PIPELINE)
     _require(record, ("data", "seconds", "versions", "seeds"), folder / "record.json")
