@@ -13,17 +13,15 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.indexed import Inputs
 from hybridonn.distillation.methods import needs_kernel
-from hybridonn.distillation.teacher_targets import (
-    SKETCH_WIDTH,
-    StoredTargets,
-    teacher_features,
-)
-from hybridonn.distillation.training import predict
+from hybridonn.distillation.teacher_targets import StoredTargets, ask_of_images, ask_sketch
+from hybridonn.distillation.training import choose_device, predict
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
 from hybridonn.spec.compensation import TangentTeacher
 from hybridonn.tangent import centre, record
 from hybridonn.tasks.task import Task, make_task
+
+ASKED = 128  # images at a time for the tangent features
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class CompensationTargets:
 
     def predict_labels(self, task: Task, indices: Tensor) -> Tensor:
         """What the teacher says of the images at these positions, (B, ...)."""
-        return task.predict(self.teacher.look_up(indices))
+        return task.predict(self.teacher.look_up(indices)).cpu()
 
     def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
         """The teacher's logits, (B, classes)."""
@@ -93,23 +91,20 @@ def compute_targets(
         spec: The task.
         settings: Methods, and what of the tangent kernels is matched.
         student: With the optics as designed.
-        teacher: In inference mode.
+        teacher: The teacher, in inference mode; it moves to the device of the fine-tuning.
         shown: The images that are learnt from.
         progress: Shows how far it is.
     """
-    sketch = None
+    device, sketch = choose_device(settings.training.device), None
+    teacher = teacher.to(device)
     if any(map(needs_kernel, list_methods(settings))) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
         probes = make_task(spec.task).contraction(tangent.probes)
-        rows = []
+        ask = ask_sketch(tangent.teacher_layers, probes)
         with progress.bar("teacher's tangents", len(shown)) as advance:
-            for some in shown.images.split(128):
-                scene = to_scene(some)
-                rows.append(
-                    teacher_features(teacher, scene, SKETCH_WIDTH, tangent.teacher_layers, probes)
-                )
-                advance(len(some))
-        sketch = torch.cat(rows)
-    stored = StoredTargets(predict(teacher, shown.images), None, sketch)
+            (sketch,) = ask_of_images(
+                teacher, (shown.images,), ask, ASKED, advance, torch.contiguous_format
+            )
+    stored = StoredTargets(predict(teacher, shown.images), None, sketch).to(device)
     layers = settings.distillation.tangent.layers
     return CompensationTargets(stored, student, shown.images, layers, settings.tangent_teacher)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.core.random import generator_of
+from hybridonn.data.batches import to_scene
 from hybridonn.data.indexed import Inputs
 from hybridonn.tangent import ntk, record, tangent_features
 
 SKETCH_WIDTH = 512  # tangent features of an image: 55 MB for 54,000 in half precision
+
+# What is asked of a teacher and a scene (B, C, H, W): columns of B rows; None: no answer.
+Ask = Callable[[nn.Module, Tensor], tuple[Tensor, ...] | None]
 
 
 class TeacherTargets(Protocol):
@@ -40,6 +45,14 @@ class StoredTargets:
     table: Tensor
     gram: Tensor | None = None
     features: Tensor | None = None
+
+    def to(self, device: torch.device) -> StoredTargets:
+        """The same answers on another device."""
+        return StoredTargets(
+            self.table.to(device),
+            None if self.gram is None else self.gram.to(device),
+            None if self.features is None else self.features.to(device),
+        )
 
     def look_up(self, indices: Tensor) -> Tensor:
         """The logits at these indices; stored in half precision, they come back in single."""
@@ -114,6 +127,55 @@ def teacher_kernel(
             logits = teacher(scene)
         with exact:
             return trace.kernel(logits, probes=probes, generator=generator).detach()
+
+
+def ask_of_images(
+    teacher: nn.Module,
+    parts: Iterable[Tensor],
+    ask: Ask,
+    batch_size: int,
+    advance: Callable[[int], None] = lambda count: None,
+    memory_format: torch.memory_format = torch.channels_last,
+) -> tuple[Tensor, ...]:
+    """What is asked of the teacher about images, a batch at a time, on the teacher's device.
+
+    Args:
+        teacher: The teacher, in inference mode.
+        parts: Images, (N, C, H, W) uint8 each; their answers follow one another.
+        ask: What is asked of the teacher about one batch.
+        batch_size: Images at a time.
+        advance: Called with the number of images of each batch that is answered.
+        memory_format: Layout of the scenes in memory; it decides the last bits of the answers.
+
+    Returns:
+        The columns of the answers, a row an image, on the CPU; empty if a batch has no answer.
+    """
+    device = next(teacher.parameters()).device
+    rows = []
+    for part in parts:
+        for images in part.split(batch_size):
+            scene = to_scene(images).to(device, memory_format=memory_format)
+            found = ask(teacher, scene)
+            if found is None:
+                return ()
+            rows.append([column.cpu() for column in found])
+            advance(len(images))
+    return tuple(torch.cat(column) for column in zip(*rows, strict=True))
+
+
+def ask_sketch(layers: str | tuple[str, ...], probes: int | None) -> Ask:
+    """The question for a teacher's tangent features (B, ``SKETCH_WIDTH``), in full precision.
+
+    Args:
+        layers: Layers of the teacher whose tangent kernel is asked for.
+        probes: Random sign probes; None: all outputs.
+    """
+
+    def ask(teacher: nn.Module, scene: Tensor) -> tuple[Tensor]:
+        with torch.autocast(scene.device.type, enabled=False):
+            return (teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes),)
+
+    return ask
 
 
 def halve(values: Tensor) -> Tensor:

@@ -16,12 +16,13 @@ from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
 from hybridonn.distillation.methods import find_stored_for, needs_kernel
 from hybridonn.distillation.teacher_targets import (
-    SKETCH_WIDTH,
+    Ask,
     LiveTargets,
     StoredTargets,
     TeacherTargets,
+    ask_of_images,
+    ask_sketch,
     halve,
-    teacher_features,
     teacher_kernel,
 )
 from hybridonn.distillation.training import choose_device, fitting_images, mixed_precision
@@ -39,7 +40,6 @@ ASKED = 250  # images at a time: their feature maps still fit the cache of a pro
 KERNEL_KEYS = ("teacher_layers", "probes")  # what the teacher's kernel depends on
 
 Outputs = tuple[Tensor, ...]  # logits, and features where the kernel is asked for
-Ask = Callable[[nn.Module, Tensor], Outputs | None]
 Collect = Callable[[Ask], dict[str, Tensor]]
 
 
@@ -52,7 +52,7 @@ def load_targets(
         network = load_teacher(spec, dataset, teacher.folder).to(device)
         return LiveTargets(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
     tensors, _ = read_tensors(targets.folder / "teacher_targets.safetensors")
-    return StoredTargets(**{name: value.to(device) for name, value in tensors.items()})
+    return StoredTargets(**tensors).to(device)
 
 
 def _inputs(spec: Spec) -> Spec:
@@ -104,10 +104,11 @@ def _find_targets(
     if exact:
         return "features", exact
 
+    ask = ask_sketch(layers, probes)
+
     def sketch(teacher: nn.Module, scene: Tensor) -> Outputs:
-        with torch.autocast(scene.device.type, enabled=False):
-            features = teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes)
-        return *_logits(teacher, scene), features
+        features = ask(teacher, scene) or ()
+        return *_logits(teacher, scene), *features
 
     return "sketch", collect(sketch)
 
@@ -119,20 +120,17 @@ def _collect(
     device = next(teacher.parameters()).device
     total = len(dataset.student_train) * (count_views(spec.training) or 1)
     batch = min(fitting_images(dataset.student_train.images), ASKED)
-    rows: list[Outputs] = []
+
+    def compact(teacher: nn.Module, scene: Tensor) -> Outputs | None:
+        found = ask(teacher, scene)
+        return None if found is None else _compact(dataset.task, *found)
+
     with (
         progress.bar("teacher's targets", total) as advance,
         mixed_precision(spec.training.precision, device, teacher),
     ):
-        for view in _look(spec, dataset):
-            for some in view.images.split(batch):
-                scene = to_scene(some).to(device, memory_format=torch.channels_last)
-                found = ask(teacher, scene)
-                if found is None:
-                    return {}
-                rows.append(_compact(dataset.task, *found))
-                advance(len(some))
-    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+        parts = (view.images for view in _look(spec, dataset))
+        columns = ask_of_images(teacher, parts, compact, batch, advance)
     return dict(zip(("table", "features"), columns, strict=False))
 
 
@@ -143,7 +141,7 @@ def _logits(teacher: nn.Module, scene: Tensor) -> Outputs:
 
 def _compact(task: Task, logits: Tensor, *features: Tensor) -> Outputs:
     """Logits in the precision that the task needs, features in half precision."""
-    return logits.to(task.logit_dtype).cpu(), *(halve(one).cpu() for one in features)
+    return logits.to(task.logit_dtype), *(halve(one) for one in features)
 
 
 def _find_end(
