@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybridonn.core.errors import SpecError
+from hybridonn.distillation.methods import needs_labels
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec import Compensation, Method, Spec
 
@@ -16,10 +17,11 @@ def stated_compensation(spec: Spec) -> Compensation:
     settings = spec.compensation
     if settings is None:
         raise SpecError("compensation is not set; set it to {} for the defaults")
-    if not settings.labelled and "none" in (*settings.methods, settings.distillation.method):
+    alone = list(filter(needs_labels, list_methods(settings)))
+    if not settings.labelled and alone:
         raise SpecError(
-            "compensation.labelled is false, but method none learns from labels alone; "
-            "leave none out of compensation.methods and choose kd or ntkd"
+            f"compensation.labelled is false, but method {alone[0]} learns from labels alone; "
+            f"leave {alone[0]} out of compensation.methods and choose kd or ntkd"
         )
     if settings.twin_fraction and not FRONTENDS[spec.optics.frontend].ideal_kernels:
         raise SpecError(

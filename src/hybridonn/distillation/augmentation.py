@@ -41,9 +41,9 @@ def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> 
 
     Args:
         part: The images.
-        task: How their labels move along with them.
-        settings: How far they are changed.
-        view: Which of the views; the same number gives the same changes.
+        task: The task, which says how labels move along with images.
+        settings: How far images are changed.
+        view: Number of the view; the same number gives the same changes.
     """
     images, labels = [], []
     for start in range(0, len(part), CHUNK):
@@ -60,8 +60,8 @@ class AugmentedImages:
 
     Attributes:
         images: The stored images.
-        task: How their labels move along with them.
-        settings: How far they are changed.
+        task: The task, which says how labels move along with images.
+        settings: How far images are changed.
         generator: Where the random numbers come from.
     """
 
@@ -89,9 +89,9 @@ def see_epoch(
 
     Args:
         part: Images or stored features.
-        task: How labels move along with images.
-        training: With the augmentation and the number of views.
-        epoch: Which epoch, from 0 on.
+        task: The task, which says how labels move along with images.
+        training: Settings of the training with the augmentation and the number of views.
+        epoch: Number of the epoch, from 0 on.
         generator: Where the random numbers of a live augmentation come from.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def rank_epoch(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
-    """What the best epoch has most of: the validation score, of equals the lowest loss.
+    """The rank of an epoch, highest for the best: the validation score, of equals the lowest loss.
 
     Args:
         row: One epoch of a history.

@@ -134,7 +134,7 @@ def save_outcome(path: Path, state: TrainingState) -> None:
 def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> TrainingState:
     """Put network and optimizer where they were and return the state; fresh without a file.
 
-    Of a training that is over, network and optimizer are left as they are.
+    Network and optimizer are left as they are where the training is over.
 
     Raises:
         ArtefactError: A file is missing, damaged, or of another network; network and optimizer

@@ -9,6 +9,7 @@ without it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,10 +51,23 @@ def mean_squared(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
     return mse(student, teacher)
 
 
-DISCREPANCIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "cka": cka,
-    "debiased_cka": debiased_cka,
-    "ridge_cka": ridge_cka,
-    "mse": mean_squared,
-    "cosine": cosine,
+@dataclass(frozen=True)
+class Discrepancy:
+    """One way to compare two tangent kernels.
+
+    Attributes:
+        compute: Function of the student's kernel (B, B), the teacher's (B, B) and the ridge.
+        least_images: Smallest B for which it is defined.
+    """
+
+    compute: Callable[[Tensor, Tensor, float], Tensor]
+    least_images: int = 1
+
+
+DISCREPANCIES = {
+    "cka": Discrepancy(cka),
+    "debiased_cka": Discrepancy(debiased_cka, least_images=4),
+    "ridge_cka": Discrepancy(ridge_cka),
+    "mse": Discrepancy(mean_squared),
+    "cosine": Discrepancy(cosine),
 }

@@ -86,7 +86,7 @@ def find_term(name: str, distillation: spec.Distillation) -> LossTerm:
 
     Args:
         name: A key of the table of terms.
-        distillation: Its method names the user's own code.
+        distillation: Settings whose method names the user's own code.
 
     Raises:
         SpecError: The user's own code cannot be imported, or is not annotated to return a tensor.

@@ -18,9 +18,9 @@ class Term:
     """One term of the loss.
 
     Attributes:
-        label: Its name in the legend of a figure.
-        colour: Its colour in a figure, hexadecimal.
-        dashes: Its line style in a figure.
+        label: Name of the term in the legend of a figure.
+        colour: Colour in a figure, hexadecimal.
+        dashes: Line style in a figure.
         weight: The key of ``distillation`` that holds its weight.
         default: The weight where the spec states none.
         code: ``package.module:callable`` that computes it, see :mod:`hybridonn.distillation.terms`;
@@ -48,11 +48,11 @@ class Method:
     """One way to train a student.
 
     Attributes:
-        label: Its loss in a few words.
+        label: The loss in a few words.
         how: What it learns from, behind "trained" or "fine-tuned", in a few words.
         how_in_full: The same with every abbreviation spelled out.
         trained: How a student is trained by it, behind "It was trained".
-        colour: Its colour in a figure, hexadecimal.
+        colour: Colour in a figure, hexadecimal.
         terms: Names of its loss terms, keys of :data:`TERMS`.
     """
 

@@ -15,7 +15,7 @@ from hybridonn.tasks.task import Task
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees.
+    """The images of one training step.
 
     Attributes:
         inputs: Scenes (B, C, H, W), radiance in [0, 1], or features of each branch.

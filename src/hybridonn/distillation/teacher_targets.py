@@ -38,7 +38,7 @@ class StoredTargets:
 
     Attributes:
         table: The teacher's logits on all training images, (N, classes, ...).
-        gram: Its tangent kernel on all training images, (N, N), or None.
+        gram: The teacher's tangent kernel on all training images, (N, N), or None.
         features: Or tangent features whose products are or estimate it, (N, width), or None.
     """
 
@@ -81,7 +81,7 @@ class LiveTargets:
     """Targets on augmented images, which no table can hold: computed at each step.
 
     Attributes:
-        teacher: In inference mode, on the device of the scenes.
+        teacher: The teacher in inference mode, on the device of the scenes.
         probes: Random sign probes for its tangent kernel; None: all outputs.
         layers: Layers of the teacher whose tangent kernel is matched.
     """
@@ -115,7 +115,7 @@ def teacher_kernel(
 ) -> Tensor:
     """The tangent kernel of a teacher's layers on some images, (B, B), detached.
 
-    Its last layer alone takes one forward pass and one product where the
+    The last layer alone takes one forward pass and one product where the
     teacher's output is that layer's.
     """
     exact = torch.autocast(scene.device.type, enabled=False)
@@ -197,7 +197,7 @@ class Contracted(nn.Module):
 
     Args:
         network: From scenes to (B, ...).
-        signs: How many combinations.
+        signs: Number of combinations.
     """
 
     def __init__(self, network: nn.Module, signs: int) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.transforms.crop import check_crop
+from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import needs_kernel
 from hybridonn.spec import Distillation, Spec, Training
 
 LEAST_TRAINED = 2  # of an estimate's regression, and of any comparison of images
-LEAST_DEBIASED = 4  # of a kernel without its diagonal
 
 
 def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
@@ -47,12 +47,11 @@ def _refuse_few(
 ) -> None:
     # An epoch's last batch may have half as many images as the others.
     compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
-    debiased = (
-        any(map(needs_kernel, methods)) and distillation.tangent.discrepancy == "debiased_cka"
-    )
-    if debiased and compared < LEAST_DEBIASED:
+    name = distillation.tangent.discrepancy
+    least = DISCREPANCIES[name].least_images
+    if any(map(needs_kernel, methods)) and compared < least:
         raise DataError(
-            f"distillation.tangent.discrepancy: debiased_cka compares at least {LEAST_DEBIASED} "
+            f"distillation.tangent.discrepancy: {name} compares at least {least} "
             f"images of a batch, and with {count} {what} some batches have {compared}: get more "
             "images, or use cka"
         )

@@ -13,6 +13,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import FRONTENDS
@@ -172,16 +173,20 @@ def check_batches(training: Training, distillation: Distillation, where: str) ->
     """Refuse batches that are too small for the discrepancy of two kernels.
 
     Raises:
-        ValueError: A kernel without its diagonal would be of fewer than 4 images.
+        ValueError: The kernels would be of fewer images than the discrepancy is defined for.
     """
+    name = distillation.tangent.discrepancy
+    least = DISCREPANCIES[name].least_images
     # An epoch's last batch may have half as many images as the others.
     compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)
-    if distillation.tangent.discrepancy == "debiased_cka" and compared < 4:
+    if compared < least:
         raise ValueError(
-            f"{where}distillation.tangent.discrepancy is debiased_cka, which needs the kernels of "
-            f"at least 4 images, but with {where}training.batch_size: {training.batch_size} and "
-            f"{where}distillation.tangent.images: {distillation.tangent.images} some batches "
-            f"compare {compared}; set batch_size to 7 or more and images to 4 or more, or use cka"
+            f"{where}distillation.tangent.discrepancy is {name}, which needs the kernels of "
+            f"at least {least} images, but with {where}training.batch_size: "
+            f"{training.batch_size} and {where}distillation.tangent.images: "
+            f"{distillation.tangent.images} "
+            f"some batches compare {compared}; set batch_size to {2 * least - 1} or more and "
+            f"images to {least} or more, or use cka"
         )
 
 

@@ -47,8 +47,8 @@ def spread_designs(
     Args:
         base: The student that the designs vary.
         image_shape: (C, H, W) of a scene.
-        count: How many.
-        seed: Of the orders; 0 is the study's list.
+        count: Number of designs.
+        seed: Seed of the orders; 0 is the study's list.
 
     Raises:
         SpecError: Fewer than 3 designs are asked for, or more than there are.

@@ -12,7 +12,7 @@ def refuse_few_captures(spec: Spec, trained: Trained) -> None:
     """Refuse a fraction of captures that is not one image of each class.
 
     Args:
-        spec: With ``compensation``.
+        spec: A spec with ``compensation``.
         trained: The run, for its images.
 
     Raises:

@@ -62,7 +62,7 @@ def perturb(
     with the same spec.
 
     Args:
-        spec: Of the images, the kernel's size and the pooling.
+        spec: Spec of the images, the kernel's size and the pooling.
         counts: Numbers of kernels, three or more.
         errors: Root mean square of delta over that of a kernel.
         draws: Networks and errors drawn for each number of kernels.

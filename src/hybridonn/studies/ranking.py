@@ -47,9 +47,9 @@ class Bench:
     """What all designs of the study share.
 
     Attributes:
-        spec: Of the study.
-        dataset: Its images; estimates and students are tested on the same ones.
-        folder: Of the study.
+        spec: Spec of the study.
+        dataset: Images; estimates and students are tested on the same ones.
+        folder: Folder of the study.
         journal: What was measured.
         progress: Shows how far it is.
     """

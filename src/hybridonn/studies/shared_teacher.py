@@ -27,7 +27,7 @@ from hybridonn.studies.settings import describe_settings
 
 @dataclass(frozen=True)
 class SharedTeacher:
-    """What all students of a study share, made once."""
+    """A trained teacher and its targets, which all students of a study share."""
 
     folder: Path
     dataset: Dataset

@@ -44,10 +44,10 @@ class Study:
     """What all chips of the study share.
 
     Attributes:
-        spec: Of the study.
+        spec: Spec of the study.
         trained: The run whose optics are made.
-        errors: Of the process.
-        folder: Of the study.
+        errors: Errors of the process.
+        folder: Folder of the study.
         journal: What was measured.
         progress: Shows how far it is.
     """
@@ -80,7 +80,7 @@ def tolerate(
     tables keep the chips of all calls with the same spec and run.
 
     Args:
-        spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
+        spec: Spec of the run, with ``fabrication``; ``compensation`` has its defaults.
         run: A run whose student is trained.
         chips: Seeds 0 to ``chips - 1`` of the errors.
         threshold: The metric that a chip must reach to be good.
@@ -153,7 +153,7 @@ def _count_good(values: list[float], threshold: float) -> dict[str, float]:
 def _describe(
     study: Study, rows: list[dict[str, Any]], threshold: float, chips: int
 ) -> dict[str, Any]:
-    """What tolerance.json holds."""
+    """The content of tolerance.json."""
     metric, few = make_task(study.spec.task).metric, _few(study.trained.dataset)
     return {
         "name": study.spec.name,
@@ -198,7 +198,7 @@ def _tabulate_chips(journal: Journal) -> list[dict[str, Any]]:
 def _leave_one_error(study: Study, chips: int) -> None:
     """Measure the metric with each error alone, uncompensated, where the table lacks it.
 
-    Of a metasurface the first is the design itself, error ``none``: what the pillars cost
+    The first of a metasurface is the design itself, error ``none``: what the pillars cost
     before anything goes wrong in the fab.
     """
     applied, seeds = study.applied, _seeds_alone(study, chips)

@@ -24,8 +24,8 @@ class Setting:
     """One method with one combination of a grid's values.
 
     Attributes:
-        method: Which method.
-        values: Those of the grid.
+        method: Name of the method.
+        values: Values of the grid, by key.
         tuned: All that differs from the spec's training: the values, and what the spec tuned
             before.
         spec: The spec with this setting in it.
@@ -43,10 +43,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was measured of one setting.
+    """The scores of one setting.
 
     Attributes:
-        method: Which method.
+        method: Name of the method.
         tuned: What differs from the spec's training, by key.
         scores: The validation score by seed or chip.
         seconds: Mean time of a training.

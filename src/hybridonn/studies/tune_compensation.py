@@ -23,7 +23,7 @@ from hybridonn.core.journal import Journal
 from hybridonn.core.parts import scratch_folder
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.splits import thin
-from hybridonn.distillation.methods import find_stored_for
+from hybridonn.distillation.methods import find_stored_for, needs_labels
 from hybridonn.pipeline.compensate import Trained, open_trained
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stages.compensated import COMPENSATED
@@ -78,7 +78,7 @@ def tune_compensation(
     have tried, and the best is the best of it.
 
     Args:
-        spec: Of the run, with ``fabrication``; ``compensation`` has its defaults.
+        spec: Spec of the run, with ``fabrication``; ``compensation`` has its defaults.
         run: A run whose student is trained.
         methods: What to tune.
         grid: Values to try, by key of ``compensation.tuned``.
@@ -119,8 +119,8 @@ def choose_chips(errors: Fabrication, chips: int) -> list[int]:
     """Seeds of chips to tune on: from 1000 on, without the chip of the run itself.
 
     Args:
-        errors: Of the run.
-        chips: How many.
+        errors: Errors of the run.
+        chips: Number of chips.
     """
     seeds = range(FIRST_CHIP, FIRST_CHIP + chips + 1)
     return [seed for seed in seeds if seed != errors.seed][:chips]
@@ -133,10 +133,11 @@ def _state(spec: Spec, methods: tuple[Method, ...]) -> Spec:
         SpecError: A method cannot learn as the spec states.
     """
     settings = spec.compensation or Compensation()
-    if not settings.labelled and "none" in methods:
+    alone = list(filter(needs_labels, methods))
+    if not settings.labelled and alone:
         raise SpecError(
-            f"--methods {','.join(methods)}: compensation.labelled is false, but method none "
-            "learns from labels alone; leave none out"
+            f"--methods {','.join(methods)}: compensation.labelled is false, but method {alone[0]} "
+            f"learns from labels alone; leave {alone[0]} out"
         )
     distillation = settings.distillation.model_copy(update={"method": methods[0]})
     changes = {"methods": methods, "distillation": distillation, "fractions": ()}

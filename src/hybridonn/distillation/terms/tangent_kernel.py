@@ -42,7 +42,8 @@ def match_kernels(step: Step) -> Tensor:
     step.logits = logits
     teacher = step.teacher_kernel(batch.indices[:compared], inputs)
     with torch.autocast(batch.device.type, enabled=False):
-        return DISCREPANCIES[tangent.discrepancy](student, teacher, tangent.ridge)
+        discrepancy = DISCREPANCIES[tangent.discrepancy]
+        return discrepancy.compute(student, teacher, tangent.ridge)
 
 
 def _run_recorded(step: Step, inputs: Inputs) -> tuple[Tensor, Tensor]:
