@@ -99,6 +99,12 @@ def test_a_template_is_captured_and_imported(run, tmp_path):
     names = {path.name for path in out.iterdir()}
     assert {"registration.png", "psfs.svg", "sub_optics.csv", "captures.json"} <= names
     assert not [name for name in names if name.startswith(".")]
+    # Without the command the same data are written and returned, and nothing is drawn.
+    result = import_into(run, ImportOptions(folder, camera=Camera(3.0)), tmp_path / "d")
+    np.testing.assert_array_equal(result.captures.positive, captures.positive)
+    assert result.designed_psfs.shape == captures.psfs.shape
+    figures = {name for name in names if name.endswith((".png", ".svg", ".pdf"))}
+    assert {path.name for path in (tmp_path / "d").iterdir()} == names - figures
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "webp", "", "tif/../x", "png "])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -19,6 +19,9 @@ from hybridonn.cli.options import (
     share,
 )
 from hybridonn.cli.screen import open_console, show_bars
+
+if TYPE_CHECKING:
+    from hybridonn.compensation.acquisition.importing import ImportResult
 
 app = new_app("Measured captures of a chip: what to display, and how to import the frames.")
 
@@ -126,9 +129,22 @@ def import_(
     )
     taken = ImportOptions(source, psfs, camera, bit_depth, skip_bad, side)
     with show_bars() as progress:
-        notes = import_into(run, taken, folder, data_root, progress)
-    _print_notes(notes)
+        imported = import_into(run, taken, folder, data_root, progress)
+    _draw(imported, folder)
+    _print_notes(imported.captures.notes)
     typer.echo(folder / "registration.png")
+
+
+def _draw(imported: ImportResult, folder: Path) -> None:
+    """Draw the figures of an import into the folder of its captures."""
+    from hybridonn.reports.figures.registration import draw_psfs, draw_registration
+    from hybridonn.reports.figures.save import save_figure
+
+    captures = imported.captures
+    figure = draw_registration(imported.simulated, imported.measured, captures.notes["sub_optics"])
+    save_figure(figure, folder / "registration")
+    if captures.psfs is not None and imported.designed_psfs is not None:
+        save_figure(draw_psfs(imported.designed_psfs, captures.psfs), folder / "psfs")
 
 
 def _print_notes(notes: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hybridonn.compensation.acquisition.psf_import import (
     import_psfs,
     psfs_from_array,
     psfs_from_frames,
+    simulate_psfs,
 )
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource, Source
 from hybridonn.compensation.acquisition.template import write_template
@@ -123,7 +125,7 @@ def import_into(
     folder: Path,
     data_root: Path | None = None,
     progress: Progress = _SILENT,
-) -> dict[str, Any]:
+) -> ImportResult:
     """Import captures into a new folder, which is complete or not there.
 
     Args:
@@ -134,7 +136,7 @@ def import_into(
         progress: Shows how far it is.
 
     Returns:
-        The notes of the capture set, as in ``captures.json``.
+        What was imported and written; no figure is drawn of it.
 
     Raises:
         DataError: The captures cannot be used, or nothing is given.
@@ -143,8 +145,12 @@ def import_into(
     refuse_taken(folder)
     design = read_captured_design(run, data_root, progress)
     imported = _import(taken, design, progress)
-    write_captures(imported.captures, folder, lambda part: _illustrate(imported, design, part))
-    return imported.captures.notes
+    psfs = imported.captures.psfs
+    if psfs is not None:
+        designed = simulate_psfs(design, psfs.shape[-1]).reshape(psfs.shape)
+        imported = replace(imported, designed_psfs=designed)
+    write_captures(imported.captures, folder, partial(_write_more, imported))
+    return imported
 
 
 def _import(taken: ImportOptions, design: CapturedDesign, progress: Progress) -> ImportResult:
@@ -201,19 +207,9 @@ def _check_template(folder: Path, design: CapturedDesign) -> None:
     check_origin(stated, design.origin, f"{folder} is a template", cure)
 
 
-def _illustrate(imported: ImportResult, design: CapturedDesign, part: Path) -> None:
-    from hybridonn.compensation.acquisition.psf_import import simulate_psfs
-    from hybridonn.reports.figures.registration import draw_psfs, draw_registration
-    from hybridonn.reports.figures.save import save_figure
-
-    notes, psfs = imported.captures.notes, imported.captures.psfs
-    write_table(part / "sub_optics.csv", notes["sub_optics"])
-    pictures = {"simulated": imported.simulated, "measured": imported.measured}
-    write_arrays(part / "pictures.npz", **pictures)
-    save_figure(
-        draw_registration(**pictures, sub_optics=notes["sub_optics"]), part / "registration"
-    )
-    if psfs is not None:
-        designed = simulate_psfs(design, psfs.shape[-1]).reshape(psfs.shape)
-        write_arrays(part / "designed_psfs.npz", psfs=designed)
-        save_figure(draw_psfs(designed, psfs), part / "psfs")
+def _write_more(imported: ImportResult, part: Path) -> None:
+    """What the figures of an import show, as data beside the captures."""
+    write_table(part / "sub_optics.csv", imported.captures.notes["sub_optics"])
+    write_arrays(part / "pictures.npz", simulated=imported.simulated, measured=imported.measured)
+    if imported.designed_psfs is not None:
+        write_arrays(part / "designed_psfs.npz", psfs=imported.designed_psfs)

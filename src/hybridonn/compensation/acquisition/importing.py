@@ -45,12 +45,15 @@ class ImportResult:
         geometry: Where the pictures were found.
         simulated: The mean simulated picture of each sub-optic over the fitted images, (2 K, H, W).
         measured: The same as measured, registered, with its gain, (2 K, H, W).
+        designed_psfs: Point spread functions as designed, of the shape of the measured ones; None
+            where none were measured.
     """
 
     captures: CaptureDataset
     geometry: Geometry
     simulated: np.ndarray
     measured: np.ndarray
+    designed_psfs: np.ndarray | None = None
 
 
 def import_captures(
