@@ -136,7 +136,7 @@ def pack(tree: Any) -> bytes:
 
 
 def unpack(content: bytes) -> Any:
-    """What :func:`pack` packed."""
+    """Unpack the value that :func:`pack` packed."""
     stream = io.BytesIO(content)
     return _decode(json.loads(stream.readline()), stream)
 

@@ -22,7 +22,7 @@ class IndexedDataset(Protocol):
         ...
 
     def batch(self, indices: Tensor) -> tuple[Inputs, Labels]:
-        """What the network takes at these indices, (B,) int64 on the CPU, and their labels."""
+        """Inputs of the network at these indices, (B,) int64 on the CPU, and their labels."""
         ...
 
 

@@ -34,7 +34,7 @@ class Stored:
 
 
 def find_stored(key: str) -> Stored | None:
-    """What was stored under a key, if it is there and undamaged; sweeps what kills left beside."""
+    """Read the entry of a key, if it is undamaged; remove files of killed runs beside it."""
     folder = _folder_of(key)
     sweep(folder.parent)
     return _read(folder)

@@ -127,7 +127,7 @@ def weigh_classes(
 
 
 def find_oddities(parts: Mapping[str, ImageSet], task: Task) -> list[str]:
-    """What is suspicious: images of one value, labels that tell nothing, an image twice."""
+    """Suspicious facts: images of one value, labels that tell nothing, an image twice."""
     remarks = []
     for name, part in parts.items():
         blank = sum(_count_uniform(chunk) for chunk in part.images.split(_CHUNK))

@@ -1,4 +1,4 @@
-"""What accuracy a design can reach, before anyone trains it: kernel ridge regression."""
+"""Estimates of the accuracy of a design before training, by kernel ridge regression."""
 
 from hybridonn.estimation.architecture import architecture_of, infinite_random_kernels
 from hybridonn.estimation.estimate import (

@@ -1,4 +1,4 @@
-"""What accuracy a design can reach, before anyone trains it."""
+"""Estimate of the accuracy of a design before training."""
 
 from __future__ import annotations
 

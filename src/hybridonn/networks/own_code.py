@@ -1,4 +1,4 @@
-"""What calling the user's own code takes, be it a teacher or a backend."""
+"""Calls of the user's own code, of a teacher or a backend."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def accepts(make: Callable[..., Any], name: str) -> bool:
 
 
 def quote(error: Exception) -> str:
-    """What an error says, in one line; its kind too, where the words alone may say little."""
+    """Message of an error in one line; with its kind where the message alone may say little."""
     said = " ".join(str(error).split())
     return said if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: {said}"

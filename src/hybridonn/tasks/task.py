@@ -50,7 +50,7 @@ class Task(Protocol):
         ...
 
     def predict(self, logits: Tensor) -> Tensor:
-        """What the network says, in the form of labels, (B, ...)."""
+        """Predictions of the network, in the form of labels, (B, ...)."""
         ...
 
     def score_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -58,7 +58,7 @@ class Task(Protocol):
         ...
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:
-        """What is kept of outputs (N, ...), under the names of ``stored``."""
+        """Arrays to store for outputs (N, ...), under the names of ``stored``."""
         ...
 
     def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
@@ -74,7 +74,7 @@ class Task(Protocol):
         ...
 
     def name_label(self, label: Tensor, classes: tuple[str, ...]) -> str:
-        """What one image shows, for the title of a figure; empty: no one name tells."""
+        """Name of the class of an image, for the title of a figure; empty: no one name tells."""
         ...
 
     def divergence(self, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -120,7 +120,7 @@ class Task(Protocol):
         ...
 
     def remark(self, labels: Tensor, part: str) -> list[str]:
-        """What is suspicious, but not wrong, of the labels of a part of a set, in sentences."""
+        """Suspicious, but not wrong, facts of the labels of a part of a set, in sentences."""
         ...
 
 

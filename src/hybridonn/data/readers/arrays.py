@@ -17,7 +17,7 @@ from hybridonn.data.readers.sources import Source
 
 @dataclass(frozen=True)
 class ReadRequest:
-    """Which set is read, and from where.
+    """A set to read, and its place.
 
     Attributes:
         name: The name of the set, as in ``data.name``.

@@ -133,7 +133,7 @@ def _get(address: str, path: Path, file: RemoteFile, progress: Progress) -> str 
 
 @dataclass
 class _Bar:
-    """What pooch moves on, turned into steps of a progress bar."""
+    """The downloaded bytes that pooch reports, as steps of a progress bar."""
 
     advance: Advance
     size: int

@@ -117,7 +117,7 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
 
 
 def _look(listing: Listing, progress: Progress) -> tuple[dict[int, Shape], dict[int, str]]:
-    """What each file says of its picture, or what is wrong with it, by its place in the listing."""
+    """Facts of each file's image, or what is wrong with it, by its place in the listing."""
     paths = [item.image for item in listing.items]
     found = list(_each(read_shape, paths, f"look at {listing.name}", progress))
     shapes = {index: shape for index, shape in enumerate(found) if isinstance(shape, Shape)}
@@ -230,7 +230,7 @@ def _refuse_disk(folder: Path, size: int) -> None:
 def _each(
     work: Callable[[S], T], inputs: Sequence[S], label: str, progress: Progress
 ) -> Iterator[T | DataError]:
-    """What the work makes of each input, in order, by as many threads as there are cores.
+    """Results of the work for each input, in order, by as many threads as there are cores.
 
     Decoders release the interpreter's lock, so threads do what processes would.
     """

@@ -57,7 +57,7 @@ class OpenImage:
 
 
 def guard(path: Path, load: Callable[[], T]) -> T:
-    """What a function makes of an image file, with every failure as a sentence.
+    """Result of a function for an image file, with every failure as a sentence.
 
     Raises:
         DataError: The file is missing, damaged, or refused.

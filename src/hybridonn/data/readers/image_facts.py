@@ -1,4 +1,4 @@
-"""What an image file says of itself, read before its pixels are decoded."""
+"""Facts of an image file, read from its header before its pixels are decoded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _COLOURS = MappingProxyType({"P": "palette", "PA": "palette", "RGB": "rgb", "RGB
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What an image file says of itself.
+    """Facts of an image file from its header.
 
     Attributes:
         format: Pillow's name of the file's format.
@@ -76,7 +76,7 @@ class ImageFacts:
 
 
 def read_facts(file: BinaryIO, path: Path) -> tuple[ImageFacts, Image | None]:
-    """What an open file says of the image in it; the pixels are not decoded.
+    """Read the facts of the image in an open file; the pixels are not decoded.
 
     Args:
         file: The file, open for reading.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a picture's file says of it, before it is decoded.
+    """Facts of an image file, read before it is decoded.
 
     Attributes:
         height: Pixels, as it is shown.
@@ -50,7 +50,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Target:
-    """What every picture of a set becomes.
+    """Size and colour to which every image of a set is brought.
 
     Attributes:
         height: Pixels.

@@ -1,4 +1,4 @@
-"""What is allowed of what an image file says of itself: one table for all that is read."""
+"""Rules for the facts of an image file: one table for all files that are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a PNG says of itself, by its chunks (PNG specification, third edition, W3C 2025)."""
+"""Facts of a PNG file, read from its chunks (PNG specification, third edition, W3C 2025)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SRGB_CODE_POINTS = b"\x01\x0d\x00\x01"  # of cICP, ITU-T H.273: BT.709, sRGB, R
 
 
 def read_png_facts(file: BinaryIO, path: Path) -> ImageFacts:
-    """What a PNG says of itself.
+    """Facts of a PNG file.
 
     Raises:
         DataError: It has too many pixels.

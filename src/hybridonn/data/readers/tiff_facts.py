@@ -1,4 +1,4 @@
-"""What a TIFF says of itself, by its tags (TIFF Revision 6.0, Adobe 1992)."""
+"""Facts of a TIFF file, read from its tags (TIFF Revision 6.0, Adobe 1992)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def read_tiff_facts(file: BinaryIO, path: Path) -> ImageFacts:
-    """What a TIFF says of its first image, and how many others it holds.
+    """Facts of the first image of a TIFF file, and how many others it holds.
 
     Raises:
         DataError: A tile has too many pixels.

@@ -32,7 +32,7 @@ class BinnedFrontend(Frontend):
         self.counts, self.binnings = tuple(kernels), tuple(binnings)
 
     def signed_kernels(self) -> Tensor:
-        """What the optics realise on the sensor, in pixels of the scene, (K, C, n, n)."""
+        """Kernels that the optics realise on the sensor, in scene pixels, (K, C, n, n)."""
         return self.frontend.signed_kernels()
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:

@@ -49,7 +49,7 @@ class MeasuredFrontend(Frontend):
     gains: Tensor
 
     def signed_kernels(self) -> Tensor:
-        """What the optics and the subtraction realise together, (K, C, P, P)."""
+        """Kernels that optics and subtraction realise together, (K, C, P, P)."""
         positive, negative = (self.psfs * self.gains[..., None, None]).unbind(1)
         return (positive - negative).flip(-1, -2)
 

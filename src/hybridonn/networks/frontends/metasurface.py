@@ -80,7 +80,7 @@ class MetasurfaceFrontend(Frontend):
         return self.flat_psfs.unflatten(0, (self.kernels, 2))
 
     def effective_kernels(self) -> Tensor:
-        """What optics, gains and subtraction realise on the whole window, (K, C, P, P)."""
+        """Kernels that optics, gains and subtraction realise on the whole window, (K, C, P, P)."""
         return turn(apply_gains(self.point_spread_functions(), self.gains))
 
     def signed_kernels(self) -> Tensor:
@@ -137,7 +137,7 @@ class MetasurfaceFrontend(Frontend):
         return self.measure().capture(scene, sensor, generator)
 
     def pictures(self, scene: Tensor) -> Tensor:
-        """What is read out behind each sub-optic, (B, K, 2, C, H', W')."""
+        """Read-out of the sensor behind each sub-optic, (B, K, 2, C, H', W')."""
         psfs = self.point_spread_functions()
         colours = psfs.shape[2]
         taken = [
