@@ -12,7 +12,7 @@ from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.student import build_student
-from hybridonn.pipeline.chip import list_branches, plan_chip
+from hybridonn.pipeline.chip import list_readouts, plan_chip
 from hybridonn.pipeline.layout_file import export_layout
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
@@ -170,5 +170,5 @@ def test_the_chips_of_the_paper_have_their_kernels_in_order(name):
 
 
 def test_a_student_of_one_resolution_is_one_branch():
-    (branch,) = list_branches(Student(kernels=5, kernel_size=7))
+    (branch,) = list_readouts(Student(kernels=5, kernel_size=7))
     assert (branch.kernels, branch.size, branch.binning) == (slice(0, 5), 7, 1)

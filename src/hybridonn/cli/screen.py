@@ -74,8 +74,16 @@ def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield prefix + key, value
 
 
+def _list_shares() -> tuple[str, ...]:
+    """Names of the measures, of any task, that are shares."""
+    from hybridonn.tasks.table import TASKS
+    from hybridonn.tasks.task import make_task
+
+    return tuple(share for name in TASKS for share in make_task(name).shares)
+
+
 def _show(key: str, value: Any) -> str:
-    if key.endswith(("accuracy", "miou", "miou_pixels")) and value is not None:
+    if key.endswith(_list_shares()) and value is not None:
         return f"{100 * value:.2f} %"
     if key.endswith(("uncertainty", "margin", "drop")) and value is not None:
         return f"{100 * value:.2f} points"

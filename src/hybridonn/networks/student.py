@@ -15,6 +15,7 @@ from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.table import FRONTEND_CODE
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_weights
+from hybridonn.tasks.task import make_task
 
 
 def build_student(
@@ -97,7 +98,7 @@ def shape_outputs(
             "that it serves it; name the task"
         )
     task = task or BACKENDS[student.backend].task
-    return (classes, *image_shape[1:]) if task == "segmentation" else (classes,)
+    return make_task(task).output_shape(classes, image_shape)
 
 
 def _assemble(

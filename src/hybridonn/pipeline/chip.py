@@ -37,7 +37,7 @@ from hybridonn.pipeline.from_spec import lay_out_kernels
 
 
 @dataclass(frozen=True)
-class Branch:
+class Readout:
     """Kernels of a chip that are read out at one resolution.
 
     Attributes:
@@ -66,7 +66,7 @@ class Plan:
     design_context: DesignContext
     layout: Layout
     window: int
-    branches: tuple[Branch, ...]
+    branches: tuple[Readout, ...]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Chip(Plan):
         for branch in self.branches:
             yield crop_centre(psfs[branch.kernels], branch.size), self.own_targets(branch)
 
-    def own_targets(self, branch: Branch, kernels: slice | None = None) -> Targets:
+    def own_targets(self, branch: Readout, kernels: slice | None = None) -> Targets:
         """The targets of a branch, or of some of its kernels, without darkness around them."""
         own = self.targets.take(kernels or branch.kernels)
         return Targets(crop_centre(own.parts, branch.size), own.scale)
@@ -141,7 +141,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
         SpecError: Wavelengths and colours differ, or the kernels do not fit.
     """
     settings = settings_of(spec)
-    branches = list_branches(spec.student)
+    branches = list_readouts(spec.student)
     wavelengths_m = spec.optics.wavelengths_m(image_shape[0])
     library, limits = _choose_pillars(settings, load_library(spec).at(wavelengths_m))
     metasurface = fit_metasurface(
@@ -168,13 +168,13 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     return plan
 
 
-def list_branches(student: specs.Student) -> tuple[Branch, ...]:
+def list_readouts(student: specs.Student) -> tuple[Readout, ...]:
     """The kernels of a student by the resolution at which they are read out."""
     if not student.branches:
-        return (Branch(slice(0, student.kernels), student.kernel_size, 1),)
+        return (Readout(slice(0, student.kernels), student.kernel_size, 1),)
     ends = accumulate(branch.kernels for branch in student.branches)
     return tuple(
-        Branch(
+        Readout(
             slice(end - branch.kernels, end),
             (branch.kernel_size - 1) * branch.binning + 1,
             branch.binning,

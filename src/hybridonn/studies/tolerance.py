@@ -25,7 +25,7 @@ from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.stages.fabricated import make_chip, narrow_chip, stated
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.artefacts.predictions import read_masks, read_predictions
+from hybridonn.reports.artefacts.reading import read_arrays
 from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
@@ -253,9 +253,16 @@ def _score_once(study: Study, errors: Fabrication, place: Path) -> float:
 
 def _score_ideal(trained: Trained, few: torch.Tensor) -> float:
     """The metric of some test images with ideal optics, as the student stage answered them."""
-    path, classes = trained.student.folder / "predictions.npz", len(trained.dataset.classes)
-    read = read_masks if trained.dataset.test.labels.ndim > 1 else read_predictions
-    return float(read(path, "the student stage", classes).scores[few.numpy()].mean())
+    task, classes = trained.dataset.task, len(trained.dataset.classes)
+    arrays = read_arrays(
+        trained.student.folder / "predictions.npz",
+        "the student stage",
+        {"labels": task.label_dimensions, **task.stored},
+    )
+    stored = {name: torch.from_numpy(arrays[name]) for name in task.stored}
+    labels = torch.from_numpy(arrays["labels"])
+    scores = task.score_predicted(task.read_back(stored), labels, classes)[few]
+    return float(scores.double().numpy().mean())
 
 
 def _score(context: Context) -> dict[str, Any]:

@@ -33,7 +33,12 @@ class Classification:
     label: ClassVar[str] = "accuracy"
     shares: ClassVar[tuple[str, ...]] = ("accuracy",)
     sections: ClassVar[tuple[str, ...]] = ("confusion", "embedding")
-    estimates: ClassVar[tuple[str, ...]] = ("design", "infinite")
+    estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "design": "hybridonn.estimation.estimators:estimate_drawn",
+            "infinite": "hybridonn.estimation.estimators:estimate_infinite",
+        }
+    )
     whole: ClassVar[bool] = True
     logit_dtype: ClassVar[torch.dtype] = torch.float32
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"logits": 2})

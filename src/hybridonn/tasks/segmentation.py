@@ -34,7 +34,9 @@ class Segmentation:
     label: ClassVar[str] = "mIoU"
     shares: ClassVar[tuple[str, ...]] = ("miou", "miou_pixels")
     sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou")
-    estimates: ClassVar[tuple[str, ...]] = ("design",)
+    estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"design": "hybridonn.estimation.estimators:estimate_pixels"}
+    )
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})

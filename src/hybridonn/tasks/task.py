@@ -25,7 +25,9 @@ class Task(Protocol):
     sections: ClassVar[
         tuple[str, ...]
     ]  # parts of the report that this task has beside those of all tasks
-    estimates: ClassVar[tuple[str, ...]]  # the values of estimate.kernels that serve it
+    estimates: ClassVar[
+        Mapping[str, str]
+    ]  # the values of estimate.kernels that serve it, each with its estimator; empty: none
     whole: ClassVar[bool]  # whether the score of an image is 0 or 1, nothing between
     logit_dtype: ClassVar[torch.dtype]  # precision in which a teacher's outputs are stored
     stored: ClassVar[

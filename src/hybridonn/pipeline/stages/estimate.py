@@ -10,12 +10,12 @@ from torch import Tensor
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_arrays, write_table
 from hybridonn.core.progress import Progress
+from hybridonn.core.tables import resolve
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import draw_positions, thin
-from hybridonn.estimation import Estimate, Settings, architecture_of, estimate_accuracy
-from hybridonn.estimation.finite import estimate_design
-from hybridonn.estimation.pixels import Masked, estimate_masks
+from hybridonn.estimation import Estimate, Settings
+from hybridonn.estimation.estimators import Question
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
@@ -34,6 +34,8 @@ def refuse_masks(spec: Spec) -> None:
         SpecError: The task has no estimate of ``estimate.kernels``.
     """
     allowed = make_task(spec.task).estimates
+    if not allowed:
+        raise SpecError(f"task: {spec.task} has no estimate; train the design instead")
     if spec.estimate.kernels not in allowed:
         raise SpecError(
             f"estimate.kernels is {spec.estimate.kernels}, which answers one class an image; "
@@ -47,7 +49,7 @@ def refuse_own_backend(spec: Spec) -> None:
     Raises:
         SpecError: It is the user's own.
     """
-    if not ESTIMATE.wanted(spec):
+    if spec.student.backend not in BACKENDS:
         raise SpecError(
             f"student.backend is {spec.student.backend!r}, code of your own, whose infinitely wide "
             f"network is not known; an estimate is made for {', '.join(BACKENDS)}"
@@ -104,25 +106,18 @@ def _regress(
         features=spec.estimate.features,
         seed=spec.data.split_seed,
     )
-    if spec.task == "segmentation":
-        return estimate_masks(
-            spec.student,
-            Masked(*_scenes(train)),
-            Masked(*_scenes(test)),
-            classes,
-            make_task(spec.task).score,
-            draws=spec.estimate.draws,
-            settings=settings,
-            progress=progress,
-        )
-    images = (*_scenes(train), *_scenes(test))
-    if spec.estimate.kernels == "design":
-        draws = spec.estimate.draws
-        return estimate_design(
-            spec.student, *images, draws=draws, settings=settings, progress=progress
-        )
-    layers = architecture_of(spec.student, max_pooling="average")
-    return estimate_accuracy(layers, *images, settings=settings, progress=progress, folder=tiles)
+    asked = Question(
+        spec.student,
+        _scenes(train),
+        _scenes(test),
+        classes,
+        make_task(spec.task).score,
+        spec.estimate.draws,
+        settings,
+        progress,
+        tiles,
+    )
+    return resolve(make_task(spec.task).estimates, spec.estimate.kernels)(asked)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:
@@ -133,6 +128,6 @@ ESTIMATE = Stage(
     "estimate",
     _inputs,
     _run,
-    wanted=lambda spec: spec.student.backend in BACKENDS,
+    wanted=lambda spec: spec.student.backend in BACKENDS and bool(make_task(spec.task).estimates),
     shared="estimates",
 )

@@ -42,8 +42,8 @@ from hybridonn.optics.metasurface.targets import (
     whole_kernel_errors,
 )
 from hybridonn.pipeline.chip import (
-    Branch,
     Chip,
+    Readout,
     count_at_once,
     in_branches,
     plan_chip,
@@ -244,7 +244,7 @@ def _read_widths(paths: list[Path], progress: Progress) -> list[np.ndarray]:
         return []
 
 
-def _divide(chip: Chip, memory_gb: float) -> Iterator[tuple[Branch, range]]:
+def _divide(chip: Chip, memory_gb: float) -> Iterator[tuple[Readout, range]]:
     """The kernels that are designed together: of one branch, and as many as memory holds."""
     at_once = count_at_once(chip, memory_gb)
     for branch in chip.branches:
