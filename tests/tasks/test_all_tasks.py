@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hybridonn.core.errors import DataError
+from hybridonn.core.tables import resolve
 from hybridonn.tasks.table import TASKS
 from hybridonn.tasks.task import make_task
 
@@ -140,3 +141,7 @@ def test_stated_probes_are_taken(task):
 
 def test_teachers_outputs_are_stored_in_a_floating_point_type(task):
     assert task.logit_dtype.is_floating_point
+
+
+def test_every_estimator_is_there(task):
+    assert all(callable(resolve(task.estimates, name)) for name in task.estimates)

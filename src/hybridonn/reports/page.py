@@ -73,7 +73,7 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
         title=run.folder.resolve().name,
         style=Markup((room / "report.css").read_text("utf-8")),
         verdict=describe_run(run),
-        masks=run.overlays is not None,
+        masks="iou" in run.task.sections,
         tiles=list_tiles(run),
         figures=figures,
         results=tabulate(run.results),

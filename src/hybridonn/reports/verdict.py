@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hybridonn.distillation.methods import METHODS, find_method, is_own_code
-from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.formats import (
     Answers,
@@ -94,8 +93,7 @@ def _judge_teacher(run: Run) -> list[str]:
     if margin is None:
         return []
     student = run.models["student"].predictions
-    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    alone = look_up(run.results, f"baseline.{key}")
+    alone = look_up(run.results, f"baseline.{run.task.metric}")
     far = points(margin, student.total)
     head = (
         f"The same student trained on the task alone, without any teacher, reaches "

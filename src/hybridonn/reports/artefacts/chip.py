@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,17 +15,20 @@ from hybridonn.reports.artefacts.predictions import (
     Embedding,
     Predictions,
     check_metric,
+    read_answers,
     read_embeddings,
-    read_masks,
-    read_predictions,
 )
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_json, read_table, refusal
+from hybridonn.reports.artefacts.task import find_task
 from hybridonn.reports.statistics import (
     Difference,
     mean_interval,
     score_difference,
     wilson_interval,
 )
+
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
 
 Answers = Predictions | MaskPredictions
 BUILT, COMPENSATED = "the fabricated stage", "the compensated stage"
@@ -167,21 +170,21 @@ def read_chip(
     built = results.get("fabricated", {}) if "fabricated" in hashes and not measured else {}
     if not (built or measured):
         return None
-    metric = "miou" if "miou" in results["student"] else "accuracy"
+    task = find_task(results["student"])
     place = folder / "compensated"
-    answers = _read_answers(folder, classes, built, won, metric)
+    answers = _read_answers(folder, classes, built, won, task)
     one = answers["as fabricated"]
     treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
     if won:
-        treatments = _read_treatments(place / "scores.npz", won, metric)
+        treatments = _read_treatments(place / "scores.npz", won, task)
     return Chip(
         measured=measured,
         built=built,
         numbers=won,
-        ideal=_pair_ideal(student, one, place if measured else None),
+        ideal=_pair_ideal(student, one, place if measured else None, task),
         treatments=treatments,
         answers=answers,
-        embeddings=_read_maps(place, classes) if won and metric == "accuracy" else {},
+        embeddings=_read_maps(place, classes) if won and "embedding" in task.sections else {},
         optics=_read_optics(folder, measured, optics),
         fractions=_read_fractions(place / "fractions.csv") if won else None,
     )
@@ -199,9 +202,10 @@ def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
 
 
 def _read_answers(
-    folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], metric: str
+    folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], task: Task
 ) -> dict[str, Answers]:
     """The answers of the chip as fabricated, and of the compensated one where there is one."""
+    metric = task.metric
     files = [("as fabricated", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
     files += [("compensated", "compensated/predictions.npz", metric)]
     numbers, stage = won, COMPENSATED
@@ -211,8 +215,7 @@ def _read_answers(
     answers = {}
     for name, file, key in files:
         path = folder / file
-        read = read_masks if metric == "miou" else read_predictions
-        answers[name] = read(path, stage, classes)
+        answers[name] = read_answers(path, stage, classes, task)
         check_metric(answers[name], numbers, key, path, path.parent.name)
     return answers
 
@@ -223,18 +226,19 @@ def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
     return {"as fabricated": maps["before"], "compensated": maps["after"]}
 
 
-def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Treatment, ...]:
+def _read_treatments(path: Path, won: dict[str, Any], task: Task) -> tuple[Treatment, ...]:
+    metric = task.metric
     end = f"_{metric}"
     methods = [key.removesuffix(end) for key in won if key.endswith(end)]
     methods.sort(key=lambda method: method != "uncompensated")  # all others are compared with it
     scores = read_arrays(path, COMPENSATED, dict.fromkeys(methods, 1))
     found = []
     for method in methods:
-        allowed = np.isin(scores[method], (0, 1)) if metric == "accuracy" else scores[method] <= 1
+        allowed = np.isin(scores[method], (0, 1)) if task.whole else scores[method] <= 1
         if not (allowed & (scores[method] >= 0)).all():
             wrong = f"{method} holds values that are no {metric} of an image"
             raise ArtefactError(refusal(path, COMPENSATED, wrong))
-        one, stated = _score(metric, method, scores[method]), won[method + end]
+        one, stated = _score(task, method, scores[method]), won[method + end]
         if abs(one.value - stated) > 1e-3:
             wrong = f"the mean of {method} is {one.value:.4f}, and results.json says {stated:.4f}"
             raise ArtefactError(refusal(path, COMPENSATED, wrong))
@@ -242,7 +246,7 @@ def _read_treatments(path: Path, won: dict[str, Any], metric: str) -> tuple[Trea
     return tuple(found)
 
 
-def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatment:
+def _pair_ideal(student: Answers, built: Answers, place: Path | None, task: Task) -> Treatment:
     """Ideal optics on the very images of the captures, where these are known.
 
     Args:
@@ -250,6 +254,7 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatme
         built: The answers of the chip as fabricated.
         place: The stage ``compensated`` of a measured chip, which says whose captures there are;
             None: captures of a simulated chip are of all test images.
+        task: What the network is for.
 
     Raises:
         ArtefactError: The captures are of other images than the stage says.
@@ -265,13 +270,14 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None) -> Treatme
     if not known or not np.array_equal(student.labels[positions], built.labels):
         wrong = "its positions are not those of the test images that were captured"
         raise ArtefactError(refusal(path, COMPENSATED, wrong))
-    return _score(student.metric, "ideal", student.scores[positions])
+    return _score(task, "ideal", student.scores[positions])
 
 
-def _score(metric: str, method: str, scores: np.ndarray) -> Treatment:
+def _score(task: Task, method: str, scores: np.ndarray) -> Treatment:
     """A treatment from the metric of each capture."""
-    whole = metric == "accuracy"
-    interval = wilson_interval(int(scores.sum()), len(scores)) if whole else mean_interval(scores)
+    interval = mean_interval(scores)
+    if task.whole:
+        interval = wilson_interval(int(scores.sum()), len(scores))
     return Treatment(method, float(scores.mean()), interval, scores)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.numbers import is_number
-from hybridonn.reports.artefacts.predictions import METRICS, Predictions, check_labels
+from hybridonn.reports.artefacts.predictions import Predictions, check_labels
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_table, refusal
+from hybridonn.reports.artefacts.task import find_task, label_metric
 from hybridonn.reports.statistics import Difference, score_difference, share_interval
 
 STAGE = "the estimate stage"
@@ -61,7 +62,7 @@ class Estimated:
     @property
     def label(self) -> str:
         """What the metric is called."""
-        return METRICS[self.metric]
+        return label_metric(self.metric)
 
 
 def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
@@ -75,8 +76,7 @@ def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
     Raises:
         ArtefactError: A number or the curve is missing or damaged, or both disagree.
     """
-    masks = isinstance(numbers, dict) and "miou" in numbers
-    metric = "miou" if masks else "accuracy"
+    metric = find_task(numbers if isinstance(numbers, dict) else ()).metric
     keys = (metric, "uncertainty", "train_images", "test_images")
     for key in keys:
         value = numbers.get(key) if isinstance(numbers, dict) else None

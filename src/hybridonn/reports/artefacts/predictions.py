@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from hybridonn.reports.artefacts.numbers import is_share
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
 from hybridonn.reports.statistics import wilson_interval
 
-METRICS = {"accuracy": "accuracy", "miou": "mIoU"}  # column: what it is called
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,16 @@ def read_masks(path: Path, stage: str, classes: int) -> MaskPredictions:
     kind = np.uint8 if classes <= 256 else np.int64
     labels, predicted = (one.astype(kind, copy=False) for one in (masks.labels, masks.predicted))
     return MaskPredictions(labels, predicted, classes)
+
+
+def read_answers(path: Path, stage: str, classes: int, task: Task) -> Predictions | MaskPredictions:
+    """Read the answers of a network in the form in which its task stores them.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or does not fit the classes.
+    """
+    read = read_predictions if "logits" in task.stored else read_masks
+    return read(path, stage, classes)
 
 
 def read_embeddings(

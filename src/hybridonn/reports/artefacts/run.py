@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,9 +24,8 @@ from hybridonn.reports.artefacts.predictions import (
     Predictions,
     check_labels,
     check_metric,
+    read_answers,
     read_embeddings,
-    read_masks,
-    read_predictions,
 )
 from hybridonn.reports.artefacts.reading import (
     Table,
@@ -36,6 +35,10 @@ from hybridonn.reports.artefacts.reading import (
     read_text,
     refusal,
 )
+from hybridonn.reports.artefacts.task import find_task
+
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
 
 PIPELINE = "the run itself"
 
@@ -128,6 +131,11 @@ class Run:
         return list_branches(self.spec, len(self.kernels), self.kernels.shape[-1])
 
     @property
+    def task(self) -> Task:
+        """What the network is for."""
+        return find_task(self.results["student"])
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes."""
         return tuple(str(name) for name in self.record["data"]["classes"])
@@ -190,7 +198,7 @@ def read_run(folder: Path) -> Run:
         ),
         optics=optics,
         layout_file=read_drawing(folder) if simulated else None,
-        overlays=_read_overlays(folder, student),
+        overlays=_read_overlays(folder, results, student),
         chip=read_chip(folder, record, results, student, len(classes), optics),
         width_maps=read_width_maps(folder, optics.shown[0]) if optics else None,
         baseline=_read_baseline(folder, results, student, len(classes)),
@@ -238,12 +246,11 @@ def _read_model(folder: Path, name: str, classes: int, numbers: dict[str, Any]) 
     stage = f"the {name} stage"
     history = read_table(folder / name / "history.csv", stage, ("epoch",))
     path = folder / name / "predictions.npz"
-    if isinstance(numbers, dict) and "miou" in numbers:
-        masks = read_masks(path, stage, classes)
-        check_metric(masks, numbers, "miou", path, name)
-        return Model(history, masks, None)
-    predictions = read_predictions(path, stage, classes)
-    check_metric(predictions, numbers, "accuracy", path, name)
+    task = find_task(numbers if isinstance(numbers, dict) else ())
+    predictions = read_answers(path, stage, classes, task)
+    check_metric(predictions, numbers, task.metric, path, name)
+    if "embedding" not in task.sections:
+        return Model(history, predictions, None)
     embedding = read_embeddings(folder / name / "embedding.npz", stage, classes)["positions"]
     return Model(history, predictions, embedding)
 
@@ -273,17 +280,18 @@ def _read_baseline(
     path, stage = folder / "baseline" / "predictions.npz", "the baseline stage"
     if "baseline" not in results or not path.is_file():
         return None
-    read = read_masks if isinstance(student, MaskPredictions) else read_predictions
-    answers = read(path, stage, classes)
-    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    check_metric(answers, results["baseline"], key, path, "baseline")
+    task = find_task(results["student"])
+    answers = read_answers(path, stage, classes, task)
+    check_metric(answers, results["baseline"], task.metric, path, "baseline")
     if not np.array_equal(answers.labels, student.labels):
         raise ArtefactError(refusal(path, stage, "its test images are not those of the student"))
     return answers
 
 
-def _read_overlays(folder: Path, student: Predictions | MaskPredictions) -> Overlays | None:
-    if not isinstance(student, MaskPredictions):
+def _read_overlays(
+    folder: Path, results: dict[str, Any], student: Predictions | MaskPredictions
+) -> Overlays | None:
+    if "mask_overlays" not in find_task(results["student"]).sections:
         return None
     stage, path = "the mask_overlays stage", folder / "mask_overlays" / "overlays.npz"
     shapes = {"scenes": 4, "positions": 1}

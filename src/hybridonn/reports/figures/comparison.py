@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.predictions import METRICS
 from hybridonn.reports.artefacts.reading import read_json, refusal
+from hybridonn.reports.artefacts.task import label_metric
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 from hybridonn.reports.statistics import mean_interval
@@ -68,7 +68,7 @@ def draw_comparison(comparison: dict[str, Any]) -> Figure:
             raise ArtefactError(f"the method {name} has {count}")
     figure = Figure(figsize=(WIDTH_IN, 4.4), layout="constrained")
     metric = str(comparison.get("metric", "accuracy"))
-    metric = METRICS.get(metric, metric)
+    metric = label_metric(metric)
     count = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
     design = str(comparison.get("design", "")).replace("$", r"\$")
     figure.suptitle(f"{design}: test {metric}, {count}", fontweight="bold", fontsize=11)

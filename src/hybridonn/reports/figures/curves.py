@@ -9,8 +9,8 @@ import numpy as np
 
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.methods import TERMS as LOSS_TERMS
-from hybridonn.reports.artefacts.predictions import METRICS
 from hybridonn.reports.artefacts.reading import Table
+from hybridonn.reports.artefacts.task import find_task, label_metric
 from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_curves(histories: Mapping[str, Table]) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 3.3 * rows), layout="constrained")
     axes = iter(figure.subplots(rows, columns, squeeze=False).ravel())
     if rated:
-        title = METRICS[metric]
+        title = label_metric(metric)
         _draw_rates(next(axes), rated, column, f"Validation {title}", f"{title} (%)")
     if aligned:
         label = "centred kernel alignment"
@@ -126,10 +126,8 @@ def _finish(axes: Axes, epochs: np.ndarray, title: str, label: str) -> None:
 
 def _metric_of(histories: Mapping[str, Table]) -> str:
     """The metric that the histories hold."""
-    for metric in METRICS:
-        if any(_holds(table, f"validation_{metric}") for table in histories.values()):
-            return metric
-    return next(iter(METRICS))
+    held = {name for table in histories.values() for name in table if _holds(table, name)}
+    return find_task(held, "validation_").metric
 
 
 def _find_kept(table: Table) -> int | None:

@@ -56,7 +56,7 @@ def _build(run: Run) -> list[ReportFigure]:
 def _say_missing(run: Run, chip: Chip) -> list[str]:
     """What this report does not show of the chip, and why."""
     said = []
-    if run.overlays is not None:
+    if "confusion" not in run.task.sections:
         said.append(
             " Of masks no confusion of classes and no t-SNE is shown: an image holds several "
             "classes."

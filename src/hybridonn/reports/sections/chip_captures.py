@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.artefacts.run import Run, chip_of
 from hybridonn.reports.figures.chip import draw_fractions
 from hybridonn.reports.sections.section import ReportFigure, Section
@@ -12,7 +11,7 @@ def _build(run: Run) -> list[ReportFigure]:
     chip = chip_of(run)
     curve, student = chip.fractions, run.models["student"].predictions
     assert curve is not None  # the section is wanted only then
-    bands = ", bands are 95 % intervals" if isinstance(student, Predictions) else ""
+    bands = ", bands are 95 % intervals" if run.task.whole else ""
     whole = "captures of training images" if chip.measured else "training images"
     return [
         ReportFigure(

@@ -29,5 +29,7 @@ def _build(run: Run) -> list[ReportFigure]:
 
 
 CHIP_CONFUSION = Section(
-    "chip_confusion", wanted=lambda run: run.chip is not None and run.overlays is None, build=_build
+    "chip_confusion",
+    wanted=lambda run: run.chip is not None and "confusion" in run.task.sections,
+    build=_build,
 )

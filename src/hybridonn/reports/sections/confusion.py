@@ -29,5 +29,7 @@ def _build(run: Run) -> ReportFigure:
 
 
 CONFUSION = Section(
-    "confusion", wanted=lambda run: run.overlays is None, build=lambda run: [_build(run)]
+    "confusion",
+    wanted=lambda run: "confusion" in run.task.sections,
+    build=lambda run: [_build(run)],
 )

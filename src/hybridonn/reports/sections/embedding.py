@@ -24,5 +24,7 @@ def _build(run: Run) -> ReportFigure:
 
 
 EMBEDDING = Section(
-    "embedding", wanted=lambda run: run.overlays is None, build=lambda run: [_build(run)]
+    "embedding",
+    wanted=lambda run: "embedding" in run.task.sections,
+    build=lambda run: [_build(run)],
 )

@@ -26,4 +26,4 @@ def _build(run: Run) -> ReportFigure:
     )
 
 
-IOU = Section("iou", wanted=lambda run: run.overlays is not None, build=lambda run: [_build(run)])
+IOU = Section("iou", wanted=lambda run: "iou" in run.task.sections, build=lambda run: [_build(run)])

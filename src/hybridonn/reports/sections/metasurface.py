@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.run import Run, optics_of
 from hybridonn.reports.figures.psfs import draw_optics
 from hybridonn.reports.formats import LEAST, percent, points, span
@@ -54,12 +53,11 @@ def reach_design(run: Run) -> tuple[str, float, tuple[float, float] | None] | No
     if run.optics is None:
         return None
     student = run.models["student"].predictions
-    key = "miou" if isinstance(student, MaskPredictions) else "accuracy"
-    value = optics_of(run).results.get(key)
+    value = optics_of(run).results.get(run.task.metric)
     if not isinstance(value, int | float):
         return None
     ends = None
-    if key == "accuracy":
+    if run.task.whole:
         ends = wilson_interval(round(value * student.total), student.total)
     return student.metric, float(value), ends
 

@@ -8,7 +8,8 @@ from hybridonn.reports.sections.section import ReportFigure, Section
 
 
 def _build(run: Run) -> ReportFigure:
-    metric = "mIoU" if run.overlays is not None else "Accuracy"
+    label = run.task.label
+    metric = label.capitalize() if label.islower() else label
     return ReportFigure(
         "curves",
         "Training",
