@@ -33,12 +33,12 @@ def compare_methods(
 
     Args:
         spec: The task, and the student's spec.
-        settings: How.
+        settings: The form of the calibration, and the methods.
         student: With the optics as designed.
         targets: The teacher's targets to all images that are learnt from.
         data: What may be learnt from.
-        test: FeatureDataset that are only answered: of test images, or held out.
-        part: Where checkpoints lie as long as it takes.
+        test: Captures that are only answered: of test images, or held out.
+        part: Folder of the checkpoints while the work lasts.
         progress: Shows how far it is.
     """
     kernels, began = test.positive.shape[1], perf_counter()

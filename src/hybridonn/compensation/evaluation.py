@@ -26,11 +26,11 @@ class Evaluation:
 
     Attributes:
         method: ``uncompensated``, ``calibrated`` or the method of the fine-tuning.
-        backend: In inference mode.
+        backend: The backend after the treatment, in inference mode.
         calibration: The gains and offsets that it sees the captures with.
-        logits: Of the test captures, (N, ...).
-        seconds: What the treatment took.
-        history: Of the fine-tuning, epoch by epoch.
+        logits: Logits of the test captures, (N, ...).
+        seconds: Duration of the treatment.
+        history: History of the fine-tuning, epoch by epoch.
     """
 
     method: str
@@ -53,11 +53,11 @@ def evaluate(
 
     Args:
         method: The treatment.
-        backend: After it.
+        backend: The backend after the treatment.
         calibration: The gains and offsets that it sees the captures with.
         test: Captures of test images.
         started: When the treatment began; None: there was none.
-        history: Of the fine-tuning.
+        history: History of the fine-tuning.
     """
     logits = compute_logits(backend, test.subtract(calibration.gains))
     seconds = 0.0 if started is None else round(perf_counter() - started, 2)

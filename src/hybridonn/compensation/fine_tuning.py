@@ -103,7 +103,7 @@ class FineTuning:
 
         Args:
             own: With one method's training and objective, see :func:`settings_for`.
-            part: Where the checkpoint lies as long as it takes.
+            part: Folder of the checkpoint while the fine-tuning lasts.
             progress: Shows how far it is.
 
         Returns:

@@ -21,7 +21,7 @@ def fold_offsets(backend: nn.Module, offsets: Tensor) -> None:
 
     Args:
         backend: Begins with an offset or a batch norm of each kernel.
-        offsets: Of each kernel, (K,).
+        offsets: Offset of each kernel, (K,).
 
     Raises:
         FoldError: It begins with something else.

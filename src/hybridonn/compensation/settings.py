@@ -46,7 +46,7 @@ def settings_for(spec: Spec, settings: Compensation, method: Method) -> Spec:
     """The spec whose training and distillation are those of one method's fine-tuning.
 
     Args:
-        spec: Of the run.
+        spec: The spec of the run.
         settings: With ``tuned``; without labels the task has no weight.
         method: Which.
     """

@@ -51,7 +51,7 @@ class ImportOptions:
         psfs: A .npy or .npz of point spread functions; None: those of the frames.
         camera: The camera's pixels.
         bit_depth: Bits that the camera really has; None: recognised, or those of its files.
-        alignment: Of the camera's bits in the files'; None: recognised.
+        alignment: Alignment of the camera's bits in the files'; None: recognised.
         skip_bad: Leave saturated images out and mend point spread functions.
     """
 

@@ -39,7 +39,7 @@ class CaptureDataset:
         image_ids: ``PART-NUMBER`` of each image, (N,): see :func:`name_image`.
         positive: (N, K, H, W) float32, colours summed.
         negative: (N, K, H, W) float32, colours summed.
-        exposure_s: Of each image, (N,) float32.
+        exposure_s: Exposure of each image in seconds, (N,) float32.
         gains: Of positive and negative pictures, (K, 2): multiplied by them, the pictures are
             nearest to the simulated ones. Found without test images.
         quality: Correlation of measured and simulated pictures, (K, 2), from -1 to 1.
@@ -183,7 +183,7 @@ def check_origin(
             it does not state is not compared.
         wanted: Those of the run.
         what: The file or folder, and what was done to it, such as ``x was imported``.
-        cure: What to do.
+        cure: What the user should do.
 
     Raises:
         DataError: A hash differs; both are named.

@@ -20,10 +20,10 @@ class CapturedDesign:
 
     Attributes:
         kernels: Signed kernels of the student, (K, C, k, k).
-        stride: Of its feature maps.
-        layout: Of its metasurface.
-        dataset: Its images.
-        fingerprint: Of the stage that made the student.
+        stride: Stride of the feature maps.
+        layout: Layout of the metasurface.
+        dataset: The images of the run.
+        fingerprint: Fingerprint of the stage that made the student.
         metasurface: Fingerprint of the stage that designed the metasurface; None: there is none.
     """
 

@@ -27,7 +27,7 @@ class Corrections:
 
     Attributes:
         darks: Picture without light by its exposure in seconds; empty: none taken.
-        flat: Of mean 1; None: none taken.
+        flat: Flat field of mean 1; None: none taken.
         bad: Pixels that are replaced by their neighbours, (H, W).
     """
 

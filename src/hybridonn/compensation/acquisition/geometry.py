@@ -44,8 +44,8 @@ class Geometry:
     Attributes:
         order: Position in a frame of each sub-optic, (2 K,).
         orientation: Of :func:`~hybridonn.compensation.acquisition.placement.orient`.
-        placements: Of each sub-optic, in the order of the simulation.
-        registrations: Of each sub-optic on its simulated picture.
+        placements: Placement of each sub-optic, in the order of the simulation.
+        registrations: Registration of each sub-optic on its simulated picture.
         covered: Pixels of each sub-optic's picture that were measured, (2 K, H', W') bool.
     """
 
@@ -66,10 +66,10 @@ def find_geometry(
     """Find all sub-optics in the frames of some images.
 
     Args:
-        simulated: What they should show, (N, 2 K, H', W').
+        simulated: Simulated pictures of the same images, (N, 2 K, H', W').
         source: Frames or arrays.
-        design: Of the run.
-        camera: Its pixels.
+        design: The design of the run.
+        camera: The camera's pixels.
         image_ids: The images.
 
     Raises:
@@ -97,8 +97,8 @@ def cut_tiles(frames: np.ndarray, geometry: Geometry, shape: tuple[int, int]) ->
 
     Args:
         frames: (1, H, W) of a mosaic, else (2 K, H, W).
-        geometry: Where they lie.
-        shape: Of a feature map.
+        geometry: Places of the sub-optics in the frames.
+        shape: Shape of a feature map.
     """
     frames = np.stack([orient(frame, geometry.orientation) for frame in frames])
     mosaic = len(frames) == 1

@@ -42,7 +42,7 @@ class ImportResult:
 
     Attributes:
         captures: The set.
-        geometry: Where the pictures were found.
+        geometry: Places where the pictures were found.
         simulated: The mean simulated picture of each sub-optic over the fitted images, (2 K, H, W).
         measured: The same as measured, registered, with its gain, (2 K, H, W).
         designed_psfs: Point spread functions as designed, of the shape of the measured ones; None
@@ -68,8 +68,8 @@ def import_captures(
 
     Args:
         source: Frames or arrays.
-        design: Of the run.
-        camera: Its pixels.
+        design: The design of the run.
+        camera: The camera's pixels.
         skip_bad: Leave images with saturated frames out, and count them.
         progress: Shows how far it is.
 

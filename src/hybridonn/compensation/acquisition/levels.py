@@ -31,14 +31,14 @@ class Tally:
     """What is kept of a frame's values.
 
     Attributes:
-        dtype: Of the values.
-        exposure_s: Of the frame.
+        dtype: Type of the values.
+        exposure_s: Exposure of the frame in seconds.
         top: Brightest value of a good pixel.
         together: Pixels that have it and touch another one that does.
         alone: Pixels that have it and touch none.
-        pixels: Of the frame.
+        pixels: Number of pixels of the frame.
         bits: All bits that are set in any value; 0 of floats.
-        distinct: How many values there are among a few thousand pixels.
+        distinct: Number of different values among a few thousand pixels.
         piled: The top stands far more often than any value of the upper half.
         noisy: Values are spread by noise.
     """
@@ -72,8 +72,8 @@ class Levels:
     """At which value a camera saturates.
 
     Attributes:
-        bits: Of the camera; None: its files hold floats, and nothing was stated.
-        alignment: Where its bits lie in the file's.
+        bits: Bits of the camera; None: its files hold floats, and nothing was stated.
+        alignment: Place of the camera's bits in the file's.
         full_scale: Value at which it saturates; infinite: unknown.
         origin: Where the bits come from: they were ``stated``, are ``recognised`` from the frames,
             or those of the ``files``, whose values show nothing else.
@@ -113,7 +113,7 @@ def tally(values: np.ndarray, exposure_s: float, bad: np.ndarray | None = None) 
 
     Args:
         values: As the camera wrote them, (..., H, W).
-        exposure_s: Of the frame.
+        exposure_s: Exposure of the frame in seconds.
         bad: Hot and dead pixels, (H, W) bool, which do not count.
     """
     good = values[..., ~bad] if bad is not None and bad.any() else values
@@ -146,9 +146,9 @@ def find_levels(
     """At which value a camera saturates.
 
     Args:
-        tallies: Of all frames, of one type.
+        tallies: Tallies of all frames, of one type.
         bit_depth: Bits of the camera; None: recognised, or those of its files.
-        alignment: Of these bits in the file's; None: recognised.
+        alignment: Alignment of these bits in the file's; None: recognised.
 
     Raises:
         DataError: The frames hold other values than what is stated allows.

@@ -28,12 +28,12 @@ def describe(
     """The notes of a capture set: where it comes from, and what was found of each sub-optic.
 
     Args:
-        where: What was imported.
-        design: Of the run.
-        geometry: Where the sub-optics were found.
+        where: The source that was imported.
+        design: The design of the run.
+        geometry: Places where the sub-optics were found.
         matching: Measured against simulated.
-        image_ids: What was captured.
-        level: What all pictures were multiplied by.
+        image_ids: Ids of the images that were captured.
+        level: Factor of all pictures.
     """
     moved = np.flatnonzero(geometry.order != np.arange(len(geometry.order)))
     return {

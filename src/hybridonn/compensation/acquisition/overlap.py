@@ -24,9 +24,9 @@ class Transforms:
         shape: Of the pictures that were transformed, at least twice the stack's to reach all
             shifts.
         each: Of every picture less the mean of all, (S, *shape) as of real pictures.
-        mask: Of the pixels that count.
-        total: Of the sum of the pictures.
-        square: Of the sum of their squares.
+        mask: Transform of the mask of the pixels that count.
+        total: Transform of the sum of the pictures.
+        square: Transform of the sum of the squared pictures.
     """
 
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ def transform(pictures: np.ndarray, covered: np.ndarray, shape: tuple[int, ...])
     Args:
         pictures: (S, H, W).
         covered: Pixels that count, (H, W) bool.
-        shape: Of the transforms.
+        shape: Shape of the transforms.
     """
     # Less their mean: its square would round away the variance of faint pictures.
     mean = pictures[:, covered].mean() if covered.any() else 0.0

@@ -97,8 +97,8 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
 
     Args:
         frame: (H, W).
-        placement: Where it lies.
-        shape: Of a feature map.
+        placement: Place of the picture in the frame.
+        shape: Shape of a feature map.
     """
     from scipy.ndimage import map_coordinates
 
@@ -127,9 +127,9 @@ def cover(
     """Pixels of a sub-optic's picture that were measured as a whole, (H', W') bool.
 
     Args:
-        frame_shape: Of the camera.
-        placement: Where the picture lies.
-        shape: Of a feature map.
+        frame_shape: Shape of the camera's frames.
+        placement: Place of the picture in the frame.
+        shape: Shape of a feature map.
         blind: Pixels of the frame that measure nothing, (H, W) bool; None: there are none.
     """
     places, side = _sample(placement, shape)
@@ -159,7 +159,7 @@ def render_mosaic(
     Args:
         pictures: (2 K, H, W).
         placements: Where they lie.
-        frame_shape: Of the camera.
+        frame_shape: Shape of the camera's frames.
     """
     from scipy.ndimage import map_coordinates
 
@@ -205,7 +205,7 @@ def find_mosaic(
         frame: A corrected mosaic, (H, W); best the mean over several images.
         pictures: What the sub-optics should show, (2 K, H, W).
         layout: Of the metasurface.
-        camera: Its pixels.
+        camera: The camera's pixels.
 
     Returns:
         Orientation of :func:`orient`, placements in the oriented frame, and how the oriented

@@ -43,8 +43,8 @@ def psfs_from_frames(
 
     Args:
         source: Frames.
-        geometry: Where the sub-optics were found.
-        design: Of the run.
+        geometry: Places where the sub-optics were found.
+        design: The design of the run.
         mend: Set negative values to zero and hot pixels to the median of their neighbours.
 
     Returns:
@@ -91,7 +91,7 @@ def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -
     Args:
         path: Holds (K, 2, C, P, P), P odd and at least the kernel's size; (K, 2, P, P) where
             there is one colour.
-        design: Of the run.
+        design: The design of the run.
         mend: Set negative values to zero and hot pixels to the median of their neighbours.
 
     Raises:
@@ -135,7 +135,7 @@ def import_psfs(path: Path, design: CapturedDesign, *, mend: bool = False) -> Im
 
     Args:
         path: As for :func:`psfs_from_array`.
-        design: Of the run.
+        design: The design of the run.
         mend: As for :func:`psfs_from_array`.
 
     Raises:

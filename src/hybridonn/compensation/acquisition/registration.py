@@ -42,9 +42,9 @@ class Registration:
         shift_pixels: (y, x): by how much the measured picture is moved down and right.
         rotation_rad: By how much it is turned about its centre, clockwise as it is displayed
             (y down): from the x axis towards the y axis.
-        scale: How much larger it is.
-        gain: Its brightness over the simulated one's.
-        offset: What is added to it.
+        scale: Size of the measured picture over that of the simulated one.
+        gain: Brightness of the measured picture over that of the simulated one.
+        offset: Constant that is added to the measured picture.
         correlation: Of measured and moved simulated picture, from -1 to 1, over common pixels.
         uncertainty: Standard deviations of shift (y, x) in pixels, rotation in radians and scale.
     """
@@ -86,8 +86,8 @@ def register(
         measured: (N, H, W).
         simulated: (N, H, W), the same images.
         most_shift_pixels: Of the first guess, along an axis; None: half the picture.
-        angles_rad: Where the search begins.
-        scales: Where the search begins.
+        angles_rad: Angles from which the search begins.
+        scales: Scales from which the search begins.
         covered: Pixels at which something was measured, (H, W) bool; None: all.
 
     Raises:

@@ -63,9 +63,9 @@ class FrameSource:
     """Camera frames in a folder with a manifest.
 
     Args:
-        manifest: What lies there.
+        manifest: Rows of the folder's manifest.
         bit_depth: Bits that the camera really has; None: recognised, or those of the file.
-        alignment: Of the camera's bits in the file's; None: recognised.
+        alignment: Alignment of the camera's bits in the file's; None: recognised.
 
     Raises:
         DataError: A dark or flat picture cannot be used.
@@ -184,9 +184,9 @@ class ArraySource:
     Args:
         path: The npz.
         kernels: Signed kernels of the student.
-        shape: Of its feature maps.
+        shape: Shape of the feature maps.
         bit_depth: Bits of the camera, where the arrays hold its own values; None: recognised.
-        alignment: Of these bits in the array's; None: recognised.
+        alignment: Alignment of these bits in the array's; None: recognised.
 
     Raises:
         DataError: An array is missing or of a wrong shape or kind, holds values that are not

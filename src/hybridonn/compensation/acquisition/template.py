@@ -60,7 +60,7 @@ def write_template(
     """Write pictures to display, a manifest to fill in, and a guide, whole or not at all.
 
     Args:
-        design: Of the run.
+        design: The design of the run.
         folder: New or empty.
         fraction: Of the student's training images, every class in proportion.
         test_images: How many, every class in proportion and with at least one; 0: none.

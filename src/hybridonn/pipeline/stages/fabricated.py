@@ -120,8 +120,8 @@ def make_chip(
     sensor; what the sub-optics as a whole have, and the camera, comes on top.
 
     Args:
-        spec: Of the run.
-        dataset: Its images.
+        spec: The spec of the run.
+        dataset: The images of the run.
         student: The finished stage ``student``.
         metasurface: The finished stage ``metasurface``; None: the kernels themselves are made.
         errors: Magnitudes and the seed.
