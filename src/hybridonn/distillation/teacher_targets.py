@@ -160,7 +160,9 @@ def ask_of_images(
                 return ()
             rows.append([column.cpu() for column in found])
             advance(len(images))
-    return tuple(torch.cat(column) for column in zip(*rows, strict=True))
+    # Autocast casts what is joined, and refuses half precision where its own is bfloat16.
+    with torch.autocast("cpu", enabled=False):
+        return tuple(torch.cat(column) for column in zip(*rows, strict=True))
 
 
 def ask_sketch(layers: str | tuple[str, ...], probes: int | None) -> Ask:
