@@ -49,7 +49,8 @@ def _refuse_few(
     compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
     name = distillation.tangent.discrepancy
     least = DISCREPANCIES[name].least_images
-    if any(map(needs_kernel, methods)) and compared < least:
+    # That there are none at all is refused elsewhere, with the fraction that would do.
+    if count and any(map(needs_kernel, methods)) and compared < least:
         raise DataError(
             f"distillation.tangent.discrepancy: {name} compares at least {least} "
             f"images of a batch, and with {count} {what} some batches have {compared}: get more "

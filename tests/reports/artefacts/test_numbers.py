@@ -135,7 +135,7 @@ def test_branches_that_cannot_be_count_for_nothing(values):
 
 
 def test_errors_name_the_command_that_makes_the_file_again(run_folder):
-    (run_folder / "record.json").unlink()
+    (run_folder / "results.json").unlink()
     spec = run_folder / "spec.yaml"
     with pytest.raises(ArtefactError, match=f"run `hybridonn run {spec} --out {run_folder}`"):
         write_report(run_folder)
