@@ -7,7 +7,7 @@ from statistics import median
 SOURCE = Path(__file__).parents[1] / "src" / "hybridonn"
 LONGEST_FILE = 400
 # Lines of files that are still longer: these may only fall.
-LEFT = {"tangent/empirical/kernel.py": 461, "pipeline/stages/metasurface.py": 401}
+LEFT = {"pipeline/stages/metasurface.py": 401}
 MEDIAN_FUNCTION = 7  # lines of the body, without the docstring
 
 

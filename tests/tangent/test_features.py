@@ -1,11 +1,14 @@
 """Tangent features: unbiased, one map for every batch, better than directions of their width."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
 from hybridonn.tangent import (
     TangentError,
+    TangentWarning,
     centred_alignment,
     feature_error,
     ntk,
@@ -124,3 +127,22 @@ def test_directions_that_are_left_out_count_as_error():
     assert 0.8 < measured / expected < 1.2
     with pytest.raises(TangentError, match="width is 0"):
         feature_error(model, x, 0)
+
+
+class Saturating(nn.Linear):
+    """A sensor that clips what it is given, but only beyond one."""
+
+    def forward(self, x):
+        return super().forward(x.clamp(-1, 1))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_holds_for_the_first_batch_only_is_found_out(flip):
+    torch.manual_seed(0)
+    model = nn.Sequential(Saturating(64, 100), nn.ReLU(), nn.Linear(100, 3)).double()
+    x = torch.cat([torch.rand(130, 64), 3 * torch.randn(30, 64)]).double()  # batches are of 128
+    x = x.flip(0) if flip else x
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TangentWarning)
+        phi, exact = tangent_features(model, x, 8192, oversampling=1), ntk(model, x)
+    assert float((phi @ phi.T - exact).norm() / exact.norm()) < 0.1

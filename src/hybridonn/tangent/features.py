@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
@@ -19,12 +23,14 @@ from hybridonn.tangent.empirical.output_vectors import unit_vectors
 from hybridonn.tangent.empirical.per_sample import gradients_of_samples
 from hybridonn.tangent.empirical.plan import measure_footprint, plan_memory
 from hybridonn.tangent.empirical.random_projection import Projection
-from hybridonn.tangent.empirical.verification import verify
+from hybridonn.tangent.empirical.verification import RefutedError, verify
 from hybridonn.tangent.errors import TangentError
 
 # Rows and columns left of a gradient matrix before it is folded. Measured on a LeNet with 512
 # features: alignment with the exact kernel 0.964 at 64, 0.9992 at 128 and 0.9994 at 256 rows.
 SIDE = 128
+
+_Result = TypeVar("_Result")
 
 
 def tangent_features(
@@ -66,16 +72,13 @@ def tangent_features(
     require_inference(model)
     check_widths(width, oversampling)
     with torch.enable_grad():
-        maker = _FeatureMaker(model, layers, width * oversampling, seed)
         need = measure_footprint(model, x)
         plan = plan_memory(need, 1, None, need.outputs.numel(), memory_gb, 0)
         sample = need.graph + 3 * plan.outputs * need.cotangents
         batch = int(min(max(memory_gb * 1e9 / 2 // sample, 1), 128))
-        starts = range(0, len(x), batch)
-        if oversampling == 1:
-            return torch.cat([maker.features(x[at : at + batch]) for at in starts])
-        basis = _basis(maker, x, width, batch)
-        return torch.cat([maker.features(x[at : at + batch]) @ basis for at in starts])
+        maker = _FeatureMaker(model, layers, width * oversampling, seed)
+        kept = width if oversampling > 1 else None
+        return _until_confirmed(maker, lambda maker: _all_features(maker, x, kept, batch))
 
 
 def feature_error(
@@ -118,7 +121,8 @@ def feature_error(
     require_inference(model)
     check_widths(width, oversampling)
     with torch.enable_grad():
-        kernel, compressed = _FeatureMaker(model, layers, 1, 0).kernels(x)
+        maker = _FeatureMaker(model, layers, 1, 0)
+        kernel, compressed = _until_confirmed(maker, lambda maker: maker.kernels(x))
     kernel, size = kernel.double(), float(torch.linalg.norm(kernel.double()))
     variance = ((float(kernel.trace()) / size) ** 2 + 1) / (width * oversampling)
     left_out = torch.linalg.eigvalsh(kernel)[: max(len(x) - width, 0)].square().sum()
@@ -139,13 +143,36 @@ def check_widths(width: int, oversampling: int) -> None:
 
 
 class _FeatureMaker:
-    """The random projection of all layers, the same for every batch."""
+    """The random projection of all layers, the same for every batch.
 
-    def __init__(self, model: nn.Module, layers: Layers, width: int, seed: int):
+    Args:
+        model: the model.
+        layers: the layers whose parameters the features are meant for.
+        width: numbers of each sample.
+        seed: seed of the random signs.
+        wrong: the layers whose rules do not hold for all samples, with the reason.
+        reached: the names of the parameters that the outputs of any batch depend on.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Layers,
+        width: int,
+        seed: int,
+        wrong: Mapping[str, str] = MappingProxyType({}),
+        reached: frozenset[str] = frozenset(),
+    ):
         self.model, self.layers, self.width, self.seed = model, layers, width, seed
+        self.wrong, self.reached = wrong, reached
         self.projections: dict[tuple[str, int], Projection] = {}
         self.names: frozenset[str] | None = None
         self.rest: dict[str, nn.Parameter] = {}
+
+    def knowing(self, refuted: RefutedError) -> _FeatureMaker:
+        """The same projection with what a batch has shown."""
+        wrong, reached = {**self.wrong, **refuted.wrong}, self.reached | refuted.reached
+        return _FeatureMaker(self.model, self.layers, self.width, self.seed, wrong, reached)
 
     def kernels(self, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, int]]]:
         """The kernel of a batch, and the parts of weights with how many sides are compressed."""
@@ -167,13 +194,11 @@ class _FeatureMaker:
     def _gradients(self, x: Tensor) -> tuple[list[LayerGradients], Tensor]:
         """The gradients of all layers that autograd confirms, and the unit vectors."""
         outputs, recorder = record_forward(self.model, x, self.layers)
-        forward = ForwardPass(outputs, known_layers(recorder, outputs))
-        if self.names is None:
-            self.names = self._verify(forward, recorder.parameters())
-        known = [layer for layer in forward.layers if layer.name in self.names]
+        forward = ForwardPass(outputs, known_layers(recorder, outputs, self.wrong, self.names))
+        self._verify(forward, recorder.parameters())
         shape = outputs.shape[1:]
         vectors = unit_vectors(shape, slice(0, shape.numel()), outputs)
-        return layer_gradients(ForwardPass(outputs, known), vectors), vectors
+        return layer_gradients(forward, vectors), vectors
 
     def features(self, x: Tensor) -> Tensor:
         """Features (n, width) of a batch."""
@@ -197,15 +222,47 @@ class _FeatureMaker:
             self.projections[key] = Projection(number, self.width, SIDE, like)
         return self.projections[key]
 
-    def _verify(self, forward: ForwardPass, parameters: dict[str, nn.Parameter]) -> frozenset[str]:
-        """The layers that autograd confirms; what they do not cover goes sample by sample."""
+    def _verify(self, forward: ForwardPass, parameters: dict[str, nn.Parameter]) -> None:
+        """Let autograd confirm the layers of a batch; what they do not cover goes by samples.
+
+        Raises:
+            RefutedError: a rule does not hold for this batch, or another parameter is reached than
+                in the first one.
+        """
+        names = frozenset(layer.name for layer in forward.layers)
+        if self.names is not None and names != self.names:
+            why = "it is not executed in the same way for all samples"
+            raise RefutedError(dict.fromkeys(names ^ self.names, why))
         verified = verify(forward, parameters)
-        good = [layer for layer in forward.layers if layer.name in verified.layers]
-        left = verified.reached - covered_names(good)
+        first = self.names is None
+        later = frozenset() if first else verified.reached - self.reached
+        if verified.wrong or later:
+            raise RefutedError(verified.wrong, later)
+        if not first:
+            return
+        self.names, self.reached = names, self.reached | verified.reached
+        left = self.reached - covered_names(forward.layers)
         self.rest = {name: p for name, p in parameters.items() if name in left}
         if self.rest:
-            warn_once(self.model, describe_slow(list(self.rest)), stacklevel=5)
-        return verified.layers
+            warn_once(self.model, describe_slow(list(self.rest)), stacklevel=6)
+
+
+def _until_confirmed(maker: _FeatureMaker, compute: Callable[[_FeatureMaker], _Result]) -> _Result:
+    """What is computed with rules that hold for all samples."""
+    while True:  # each turn knows of one more layer or parameter than the one before
+        try:
+            return compute(maker)
+        except RefutedError as refuted:
+            maker = maker.knowing(refuted)
+
+
+def _all_features(maker: _FeatureMaker, x: Tensor, width: int | None, batch: int) -> Tensor:
+    """Features of all samples, batch by batch, reduced to a width; None: as they are."""
+    batches = [x[at : at + batch] for at in range(0, len(x), batch)]
+    if width is None:
+        return torch.cat([maker.features(some) for some in batches])
+    basis = _basis(maker, x, width, batch)
+    return torch.cat([maker.features(some) @ basis for some in batches])
 
 
 def _basis(maker: _FeatureMaker, x: Tensor, width: int, batch: int) -> Tensor:

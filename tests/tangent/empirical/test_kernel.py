@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.tangent import TangentWarning, ntk
+from hybridonn.tangent import TangentWarning, ntk, record
+from hybridonn.tangent.empirical.plan import measure_footprint, plan_memory
 from hybridonn.tangent.empirical.torch_internals import hooks_of
 
 
@@ -252,3 +253,55 @@ def test_a_slow_layer_is_said_once_a_model():
         for _ in range(3):
             ntk(model, x)
     assert len(told) == 1
+
+
+class Bent(nn.Linear):
+    """A layer that does more than its class, but only for its last output."""
+
+    def forward(self, x):
+        last = (x.clamp(-0.3, 0.3) @ self.weight[-1:].T + self.bias[-1:]).sin()
+        return torch.cat([super().forward(x)[:, :-1], last], 1)
+
+
+def in_portions(model, x, outputs):
+    """A budget with which all samples go at once and their outputs in portions."""
+    need = measure_footprint(model, x)
+    count = need.outputs.numel()
+    result = 8 * len(x) ** 2 * (count**2 if outputs == "full" else 1)
+    for memory in (10.0 ** (-power / 8) for power in range(8, 64)):
+        plan = plan_memory(need, len(x), None, count, memory, result)
+        if plan.samples == len(x) and plan.outputs < count:
+            return memory
+    raise AssertionError("no budget splits the outputs")
+
+
+@pytest.mark.parametrize("outputs", ["contracted", "full"])
+def test_all_outputs_are_compared_where_they_go_in_portions(outputs, dense_kernel):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(7, 50), nn.Tanh(), Bent(50, 40)).double()
+    x = torch.randn(9, 7).double()
+    memory = in_portions(model, x, outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TangentWarning)
+        found = ntk(model, x, outputs=outputs, memory_gb=memory)
+    expected = dense_kernel(model, x, outputs=outputs)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+class Idle(nn.Linear):
+    """A layer that does not use its weight."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def test_a_layer_that_does_not_use_its_weight_adds_nothing():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 6), Idle(6, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    x = torch.randn(9, 6).double()
+    found = ntk(model, x)
+    with record(model, "all") as trace:
+        outputs = model(x)
+    torch.testing.assert_close(trace.kernel(outputs), found)
+    model[1].requires_grad_(False)
+    torch.testing.assert_close(found, ntk(model, x), rtol=1e-10, atol=1e-10)

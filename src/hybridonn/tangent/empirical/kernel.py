@@ -50,14 +50,14 @@ are run once more, so that a model that draws random numbers is refused (`repeat
 `ntk` returns is the kernel of the function that was called, or an error says why not.
 
 `ntk` reads as follows: it plans how many samples and outputs at a time fit the memory (`plan`),
-runs and verifies the first block of samples, and assembles the kernel from blocks of samples, each
-summed over portions of outputs.
+runs and verifies the first block of samples (`blocks`), and assembles the kernel from blocks of
+samples, each summed over portions of outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import Literal
 
@@ -65,34 +65,30 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import uncompiled
+from hybridonn.tangent.empirical.blocks import (
+    Block,
+    KernelTask,
+    repeat_block,
+    run_block,
+    verify_block,
+)
 from hybridonn.tangent.empirical.checks import check_inputs, check_options, require_inference
 from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_layers, describe_slow
-from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient, join_outputs
 from hybridonn.tangent.empirical.layer_gradients import (
-    LayerGradients,
-    layer_gradients,
     split_pooled,
 )
 from hybridonn.tangent.empirical.layer_io import (
     Layers,
-    Recorder,
-    RuledLayer,
     covered_names,
 )
 from hybridonn.tangent.empirical.model_state import describe_state, remember, warn_once
-from hybridonn.tangent.empirical.operation_layers import known_layers
-from hybridonn.tangent.empirical.output_vectors import OutputVectors, output_vectors
+from hybridonn.tangent.empirical.output_vectors import output_vectors
 from hybridonn.tangent.empirical.per_sample import PerSampleKernel
 from hybridonn.tangent.empirical.plan import MemoryPlan, measure_footprint, plan_memory
-from hybridonn.tangent.empirical.pooled_convolution import (
-    CompiledLayer,
-    PooledLayer,
-    find_pooled_layers,
-)
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.verification import Verification, compare, verify
+from hybridonn.tangent.empirical.verification import RefutedError, verify
 from hybridonn.tangent.errors import TangentError
 
 Method = Literal["auto", "layers", "vector_products"]
@@ -156,90 +152,17 @@ def ntk(
         result *= max(x1.element_size(), 4)
         cached = not full and x1.device.type == "cpu"
         plan = plan_memory(need, len(x1), n2, vectors.count, memory_gb, result, cached=cached)
-        task = _Task(model, layers, vectors, full, plan, create_graph)
+        task = KernelTask(model, layers, vectors, full, plan, create_graph)
         while True:  # each turn knows of one more layer or parameter than the one before
             try:
                 first, slow = _start(task, x1[: plan.samples], method)
                 return _assemble(task, first, slow, x1, x2)
-            except _RefutedError as refuted:
+            except RefutedError as refuted:
                 task = task.knowing(refuted)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is computed, and in which portions.
-
-    Attributes:
-        model: the model.
-        layers: the layers whose parameters the kernel is meant for.
-        vectors: combinations of the outputs.
-        per_output: keep the outputs rather than contract them.
-        plan: how many samples and outputs at a time.
-        create_graph: let the kernel be differentiated.
-        wrong: the layers whose rules do not hold for all samples, with the reason.
-        reached: parameters that the outputs of later samples depend on, by name.
-    """
-
-    model: nn.Module
-    layers: Layers
-    vectors: OutputVectors
-    per_output: bool
-    plan: MemoryPlan
-    create_graph: bool
-    wrong: Mapping[str, str] = field(default_factory=dict)
-    reached: frozenset[str] = frozenset()
-
-    @property
-    def graph(self) -> dict[str, bool]:
-        """What a backward pass keeps."""
-        keep = self.plan.keep and not self.create_graph
-        return {"create_graph": self.create_graph, "keep": keep}
-
-    def knowing(self, refuted: _RefutedError) -> _Task:
-        """The same task with what a block of samples has shown."""
-        wrong, reached = {**self.wrong, **refuted.wrong}, self.reached | refuted.reached
-        return replace(self, wrong=wrong, reached=reached)
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Some samples and their forward pass.
-
-    Attributes:
-        x: samples (n, ...).
-        forward: their forward pass.
-        recorder: what noted it.
-        reached: the names of the parameters that the outputs depend on, of the first block.
-        verified: gradients of some outputs that were compared with autograd's; taken out once.
-    """
-
-    x: Tensor
-    forward: ForwardPass
-    recorder: Recorder
-    reached: frozenset[str] = frozenset()
-    verified: dict[tuple[int, int], list[LayerGradients]] = field(default_factory=dict)
-
-    @property
-    def parameters(self) -> dict[str, nn.Parameter]:
-        """The wanted parameters by name."""
-        return self.recorder.parameters()
-
-    def gradients(self, task: _Task, part: slice) -> list[LayerGradients]:
-        """The gradients of its layers for some of the vectors."""
-        done = self.verified.pop((part.start, part.stop), None)
-        return done or layer_gradients(self.forward, task.vectors.part(part), **task.graph)
-
-
-class _RefutedError(Exception):
-    """What held for the first samples does not hold for later ones; it never leaves `ntk`."""
-
-    def __init__(self, wrong: Mapping[str, str], reached: frozenset[str] = frozenset()):
-        super().__init__(wrong, reached)
-        self.wrong, self.reached = wrong, reached
-
-
 def _assemble(
-    task: _Task, first: _Block, slow: PerSampleKernel | None, x1: Tensor, x2: Tensor | None
+    task: KernelTask, first: Block, slow: PerSampleKernel | None, x1: Tensor, x2: Tensor | None
 ) -> Tensor:
     """The kernel of all samples, block by block; the lower half mirrors the upper one.
 
@@ -250,17 +173,17 @@ def _assemble(
     others = (x1 if x2 is None else x2).split(size)
     rows: list[list[Tensor]] = []
     for i, x in enumerate(x1.split(size)):
-        a = first if i == 0 else _repeat(task, x, first, new=x2 is not None)
+        a = first if i == 0 else repeat_block(task, x, first, new=x2 is not None)
         row = [_mirror(rows[j][i]) for j in range(i)] if x2 is None else []
         for j in range(len(row), len(others)):
             same = x2 is None and i == j
-            b = None if same else _repeat(task, others[j], first, new=i == 0)
+            b = None if same else repeat_block(task, others[j], first, new=i == 0)
             row.append(_full(task, slow, a, b) if task.per_output else _sum(task, slow, a, b))
         rows.append(row)
     return torch.cat([torch.cat(row, 1) for row in rows])
 
 
-def _sum(task: _Task, slow: PerSampleKernel | None, a: _Block, b: _Block | None) -> Tensor:
+def _sum(task: KernelTask, slow: PerSampleKernel | None, a: Block, b: Block | None) -> Tensor:
     """The kernel (n1, n2) of two blocks of samples; b None: of a with itself.
 
     Gradients behind poolings are small: those of all outputs are contracted at once.
@@ -281,7 +204,7 @@ def _sum(task: _Task, slow: PerSampleKernel | None, a: _Block, b: _Block | None)
     return _total(terms)
 
 
-def _full(task: _Task, slow: PerSampleKernel | None, a: _Block, b: _Block | None) -> Tensor:
+def _full(task: KernelTask, slow: PerSampleKernel | None, a: Block, b: Block | None) -> Tensor:
     """The kernel (n1, n2, C, C) of two blocks of samples; b None: of a with itself."""
     portions = list(chunks(task.vectors.count, task.plan.outputs))
     options = {"per_output": True, "budget": task.plan.contraction}
@@ -307,18 +230,18 @@ def _total(terms: Iterable[Tensor | None]) -> Tensor:
     return reduce(torch.add, [term for term in terms if term is not None])
 
 
-def _start(task: _Task, x: Tensor, method: Method) -> tuple[_Block, PerSampleKernel | None]:
+def _start(task: KernelTask, x: Tensor, method: Method) -> tuple[Block, PerSampleKernel | None]:
     """The first block of samples, and what is left to gradients of single samples.
 
     Raises:
         TangentError: the outputs do not depend on the wanted parameters, or no rule accounts for
             one of them where the method needs it.
-        _RefutedError: a rule does not hold for these samples.
+        RefutedError: a rule does not hold for these samples.
     """
-    block = _run(task, x, by_rules=method != "vector_products")
-    found = _verify(task, block)
+    block = run_block(task, x, by_rules=method != "vector_products")
+    found = verify_block(task, block)
     if found.wrong:
-        raise _RefutedError(found.wrong)
+        raise RefutedError(found.wrong)
     reached = found.reached | task.reached
     if not reached:
         raise TangentError(
@@ -352,73 +275,6 @@ def _report(
     warn_once(model, message, stacklevel=5)
 
 
-def _run(task: _Task, x: Tensor, *, by_rules: bool = True, names: Set[str] | None = None) -> _Block:
-    """A recorded forward pass, with the layers whose gradients are taken behind their pooling.
-
-    Args:
-        task: what is computed.
-        x: the samples (n, ...).
-        by_rules: whether layers go by rules.
-        names: the layers of the first block; None: this is the first.
-    """
-    outputs, recorder = record_forward(task.model, x, task.layers)
-    known = known_layers(recorder, outputs, task.wrong, names) if by_rules else []
-    forward = ForwardPass(outputs, known, _pooled(task, known, outputs))
-    return _Block(x, forward, recorder)
-
-
-def _pooled(
-    task: _Task, known: list[RuledLayer], outputs: Tensor
-) -> Mapping[int, PooledLayer | CompiledLayer]:
-    """The layers whose gradients are taken behind their pooling."""
-    if task.per_output:
-        return {}
-    block = None if task.create_graph else task.plan.samples
-    return find_pooled_layers(known, outputs, task.vectors.count, task.plan.room, block=block)
-
-
-def _repeat(task: _Task, x: Tensor, first: _Block, *, new: bool) -> _Block:
-    """The forward pass of another block, with the same layers as the first.
-
-    Args:
-        task: what is computed.
-        x: the samples of the block.
-        first: the first block.
-        new: the block has not been verified yet.
-
-    Raises:
-        _RefutedError: what was decided at the first block does not hold for this one.
-    """
-    names = {layer.name for layer in first.forward.layers}
-    block = _run(task, x, names=names)
-    missing = names - {layer.name for layer in block.forward.layers}
-    if missing:
-        why = "it is not executed in the same way for all samples"
-        raise _RefutedError(dict.fromkeys(missing, why))
-    if new:
-        block = _only(block, names)
-        found = _verify(task, block)
-        later = found.reached - first.reached
-        if found.wrong or later:
-            raise _RefutedError(found.wrong, later)
-        return block
-    return _only(block, names)
-
-
-def _verify(task: _Task, block: _Block) -> Verification:
-    """Compare the gradients of the first outputs of a block with autograd's, and keep them."""
-    part = next(iter(chunks(task.vectors.count, task.plan.outputs)))
-    found = block.gradients(task, part)
-    block.verified[part.start, part.stop] = found
-    return compare(found, block.forward.outputs, task.vectors.part(part), block.parameters)
-
-
-def _only(block: _Block, names: Set[str]) -> _Block:
-    """A block with some of its layers."""
-    layers = [layer for layer in block.forward.layers if layer.name in names]
-    return replace(block, forward=replace(block.forward, layers=layers))
-
-
 def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     """Say how `ntk` computes each layer's part for a model.
 
@@ -441,10 +297,10 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
         need = measure_footprint(model, x)
         vectors = output_vectors(need.outputs, None, None, _floating(model, x))
         plan = MemoryPlan(len(x), 1, float("inf"), room=vectors.count)
-        task, found = _Task(model, layers, vectors, False, plan, False), None
+        task, found = KernelTask(model, layers, vectors, False, plan, False), None
         while found is None or found.wrong:
-            task = task.knowing(_RefutedError(found.wrong if found else {}))
-            block = _run(task, x)
+            task = task.knowing(RefutedError(found.wrong if found else {}))
+            block = run_block(task, x)
             found = verify(block.forward, block.parameters)
     lines = describe_layers(block.forward, block.recorder, task.wrong, found.reached)
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())

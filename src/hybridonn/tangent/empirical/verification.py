@@ -25,6 +25,19 @@ from hybridonn.tangent.empirical.precision import as_real, at_least_single, roun
 _FLOOR = 1e-2
 
 
+class RefutedError(Exception):
+    """What held for the first samples does not hold for later ones; no public function raises it.
+
+    Attributes:
+        wrong: the layers whose rules do not hold, with the reason, by their names.
+        reached: the names of parameters that the outputs of these samples depend on.
+    """
+
+    def __init__(self, wrong: Mapping[str, str], reached: frozenset[str] = frozenset()):
+        super().__init__(wrong, reached)
+        self.wrong, self.reached = wrong, reached
+
+
 @dataclass(frozen=True)
 class Verification:
     """What autograd says of the layers' rules.
@@ -88,7 +101,9 @@ def compare(
         if g is not None
     }
     norm = sum(float(torch.linalg.vector_norm(as_real(g))) ** 2 for g in truth.values()) ** 0.5
-    reasons = {one.layer.name: _find_difference(one, truth, weights, norm) for one in found}
+    reasons = {
+        one.layer.name: _find_difference(one, parameters, truth, weights, norm) for one in found
+    }
     wrong = {name: reason for name, reason in reasons.items() if reason}
     return Verification(frozenset(reasons) - frozenset(wrong), wrong, frozenset(truth))
 
@@ -104,22 +119,29 @@ def find_reached(outputs: Tensor, parameters: Mapping[str, Tensor]) -> frozenset
 
 
 def _find_difference(
-    found: LayerGradients, truth: Mapping[str, Tensor], weights: Tensor, norm: float
+    found: LayerGradients,
+    parameters: Mapping[str, Tensor],
+    truth: Mapping[str, Tensor],
+    weights: Tensor,
+    norm: float,
 ) -> str:
-    """Why a layer's gradients are not autograd's; empty where they are."""
+    """Why a layer's gradients are not autograd's; empty where they are.
+
+    A parameter without a gradient of autograd's is not used: its own must be zero.
+    """
     sums: dict[str, Tensor] = {}
     with torch.no_grad():
         for gradient in found.gradients:
             for name, value in gradient.weighted_sum(weights).items():
                 sums[name] = sums[name] + value if name in sums else value
     for name, full in zip(found.layer.covered, found.layer.full_names, strict=True):
-        if full not in truth:
+        if full not in parameters:
             continue
         # As few copies as possible: the largest layers set the peak of the memory.
-        expected = at_least_single(truth[full].flatten())
-        error = _distance(sums.pop(name).flatten() if name in sums else None, expected)
-        tolerance = rounding_tolerance(weights, truth[full])
-        if not error <= tolerance * (float(torch.linalg.norm(expected)) + _FLOOR * norm):
+        expected, actual = truth.get(full), sums.pop(name, None)
+        tolerance = rounding_tolerance(weights, parameters[full])
+        allowed = tolerance * (_distance(None, expected) + _FLOOR * norm)
+        if not _distance(actual, expected) <= allowed:
             return (
                 f"the gradient of {name} through the layer's calls is not autograd's (it is used "
                 "outside the layer, the layer does more than its class, or samples interact)"
@@ -127,9 +149,10 @@ def _find_difference(
     return ""
 
 
-def _distance(actual: Tensor | None, expected: Tensor) -> float:
-    """The norm of the difference; None stands for zeros."""
-    difference = expected if actual is None else at_least_single(actual) - expected
+def _distance(a: Tensor | None, b: Tensor | None) -> float:
+    """The norm of the difference of two gradients of a parameter; None stands for zeros."""
+    flat = [at_least_single(one.flatten()) for one in (a, b) if one is not None]
+    difference = flat[0] - flat[1] if len(flat) == 2 else flat[0] if flat else torch.zeros(1)
     return float(torch.linalg.vector_norm(difference))
 
 
