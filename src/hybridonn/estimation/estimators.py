@@ -17,7 +17,7 @@ from hybridonn.spec import Student
 
 
 @dataclass(frozen=True)
-class Question:
+class EstimateInputs:
     """A design and the images on which its metric is estimated.
 
     Attributes:
@@ -43,40 +43,40 @@ class Question:
     folder: Path
 
 
-def estimate_infinite(asked: Question) -> Estimate:
+def estimate_infinite(inputs: EstimateInputs) -> Estimate:
     """Classify images with infinitely many optical kernels."""
-    layers = architecture_of(asked.student, max_pooling="average")
+    layers = architecture_of(inputs.student, max_pooling="average")
     return estimate_accuracy(
         layers,
-        *asked.train,
-        *asked.test,
-        settings=asked.settings,
-        progress=asked.progress,
-        folder=asked.folder,
+        *inputs.train,
+        *inputs.test,
+        settings=inputs.settings,
+        progress=inputs.progress,
+        folder=inputs.folder,
     )
 
 
-def estimate_drawn(asked: Question) -> Estimate:
+def estimate_drawn(inputs: EstimateInputs) -> Estimate:
     """Classify images with the design's number of optical kernels, drawn at random."""
     return estimate_design(
-        asked.student,
-        *asked.train,
-        *asked.test,
-        draws=asked.draws,
-        settings=asked.settings,
-        progress=asked.progress,
+        inputs.student,
+        *inputs.train,
+        *inputs.test,
+        draws=inputs.draws,
+        settings=inputs.settings,
+        progress=inputs.progress,
     )
 
 
-def estimate_pixels(asked: Question) -> Estimate:
+def estimate_pixels(inputs: EstimateInputs) -> Estimate:
     """Classify pixels with the design's number of optical kernels, drawn at random."""
     return estimate_masks(
-        asked.student,
-        Masked(*asked.train),
-        Masked(*asked.test),
-        asked.classes,
-        asked.score,
-        draws=asked.draws,
-        settings=asked.settings,
-        progress=asked.progress,
+        inputs.student,
+        Masked(*inputs.train),
+        Masked(*inputs.test),
+        inputs.classes,
+        inputs.score,
+        draws=inputs.draws,
+        settings=inputs.settings,
+        progress=inputs.progress,
     )

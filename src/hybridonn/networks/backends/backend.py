@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -41,3 +41,15 @@ class Backend(nn.Module):
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
         """Answer: one (B, K_b, H', W') a branch to (B, *output_shape)."""
         raise NotImplementedError
+
+
+def branch_arguments(student: spec.Student, output_shape: Shape) -> dict[str, Any]:
+    """What backends of several branches are built of, one width of ``hidden`` a branch."""
+    return {
+        "kernels": [branch.kernels for branch in student.branches],
+        "binnings": [branch.binning for branch in student.branches],
+        "channels": student.hidden,
+        "classes": output_shape[0],
+        "normalisation": student.normalisation,
+        "two_sided": student.rectification == "two_sided",
+    }

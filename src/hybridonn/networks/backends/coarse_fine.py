@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.networks.backends.backend import Backend, Shape
+from hybridonn.networks.backends.backend import Backend, Shape, branch_arguments
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
 
 
@@ -103,14 +103,7 @@ class CoarseFineBackend(Backend):
         cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
     ) -> CoarseFineBackend:
         """The layers of a spec, one width of ``hidden`` a branch."""
-        return cls(
-            [branch.kernels for branch in student.branches],
-            [branch.binning for branch in student.branches],
-            student.hidden,
-            output_shape[0],
-            student.normalisation,
-            student.rectification == "two_sided",
-        )
+        return cls(**branch_arguments(student, output_shape))
 
     def forward(self, branches: tuple[Tensor, Tensor]) -> Tensor:
         """Fuse: the fine and the coarse branch's features to (B, classes, H, W)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.networks.backends.backend import Backend, Shape
+from hybridonn.networks.backends.backend import Backend, Shape, branch_arguments
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
 
 
@@ -62,14 +62,7 @@ class PyramidBackend(Backend):
         cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
     ) -> PyramidBackend:
         """The layers of a spec, one width of ``hidden`` a branch."""
-        return cls(
-            [branch.kernels for branch in student.branches],
-            [branch.binning for branch in student.branches],
-            student.hidden,
-            output_shape[0],
-            student.normalisation,
-            student.rectification == "two_sided",
-        )
+        return cls(**branch_arguments(student, output_shape))
 
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
         """Join: one (B, K_b, H / b, W / b) a branch to (B, classes, H, W)."""

@@ -15,7 +15,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.splits import draw_positions, thin
 from hybridonn.estimation import Estimate, Settings
-from hybridonn.estimation.estimators import Question
+from hybridonn.estimation.estimators import EstimateInputs
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
@@ -106,7 +106,7 @@ def _regress(
         features=spec.estimate.features,
         seed=spec.data.split_seed,
     )
-    asked = Question(
+    inputs = EstimateInputs(
         spec.student,
         _scenes(train),
         _scenes(test),
@@ -117,7 +117,7 @@ def _regress(
         progress,
         tiles,
     )
-    return resolve(make_task(spec.task).estimates, spec.estimate.kernels)(asked)
+    return resolve(make_task(spec.task).estimates, spec.estimate.kernels)(inputs)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

@@ -19,17 +19,12 @@ from hybridonn.core.progress import Advance, Progress
 from hybridonn.core.random import seed_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.distillation.training import (
-    TrainingSetup,
     choose_device,
     fitting_images,
     predict,
-    train,
 )
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
-from hybridonn.networks.frontends.metasurface import TrainableMetasurface
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.crosstalk import count_reach, leak_light, measure_crosstalk
@@ -45,11 +40,11 @@ from hybridonn.pipeline.chip import (
     Chip,
     Readout,
     count_at_once,
-    in_branches,
     plan_chip,
     put_in,
     settings_of,
 )
+from hybridonn.pipeline.end_to_end import train_optics
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
@@ -130,58 +125,6 @@ def _classify(
     }
 
 
-def train_optics(
-    network: HybridNetwork,
-    widths_m: Tensor,
-    gains: Tensor,
-    spec: specs.Spec,
-    dataset: Dataset,
-    chip: Chip,
-    targets: TeacherTargets,
-    part: Path,
-    progress: Progress,
-) -> Tensor:
-    """Train widths and backend together through the wave optics, from a kernels-first start.
-
-    The backend of ``network`` is trained in place; the camera takes no part, since noise
-    has no gradient.
-
-    Returns:
-        Widths that can be made, (K, 2, cells, cells).
-    """
-    settings, shop = settings_of(spec), chip.design_context
-    optics = TrainableMetasurface(
-        widths_m,
-        shop.metasurface,
-        shop.library,
-        shop.limits,
-        chip.window,
-        chip.kernel_size,
-        spec.student.stride,
-        gains,
-    )
-    network.frontend = in_branches(optics, chip)
-    # Decay would pull every pillar to the narrowest.
-    training = spec.training.model_copy(
-        update={
-            "epochs": settings.end_to_end_epochs,
-            "learning_rate": settings.end_to_end_learning_rate,
-            "weight_decay": 0.0,
-        }
-    )
-    setup = TrainingSetup(
-        Objective(make_task(spec.task), spec.distillation, targets),
-        dataset.student_train,
-        dataset.validation,
-        training,
-        spec.seed,
-        "end to end",
-    )
-    history = train(network, setup, part / "checkpoint.safetensors", progress)
-    write_table(part / "history.csv", history)
-    return optics.widths_m().cpu()
-
-
 def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
     """The trained student of one layer of ideal kernels, in inference mode.
 
@@ -224,8 +167,8 @@ def _design_all(
             else:
                 seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
                 own = chip.own_targets(branch, slice(some.start, some.stop))
-                watch = partial(_tell, advance, len(some))
-                found = design(own, chip.design_context, seeds, device, watch, chip.window, scenes)
+                tell = partial(_tell, advance, len(some))
+                found = design(own, chip.design_context, seeds, device, tell, chip.window, scenes)
                 widths = list(_to_nm(found))
                 for path, one in zip(paths, widths, strict=True):
                     write_arrays(path, widths=one)
