@@ -15,6 +15,7 @@ from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.table import FRONTEND_CODE
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_weights
+from hybridonn.tasks.table import TASKS
 from hybridonn.tasks.task import make_task
 
 
@@ -34,7 +35,8 @@ def build_student(
         classes: Number of classes.
         seed: Seed of the weights.
         optics: What the spec says of the optics; None: ideal ones.
-        task: The name of the task; None: the one that the built-in backend serves.
+        task: The name of the task; None: the first of the table that the built-in backend
+            serves.
 
     Returns:
         A network from (B, C, H, W) to what the task asks for, such as (B, classes).
@@ -97,8 +99,8 @@ def shape_outputs(
             f"student.backend is {student.backend!r}, code of your own, which says of no task "
             "that it serves it; name the task"
         )
-    task = task or BACKENDS[student.backend].task
-    return make_task(task).output_shape(classes, image_shape)
+    served = (name for name, one in TASKS.items() if one.answers == student.answers)
+    return make_task(task or next(served)).output_shape(classes, image_shape)
 
 
 def _assemble(

@@ -24,11 +24,12 @@ from hybridonn.networks.teachers.build import (
     load_weights,
     prepare_teacher,
 )
-from hybridonn.networks.teachers.table import TEACHERS
+from hybridonn.networks.teachers.table import TEACHERS, list_teachers
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
 from hybridonn.spec import Spec
+from hybridonn.tasks.table import TASKS
 
 TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
 
@@ -45,6 +46,7 @@ def refuse_unread(spec: Spec) -> None:
         ArtefactError: The teacher's weights are no file.
     """
     find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    _refuse_other_answers(spec)
     find_backend(spec.student)
     refuse_own_term(spec.distillation)
     weights = spec.teacher.weights
@@ -61,6 +63,21 @@ def refuse_unread(spec: Spec) -> None:
             4 * count * height * width,
             f"a batch of {count} images of {height} x {width} pixels",
             "lower data.size_pixels or training.batch_size",
+        )
+
+
+def _refuse_other_answers(spec: Spec) -> None:
+    """Refuse a built-in teacher that does not serve the task.
+
+    Raises:
+        SpecError: It answers an image where the task asks for each pixel, or the other way round.
+    """
+    name, asked = spec.teacher.name, TASKS[spec.task].answers
+    if name in TEACHERS and TEACHERS[name].answers != asked:
+        raise SpecError(
+            f"task is {spec.task}, which asks for an answer to each {asked}, but teacher.name: "
+            f"{name} answers each {TEACHERS[name].answers}; {spec.task} takes "
+            f"{', '.join(list_teachers(asked))} or your own package.module:callable"
         )
 
 

@@ -60,9 +60,9 @@ class Student(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before each dense layer
 
     @property
-    def task(self) -> str | None:
-        """The task that the backend serves; None: of a backend of the user's own none is known."""
-        return BACKENDS[self.backend].task if self.backend in BACKENDS else None
+    def answers(self) -> str | None:
+        """What the backend answers, an image or a pixel; None: of code of your own it is open."""
+        return BACKENDS[self.backend].answers if self.backend in BACKENDS else None
 
     @model_validator(mode="before")
     @classmethod

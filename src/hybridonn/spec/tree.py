@@ -52,11 +52,12 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
-        if self.student.task not in (None, self.task):
-            takes = [f"{task} takes {_join_or(list_backends(task))}" for task in TASKS]
+        asked = TASKS[self.task].answers
+        if self.student.answers not in (None, asked):
             raise ValueError(
-                f"task is {self.task}, but student.backend: {self.student.backend} answers "
-                f"{self.student.task}; {', '.join(takes)}"
+                f"task is {self.task}, which asks for an answer to each {asked}, but "
+                f"student.backend: {self.student.backend} answers each {self.student.answers}; "
+                f"{self.task} takes {_join_or(list_backends(asked))}"
             )
         if self.data.task != self.task:
             raise ValueError(

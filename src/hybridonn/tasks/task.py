@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hybridonn.core.tables import resolve
 from hybridonn.tasks.strata import Strata
-from hybridonn.tasks.table import TASKS
+from hybridonn.tasks.table import TASK_CODE
 
 # Moves maps of values (B, C, H, W) as the images of a batch were moved, without interpolation.
 Move = Callable[[Tensor], Tensor]
@@ -133,4 +133,4 @@ def make_task(name: str, label_smoothing: float = 0.0) -> Task:
         name: One of :data:`~hybridonn.tasks.table.TASKS`.
         label_smoothing: Share of the truth that the loss spreads over all classes.
     """
-    return resolve(TASKS, name)(label_smoothing)
+    return resolve(TASK_CODE, name)(label_smoothing)

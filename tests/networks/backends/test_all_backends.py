@@ -9,9 +9,10 @@ from hybridonn import spec
 from hybridonn.networks.backends.build import build_backend, find_built_in
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.student import build_student, shape_branches
+from hybridonn.tasks.table import TASKS
 
 SHAPE, CLASSES = (1, 8, 8), 3
-OUTPUTS = {"classification": (CLASSES,), "segmentation": (CLASSES, 8, 8)}
+OUTPUTS = {"image": (CLASSES,), "pixel": (CLASSES, 8, 8)}
 
 
 def student_of(name, **more):
@@ -27,7 +28,7 @@ def student_of(name, **more):
 def build(name, **more):
     torch.manual_seed(0)
     student = student_of(name, **more)
-    return build_backend(student, shape_branches(student, SHAPE), OUTPUTS[BACKENDS[name].task])
+    return build_backend(student, shape_branches(student, SHAPE), OUTPUTS[BACKENDS[name].answers])
 
 
 def branches_of(name, images=3):
@@ -41,7 +42,7 @@ def branches_of(name, images=3):
 @pytest.mark.parametrize("rectification", ["one_sided", "two_sided"])
 def test_a_tuple_of_branches_gives_what_the_task_asks_for(name, normalisation, rectification):
     backend = build(name, normalisation=normalisation, rectification=rectification)
-    assert backend(branches_of(name)).shape == (3, *OUTPUTS[BACKENDS[name].task])
+    assert backend(branches_of(name)).shape == (3, *OUTPUTS[BACKENDS[name].answers])
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -76,7 +77,7 @@ def test_what_is_saved_is_all_that_is_loaded(name):
 def test_double_precision_and_no_device_serve_as_well(name):
     assert build(name).double()([one.double() for one in branches_of(name)]).dtype == torch.float64
     found = build(name).to("meta")(tuple(one.to("meta") for one in branches_of(name)))
-    assert found.shape == (3, *OUTPUTS[BACKENDS[name].task])
+    assert found.shape == (3, *OUTPUTS[BACKENDS[name].answers])
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -84,5 +85,6 @@ def test_the_network_of_the_spec_is_of_the_tables_class_and_task(name):
     student = student_of(name)
     network = build_student(student, SHAPE, CLASSES, seed=0)
     assert type(network.backend) is find_built_in(name)
-    assert student.task == BACKENDS[name].task
-    assert network(torch.rand(2, *SHAPE)).shape == (2, *OUTPUTS[student.task])
+    assert student.answers == BACKENDS[name].answers
+    assert student.answers in {task.answers for task in TASKS.values()}
+    assert network(torch.rand(2, *SHAPE)).shape == (2, *OUTPUTS[student.answers])

@@ -13,27 +13,28 @@ class BuiltInBackend:
 
     Attributes:
         code: The class, ``"package.module:attribute"``.
-        task: The name of the task that it serves.
+        answers: What it gives an answer for, ``"image"`` or ``"pixel"``; it serves every task
+            that asks for the same.
         branches: The fewest and the most branches of a student that it joins; (0, 0): it takes
             a student without branches. None: there is no upper limit.
     """
 
     code: str
-    task: str
+    answers: str
     branches: tuple[int, int | None] = (0, 0)
 
 
 BACKENDS: Mapping[str, BuiltInBackend] = MappingProxyType(
     {
-        "dense": BuiltInBackend("hybridonn.networks.backends.dense:DenseBackend", "classification"),
+        "dense": BuiltInBackend("hybridonn.networks.backends.dense:DenseBackend", "image"),
         "pyramid": BuiltInBackend(
-            "hybridonn.networks.backends.pyramid:PyramidBackend", "segmentation", (2, None)
+            "hybridonn.networks.backends.pyramid:PyramidBackend", "pixel", (2, None)
         ),
         "coarse_fine": BuiltInBackend(
-            "hybridonn.networks.backends.coarse_fine:CoarseFineBackend", "segmentation", (2, 2)
+            "hybridonn.networks.backends.coarse_fine:CoarseFineBackend", "pixel", (2, 2)
         ),
         "upsampling": BuiltInBackend(
-            "hybridonn.networks.backends.upsampling:UpsamplingBackend", "segmentation"
+            "hybridonn.networks.backends.upsampling:UpsamplingBackend", "pixel"
         ),
     }
 )
@@ -43,6 +44,6 @@ BACKEND_CODE: Mapping[str, str] = MappingProxyType(
 )
 
 
-def list_backends(task: str) -> list[str]:
-    """The names of the built-in backends that serve a task."""
-    return [name for name, backend in BACKENDS.items() if backend.task == task]
+def list_backends(answers: str) -> list[str]:
+    """The names of the built-in backends that answer an ``"image"`` or a ``"pixel"``."""
+    return [name for name, backend in BACKENDS.items() if backend.answers == answers]

@@ -13,29 +13,31 @@ class BuiltInTeacher:
 
     Attributes:
         code: What makes it, ``"package.module:attribute"``.
-        task: The name of the task that it serves.
+        answers: What it gives an answer for, ``"image"`` or ``"pixel"``; it serves every task
+            that asks for the same.
     """
 
     code: str
-    task: str
+    answers: str
 
 
 TEACHERS: Mapping[str, BuiltInTeacher] = MappingProxyType(
     {
-        "lenet": BuiltInTeacher("hybridonn.networks.teachers.lenet:LeNet", "classification"),
-        "alexnet": BuiltInTeacher("hybridonn.networks.teachers.alexnet:AlexNet", "classification"),
-        "airbench": BuiltInTeacher(
-            "hybridonn.networks.teachers.resnet:AirbenchNet", "classification"
-        ),
-        "resnet18": BuiltInTeacher("hybridonn.networks.teachers.resnet:resnet18", "classification"),
-        "resnet50": BuiltInTeacher("hybridonn.networks.teachers.resnet:resnet50", "classification"),
-        "u-net": BuiltInTeacher("hybridonn.networks.teachers.unet:UNet", "segmentation"),
-        "resu-net": BuiltInTeacher(
-            "hybridonn.networks.teachers.unet:residual_unet", "segmentation"
-        ),
+        "lenet": BuiltInTeacher("hybridonn.networks.teachers.lenet:LeNet", "image"),
+        "alexnet": BuiltInTeacher("hybridonn.networks.teachers.alexnet:AlexNet", "image"),
+        "airbench": BuiltInTeacher("hybridonn.networks.teachers.resnet:AirbenchNet", "image"),
+        "resnet18": BuiltInTeacher("hybridonn.networks.teachers.resnet:resnet18", "image"),
+        "resnet50": BuiltInTeacher("hybridonn.networks.teachers.resnet:resnet50", "image"),
+        "u-net": BuiltInTeacher("hybridonn.networks.teachers.unet:UNet", "pixel"),
+        "resu-net": BuiltInTeacher("hybridonn.networks.teachers.unet:residual_unet", "pixel"),
     }
 )
 # The form that `hybridonn.core.tables.resolve` takes.
 TEACHER_CODE: Mapping[str, str] = MappingProxyType(
     {name: teacher.code for name, teacher in TEACHERS.items()}
 )
+
+
+def list_teachers(answers: str) -> list[str]:
+    """The names of the built-in teachers that answer an ``"image"`` or a ``"pixel"``."""
+    return [name for name, teacher in TEACHERS.items() if teacher.answers == answers]
