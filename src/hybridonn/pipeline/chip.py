@@ -53,7 +53,7 @@ class Readout:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChipPlan:
     """What is known of a chip before any kernel is trained.
 
     Attributes:
@@ -70,7 +70,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Chip(Plan):
+class Chip(ChipPlan):
     """What the stage works with.
 
     Attributes:
@@ -129,7 +129,7 @@ def plan_chip(spec: specs.Spec, kernels: Tensor, image_shape: tuple[int, int, in
     return Chip(**vars(plan), targets=split_kernels(kernels.detach().float().cpu()))
 
 
-def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
+def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> ChipPlan:
     """All of a chip but its kernels: so what cannot be made is refused before any training.
 
     Args:
@@ -163,7 +163,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> Plan:
     steepest = reach_m / math.hypot(reach_m, metasurface.distance_m)
     check_steep_orders(library.period_m, wavelengths_m, steepest)
     layout = lay_out_kernels(spec.optics, spec.student.kernels)
-    plan = Plan(DesignContext(metasurface, library, limits, recipe), layout, window, branches)
+    plan = ChipPlan(DesignContext(metasurface, library, limits, recipe), layout, window, branches)
     build_sensor(spec, plan)
     return plan
 
@@ -228,7 +228,7 @@ def put_in(
     network.frontend = in_branches(optics, chip).to(device)
 
 
-def in_branches(optics: Frontend, plan: Plan) -> Frontend:
+def in_branches(optics: Frontend, plan: ChipPlan) -> Frontend:
     """Optics of all kernels, read out at the resolutions of their branches."""
     if len(plan.branches) == 1:
         return optics
@@ -236,7 +236,7 @@ def in_branches(optics: Frontend, plan: Plan) -> Frontend:
     return BinnedFrontend(optics, kernels, [branch.binning for branch in plan.branches])
 
 
-def build_sensor(spec: specs.Spec, plan: Plan) -> Sensor:
+def build_sensor(spec: specs.Spec, plan: ChipPlan) -> Sensor:
     """The camera of a spec.
 
     Raises:

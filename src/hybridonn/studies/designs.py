@@ -22,7 +22,7 @@ TRIES = 100  # hypercubes drawn at most until all designs differ
 
 
 @dataclass(frozen=True)
-class Design:
+class DesignPoint:
     """One design of a study.
 
     Attributes:
@@ -36,7 +36,7 @@ class Design:
 
 def spread_designs(
     base: Student, image_shape: tuple[int, int, int], count: int, seed: int = 0
-) -> tuple[Design, ...]:
+) -> tuple[DesignPoint, ...]:
     """So many different designs, every level of every factor about equally often.
 
     Latin hypercube (McKay, Beckman & Conover 1979, section 2): each factor goes through
@@ -93,6 +93,6 @@ def _column(levels: tuple[Any, ...], count: int, name: str, seed: int, attempt: 
     return [levels[int(place) * len(levels) // count] for place in order]
 
 
-def _design(base: Student, changes: dict[str, Any]) -> Design:
+def _design(base: Student, changes: dict[str, Any]) -> DesignPoint:
     student = base.model_copy(update=changes)
-    return Design(name_design(student), student)
+    return DesignPoint(name_design(student), student)

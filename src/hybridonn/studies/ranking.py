@@ -32,7 +32,7 @@ from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.counts import refuse_count, split_list
-from hybridonn.studies.designs import VARIED, Design, spread_designs
+from hybridonn.studies.designs import VARIED, DesignPoint, spread_designs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.settings import describe_settings
 from hybridonn.tasks.task import make_task
@@ -60,7 +60,7 @@ class Bench:
     journal: Journal
     progress: Progress
 
-    def estimate(self, design: Design, kernels: Kernels) -> None:
+    def estimate(self, design: DesignPoint, kernels: Kernels) -> None:
         """Estimate a design before any training, unless it was."""
         key = name_row("estimate", design.name, kernels)
         if key in self.journal.values:
@@ -71,7 +71,7 @@ class Bench:
         found = complete(ESTIMATE, spec, self.dataset, {}, folder, self.progress)
         self.journal.add(key, found.results)
 
-    def train(self, design: Design, seed: int) -> None:
+    def train(self, design: DesignPoint, seed: int) -> None:
         """Train a design on the task alone, unless it was."""
         key = name_row("trained", design.name, seed)
         if key in self.journal.values:
@@ -212,7 +212,7 @@ def _choose_images(spec: Spec, dataset: Dataset) -> Dataset:
 
 
 def _refuse_early(
-    spec: Spec, designs: tuple[Design, ...], kernels: tuple[Kernels, ...], dataset: Dataset
+    spec: Spec, designs: tuple[DesignPoint, ...], kernels: tuple[Kernels, ...], dataset: Dataset
 ) -> None:
     """Refuse what would be found only after other designs were measured.
 
@@ -238,7 +238,7 @@ def _refuse_early(
 
 
 def _measure_all(
-    bench: Bench, designs: tuple[Design, ...], seeds: int, kernels: tuple[Kernels, ...]
+    bench: Bench, designs: tuple[DesignPoint, ...], seeds: int, kernels: tuple[Kernels, ...]
 ) -> None:
     """Measure what the table lacks, and write it after each design."""
     metric = make_task(bench.spec.task).metric
