@@ -88,12 +88,12 @@ def test_rowwise_gradients_are_computed_some_rows_at_a_time(rows):
     values, others, asked = random(5, 10, C, 8), random(4, 10, C, 8), []
 
     def rowwise(values):
-        def compute(part):
+        def compute(part, _):
             asked.append(part)
-            return values[:, part].contiguous()
+            return values[:, part].contiguous(), None
 
         sizes = 10, values[:, 0].numel(), 8
-        return RowwiseGradient("weight", None, compute, compute, *sizes, lambda m: m)
+        return RowwiseGradient("weight", None, compute, None, *sizes, lambda m: m)
 
     def kernel(b, numbers):
         return contract([rowwise(values)], b and [b], budget=16 * rows * numbers)

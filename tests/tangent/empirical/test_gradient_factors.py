@@ -78,16 +78,22 @@ def test_explicit_and_rowwise_sums():
     rows = random(5, 3, 2, 8)  # (n, rows, C, numbers): four of the weight, the bias, zeros
 
     def combine(weights):
-        return torch.einsum("ic,iock->iok", weights, rows)[:, :, None]
+        return torch.einsum("ic,iock->ok", weights, rows)
 
-    sizes = 3, 80, 4
-    gradient = RowwiseGradient(
-        "weight", "bias", lambda part: rows[:, part], combine, *sizes, lambda m: m
-    )
-    found, whole = gradient.weighted_sum(weights), torch.einsum("ic,iock->ok", weights, rows)
-    torch.testing.assert_close(found["weight"], whole[:, :4])
-    torch.testing.assert_close(found["bias"], whole[:, 4])
-    assert gradient.parameters == ("weight", "bias")
+    def compute(part, weights):
+        asked.append(part)
+        return rows[:, part], None if weights is None else combine(weights)
+
+    whole = combine(weights)
+    for keep in (False, True):
+        asked = []
+        gradient = RowwiseGradient("weight", "bias", compute, combine, 3, 80, 4, lambda m: m, keep)
+        found = gradient.weighted_sum(weights)
+        torch.testing.assert_close(found["weight"], whole[:, :4])
+        torch.testing.assert_close(found["bias"], whole[:, 4])
+        assert gradient.parameters == ("weight", "bias")
+        assert torch.equal(gradient.some(slice(1, 3)), rows[:, 1:])
+        assert asked == ([slice(0, 3)] if keep else [slice(1, 3)])
 
 
 @pytest.mark.parametrize("lay", ["as they are", "shared", "side by side"])

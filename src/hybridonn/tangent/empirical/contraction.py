@@ -23,6 +23,7 @@ from torch import Tensor
 
 from hybridonn.tangent.empirical.compiled import gram, is_available
 from hybridonn.tangent.empirical.gradient_factors import (
+    PORTION_NUMBERS,
     ExplicitGradient,
     FactoredGradient,
     FactorSizes,
@@ -35,9 +36,8 @@ from hybridonn.tangent.empirical.precision import at_least_single
 # One elementwise multiply-and-sum moves its operands through memory; a matrix product reuses
 # them. Measured on CPU cores with AVX-512: about 20 multiply-adds of a product cost as much.
 _ELEMENTWISE = 20
-# Numbers of a portion of rowwise gradients: each portion reads its layer's input again, so that
-# it is neither small nor of a few rows only, and a larger one leaves the caches.
-_PORTION_NUMBERS, _LEAST_ROWS = 4e6, 4
+# Rows of a portion of rowwise gradients, each of which reads its layer's input again.
+_LEAST_ROWS = 4
 # Up to so many samples half a matrix product beats torch's whole one: 1.6 times for 64, 1.3 for
 # 128, 1.2 for 256.
 _FEW = 256
@@ -105,11 +105,11 @@ def _explicit(a: ExplicitGradient, b: ExplicitGradient | None, per_output: bool)
 def _rowwise(a: RowwiseGradient, b: RowwiseGradient | None, budget: float) -> Tensor:
     """The kernel of gradients that are computed for some rows at a time."""
     numbers = a.row_numbers + (b.row_numbers if b else 0)
-    size = min(max(_PORTION_NUMBERS / numbers, _LEAST_ROWS), budget / 16 / numbers)
+    size = min(max(PORTION_NUMBERS / numbers, _LEAST_ROWS), budget / 16 / numbers)
     terms = []
     for rows in chunks(a.rows, size):
-        mine = a.compute(rows).flatten(1)
-        terms.append(products(mine, b.compute(rows).flatten(1) if b else None))
+        mine = a.some(rows).flatten(1)
+        terms.append(products(mine, b.some(rows).flatten(1) if b else None))
     return reduce(torch.add, terms)
 
 

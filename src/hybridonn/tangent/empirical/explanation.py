@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 
+from hybridonn.tangent.empirical.compiled import Maxima
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.layer_io import Layer, Recorder, covered_names, full_name
 from hybridonn.tangent.empirical.operation_layers import find_odd_uses
@@ -58,8 +59,10 @@ def describe_layers(
         why = f"its parameters are used {recorder.wanted} on the way to the outputs"
         lines = {name: f"{how} ({why})" for name, how in lines.items()}
     for layer in forward.layers:
-        if isinstance(forward.pooled.get(layer.executions[0].order), CompiledLayer):
-            lines[layer.name] += ", compiled, at its maxima"
+        pooled = forward.pooled.get(layer.executions[0].order)
+        if isinstance(pooled, CompiledLayer):
+            maxima = isinstance(pooled.pooled, Maxima)
+            lines[layer.name] += ", compiled, " + ("at its maxima" if maxima else "by its averages")
     loose = [n for n in reached if n not in covered and n.rpartition(".")[0] not in lines]
     return lines | dict.fromkeys(loose, "vector products: used outside a known layer")
 

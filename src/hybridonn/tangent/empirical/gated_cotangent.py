@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor
 
-from hybridonn.tangent.empirical.pooling import MaximumPooling
+from hybridonn.tangent.empirical.pooling import AveragePooling, MaximumPooling
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,28 @@ class GatedCotangent:
     Attributes:
         values: (n, C, ...), or (1, C, ...) where all samples share them.
         gate: zeros and ones (n, ...); None: ones.
-        maxima: the pooling whose maxima values and gate (.., O, P, Q) belong to; None: they
-            belong to all positions.
+        pooling: the pooling that gave what the values (.., O, P, Q) belong to, and at whose maxima
+            the gate lies; that of an average lies at all positions. None: all positions.
     """
 
     values: Tensor
     gate: Tensor | None = None
-    maxima: MaximumPooling | None = None
+    pooling: MaximumPooling | AveragePooling | None = None
 
     def product(self) -> Tensor:
         """The numbers themselves, (n or 1, C, ...), at all positions."""
-        if self.maxima is not None:
-            return _spread(self, self.maxima).product()
+        if self.pooling is not None:
+            return self.at_all_positions().product()
         return self.values if self.gate is None else self.values * self.gate.unsqueeze(1)
 
     def at_all_positions(self) -> GatedCotangent:
-        """The same cotangent, not bound to maxima."""
-        return self if self.maxima is None else _spread(self, self.maxima)
+        """The same cotangent, not bound to a pooling."""
+        match self.pooling:
+            case MaximumPooling() as pooling:
+                return _spread(self, pooling)
+            case AveragePooling() as pooling:
+                return GatedCotangent(pooling.transposed(self.values), self.gate)
+        return self
 
     def __add__(self, other: GatedCotangent) -> GatedCotangent:
         """The sum of what comes by two ways."""
@@ -49,7 +54,7 @@ class GatedCotangent:
 def _spread(cotangent: GatedCotangent, pooling: MaximumPooling) -> GatedCotangent:
     """What belongs to maxima, at the positions where they lie."""
     index, size = pooling.index, pooling.tile
-    plain = replace(cotangent, maxima=None)
+    plain = replace(cotangent, pooling=None)
     if size is None:
         value = plain.product().expand(len(index), *cotangent.values.shape[1:]).flatten(3)
         places = index[:, None].expand_as(value)

@@ -10,12 +10,16 @@ x outputs x parameters is never formed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from hybridonn.tangent.empirical.precision import at_least_single
+
+# Numbers of a portion of rowwise gradients: each portion reads its layer's input again, so that
+# it is not small, and a larger one leaves the caches.
+PORTION_NUMBERS = 4e6
 
 
 @dataclass(frozen=True)
@@ -175,35 +179,53 @@ class RowwiseGradient:
     Attributes:
         weight: the name of the weight.
         bias: the name of the bias, or None.
-        compute: maps a slice of the rows to gradients (n, o, C, k): those of a row of the weight,
-            of the bias, then zeros.
-        combine: maps weights (n, C) to such gradients (n, rows, 1, k) of all rows, of one weighted
-            sum of the outputs of each sample.
+        compute: maps a slice of the rows, and weights (n, C) or None, to gradients (n, o, C, k),
+            those of a row of the weight, of the bias, then zeros, and to their weighted sums
+            (o, k).
+        combine: maps weights (n, C) to the weighted sums (rows, k) alone.
         rows: the number of rows.
         row_numbers: how many numbers are computed for one row.
         width: how many numbers a row of the weight has.
         restore: maps (rows, width) to the weight's shape.
+        keep: whether there is memory to keep the gradients of all rows.
+        kept: gradients of all rows that were computed with their sums.
     """
 
     weight: str
     bias: str | None
-    compute: Callable[[slice], Tensor]
+    compute: Callable[[slice, Tensor | None], tuple[Tensor, Tensor | None]]
     combine: Callable[[Tensor], Tensor]
     rows: int
     row_numbers: int
     width: int
     restore: Callable[[Tensor], Tensor]
+    keep: bool = False
+    kept: list[Tensor] = field(default_factory=list)
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters whose gradients these are."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
+    def some(self, rows: slice) -> Tensor:
+        """The gradients (n, o, C, k) of some rows."""
+        if self.kept:
+            return self.kept[0][:, rows]
+        return self.compute(rows, None)[0]
+
     def weighted_sum(self, weights: Tensor) -> dict[str, Tensor]:
-        """The parameter gradients of ``sum_ic weights_ic f_ic``; weights (n, C)."""
-        matrix = self.combine(weights)[:, :, 0].sum(0)
-        found = {self.weight: self.restore(matrix[:, : self.width])}
-        return found if self.bias is None else found | {self.bias: matrix[:, self.width]}
+        """The parameter gradients of ``sum_ic weights_ic f_ic``; weights (n, C).
+
+        Gradients that can be kept are computed with their sums: they will be wanted.
+        """
+        matrix = None
+        if self.keep:
+            found, matrix = self.compute(slice(0, self.rows), weights)
+            self.kept[:] = [found]
+        if matrix is None:
+            matrix = self.combine(weights)
+        sums = {self.weight: self.restore(matrix[:, : self.width])}
+        return sums if self.bias is None else sums | {self.bias: matrix[:, self.width]}
 
 
 ParameterGradient = FactoredGradient | ExplicitGradient | RowwiseGradient
@@ -232,9 +254,13 @@ def combine_outputs(cotangents: Tensor, weights: Tensor) -> Tensor:
     n, _, *shape = cotangents.shape
     if cotangents.stride(0) == 0 and n > 1:
         return (weights @ cotangents[0].flatten(1)).view(n, *shape)
-    if cotangents.stride(1) == 1 and cotangents.ndim > 2:
-        return (cotangents.movedim(1, -1).flatten(1, -2) @ weights[..., None]).view(n, *shape)
-    return torch.einsum("ic,ic...->i...", weights, cotangents)
+    if cotangents.stride(1) != 1 or cotangents.ndim < 3:
+        return torch.einsum("ic,ic...->i...", weights, cotangents)
+    # As they lie in memory, which no flattening then has to copy.
+    axes = sorted(range(2, cotangents.ndim), key=cotangents.stride, reverse=True)
+    found = cotangents.permute(0, *axes, 1).flatten(1, -2) @ weights[..., None]
+    found = found.view(n, *(cotangents.shape[axis] for axis in axes))
+    return found.movedim(list(range(1, found.ndim)), [axis - 1 for axis in axes])
 
 
 def _some(tensor: Tensor, rows: slice) -> Tensor:

@@ -18,7 +18,8 @@ from torch.autograd.graph import Node
 from hybridonn.tangent.empirical.compiled import (
     ConvolutionGeometry,
     Maxima,
-    inputs_from_maxima,
+    Windows,
+    inputs_behind_pooling,
     is_available,
 )
 from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
@@ -57,8 +58,8 @@ def _dense(node: Node, here: GatedCotangent) -> Cotangents:
 def _relu(node: Node, here: GatedCotangent) -> Cotangents:
     """The cotangent where the result is positive, else zero."""
     result = saved(node, "result")
-    if here.maxima is not None:
-        index = here.maxima.index
+    if isinstance(here.pooling, MaximumPooling):
+        index = here.pooling.index
         result = result.flatten(2).gather(2, index).view(-1, *here.values.shape[2:])
     gate = (result.detach() > 0).to(here.values.dtype)
     return {0: replace(here, gate=gate if here.gate is None else gate * here.gate)}
@@ -87,8 +88,8 @@ def _convolution(node: Node, here: GatedCotangent) -> Cotangents:
     shape, weight = argument_shape(node, 0), saved(node, "weight")
     if len(shape) != weight.ndim:  # one image without a samples' axis
         return None
-    if here.maxima is not None and _is_compiled(node, here):
-        return {0: GatedCotangent(_from_maxima(node, here, here.maxima))}
+    if here.pooling is not None and _is_compiled(node, here, here.pooling):
+        return {0: GatedCotangent(_from_pooling(node, here, here.pooling))}
     value = here.product()
     result = _transpose_convolution(node, value.flatten(0, 1), weight, shape)
     return {0: GatedCotangent(result.unflatten(0, value.shape[:2]))}
@@ -119,32 +120,42 @@ def _transpose_convolution(node: Node, batch: Tensor, weight: Tensor, shape: tor
     return transpose(batch, weight, None, stride, padding, rest, groups, dilation)
 
 
-def _is_compiled(node: Node, here: GatedCotangent) -> bool:
-    """Whether compiled code passes cotangents back from a convolution's maxima."""
+def _is_compiled(
+    node: Node, here: GatedCotangent, pooling: MaximumPooling | AveragePooling
+) -> bool:
+    """Whether compiled code passes cotangents back from a convolution that is pooled."""
     if torch.is_grad_enabled() or saved(node, "transposed") or saved(node, "groups") > 1:
+        return False
+    if isinstance(pooling, AveragePooling) and not pooling.tiles:
         return False
     weight = saved(node, "weight")
     return weight.ndim == 4 and weight.dtype == here.values.dtype and is_available(weight)
 
 
-def _from_maxima(node: Node, here: GatedCotangent, pooling: MaximumPooling) -> Tensor:
-    """A convolution's transpose, from the maxima of its output."""
-    weight, values = saved(node, "weight"), here.values.flatten(3)
+def _from_pooling(
+    node: Node, here: GatedCotangent, pooling: MaximumPooling | AveragePooling
+) -> Tensor:
+    """A convolution's transpose, from the places that its output is pooled to."""
+    weight, values, shape = saved(node, "weight"), here.values.flatten(3), result_shape(node)
     geometry = (tuple(saved(node, name)) for name in ("stride", "dilation", "padding"))
     geometry = ConvolutionGeometry(tuple(weight.shape[2:]), *geometry)
-    maxima = Maxima(pooling.index, result_shape(node), geometry)
-    gate = values.new_ones(1).expand(pooling.index.shape) if here.gate is None else here.gate
-    values = values.expand(len(pooling.index), *values.shape[1:])
-    return inputs_from_maxima(weight, gate.flatten(2), maxima, values, argument_shape(node, 0))
+    if isinstance(pooling, MaximumPooling):
+        places, gates = Maxima(pooling.index, shape, geometry), pooling.index.shape
+    else:
+        gates = *shape[:2], shape[2:].numel()
+        places = Windows(*pooling.windows, shape, geometry)
+    gate = values.new_ones(1).expand(gates) if here.gate is None else here.gate
+    values = values.expand(shape[0], *values.shape[1:])
+    return inputs_behind_pooling(weight, gate.flatten(2), places, values, argument_shape(node, 0))
 
 
 def _pooling(node: Node, here: GatedCotangent) -> Cotangents:
     """A maximum's cotangent at its position; an average's at all positions of its window."""
     match read_pooling(node):
         case MaximumPooling() as pooling:
-            return {0: replace(here.at_all_positions(), maxima=pooling)}
+            return {0: replace(here.at_all_positions(), pooling=pooling)}
         case AveragePooling() as pooling:
-            return {0: GatedCotangent(pooling.transposed(here.product()))}
+            return {0: GatedCotangent(here.product(), pooling=pooling)}
     return None
 
 

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
-from hybridonn.tangent.empirical.compiled import Maxima, is_available
+from hybridonn.tangent.empirical.compiled import Maxima, Windows, is_available
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient
 from hybridonn.tangent.empirical.graph import users_of
 from hybridonn.tangent.empirical.layer_io import Execution, RuledLayer
 from hybridonn.tangent.empirical.pooling import AveragePooling, MaximumPooling, read_pooling
 from hybridonn.tangent.empirical.precision import at_least_single
-from hybridonn.tangent.empirical.rules.pooled import MaximumPooledRule, PooledRule
+from hybridonn.tangent.empirical.rules.pooled import CompiledRule, PooledRule
 from hybridonn.tangent.empirical.torch_internals import result_shape, saved
 
 # The pooled cotangents of all outputs are held at once, so there must not be too many outputs.
@@ -72,26 +72,26 @@ class PooledLayer:
 
 @dataclass(frozen=True)
 class CompiledLayer:
-    """A layer whose gradients compiled code computes at the maxima of its pooling.
+    """A layer whose gradients compiled code computes behind its pooling.
 
     Attributes:
         module: the layer.
         rule: its rule.
         edge: the place of the pooled output in autograd's graph.
         relu: as for `PooledLayer`.
-        maxima: the positions that the pooling takes.
+        pooled: the positions that the pooling takes, or averages.
     """
 
     module: nn.Module
-    rule: MaximumPooledRule
+    rule: CompiledRule
     edge: GradientEdge
     relu: Tensor
-    maxima: Maxima
+    pooled: Maxima | Windows
 
     def gradient(self, inputs: Tensor, cotangents: Tensor) -> ParameterGradient:
         """The layer's gradient from its inputs (n, ...) and pooled cotangents (n, C, O, ...)."""
         g = cotangents.flatten(3)
-        return self.rule.gradient_at_maxima(self.module, inputs, self.relu, self.maxima, g)
+        return self.rule.compiled_gradient(self.module, inputs, self.relu, self.pooled, g)
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,18 @@ def _compile(pooled: PooledLayer, execution: Execution, budget: _Budget) -> Comp
     rule, pooling, inputs = pooled.rule, pooled.pooling, execution.inputs
     if budget.block is None or inputs.dtype != pooled.relu.dtype or not is_available(inputs):
         return None
-    if not isinstance(rule, MaximumPooledRule) or not isinstance(pooling, MaximumPooling):
+    if not isinstance(rule, CompiledRule):
         return None
     geometry = rule.geometry(pooled.module)
     rows = budget.block * budget.outputs + torch.get_num_threads() * execution.shape[2:].numel()
     spared = budget.room * budget.block * execution.shape[1:].numel()
     if geometry is None or rule.factor_width(pooled.module) * rows > spared:
         return None
-    maxima = Maxima(pooling.index, execution.shape, geometry)
-    return CompiledLayer(pooled.module, rule, pooled.edge, pooled.relu, maxima)
+    if isinstance(pooling, MaximumPooling):
+        places = Maxima(pooling.index, execution.shape, geometry)
+    else:
+        places = Windows(*pooling.windows, execution.shape, geometry)
+    return CompiledLayer(pooled.module, rule, pooled.edge, pooled.relu, places)
 
 
 def _saves_work(layer: PooledLayer, numbers: int, budget: _Budget) -> bool:

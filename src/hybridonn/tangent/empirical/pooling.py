@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +121,18 @@ class AveragePooling:
         for p in parts:  # in place, which autograd would not allow
             found[p] = average(factors(p), mask[p])
         return found
+
+    @cached_property
+    def windows(self) -> tuple[Tensor, Tensor]:
+        """The positions (P, Q) of each window, -1 in short ones, and their weight (P)."""
+        position, weight = self._windows()
+        largest = weight.amax(1)
+        return torch.where(weight > 0, position, -1), largest
+
+    @property
+    def tiles(self) -> bool:
+        """Whether windows do not overlap."""
+        return bool((self.height > 0).sum(0).max() <= 1 and (self.width > 0).sum(0).max() <= 1)
 
     def _windows(self) -> tuple[Tensor, Tensor]:
         """The positions of each window and their weights, (P, Q); short windows have zeros."""

@@ -10,10 +10,10 @@ from torch import nn
 from hybridonn.tangent import explain, ntk
 from hybridonn.tangent.empirical.compiled import (
     ConvolutionGeometry,
+    GradientsOfRows,
     Maxima,
-    gradients_at_maxima,
     gram,
-    inputs_from_maxima,
+    inputs_behind_pooling,
     is_available,
 )
 
@@ -38,21 +38,26 @@ class Case:
         self.where = Maxima(index.flatten(2), whole.shape, ConvolutionGeometry(*geometry))
         self.pooled = pooled
 
-    def of_weight(self, part=None):
-        maps = slice(0, self.conv.out_channels) if part is None else part
-        make, _ = gradients_at_maxima(
+    def rows(self):
+        return GradientsOfRows(
             self.x,
             self.relu.flatten(2),
             self.where,
             self.gradients.flatten(3),
             bias=self.conv.bias is not None,
         )
-        return make(maps)
+
+    def of_weight(self, part=None):
+        maps = slice(0, self.conv.out_channels) if part is None else part
+        return self.rows().compute(maps)[0]
+
+    def sums(self, weights):
+        return self.rows().compute(slice(0, self.conv.out_channels), weights)[1]
 
     def of_inputs(self):
         gate = (self.pooled.detach().flatten(2) > 0).to(self.x.dtype)
         g = self.gradients.flatten(3)
-        return inputs_from_maxima(self.conv.weight, gate, self.where, g, self.x.shape)
+        return inputs_behind_pooling(self.conv.weight, gate, self.where, g, self.x.shape)
 
     def by_autograd(self, wanted):
         """Gradients (n, C, ...) of each sample and output."""
@@ -139,6 +144,14 @@ def test_single_precision():
     conv = nn.Conv2d(16, 32, 3, padding=1)
     case = Case(conv, maximum(2), (4, 16, 14, 14), 10, dtype=torch.float32)
     case.check(rtol=1e-4, atol=1e-5)
+
+
+def test_weighted_sums_come_with_the_gradients():
+    torch.manual_seed(0)
+    case, weights = Case(nn.Conv2d(3, 5, 3), maximum(2), (3, 3, 9, 9), 4), torch.randn(3, 4)
+    found = case.of_weight()
+    expected = torch.einsum("ic,iock->ok", weights.double(), found)
+    torch.testing.assert_close(case.sums(weights), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_some_channels_at_a_time():

@@ -1,4 +1,4 @@
-"""Compiled code for what torch has no operation for: sums over the maxima of a pooling.
+"""Compiled code for what torch has no operation for: sums behind a pooling.
 
 Built by the machine's C compiler at first use and kept in the user's cache; without a compiler
 everything goes through torch.
@@ -7,17 +7,19 @@ everything goes through torch.
 from hybridonn.tangent.empirical.compiled.library import is_available
 from hybridonn.tangent.empirical.compiled.maxima import (
     ConvolutionGeometry,
+    GradientsOfRows,
     Maxima,
-    gradients_at_maxima,
+    Windows,
     gram,
-    inputs_from_maxima,
+    inputs_behind_pooling,
 )
 
 __all__ = [
     "ConvolutionGeometry",
+    "GradientsOfRows",
     "Maxima",
-    "gradients_at_maxima",
+    "Windows",
     "gram",
-    "inputs_from_maxima",
+    "inputs_behind_pooling",
     "is_available",
 ]

@@ -1,5 +1,5 @@
-/* Gradients at the maxima of a pooled convolution: sums of gradient times row over a list. And
- * the inner products of such gradients.
+/* Gradients of a pooled convolution, at its maxima or of its averages: sums of gradient times row
+ * over a list. And the inner products of such gradients.
  *
  * Built once with REAL = float and once with REAL = double. Arrays are contiguous, channels and
  * outputs last, except for the strides that are given. Rows are filled with zeros up to whole
@@ -40,6 +40,7 @@ typedef struct {
   int64_t channels, height, width;     /* what the convolution reads */
   int64_t maps, rows, columns;         /* what it gives */
   int64_t places;                      /* pooled positions of a map */
+  int64_t window;                      /* positions that a place averages; 0: it is a maximum */
   int64_t kernel_y, kernel_x, stride_y, stride_x;
   int64_t dilation_y, dilation_x, padding_y, padding_x;
   int64_t outputs;                     /* combinations of the network's outputs */
@@ -130,37 +131,102 @@ static void patches(const Geometry *g, const REAL *input, int64_t bias, int64_t 
     found[t * row + taps * g->channels] = 1;
 }
 
+/* Which patches a map's maxima take, where the ReLU lets gradients through. */
+static int64_t terms_at_maxima(const Geometry *g, const int64_t *where, const REAL *open,
+                               int64_t row, Term *terms) {
+  int64_t count = 0;
+  for (int64_t p = 0; p < g->places; p++) {
+    terms[count] = (Term){where[p] * row, p * g->by_place};
+    count += open[where[p]] > 0;
+  }
+  return count;
+}
+
+/* The averages of the patches in each window, where the ReLU lets gradients through.
+ *
+ * share[place] is what one position counts.
+ * windows[place][window] of positions, -1 where a window is short; from[window] is room. Whether a
+ * ReLU is open cannot be foretold: a row of zeros behind all patches takes the place of a branch.
+ */
+static int64_t terms_of_windows(const Geometry *g, const int64_t *windows, const REAL *open,
+                                const REAL *rows, int64_t row, const REAL *share, int64_t *from,
+                                REAL *averages, Term *terms) {
+  int64_t count = 0, window = g->window, places = g->places, by_place = g->by_place;
+  int64_t zeros = g->rows * g->columns;
+  for (int64_t p = 0; p < places; p++, windows += window, averages += row) {
+    int64_t any = 0;
+    for (int64_t q = 0; q < window; q++) {
+      int64_t inside = windows[q] >= 0, t = windows[q] * inside;
+      int64_t passes = inside & (open[t] > 0);
+      from[q] = (zeros + (t - zeros) * passes) * row;
+      any |= passes;
+    }
+    for (int64_t k = 0; k < row; k += LANES) {
+      vector sum = *(const vector *)(rows + from[0] + k);
+      for (int64_t q = 1; q < window; q++) sum += *(const vector *)(rows + from[q] + k);
+      *(vector *)(averages + k) = share[p] * sum;
+    }
+    terms[count] = (Term){p * row, p * by_place};
+    count += any;
+  }
+  return count;
+}
+
+/* sum[row] += sum of weights[c] rows[c][row]. */
+static void add_weighted(int64_t outputs, const REAL *weights, const REAL *rows, int64_t row,
+                         REAL *sum) {
+  for (int64_t k = 0; k < row; k += LANES) {
+    vector here = *(vector *)(sum + k);
+    for (int64_t c = 0; c < outputs; c++) here += weights[c] * *(const vector *)(rows + c * row + k);
+    *(vector *)(sum + k) = here;
+  }
+}
+
 /* Weight gradients out[n][map - begin][output][row] of a convolution whose output is pooled.
  *
- * input[n][y][x][channel]; relu[n][map][position], which lets gradients through where positive; index[n][map][place] of
- * positions; gradients at the places. A row is a patch, and a one where the bias is wanted.
+ * input[n][y][x][channel]; relu[n][map][position], which lets gradients through where positive;
+ * gradients at the places. A row is a patch, and a one where the bias is wanted. Of a maximum
+ * pooling (window 0) index[n][map][place] holds the positions, of an average pooling
+ * index[place][window] and share[place] is what one position counts.
+ *
+ * sums[map - begin][row], if it is given: the sums of weights[n][output] times the gradients.
  */
-void gradients_at_maxima(const Geometry *g, const REAL *input, const REAL *relu,
-                         const int64_t *index, const REAL *gradients, int64_t begin, int64_t end,
-                         int64_t bias, int64_t row, REAL *out) {
-  int64_t positions = g->rows * g->columns;
+void gradients_behind_pooling(const Geometry *g, const REAL *input, const REAL *relu,
+                              const int64_t *index, const REAL *gradients, int64_t begin,
+                              int64_t end, int64_t bias, int64_t row, const REAL *share,
+                              REAL *out, const REAL *weights, REAL *sums) {
+  int64_t positions = g->rows * g->columns, numbers = (end - begin) * row;
 #pragma omp parallel num_threads(g->threads)
   {
-    REAL *rows = allocate(positions * row * sizeof(REAL));
+    REAL *rows = allocate((positions + 1) * row * sizeof(REAL));
+    REAL *pooled = allocate((g->window ? g->places : 0) * row * sizeof(REAL));
+    int64_t *from = allocate(g->window * sizeof(int64_t));
+    REAL *mine = allocate((sums ? numbers : 1) * sizeof(REAL));
     Term *terms = allocate(g->places * sizeof(Term));
-    memset(rows, 0, positions * row * sizeof(REAL));
+    memset(rows, 0, (positions + 1) * row * sizeof(REAL));
+    memset(mine, 0, (sums ? numbers : 1) * sizeof(REAL));
 #pragma omp for
     for (int64_t n = 0; n < g->samples; n++) {
       patches(g, input + n * g->height * g->width * g->channels, bias, row, rows);
       for (int64_t map = begin; map < end; map++) {
-        const int64_t *where = index + (n * g->maps + map) * g->places;
         const REAL *open = relu + (n * g->maps + map) * positions;
-        int64_t count = 0;
-        for (int64_t p = 0; p < g->places; p++) {
-          terms[count] = (Term){where[p] * row, p * g->by_place};
-          count += open[where[p]] > 0;
-        }
+        int64_t count =
+            g->window
+                ? terms_of_windows(g, index, open, rows, row, share, from, pooled, terms)
+                : terms_at_maxima(g, index + (n * g->maps + map) * g->places, open, row, terms);
         REAL *to = out + (n * (end - begin) + map - begin) * g->outputs * row;
-        add_up_rows(g->outputs, rows, gradients + n * g->by_sample + map * g->by_map, terms,
-                    count, to, row);
+        add_up_rows(g->outputs, g->window ? pooled : rows,
+                    gradients + n * g->by_sample + map * g->by_map, terms, count, to, row);
+        if (sums)
+          add_weighted(g->outputs, weights + n * g->outputs, to, row, mine + (map - begin) * row);
       }
     }
+#pragma omp critical
+    for (int64_t q = 0; q < numbers && sums; q++) sums[q] += mine[q];
     free(rows);
+    free(pooled);
+    free(from);
+    free(mine);
     free(terms);
   }
 }
@@ -182,6 +248,35 @@ static void sort_maxima(const Geometry *g, const REAL *gate, const int64_t *inde
             (Term){map * row, map * g->by_map + p * g->by_place};
 }
 
+/* The same of windows that do not overlap: places[t] is the one that holds position t, or -1.
+ *
+ * Whether a gate[map][position] is open cannot be foretold, so that there is no branch.
+ */
+static void sort_windows(const Geometry *g, const REAL *gate, const int32_t *places, int64_t row,
+                         Term *found, int32_t *start) {
+  int64_t positions = g->rows * g->columns, maps = g->maps, by_map = g->by_map;
+  int32_t count = 0;
+  for (int64_t t = 0; t < positions; t++) {
+    start[t] = count;
+    int32_t held = places[t] >= 0, from = places[t] * g->by_place;
+    for (int64_t map = 0; map < maps; map++) {
+      found[count] = (Term){map * row, from + map * by_map};
+      count += held & (gate[map * positions + t] != 0);
+    }
+  }
+  start[positions] = count;
+}
+
+/* The window that holds each position, or -1. */
+static int32_t *holders(const Geometry *g, const int64_t *windows) {
+  int64_t positions = g->rows * g->columns;
+  int32_t *found = allocate(positions * sizeof(int32_t));
+  for (int64_t t = 0; t < positions; t++) found[t] = -1;
+  for (int64_t q = 0; q < g->places * g->window; q++)
+    if (windows[q] >= 0) found[windows[q]] = q / g->window;
+  return found;
+}
+
 /* The position that sees input number i with tap k, of an axis, or -1: found[i][k]. */
 static int32_t *seen_by(int64_t size, int64_t taps, int64_t stride, int64_t dilation,
                         int64_t padding, int64_t count) {
@@ -195,7 +290,7 @@ static int32_t *seen_by(int64_t size, int64_t taps, int64_t stride, int64_t dila
   return found;
 }
 
-/* The terms of one pixel of the convolution's input: the maxima whose patches hold it.
+/* The terms of one pixel of the convolution's input: the places whose patches hold it.
  *
  * rows[kernel_y] and columns[kernel_x] are the positions that see it. Terms are copied in groups, so
  * that there must be room for GROUP more on both sides.
@@ -220,12 +315,16 @@ static int64_t terms_of(const Geometry *g, const int32_t *rows, const int32_t *c
 
 /* Gradients out[n][y][x][channel][output] of a convolution's input, from its pooled output.
  *
- * gate[n][map][place], zero where no gradient passes; weight[map][tap][channels], its channels
- * filled up.
+ * Of a maximum pooling (window 0) gate[n][map][place] and index[n][map][place] are given, of an
+ * average pooling without overlaps gate[n][map][position] and index[place][window]; a gate is zero
+ * where no gradient passes. weight[map][tap][channels], its channels filled up.
  */
-void inputs_from_maxima(const Geometry *g, const REAL *gate, const int64_t *index,
-                        const REAL *gradients, const REAL *weight, int64_t channels, REAL *out) {
-  int64_t positions = g->rows * g->columns, most = g->maps * g->places;
+void inputs_behind_pooling(const Geometry *g, const REAL *gate, const int64_t *index,
+                           const REAL *gradients, const REAL *weight, int64_t channels,
+                           REAL *out) {
+  int64_t positions = g->rows * g->columns, taps = g->kernel_y * g->kernel_x;
+  int64_t most = g->window ? g->maps * positions : g->maps * g->places;
+  int32_t *held = g->window ? holders(g, index) : NULL;
 #pragma omp parallel num_threads(g->threads)
   {
     int32_t *by_row = seen_by(g->height, g->kernel_y, g->stride_y, g->dilation_y, g->padding_y, g->rows);
@@ -237,8 +336,10 @@ void inputs_from_maxima(const Geometry *g, const REAL *gate, const int64_t *inde
     REAL *sum = allocate(g->outputs * channels * sizeof(REAL));
 #pragma omp for
     for (int64_t n = 0; n < g->samples; n++) {
-      sort_maxima(g, gate + n * most, index + n * most, g->kernel_y * g->kernel_x * channels, maxima,
-                  start);
+      if (g->window)
+        sort_windows(g, gate + n * most, held, taps * channels, maxima, start);
+      else
+        sort_maxima(g, gate + n * most, index + n * most, taps * channels, maxima, start);
       REAL *to = out + n * g->height * g->width * g->channels * g->outputs;
       for (int64_t y = 0; y < g->height; y++)
         for (int64_t x = 0; x < g->width; x++) {
@@ -257,6 +358,7 @@ void inputs_from_maxima(const Geometry *g, const REAL *gate, const int64_t *inde
     free(start);
     free(sum);
   }
+  free(held);
 }
 
 /* Inner products of some rows with some rows, for a stretch of them. */

@@ -1,15 +1,17 @@
-"""Gradients of a pooled convolution by its maxima alone.
+"""Gradients of a convolution at its maxima alone, or of its averages over windows.
 
 A pooled position takes one position of the convolution, its maximum, and there is one pooled
 position for every four or nine. Where ``p_op = z_o,t(o,p)``, with z the convolution of patches u,
 
     dp/dW_o = sum_p g_op u_t(o,p)^T,    dp/dx = sum_op g_op W_o spread from t(o,p).
+
+Of an average pooling, ``p_op = sum_t z_ot`` over a window, u_t is the average of the
+window's patches.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -20,7 +22,8 @@ from torch import Tensor
 from hybridonn.tangent.empirical.compiled.library import library
 
 _FIELDS = (
-    *("samples", "threads", "channels", "height", "width", "maps", "rows", "columns", "places"),
+    *("samples", "threads", "channels", "height", "width", "maps", "rows", "columns"),
+    *("places", "window"),
     *("kernel_y", "kernel_x", "stride_y", "stride_x"),
     *("dilation_y", "dilation_x", "padding_y", "padding_x"),
     *("outputs", "by_sample", "by_map", "by_place"),
@@ -65,52 +68,96 @@ class Maxima:
     geometry: ConvolutionGeometry
 
 
-def gradients_at_maxima(
-    inputs: Tensor, relu: Tensor, maxima: Maxima, cotangents: Tensor, *, bias: bool
-) -> tuple[Callable[[slice], Tensor], int]:
-    """Weight and bias gradients of a convolution whose output is pooled to maxima.
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a convolution's output that are averaged.
 
-    Args:
-        inputs: the convolution's inputs (n, c, H, W).
-        relu: the result of a ReLU before the pooling, (n, O, T), which lets gradients through
-            where it is positive.
-        maxima: the positions that the pooling took.
-        cotangents: d output_c / d pooled output, (n, C, O, P), expanded where samples share them.
-        bias: whether the bias's gradients are wanted.
-
-    Returns:
-        A function that maps a slice of the O output channels to their gradients (n, o, C, k):
-        taps x c numbers of the weight, that of the bias if it is wanted, then zeros. And how many
-        numbers the gradients of one channel are.
+    Attributes:
+        index: the positions of each, (P, Q); -1 where a window has fewer than Q.
+        share: what one position of each counts, (P).
+        shape: the shape of the convolution's output (n, O, ...).
+        geometry: the geometry of the convolution.
     """
-    size = inputs.shape[1] * prod(maxima.geometry.kernel_size)
-    row = _filled(size + bias, inputs)
-    last = _outputs_last(cotangents)
-    kept = [t.detach().contiguous() for t in (inputs.permute(0, 2, 3, 1), relu, maxima.index)]
-    geometry = _geometry(inputs.shape, maxima, last)
 
-    def compute(part: slice) -> Tensor:
-        found = inputs.new_empty(len(last), part.stop - part.start, last.shape[3], row)
-        _library(inputs).gradients_at_maxima(
-            geometry,
-            *map(_address, (*kept, last)),
-            *map(ctypes.c_int64, (part.start, part.stop, bias, row)),
-            _address(found),
+    index: Tensor
+    share: Tensor
+    shape: torch.Size
+    geometry: ConvolutionGeometry
+
+
+class GradientsOfRows:
+    """Weight and bias gradients of a convolution whose output is pooled, some rows at a time.
+
+    Attributes:
+        row_numbers: how many numbers the gradients of one output channel are.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        relu: Tensor,
+        pooled: Maxima | Windows,
+        cotangents: Tensor,
+        *,
+        bias: bool,
+    ):
+        """Take what the gradients are computed from.
+
+        Args:
+            inputs: the convolution's inputs (n, c, H, W).
+            relu: the result of a ReLU before the pooling, (n, O, T), which lets gradients through
+                where it is positive.
+            pooled: the positions that the pooling took, or averaged.
+            cotangents: d output_c / d pooled output, (n, C, O, P), expanded where samples share
+                them.
+            bias: whether the bias's gradients are wanted.
+        """
+        size = inputs.shape[1] * prod(pooled.geometry.kernel_size)
+        last = _outputs_last(cotangents)
+        self._like, self._bias, self._cotangents = inputs, bias, last
+        self._row = _filled(size + bias, inputs)
+        self._kept = [
+            t.detach().contiguous() for t in (inputs.permute(0, 2, 3, 1), relu, pooled.index)
+        ]
+        average = isinstance(pooled, Windows)
+        self._share = pooled.share.to(inputs).contiguous() if average else None
+        self._geometry = _geometry(inputs.shape, pooled, last)
+        self.row_numbers = last.shape[0] * last.shape[3] * self._row
+
+    def compute(self, part: slice, weights: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The gradients of a slice of the output channels.
+
+        Args:
+            part: the channels.
+            weights: numbers (n, C) that weigh samples and outputs, or None.
+
+        Returns:
+            The gradients (n, o, C, k): taps x c numbers of the weight, that of the bias if it is
+            wanted, then zeros. And their sums over samples and outputs, (o, k), by the weights.
+        """
+        n, _, _, outputs = self._cotangents.shape
+        found = self._like.new_empty(n, part.stop - part.start, outputs, self._row)
+        sums = None if weights is None else self._like.new_zeros(found.shape[1], self._row)
+        given = None if weights is None else weights.to(self._like).contiguous()
+        _library(self._like).gradients_behind_pooling(
+            self._geometry,
+            *map(_address, (*self._kept, self._cotangents)),
+            *map(ctypes.c_int64, (part.start, part.stop, self._bias, self._row)),
+            *map(_address, (self._share, found, given, sums)),
         )
-        return found
-
-    return compute, last.shape[0] * last.shape[3] * row
+        return found, sums
 
 
-def inputs_from_maxima(
-    weight: Tensor, gate: Tensor, maxima: Maxima, cotangents: Tensor, shape: torch.Size
+def inputs_behind_pooling(
+    weight: Tensor, gate: Tensor, pooled: Maxima | Windows, cotangents: Tensor, shape: torch.Size
 ) -> Tensor:
-    """Gradients of the inputs of a convolution whose output is pooled to maxima.
+    """Gradients of the inputs of a convolution whose output is pooled.
 
     Args:
         weight: the convolution's weight (O, c, ...).
-        gate: zeros where no gradient passes, else ones, (n, O, P).
-        maxima: the positions that the pooling took.
+        gate: zeros where no gradient passes, else ones: at the maxima (n, O, P), or before the
+            averages at all positions (n, O, T).
+        pooled: the positions that the pooling took, or averaged.
         cotangents: d output_c / d pooled output, (n, C, O, P), expanded where samples share them.
         shape: the shape of the convolution's input (n, c, H, W).
 
@@ -118,12 +165,16 @@ def inputs_from_maxima(
         Gradients (n, C, c, H, W), outputs contiguous in memory.
     """
     n, channels, height, width = shape
+    if isinstance(pooled, Windows):
+        shared = cotangents.stride(0) == 0  # by all samples
+        some = cotangents[:1] if shared else cotangents
+        cotangents = (some * pooled.share.to(some)).expand(cotangents.shape)
     filled, last = _filled(channels, weight), _outputs_last(cotangents)
     rows = F.pad(weight.detach().permute(0, 2, 3, 1), (0, filled - channels)).contiguous()
     result = weight.new_empty(n, height, width, channels, cotangents.shape[1])
-    kept = [t.contiguous() for t in (gate, maxima.index)]
-    _library(weight).inputs_from_maxima(
-        _geometry(shape, maxima, last),
+    kept = [t.contiguous() for t in (gate, pooled.index)]
+    _library(weight).inputs_behind_pooling(
+        _geometry(shape, pooled, last),
         *map(_address, (*kept, last, rows)),
         ctypes.c_int64(filled),
         _address(result),
@@ -132,7 +183,7 @@ def inputs_from_maxima(
 
 
 def gram(rows: Tensor) -> Tensor:
-    """``a a^T`` of few long rows that `gradients_at_maxima` made, (n, p) to (n, n)."""
+    """``a a^T`` of few long rows that `GradientsOfRows` made, (n, p) to (n, n)."""
     n, width = rows.shape
     result = rows.new_empty(n, n)
     sizes = map(ctypes.c_int64, (n, width, torch.get_num_threads()))
@@ -148,11 +199,12 @@ def _outputs_last(cotangents: Tensor) -> Tensor:
     return last if last.stride(3) == 1 else last.contiguous()
 
 
-def _geometry(inputs: torch.Size, maxima: Maxima, cotangents: Tensor) -> object:
+def _geometry(inputs: torch.Size, pooled: Maxima | Windows, cotangents: Tensor) -> object:
     """The sizes and strides, as the C source takes them."""
-    one, places = maxima.geometry, maxima.index.shape[2]
+    one, average = pooled.geometry, isinstance(pooled, Windows)
+    places, window = pooled.index.shape if average else (pooled.index.shape[2], 0)
     values = (
-        *(inputs[0], torch.get_num_threads(), *inputs[1:], *maxima.shape[1:], places),
+        *(inputs[0], torch.get_num_threads(), *inputs[1:], *pooled.shape[1:], places, window),
         *(*one.kernel_size, *one.stride, *one.dilation, *one.padding),
         *(cotangents.shape[3], *cotangents.stride()[:3]),
     )
@@ -172,6 +224,6 @@ def _library(like: Tensor) -> ctypes.CDLL:
     return found
 
 
-def _address(tensor: Tensor) -> ctypes.c_void_p:
-    """The address of a tensor's first number."""
-    return ctypes.c_void_p(tensor.data_ptr())
+def _address(tensor: Tensor | None) -> ctypes.c_void_p:
+    """The address of a tensor's first number; that of nothing for None."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.compiled import (
     ConvolutionGeometry,
+    GradientsOfRows,
     Maxima,
-    gradients_at_maxima,
+    Windows,
 )
 from hybridonn.tangent.empirical.gradient_factors import (
+    PORTION_NUMBERS,
     ExplicitGradient,
     FactoredGradient,
     LayerCall,
@@ -24,11 +26,11 @@ from hybridonn.tangent.empirical.gradient_factors import (
 )
 from hybridonn.tangent.empirical.rules.base import sum_over_calls, trainable
 from hybridonn.tangent.empirical.rules.patches import pad, patch_rows, patches, weight_from_rows
-from hybridonn.tangent.empirical.rules.pooled import MaximumPooledRule
+from hybridonn.tangent.empirical.rules.pooled import CompiledRule
 from hybridonn.tangent.empirical.torch_internals import Convolution
 
 
-class ConvolutionRule(MaximumPooledRule):
+class ConvolutionRule(CompiledRule):
     """``df/dW = sum_t g_t u_t^T`` with u_t the patch of position t, group by group."""
 
     name = "convolution"
@@ -95,24 +97,39 @@ class ConvolutionRule(MaximumPooledRule):
         padding = tuple(margin[0] for margin in _margins(layer))
         return ConvolutionGeometry(layer.kernel_size, layer.stride, layer.dilation, padding)
 
-    def gradient_at_maxima(
-        self, layer: nn.Module, inputs: Tensor, relu: Tensor, maxima: Maxima, cotangents: Tensor
+    def compiled_gradient(
+        self,
+        layer: nn.Module,
+        inputs: Tensor,
+        relu: Tensor,
+        pooled: Maxima | Windows,
+        cotangents: Tensor,
     ) -> ParameterGradient:
         """The gradients of weight and bias, computed for some output channels at a time."""
         bias = "bias" if "bias" in self.covers(layer) else None
         shape = cast(Convolution, layer).weight.shape
-        compute, numbers = gradients_at_maxima(
-            inputs, relu, maxima, cotangents, bias=bias is not None
-        )
+        where = inputs, relu, pooled
+        whole = GradientsOfRows(*where, cotangents, bias=bias is not None)
 
         def combine(weights: Tensor) -> Tensor:
             some = combine_outputs(cotangents, weights)[:, None]
-            one, _ = gradients_at_maxima(inputs, relu, maxima, some, bias=bias is not None)
-            return one(slice(0, shape[0]))
+            one = GradientsOfRows(*where, some, bias=bias is not None)
+            return one.compute(slice(0, shape[0]))[0][:, :, 0].sum(0)
 
-        restore = partial(weight_from_rows, shape=shape)
-        width = shape[1:].numel()
-        return RowwiseGradient("weight", bias, compute, combine, shape[0], numbers, width, restore)
+        width, numbers = shape[1:].numel(), whole.row_numbers
+        # No more than the cotangents at all positions, which are not made.
+        spared = width < relu.shape[2] and numbers * shape[0] <= PORTION_NUMBERS
+        return RowwiseGradient(
+            "weight",
+            bias,
+            whole.compute,
+            combine,
+            shape[0],
+            numbers,
+            width,
+            partial(weight_from_rows, shape=shape),
+            spared,
+        )
 
 
 def _by_channel(cotangents: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from hybridonn.tangent.empirical.compiled import ConvolutionGeometry, Maxima
+from hybridonn.tangent.empirical.compiled import ConvolutionGeometry, Maxima, Windows
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient
 from hybridonn.tangent.empirical.rules.base import Rule
 
@@ -45,25 +45,30 @@ class PooledRule(Rule, ABC):
         """
 
 
-class MaximumPooledRule(PooledRule):
-    """A rule whose gradients behind a maximum pooling compiled code can compute."""
+class CompiledRule(PooledRule):
+    """A rule whose gradients behind a pooling compiled code can compute."""
 
     @abstractmethod
     def geometry(self, layer: nn.Module) -> ConvolutionGeometry | None:
         """The layer as compiled code sees it; None where there is no compiled code for it."""
 
     @abstractmethod
-    def gradient_at_maxima(
-        self, layer: nn.Module, inputs: Tensor, relu: Tensor, maxima: Maxima, cotangents: Tensor
+    def compiled_gradient(
+        self,
+        layer: nn.Module,
+        inputs: Tensor,
+        relu: Tensor,
+        pooled: Maxima | Windows,
+        cotangents: Tensor,
     ) -> ParameterGradient:
-        """The gradient of a layer with a `geometry` whose output is pooled to maxima.
+        """The gradient of a layer with a `geometry` whose output is pooled.
 
         Args:
             layer: the layer.
             inputs: what the layer was given, (n, ...).
             relu: the result of a ReLU before the pooling, (n, O, T), which lets gradients
                 through where it is positive.
-            maxima: the positions that the pooling took.
+            pooled: the positions that the pooling took, or averaged.
             cotangents: d output_c / d pooled output, (n, C, O, P).
 
         Returns:
