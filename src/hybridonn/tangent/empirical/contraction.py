@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.empirical.compiled import gram, is_available
+from hybridonn.tangent.empirical.compiled import gram, gram_of_factors, is_available
 from hybridonn.tangent.empirical.gradient_factors import (
     PORTION_NUMBERS,
     ExplicitGradient,
@@ -122,6 +122,9 @@ def _gram(
 ) -> Tensor:
     """The kernel by forming the gradients, some rows o at a time."""
     first, second = sizes
+    if b is None and not per_output and _is_compiled(a, first, budget):
+        kernel = gram_of_factors(a.lefts(), a.rights())
+        return kernel + products(a.lefts().sum(-1).flatten(1)) if a.sums_left else kernel
     samples = first.n if b is None else first.n + second.n
     row = samples * max(first.C, second.C) * first.B * (first.k + 1) * _itemsize(a)
     terms = []
@@ -133,6 +136,19 @@ def _gram(
         other = mine if b is None else _form(b, second, rows, budget / 3)
         terms += [_inner(x, y, per_output) for x, y in zip(mine, other, strict=True)]
     return reduce(torch.add, terms)
+
+
+def _is_compiled(gradient: FactoredGradient, size: FactorSizes, budget: float) -> bool:
+    """Whether compiled code takes the factors as they are, and the right ones may all be held."""
+    call, *more = gradient.calls
+    if more or not 8 <= size.n <= _FEW or size.n * size.B * size.k * size.T > budget / 24:
+        return False
+    left, right = gradient.lefts(slice(0, 1)), gradient.rights(slice(0, 1))
+    kinds = {left.dtype, right.dtype, call.cotangents.dtype}
+    differentiated = torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)
+    if differentiated or len(kinds) > 1 or not is_available(left):
+        return False
+    return left.stride(3) == 1 and right.stride(2) == 1
 
 
 def _form(

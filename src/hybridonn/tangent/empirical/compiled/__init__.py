@@ -11,6 +11,7 @@ from hybridonn.tangent.empirical.compiled.maxima import (
     Maxima,
     Windows,
     gram,
+    gram_of_factors,
     inputs_behind_pooling,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "Maxima",
     "Windows",
     "gram",
+    "gram_of_factors",
     "inputs_behind_pooling",
     "is_available",
 ]

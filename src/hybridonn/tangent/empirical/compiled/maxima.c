@@ -382,6 +382,27 @@ INLINE void multiply(const REAL *const a[TALL], const REAL *const b[WIDE], int64
     }
 }
 
+/* mine[n][n] += the inner products of count numbers of some rows, those above the diagonal. */
+static void add_products(const REAL *a, int64_t n, int64_t width, int64_t count, REAL *mine) {
+  for (int64_t i = 0; i < n; i += TALL)
+    for (int64_t j = i; j < n; j += WIDE) {
+      const REAL *x[TALL], *y[WIDE];
+      REAL found[TALL][WIDE];
+      for (int64_t s = 0; s < TALL; s++) /* beyond the last row, the last again */
+        x[s] = a + (i + s < n ? i + s : n - 1) * width;
+      for (int64_t t = 0; t < WIDE; t++) y[t] = a + (j + t < n ? j + t : n - 1) * width;
+      multiply(x, y, count, found);
+      for (int64_t s = 0; s < TALL && i + s < n; s++)
+        for (int64_t t = 0; t < WIDE && j + t < n; t++) mine[(i + s) * n + j + t] += found[s][t];
+    }
+}
+
+/* The lower half from the upper one. */
+static void mirror(int64_t n, REAL *out) {
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < i; j++) out[i * n + j] = out[j * n + i];
+}
+
 /* out[n][n] = a a^T for a[n][width], width whole vectors: half of what a matrix product does. */
 void gram(const REAL *a, int64_t n, int64_t width, int64_t threads, REAL *out) {
   memset(out, 0, n * n * sizeof(REAL));
@@ -390,25 +411,59 @@ void gram(const REAL *a, int64_t n, int64_t width, int64_t threads, REAL *out) {
     REAL *mine = allocate(n * n * sizeof(REAL));
     memset(mine, 0, n * n * sizeof(REAL));
 #pragma omp for
-    for (int64_t at = 0; at < width; at += STRETCH) {
-      int64_t count = width - at < STRETCH ? width - at : STRETCH;
-      for (int64_t i = 0; i < n; i += TALL)
-        for (int64_t j = i; j < n; j += WIDE) {
-          const REAL *x[TALL], *y[WIDE];
-          REAL found[TALL][WIDE];
-          for (int64_t s = 0; s < TALL; s++) /* beyond the last row, the last again */
-            x[s] = a + (i + s < n ? i + s : n - 1) * width + at;
-          for (int64_t t = 0; t < WIDE; t++) y[t] = a + (j + t < n ? j + t : n - 1) * width + at;
-          multiply(x, y, count, found);
-          for (int64_t s = 0; s < TALL && i + s < n; s++)
-            for (int64_t t = 0; t < WIDE && j + t < n; t++)
-              mine[(i + s) * n + j + t] += found[s][t];
-        }
-    }
+    for (int64_t at = 0; at < width; at += STRETCH)
+      add_products(a + at, n, width, width - at < STRETCH ? width - at : STRETCH, mine);
 #pragma omp critical
     for (int64_t q = 0; q < n * n; q++) out[q] += mine[q];
     free(mine);
   }
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < i; j++) out[i * n + j] = out[j * n + i];
+  mirror(n, out);
+}
+
+typedef struct {
+  int64_t samples, outputs, blocks, rows, columns, positions, threads;
+  /* strides: rows of a left factor and columns of a right one are contiguous */
+  int64_t left_sample, left_output, left_block, left_position;
+  int64_t right_sample, right_block, right_position;
+} Factors;
+
+/* out[n][n]: the inner products of the sums over positions t of left[n][output][block][row][t]
+ * times right[n][block][column][t], of which only a stretch at a time is made.
+ *
+ * columns are whole vectors.
+ */
+void gram_of_factors(const Factors *f, const REAL *left, const REAL *right, REAL *out) {
+  int64_t n = f->samples, wide = f->columns < STRETCH ? f->columns : STRETCH;
+  int64_t high = STRETCH / wide;
+  high = high > MOST_OUTPUTS ? high / MOST_OUTPUTS * MOST_OUTPUTS : high;
+  high = high < f->rows ? high : f->rows;
+  int64_t down = (f->rows + high - 1) / high, across = (f->columns + wide - 1) / wide;
+  memset(out, 0, n * n * sizeof(REAL));
+#pragma omp parallel num_threads(f->threads)
+  {
+    REAL *mine = allocate(n * n * sizeof(REAL));
+    REAL *made = allocate(n * high * wide * sizeof(REAL));
+    Term *terms = allocate(f->positions * sizeof(Term));
+    memset(mine, 0, n * n * sizeof(REAL));
+    for (int64_t t = 0; t < f->positions; t++)
+      terms[t] = (Term){t * f->right_position, t * f->left_position};
+#pragma omp for
+    for (int64_t part = 0; part < f->outputs * f->blocks * down * across; part++) {
+      int64_t first = part % across * wide, top = part / across % down * high;
+      int64_t block = part / across / down % f->blocks, output = part / across / down / f->blocks;
+      int64_t columns = f->columns - first < wide ? f->columns - first : wide;
+      int64_t rows = f->rows - top < high ? f->rows - top : high;
+      for (int64_t i = 0; i < n; i++)
+        add_up_rows(rows, right + i * f->right_sample + block * f->right_block + first,
+                    left + i * f->left_sample + output * f->left_output + block * f->left_block + top,
+                    terms, f->positions, made + i * rows * columns, columns);
+      add_products(made, n, rows * columns, rows * columns, mine);
+    }
+#pragma omp critical
+    for (int64_t q = 0; q < n * n; q++) out[q] += mine[q];
+    free(mine);
+    free(made);
+    free(terms);
+  }
+  mirror(n, out);
 }

@@ -191,6 +191,44 @@ def gram(rows: Tensor) -> Tensor:
     return result
 
 
+class _Factors(ctypes.Structure):
+    """The structure of the same name in the C source."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("samples", "outputs", "blocks", "rows", "columns", "positions", "threads"),
+            *("left_sample", "left_output", "left_block", "left_position"),
+            *("right_sample", "right_block", "right_position"),
+        )
+    ]
+
+
+def gram_of_factors(left: Tensor, right: Tensor) -> Tensor:
+    """Inner products of gradients ``sum_t L_ict R_it^T``, which are not held.
+
+    Args:
+        left: left factors (n, C, B, o, T), neighbouring rows o side by side in memory.
+        right: right factors (n, B, k, T), neighbouring columns k side by side in memory.
+
+    Returns:
+        The kernel (n, n).
+    """
+    n, C, B, o, T = left.shape
+    k = right.shape[2]
+    filled = _filled(k, right)
+    if filled > k:
+        right = F.pad(right.mT, (0, filled - k)).mT
+    lefts, rights = (
+        (left.stride(axis) for axis in (0, 1, 2, 4)),
+        (right.stride(axis) for axis in (0, 1, 3)),
+    )
+    sizes = _Factors(n, C, B, o, filled, T, torch.get_num_threads(), *lefts, *rights)
+    result = left.new_empty(n, n)
+    _library(left).gram_of_factors(ctypes.byref(sizes), *map(_address, (left, right, result)))
+    return result
+
+
 def _outputs_last(cotangents: Tensor) -> Tensor:
     """Cotangents (n, C, O, P) as (n, O, P, C), outputs contiguous; shared ones stay shared."""
     last = cotangents.permute(0, 2, 3, 1)
