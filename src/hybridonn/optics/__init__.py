@@ -10,15 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybridonn.optics.waves.free_space import Choice, Plane, choose_method, propagate_to
+    from hybridonn.optics.waves.free_space import propagate_to
+    from hybridonn.optics.waves.method import Choice, choose_method
+    from hybridonn.optics.waves.plane import Plane
     from hybridonn.optics.waves.propagation import Propagator
     from hybridonn.optics.waves.sampling import SamplingReport, SamplingWarning, check_sampling
     from hybridonn.optics.waves.sources import gaussian_beam, plane_wave, thin_lens
 
 _HOMES = {
-    "Choice": "free_space",
-    "Plane": "free_space",
-    "choose_method": "free_space",
+    "Choice": "method",
+    "Plane": "plane",
+    "choose_method": "method",
     "propagate_to": "free_space",
     "Propagator": "propagation",
     "SamplingReport": "sampling",

@@ -28,11 +28,12 @@ from hybridonn.optics.metasurface.inverse_design import (
     Recipe,
     limit_widths,
 )
-from hybridonn.optics.metasurface.psf import check_steepness, fast_length
+from hybridonn.optics.metasurface.psf import check_steepness
 from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
 from hybridonn.optics.metasurface.sub_optic_numbers import count_window, size_of_plane
 from hybridonn.optics.metasurface.targets import Targets, crop_centre, split_kernels
 from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
+from hybridonn.optics.waves.pruned_fft import fast_length
 from hybridonn.pipeline.from_spec import lay_out_kernels
 
 

@@ -4,11 +4,9 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hybridonn.core.errors import OpticsError, SamplingError
-from hybridonn.optics.metasurface.psf import BlockPropagator, fast_length, integrate_pixels
+from hybridonn.optics.metasurface.psf import BlockPropagator, integrate_pixels
 from hybridonn.optics.metasurface.sub_optic import intensity
 from hybridonn.optics.waves.propagation import Propagator
 
@@ -75,17 +73,6 @@ def test_light_that_the_cells_cannot_send_is_refused():
         BlockPropagator(100, 100, 0.6 * UM, RGB, 60 * UM)
     with pytest.raises(OpticsError, match="distance"):
         BlockPropagator(10, 10, 0.6 * UM, RGB, 0.0)
-
-
-@settings(deadline=None, max_examples=30)
-@given(least=st.integers(1, 20000))
-def test_a_fast_length_is_long_enough_and_fast(least):
-    length = fast_length(least)
-    assert least <= length <= 1.1 * least + 1
-    for factor in (2, 3, 5, 7):
-        while length % factor == 0:
-            length //= factor
-    assert length == 1
 
 
 def test_pixels_collect_the_light_of_their_cells():

@@ -9,8 +9,15 @@ import pytest
 import torch
 
 import hybridonn.optics
-from hybridonn.core.errors import OpticsError
-from hybridonn.optics import Plane, Propagator, choose_method, gaussian_beam, propagate_to
+from hybridonn.core.errors import OpticsError, SamplingError
+from hybridonn.optics import (
+    Plane,
+    Propagator,
+    SamplingWarning,
+    choose_method,
+    gaussian_beam,
+    propagate_to,
+)
 
 WAVE_M = 0.5e-6
 
@@ -75,21 +82,68 @@ def test_behind_a_disc_lies_poissons_spot():
     )
 
 
-@pytest.mark.parametrize("method", ["angular spectrum", "Fresnel"])
-def test_everything_has_a_gradient(method):
+METHODS = ["angular spectrum", "Rayleigh-Sommerfeld", "Fresnel"]
+
+
+@pytest.mark.parametrize("one_pitch", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore::hybridonn.optics.SamplingWarning")
+def test_everything_has_a_gradient(method, one_pitch):
     field = torch.randn(4, 5, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
 
     def carry(field, pitch, out_pitch, shift, wave, distance):
         source = Plane((4, 5), 1e-6 * pitch)
-        target = Plane((3, 2), 1e-6 * out_pitch, (1e-6 * shift, 0.0))
+        out_pitch_m = source.pitch_m if one_pitch else 1e-6 * out_pitch
+        target = Plane((3, 2), out_pitch_m, (1e-6 * shift, 0.0))
         lengths = (1e-6 * wave, 1e-6 * distance)
         return torch.view_as_real(propagate_to(field, source, target, *lengths, method=method))
 
     numbers = [
         torch.tensor(value, dtype=torch.float64, requires_grad=True)
-        for value in (2.0, 3.1, 0.7, 0.5, 11.3)
+        for value in (2.0, 3.1, 0.7, 0.5, 151.3)
     ]
     assert torch.autograd.gradcheck(carry, (field.requires_grad_(), *numbers))
+
+
+@pytest.mark.parametrize("z_over_a", [4, 10, 25])
+def test_on_the_axis_behind_a_round_aperture(z_over_a):
+    # The first Rayleigh-Sommerfeld integral in closed form (Osterberg and Smith 1961, Journal of
+    # the Optical Society of America 51, 1050): exp(i k z) - z / s exp(i k s), s^2 = z^2 + a^2.
+    radius_m, pitch_m = 20e-6, 0.1e-6
+    plane = Plane((404, 404), pitch_m)
+    y, x = plane.places()
+    edge = (radius_m - (y[:, None] ** 2 + x**2).sqrt()) / pitch_m
+    z_m = z_over_a * radius_m
+    field = (edge + 0.5).clamp(0, 1).to(torch.complex128)
+    found = propagate_to(
+        field, plane, Plane((1, 1), pitch_m), WAVE_M, z_m, method="Rayleigh-Sommerfeld"
+    )
+    slant_m = math.hypot(z_m, radius_m)
+    wanted = cmath.exp(2j * math.pi * z_m / WAVE_M)
+    wanted -= z_m / slant_m * cmath.exp(2j * math.pi * slant_m / WAVE_M)
+    assert abs(complex(found[0, 0]) - wanted) < 5e-3
+
+
+@pytest.mark.parametrize("distance_m", [0.3e-3, -0.3e-3])
+def test_transforms_give_the_sum_over_all_pairs(distance_m):
+    field = torch.randn(7, 6, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    source, target = Plane((7, 6), 1e-6), Plane((4, 9), 1e-6, (3e-6, -1.7e-6))
+    near = Plane((4, 9), 1e-6 * (1 + 1e-12), (3e-6, -1.7e-6))  # one by one
+    found, one_by_one = (
+        propagate_to(field, source, to, WAVE_M, distance_m, method="Rayleigh-Sommerfeld")
+        for to in (target, near)
+    )
+    assert torch.allclose(found, one_by_one, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore::hybridonn.optics.SamplingWarning")
+def test_light_that_is_taken_back_is_the_conjugate(method):
+    field = torch.randn(5, 5, dtype=torch.complex128, generator=torch.Generator().manual_seed(1))
+    planes = (Plane((5, 5), 1e-6), Plane((3, 4), 1.5e-6))
+    there = propagate_to(field.conj(), *planes, WAVE_M, 0.2e-3, method=method)
+    back = propagate_to(field, *planes, WAVE_M, -0.2e-3, method=method)
+    assert torch.allclose(back, there.conj())
 
 
 def test_the_choice_says_why():
@@ -97,7 +151,44 @@ def test_the_choice_says_why():
     assert "100 um apart" in near.reason
     steep = choose_method(Plane((64, 64), 5e-7), Plane((64, 64), 31e-6), WAVE_M, 1e-2)
     assert steep.method == "angular spectrum"
-    assert "paraxial phase would be wrong" in steep.reason
+    assert "paraxial phase would be wrong by" in steep.reason
+    assert "16,777,216 pairs of samples are too many" in steep.reason
+    same = Plane((64, 64), 5e-7)
+    exact = choose_method(same, Plane((64, 64), 5e-7, (1e-3, 0.0)), WAVE_M, 2e-3)
+    assert exact.method == "Rayleigh-Sommerfeld"
+    assert "paraxial phase would be wrong by" in exact.reason
+
+
+def test_a_long_narrow_plane_whose_kernels_are_not_sampled_is_given_to_no_integral():
+    # Along its short axis the angular spectrum is not sampled, along its long axis the chirp
+    # of Fresnel's integral is not, though its paraxial phase is right.
+    plane = Plane((4, 105), 10e-6)
+    choice = choose_method(plane, plane, WAVE_M, 40e-3)
+    assert choice.method == "angular spectrum"
+    assert "not sampled by a pitch of 1e+04 nm" in choice.reason
+
+
+@pytest.mark.parametrize("method", ["Rayleigh-Sommerfeld", "Fresnel"])
+def test_a_kernel_that_is_not_sampled_is_refused(method):
+    plane = Plane((8, 8), 2e-6)
+    field = torch.ones(8, 8, dtype=torch.complex128)
+    said = r"needs a pitch of the source below \d+.* found 2000 nm"
+    with pytest.raises(SamplingError, match=said):
+        SamplingError, match=r"needs a pitch of the source below \d+.* found 2000 nm"
+    ):
+        propagate_to(field, plane, plane, WAVE_M, 20e-6, method=method)
+    with pytest.raises(OpticsError, match="other than 0; use the angular spectrum"):
+        propagate_to(field, plane, plane, WAVE_M, 0.0, method=method)
+
+
+def test_what_a_method_loses_is_said():
+    plane = Plane((32, 32), 1e-6)
+    field = torch.zeros(32, 32, dtype=torch.complex128)
+    field[15:17, 15:17] = 1
+    with pytest.warns(SamplingWarning, match=r"[\d.]+ % of the field's power is steeper than"):
+        propagate_to(field, plane, plane, WAVE_M, 2e-3, method="angular spectrum")
+    with pytest.warns(SamplingWarning, match=r"wrong by up to [\d.]+ rad .* allowed are 0.05"):
+        propagate_to(field, plane, plane, WAVE_M, 0.15e-3, method="Fresnel")
 
 
 def test_a_field_of_another_shape_is_refused():

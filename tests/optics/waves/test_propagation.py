@@ -227,6 +227,35 @@ def test_gradients_are_right():
     assert torch.autograd.gradgradcheck(lambda f: propagator(f).abs().square(), field)
 
 
+def test_distance_pitch_and_wavelengths_have_gradients():
+    field = noise(2, 3, 4).requires_grad_()
+
+    def carry(field, pitch, waves, distance):
+        lengths = (1e-6 * pitch, 1e-6 * waves, 1e-6 * distance)
+        return Propagator((3, 4), *lengths, dtype=torch.complex128, checked=False)(field)
+
+    numbers = [
+        torch.tensor(value, dtype=torch.float64, requires_grad=True)
+        for value in (1.0, [0.45, 0.532], 20.3)
+    ]
+    assert torch.autograd.gradcheck(carry, (field, *numbers))
+
+
+def test_a_distance_is_learnt_as_a_parameter():
+    shape, pitch = (48, 48), 1e-6
+    beam = gaussian_beam(shape, pitch, [GREEN], 6e-6, dtype=torch.complex128)
+    wanted = Propagator(shape, pitch, [GREEN], 60e-6, dtype=torch.complex128)(beam)
+    distance = torch.nn.Parameter(torch.tensor(59.9e-6, dtype=torch.float64))
+    learnt = Propagator(shape, pitch, [GREEN], distance, dtype=torch.complex128)
+    assert dict(learnt.named_parameters()) == {"distance_m": distance}
+    for _ in range(3):  # Newton's steps on the mean phase: 2 pi / wavelength a metre
+        overlap = (learnt(beam).conj() * wanted).sum()
+        (slope,) = torch.autograd.grad(overlap.angle(), distance)
+        with torch.no_grad():
+            distance -= overlap.angle() / slope
+    assert float(distance.detach()) == pytest.approx(60e-6, rel=1e-6)
+
+
 def test_the_transfer_function_moves_with_the_module_and_is_not_saved():
     propagator = Propagator((4, 4), 1e-6, [GREEN], 1e-5)
     assert propagator.state_dict() == {}

@@ -57,3 +57,14 @@ def test_the_way_of_a_gpu_gives_the_same(adjoint):
     field, transfer = draw(2, 3, 9, 9), draw(3, 25, 25, seed=1)
     ours = pruned_fft.convolve(field, transfer, 14, adjoint)
     torch.testing.assert_close(pruned_fft._convolve_whole(field, transfer, 14, adjoint), ours)
+
+
+@settings(deadline=None, max_examples=30)
+@given(least=st.integers(1, 20000))
+def test_a_fast_length_is_long_enough_and_fast(least):
+    length = pruned_fft.fast_length(least)
+    assert least <= length <= 1.1 * least + 1
+    for factor in (2, 3, 5, 7):
+        while length % factor == 0:
+            length //= factor
+    assert length == 1

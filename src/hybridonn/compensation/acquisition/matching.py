@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hybridonn.compensation.acquisition.overlap import likelihood, near, transform
-from hybridonn.optics.metasurface.psf import fast_length
+from hybridonn.optics.waves.pruned_fft import fast_length
 
 MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
 CLEARLY = 0.1  # by how much another image must fit better to be called another one

@@ -25,7 +25,7 @@ from itertools import product
 import numpy as np
 
 from hybridonn.compensation.acquisition.overlap import likelihood, near, transform
-from hybridonn.optics.metasurface.psf import fast_length
+from hybridonn.optics.waves.pruned_fft import fast_length
 
 STEPS = 30  # of Gauss-Newton; it converges in 5 to 10
 ENOUGH_PIXELS = 1e-4  # a step that moves no pixel by more ends the search

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.core.errors import OpticsError, SpecError
 from hybridonn.networks.frontends.frontend import Frontend
-from hybridonn.optics.metasurface.psf import fast_length
 from hybridonn.optics.waves.four_f import (
     FourFSystem,
     check_four_f,
@@ -19,6 +18,7 @@ from hybridonn.optics.waves.four_f import (
     response_matrix,
     transfer_matrix,
 )
+from hybridonn.optics.waves.pruned_fft import fast_length
 
 # Radiance below which a scene counts as dark: the derivative of the square root at 0 is infinite.
 DARKNESS = 1e-12

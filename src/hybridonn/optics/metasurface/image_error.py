@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.core.random import generator_of
-from hybridonn.optics.metasurface.psf import fast_length
 from hybridonn.optics.metasurface.targets import Targets, apply_gains, multiply, solve_products
+from hybridonn.optics.waves.pruned_fft import fast_length
 
 MOST_PIXELS = 2**17  # of scenes in a colour: 128 of 32 x 32
 

@@ -1,8 +1,8 @@
 """From the field behind a metasurface to its point spread function on the sensor.
 
 Law: every cell sends out the spherical wave of the first Rayleigh-Sommerfeld integral,
-``E(x) = sum_i E_i h(x - x_i) cell^2``, ``h(r) = z / (2 pi r^2) (1 / r - i k) exp(i k r)``
-(Goodman 2005, Introduction to Fourier Optics, equation 3-36; time goes as ``exp(-i omega t)``).
+``E(x) = sum_i E_i h(x - x_i) cell^2`` (Goodman 2005, Introduction to Fourier Optics, equation
+3-36; the kernel is :func:`~hybridonn.optics.waves.kernels.spherical_wave`).
 The sum is a convolution on one grid. A block of the sensor sees each cell at an offset below
 ``(cells + block) / 2``, so ``h`` may be cut there and a transform of ``cells + block - 1``
 samples gives the sum exactly: nothing wraps round into the block (Shen and Wang 2006, Applied
@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.core.errors import OpticsError, SamplingError
-from hybridonn.optics.waves.propagation import check_lengths
-from hybridonn.optics.waves.pruned_fft import convolve
-
-FAST_FACTORS = (2, 3, 5, 7)  # lengths that every FFT library takes in its stride
+from hybridonn.optics.waves.kernels import check_lengths, spherical_wave
+from hybridonn.optics.waves.pruned_fft import convolve, fast_length
+from hybridonn.optics.waves.sampling import carried_sine
 
 
 class BlockPropagator(nn.Module):
@@ -100,8 +99,8 @@ def check_steepness(
     """
     sine = offset_m / math.hypot(offset_m, distance_m)
     shortest_m = min(wavelengths_m)
-    if sine >= shortest_m / (2 * pitch_m):
-        allowed = shortest_m / (2 * pitch_m)
+    allowed = carried_sine(pitch_m, shortest_m)
+    if sine >= allowed:
         raise SamplingError(
             f"light of {shortest_m * 1e9:.4g} nm meets the picture's edge with a sine of "
             f"{sine:.3f}; cells of {pitch_m * 1e9:.4g} nm carry less than {allowed:.3f}: use "
@@ -122,36 +121,11 @@ def _response(
     # Even in both offsets: half of each axis says it all. Twice the offset is a whole number.
     doubled = (2 * steps + cells - block).abs()
     halves = torch.unique(doubled[reached])
-    wave = _spherical_wave(halves.double() * (pitch_m / 2), pitch_m, wavelength_m, distance_m)
+    offsets_m = halves.double() * (pitch_m / 2)
+    wave = spherical_wave(offsets_m, offsets_m, pitch_m, wavelength_m, distance_m)
     index = torch.searchsorted(halves, doubled.clamp(max=int(halves[-1])))
     full = wave[index][:, index]
     return full * (reached[:, None] & reached[None])
-
-
-def _spherical_wave(
-    offsets_m: Tensor, pitch_m: float, wavelength_m: float, distance_m: float
-) -> Tensor:
-    across = offsets_m**2
-    r = torch.sqrt(across[:, None] + across[None] + distance_m**2)
-    k = 2 * math.pi / wavelength_m
-    # A path of thousands of wavelengths: reduced to one turn before sine and cosine are taken.
-    turns = torch.remainder(r / wavelength_m, 1.0)
-    wave = torch.polar(torch.ones_like(r), 2 * math.pi * turns)
-    scale = pitch_m**2 * distance_m / (2 * math.pi * r**2)
-    return wave * torch.complex(scale / r, -scale * k)
-
-
-def fast_length(least: int) -> int:
-    """The smallest length from ``least`` on whose only prime factors are 2, 3, 5 and 7."""
-    length = least
-    while True:
-        rest = length
-        for factor in FAST_FACTORS:
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 1
 
 
 def integrate_pixels(intensity: Tensor, pixel_cells: int, bayer: bool = False) -> Tensor:

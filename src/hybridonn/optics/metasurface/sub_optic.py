@@ -22,6 +22,7 @@ from torch import Tensor
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.optics.metasurface.psf import BlockPropagator, integrate_pixels
+from hybridonn.optics.waves.sampling import carried_sine
 
 WHOLE = 1e-6  # of a cell: decimal lengths are not exact in binary
 
@@ -68,7 +69,7 @@ class Metasurface:
 
         Neighbouring cells turn by half a turn at the sine ``lambda / (2 cell)``.
         """
-        sine = min(0.99, min(self.wavelengths_m) / (2 * self.cell_m))
+        sine = min(0.99, carried_sine(self.cell_m, min(self.wavelengths_m)))
         reach_m = self.distance_m * sine / sqrt(1 - sine**2)
         pixels = floor((2 * reach_m / self.cell_m - self.cells - 1) / self.pixel_cells)
         return pixels - (pixels + 1) % 2

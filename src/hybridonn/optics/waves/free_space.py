@@ -1,121 +1,47 @@
 """Light from one plane to another of any pitch, size and place, differentiable in everything.
 
-Both methods sum plane waves or paraxial waves directly at the samples that are wanted, as
-products of three matrices, ``Y A X``, so that the output grid is free (Jurling, Bergkoetter and
-Fienup 2018, Journal of the Optical Society of America A 35, 1784). A product costs
-``H N W`` operations where a transform costs ``N^2 log N``; :class:`Propagator` is quicker where
-both planes have the same grid and nothing but the field needs a gradient.
+The angular spectrum and Fresnel's integral sum plane waves and paraxial waves directly at the
+samples that are wanted, as products of three matrices, ``Y A X``, so that the output grid is
+free (Jurling, Bergkoetter and Fienup 2018, Journal of the Optical Society of America A 35,
+1784). A product costs ``H N W`` operations where a transform costs ``N^2 log N``;
+:class:`~hybridonn.optics.waves.propagation.Propagator` is quicker where both planes are the same
+grid. The Rayleigh-Sommerfeld integral sums the spherical waves of all samples: by transforms
+where both planes have one pitch (Shen and Wang 2006, Applied Optics 45, 1102), else one by one.
 
-- Angular spectrum (Goodman 2005, Introduction to Fourier Optics, equation 3-74), without the
-  frequencies that the window cannot sample (Matsushima and Shimobaba 2009, Optics Express 17,
-  19662, equation 13).
-- Fresnel's integral (Goodman 2005, equation 4-17).
-
-Grids are those of :mod:`hybridonn.optics.waves.propagation`; time goes as ``exp(-i omega t)``.
+The laws are those of :mod:`hybridonn.optics.waves.kernels`, the grids those of
+:mod:`hybridonn.optics.waves.propagation`; time goes as ``exp(-i omega t)``.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+import warnings
 
 import torch
 from torch import Tensor
 
 from hybridonn.core.errors import OpticsError
-from hybridonn.optics.waves.propagation import check_lengths
-
-Method = Literal["angular spectrum", "Fresnel"]
-# Largest error of the phase that the paraxial approximation may make, in radians.
-PARAXIAL = 0.05
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Samples of a plane across the light.
-
-    Attributes:
-        shape: Numbers of samples (H, W), down and to the right.
-        pitch_m: Distance from sample to sample, in metres; a tensor carries a gradient.
-        shift_m: Place of the centre, (down, right) in metres.
-    """
-
-    shape: tuple[int, int]
-    pitch_m: float | Tensor
-    shift_m: tuple[float | Tensor, float | Tensor] = (0.0, 0.0)
-
-    def places(self) -> tuple[Tensor, Tensor]:
-        """Where the samples lie: y, down, and x, to the right, in metres, float64."""
-        y, x = (
-            (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * self.pitch_m + shift
-            for n, shift in zip(self.shape, self.shift_m, strict=True)
-        )
-        return y, x
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A method and why it is the one for two planes.
-
-    Attributes:
-        method: Name of the method.
-        reason: One sentence with the numbers that decided.
-    """
-
-    method: Method
-    reason: str
-
-
-def choose_method(
-    source: Plane, target: Plane, wavelength_m: float, distance_m: float, index: float = 1.0
-) -> Choice:
-    """The method whose sampling rule the planes keep.
-
-    The transfer function of the angular spectrum is sampled for all light that the pitch carries
-    up to the distance ``L pitch / lambda``, L the padded window; beyond it Fresnel's integral is
-    sampled, whose paraxial phase is wrong by ``pi r^4 / (4 lambda z^3)`` at most. Where that is
-    too much, the angular spectrum is taken and its band limit leaves out the steepest light.
-
-    Args:
-        source: Plane of the field.
-        target: Plane where the light is wanted.
-        wavelength_m: Wavelength in vacuum, in metres.
-        distance_m: Distance of the planes, in metres.
-        index: Refractive index between them.
-    """
-    pitch_m, z_m, wave_m = _number(source.pitch_m), abs(distance_m), wavelength_m / index
-    reach_m = min(_window(source, target)) * pitch_m * pitch_m / wave_m
-    if z_m <= reach_m:
-        return Choice(
-            "angular spectrum",
-            f"its transfer function is sampled up to {1e6 * reach_m:.4g} um, and the planes are "
-            f"{1e6 * z_m:.4g} um apart",
-        )
-    ends_m = [
-        max(abs(_number(one[0]) - _number(other[-1])), abs(_number(one[-1]) - _number(other[0])))
-        for one, other in zip(source.places(), target.places(), strict=True)
-    ]
-    error = math.pi * math.hypot(*ends_m) ** 4 / (4 * wave_m * z_m**3)
-    if error <= PARAXIAL:
-        return Choice(
-            "Fresnel",
-            f"beyond {1e6 * reach_m:.4g} um the angular spectrum is not sampled, and the paraxial "
-            f"phase is wrong by {error:.2g} rad at most",
-        )
-    return Choice(
-        "angular spectrum",
-        f"the paraxial phase would be wrong by {error:.2g} rad, allowed are {PARAXIAL:g}; light "
-        f"steeper than its window samples over {1e6 * z_m:.4g} um is left out",
-    )
+from hybridonn.optics.waves.kernels import (
+    Length,
+    angular_spectrum,
+    check_lengths,
+    number,
+    paraxial_wave,
+    phase_factor,
+    sampled_band,
+    spherical_wave,
+)
+from hybridonn.optics.waves.method import Method, check_method, choose_method, window_samples
+from hybridonn.optics.waves.plane import Plane
+from hybridonn.optics.waves.pruned_fft import fast_length
+from hybridonn.optics.waves.sampling import STRAY_POWER, SamplingWarning
 
 
 def propagate_to(
     field: Tensor,
     source: Plane,
     target: Plane,
-    wavelength_m: float | Tensor,
-    distance_m: float | Tensor,
+    wavelength_m: Length,
+    distance_m: Length,
     *,
     index: float = 1.0,
     method: Method | None = None,
@@ -127,7 +53,8 @@ def propagate_to(
         source: Plane of the field.
         target: Plane where the light is wanted.
         wavelength_m: Wavelength in vacuum, in metres.
-        distance_m: Distance of the planes along the axis, in metres.
+        distance_m: Distance of the planes along the axis, in metres; a negative one takes the
+            light back.
         index: Refractive index between them.
         method: None: what :func:`choose_method` chooses, which also says why.
 
@@ -135,98 +62,120 @@ def propagate_to(
         (..., H', W') complex, differentiable in the field, both pitches, the shifts, the
         wavelength and the distance.
 
+    Warns where the angular spectrum leaves out more than a thousandth of the light, and where
+    Fresnel's integral is asked for and its phase is wrong by more than 0.05 rad.
+
     Raises:
         OpticsError: The field is not of the source plane's shape, or a length cannot be.
+        SamplingError: The method that is asked for would bring light to wrong places.
     """
     if tuple(field.shape[-2:]) != source.shape:
         raise OpticsError(
             f"the field has {tuple(field.shape[-2:])} samples, the source plane {source.shape}"
         )
     for plane in (source, target):
-        check_lengths(_number(plane.pitch_m), (_number(wavelength_m),), _number(distance_m), index)
+        check_lengths(plane.pitch_m, (wavelength_m,), distance_m, index)
     wave_m = torch.as_tensor(wavelength_m, dtype=torch.float64) / index
     z_m = torch.as_tensor(distance_m, dtype=torch.float64)
     if method is None:
-        lengths = (_number(wavelength_m), _number(distance_m), index)
-        method = choose_method(source, target, *lengths).method
-    if method == "Fresnel":
-        if _number(z_m) == 0:
-            raise OpticsError("Fresnel's integral needs a distance other than 0")
-        return _sum_paraxial_waves(field, source, target, wave_m, z_m)
-    return _sum_plane_waves(field, source, target, wave_m, z_m)
+        method = choose_method(source, target, number(wave_m), number(z_m)).method
+    else:
+        check_method(method, source, target, number(wave_m), number(z_m))
+    return _SUMS[method](field, source, target, wave_m, z_m)
 
 
 def _sum_plane_waves(
     field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor
 ) -> Tensor:
-    counts = _window(source, target)
     fy, fx = (
-        torch.fft.fftfreq(n, dtype=torch.float64) / torch.as_tensor(source.pitch_m) for n in counts
+        torch.fft.fftfreq(n, dtype=torch.float64) / source.pitch_m
+        for n in window_samples(source, target)
     )
     to_rows, to_columns = (
-        _waves(-f[:, None] * place) / len(f)
+        phase_factor(-f[:, None] * place) / len(f)
         for f, place in zip((fy, fx), source.places(), strict=True)
     )
     from_rows, from_columns = (
-        _waves(place[:, None] * f) for f, place in zip((fy, fx), target.places(), strict=True)
+        phase_factor(place[:, None] * f) for f, place in zip((fy, fx), target.places(), strict=True)
     )
-    spectrum = (
-        to_rows.to(field.device) @ field.to(torch.complex128) @ to_columns.to(field.device).mT
-    )
-    spectrum = spectrum * _transfer(fy[:, None], fx[None], wave_m, z_m).to(field.device)
-    return (from_rows.to(field.device) @ spectrum @ from_columns.to(field.device).mT).to(
-        field.dtype
-    )
+    spectrum = _between(to_rows, field, to_columns)
+    _warn_of_lost_light(spectrum, fy[:, None], fx[None], number(wave_m), number(z_m))
+    transfer = angular_spectrum(fy[:, None], fx[None], wave_m, z_m).to(field.device)
+    return _between(from_rows, spectrum * transfer, from_columns).to(field.dtype)
 
 
-def _transfer(fy: Tensor, fx: Tensor, wave_m: Tensor, z_m: Tensor) -> Tensor:
-    squared = 1 / wave_m**2 - fy**2 - fx**2
-    # The derivative of a root at 0 is infinite: there the light runs along the plane.
-    axial = torch.where(squared == 0, torch.ones_like(squared), squared.abs()).sqrt()
-    axial = torch.where(squared == 0, torch.zeros_like(axial), axial)
-    travelling = _waves(z_m * axial)
-    evanescent = torch.exp(-2 * math.pi * z_m.abs() * axial)
-    transfer = torch.where(squared >= 0, travelling, evanescent.to(travelling.dtype))
-    kept = torch.ones_like(squared, dtype=torch.bool)
-    for f in (fy, fx):
-        if f.numel() > 1:
-            step = f.flatten()[1].abs()
-            kept &= 2 * z_m.abs() * f.abs() * step <= axial
-    return transfer * kept
+@torch.no_grad()
+def _warn_of_lost_light(
+    spectrum: Tensor, fy: Tensor, fx: Tensor, wave_m: float, z_m: float
+) -> None:
+    travelling = fy**2 + fx**2 < wave_m**-2
+    lost = (travelling & ~sampled_band(fy, fx, wave_m, z_m)).to(spectrum.device)
+    power = spectrum.abs().square()
+    share = float((power * lost).sum() / power.sum().clamp_min(torch.finfo(power.dtype).tiny))
+    if share > STRAY_POWER:
+        warnings.warn(
+            f"{100 * share:.2g} % of the field's power is steeper than the window samples over "
+            f"{abs(z_m) * 1e6:.4g} um and is left out, allowed is {100 * STRAY_POWER:g} %; "
+            "surround the field with darkness (a source plane of more samples)",
+            SamplingWarning,
+            stacklevel=4,
+        )
 
 
 def _sum_paraxial_waves(
     field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor
 ) -> Tensor:
-    run = wave_m * z_m
     rows, columns = (
-        _waves((there[:, None] - here) ** 2 / (2 * run)).to(field.device)
+        paraxial_wave(there[:, None] - here, wave_m, z_m)
         for there, here in zip(target.places(), source.places(), strict=True)
     )
-    scale = _waves(z_m / wave_m) * torch.as_tensor(source.pitch_m) ** 2 / (1j * run)
-    return (scale.to(field.device) * (rows @ field.to(torch.complex128) @ columns.mT)).to(
-        field.dtype
-    )
+    scale = phase_factor(z_m / wave_m) * source.pitch_m**2 / (1j * wave_m * z_m)
+    return (scale.to(field.device) * _between(rows, field, columns)).to(field.dtype)
 
 
-def _window(source: Plane, target: Plane) -> list[int]:
-    """Samples of the padded window, along y and x: it holds both planes, dark between copies."""
-    pitch_m, target_m = _number(source.pitch_m), _number(target.pitch_m)
-    sizes = zip(source.shape, target.shape, source.shift_m, target.shift_m, strict=True)
-    return [
-        max(
-            2 * n,
-            n + math.ceil((m * target_m + 2 * abs(_number(t) - _number(s))) / pitch_m),
+def _sum_spherical_waves(
+    field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor
+) -> Tensor:
+    # Light that is taken back is the conjugate of light that runs forward.
+    back = bool(z_m < 0)
+    wide = field.to(torch.complex128)
+    sum_them = _convolve if source.shares_grid(target) else _sum_pairs
+    found = sum_them(wide.conj() if back else wide, source, target, wave_m, z_m.abs())
+    return (found.conj() if back else found).to(field.dtype)
+
+
+def _convolve(field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor) -> Tensor:
+    """The sum over spherical waves of planes of one pitch, whose offsets repeat."""
+    offsets = [
+        (torch.arange(1 - n, m, dtype=torch.float64) + (n - m) / 2) * source.pitch_m + (t - s)
+        for n, m, s, t in zip(
+            source.shape, target.shape, source.shift_m, target.shift_m, strict=True
         )
-        for n, m, s, t in sizes
     ]
+    wave = spherical_wave(offsets[0], offsets[1], source.pitch_m, wave_m, z_m).to(field.device)
+    periods = [fast_length(n) for n in wave.shape]
+    spectrum = torch.fft.fft2(field, s=periods) * torch.fft.fft2(wave, s=periods)
+    first, last = ([n - 1 for n in source.shape], wave.shape)
+    return torch.fft.ifft2(spectrum)[..., first[0] : last[0], first[1] : last[1]]
 
 
-def _number(value: float | Tensor) -> float:
-    return float(value.detach()) if isinstance(value, Tensor) else value
+def _sum_pairs(field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor) -> Tensor:
+    """The sum over spherical waves, a row of the target at a time."""
+    (y, x), (rows, columns) = source.places(), target.places()
+    across = (columns[:, None] - x).flatten()
+    lines = []
+    for row in rows:
+        wave = spherical_wave(row - y, across, source.pitch_m, wave_m, z_m).to(field.device)
+        lines.append(torch.einsum("...hw,hmw->...m", field, wave.unflatten(1, (len(columns), -1))))
+    return torch.stack(lines, -2)
 
 
-def _waves(turns: Tensor) -> Tensor:
-    """``exp(2 pi i turns)``, complex128; whole turns are taken off first."""
-    angle = 2 * math.pi * torch.remainder(turns, 1.0)
-    return torch.complex(torch.cos(angle), torch.sin(angle))
+def _between(rows: Tensor, field: Tensor, columns: Tensor) -> Tensor:
+    return rows.to(field.device) @ field.to(torch.complex128) @ columns.to(field.device).mT
+
+
+_SUMS = {
+    "angular spectrum": _sum_plane_waves,
+    "Rayleigh-Sommerfeld": _sum_spherical_waves,
+    "Fresnel": _sum_paraxial_waves,
+}

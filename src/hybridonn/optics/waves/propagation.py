@@ -2,12 +2,10 @@
 
 Law: each plane wave of the spectrum gains the phase of its own path,
 ``E_z = F^-1[ F[E_0] exp(2 pi i z sqrt((n / lambda)^2 - fx^2 - fy^2)) ]``
-(Goodman 2005, Introduction to Fourier Optics, equation 3-74; time goes as
-``exp(-i omega t)``). Beyond ``n / lambda`` the root is imaginary and the wave is
-evanescent: it decays. A window of side L samples this exponent rightly only
-where it turns by less than half a turn from one frequency to the next; the
-frequencies beyond are left out, which are those whose light leaves the window
-(Matsushima and Shimobaba 2009, Optics Express 17, 19662, equations 11 to 20).
+(Goodman 2005, Introduction to Fourier Optics, equation 3-74; the kernel is
+:func:`~hybridonn.optics.waves.kernels.angular_spectrum`). Frequencies that a window cannot
+sample are left out, which are those whose light leaves the window (Matsushima and Shimobaba
+2009, Optics Express 17, 19662, equations 11 to 20).
 
 Grids: tensors (..., H, W), y down, x to the right; sample n of N lies at
 ``(n - (N - 1) / 2) * pitch``, in every plane alike, so no plane is shifted.
@@ -15,7 +13,6 @@ Grids: tensors (..., H, W), y down, x to the right; sample n of N lies at
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -23,23 +20,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
+from hybridonn.optics.waves.kernels import Length, angular_spectrum, check_lengths, number
+from hybridonn.optics.waves.sampling import check_sampling
 
 
 class Propagator(nn.Module):
     """Carries fields over one distance, at any number of wavelengths in one call.
 
-    The transfer functions are computed once; they are a buffer that moves with
-    the module and is not saved with it.
+    Lengths that are numbers give transfer functions that are computed once: a buffer that
+    moves with the module and is not saved with it. A length that is a tensor carries a gradient:
+    its transfer functions are computed at each call, and an ``nn.Parameter`` is a parameter of
+    this module, to be trained and saved.
     """
 
-    transfer: Tensor
+    _stored: Tensor | None
 
     def __init__(
         self,
         shape: tuple[int, int],
-        pitch_m: float,
-        wavelengths_m: Sequence[float],
-        distance_m: float,
+        pitch_m: Length,
+        wavelengths_m: Sequence[Length] | Tensor,
+        distance_m: Length,
         *,
         padding: int = 2,
         index: float = 1.0,
@@ -51,16 +52,17 @@ class Propagator(nn.Module):
         """Compute the transfer functions.
 
         Args:
-            shape: (H, W) of the fields.
-            pitch_m: From sample to sample, in y and in x.
-            wavelengths_m: In vacuum, one for each of the W channels.
-            distance_m: Forward; a negative distance takes the light back.
+            shape: Samples of the fields, (H, W).
+            pitch_m: Distance from sample to sample, in y and in x, in metres.
+            wavelengths_m: Wavelengths in vacuum, in metres, one for each of the W channels; a
+                tensor (W,) carries a gradient.
+            distance_m: Distance forward, in metres; a negative one takes the light back.
             padding: The field is surrounded by darkness to this many times its
                 size; from 2 on, light that leaves the window never comes in again
                 on the other side.
             index: Refractive index of the medium.
             dtype: complex64 or complex128.
-            device: Of the buffer.
+            device: Device of the transfer functions.
             band_limited: Leave out the frequencies that the window cannot sample.
             checked: Check the sampling rules on the first field that comes
                 (:func:`~hybridonn.optics.waves.sampling.check_sampling`).
@@ -74,29 +76,35 @@ class Propagator(nn.Module):
                 f"a field of {shape[0]} x {shape[1]} samples cannot be padded {padding} times; "
                 "shape and padding must be whole numbers of at least 1"
             )
-        self.shape = shape
-        self.unchecked = checked
-        self._grid = {
-            "shape": shape,
-            "pitch_m": pitch_m,
-            "wavelengths_m": tuple(wavelengths_m),
-            "distance_m": distance_m,
-            "padding": padding,
-            "index": index,
-            "band_limited": band_limited,
-        }
-        padded = (padding * shape[0], padding * shape[1])
-        transfer = transfer_function(
-            padded,
-            pitch_m,
-            wavelengths_m,
-            distance_m,
-            index=index,
-            band_limited=band_limited,
-            dtype=dtype,
+        self.shape, self.padding, self.index = shape, padding, index
+        self.dtype, self.band_limited, self.unchecked = dtype, band_limited, checked
+        self.pitch_m, self.wavelengths_m, self.distance_m = pitch_m, wavelengths_m, distance_m
+        transfer = self._compute(device)
+        variable = any(isinstance(length, Tensor) for length in self._lengths())
+        self.register_buffer("_stored", None if variable else transfer, persistent=False)
+
+    @property
+    def transfer(self) -> Tensor:
+        """The transfer functions, (W, Hp, Wp) of the padded grid, zero frequency first."""
+        return self._compute() if self._stored is None else self._stored
+
+    def _lengths(self) -> tuple[Length | Sequence[Length], ...]:
+        waves = self.wavelengths_m
+        each = (waves,) if isinstance(waves, Tensor) else waves
+        return (self.pitch_m, self.distance_m, *each)
+
+    def _compute(self, device: torch.device | str | None = None) -> Tensor:
+        rows, columns = self.shape
+        return transfer_function(
+            (self.padding * rows, self.padding * columns),
+            self.pitch_m,
+            self.wavelengths_m,
+            self.distance_m,
+            index=self.index,
+            band_limited=self.band_limited,
+            dtype=self.dtype,
             device=device,
         )
-        self.register_buffer("transfer", transfer, persistent=False)
 
     def forward(self, field: Tensor) -> Tensor:
         """Propagate.
@@ -106,7 +114,8 @@ class Propagator(nn.Module):
                 every wavelength starts from the same field.
 
         Returns:
-            The field at the distance, (..., W, H, W').
+            The field at the distance, (..., W, H, W'); differentiable in the field and in every
+            length that is a tensor.
 
         Warns where the first field has light that the grid loses.
 
@@ -114,7 +123,7 @@ class Propagator(nn.Module):
             OpticsError: The field has another shape than this propagator was made for.
             SamplingError: The first field has light that would come out at a wrong place.
         """
-        waves = len(self.transfer)
+        waves = len(self.wavelengths_m)
         if (
             field.ndim < 3
             or tuple(field.shape[-2:]) != self.shape
@@ -126,15 +135,22 @@ class Propagator(nn.Module):
             )
         if self.unchecked:
             self._check(field)
-        return propagate(field, self.transfer)
+        return propagate(field, self.transfer.to(field.device))
 
     def _check(self, field: Tensor) -> None:
-        from hybridonn.optics.waves.sampling import check_sampling  # which checks lengths as here
-
         if not bool(field.detach().any()):
             return  # darkness tells nothing: the next field is looked at
         self.unchecked = False
-        check_sampling(**self._grid, field=field.detach())
+        check_sampling(
+            self.shape,
+            number(self.pitch_m),
+            [number(wave_m) for wave_m in self.wavelengths_m],
+            number(self.distance_m),
+            padding=self.padding,
+            index=self.index,
+            band_limited=self.band_limited,
+            field=field.detach(),
+        )
 
 
 def propagate(field: Tensor, transfer: Tensor) -> Tensor:
@@ -157,9 +173,9 @@ def propagate(field: Tensor, transfer: Tensor) -> Tensor:
 
 def transfer_function(
     shape: tuple[int, int],
-    pitch_m: float,
-    wavelengths_m: Sequence[float],
-    distance_m: float,
+    pitch_m: Length,
+    wavelengths_m: Sequence[Length] | Tensor,
+    distance_m: Length,
     *,
     index: float = 1.0,
     band_limited: bool = True,
@@ -168,22 +184,19 @@ def transfer_function(
 ) -> Tensor:
     """The transfer functions of free space on the frequencies of a (padded) grid.
 
-    A path of a thousand wavelengths has a phase whose seventh digit matters, so
-    phases are computed in float64 and reduced to one turn before they are cast.
-
     Args:
-        shape: (Hp, Wp) of the padded grid.
-        pitch_m: From sample to sample.
-        wavelengths_m: In vacuum.
-        distance_m: Negative: back in time, the conjugate; evanescent waves decay
-            both ways, for what has decayed cannot be had back.
+        shape: Samples of the padded grid, (Hp, Wp).
+        pitch_m: Distance from sample to sample, in metres.
+        wavelengths_m: Wavelengths in vacuum, in metres.
+        distance_m: Distance in metres; a negative one gives the conjugate, and evanescent waves
+            decay both ways, for what has decayed cannot be had back.
         index: Refractive index of the medium.
         band_limited: Leave out the frequencies that the window cannot sample.
-        dtype: complex64 or complex128.
-        device: Of the result.
+        dtype: complex64 or complex128; phases are computed in float64.
+        device: Device of the result.
 
     Returns:
-        (W, Hp, Wp), zero frequency first.
+        (W, Hp, Wp), zero frequency first; differentiable in every length that is a tensor.
 
     Raises:
         OpticsError: A length or a number that no grid can have.
@@ -191,9 +204,12 @@ def transfer_function(
     check_lengths(pitch_m, wavelengths_m, distance_m, index)
     if dtype not in (torch.complex64, torch.complex128):
         raise OpticsError(f"a field cannot be {dtype}; allowed are complex64 and complex128")
-    fy, fx = (torch.fft.rfftfreq(n, pitch_m, dtype=torch.float64, device=device) for n in shape)
+    pitch_m, distance_m = (_on(device, length) for length in (pitch_m, distance_m))
+    fy, fx = (torch.fft.rfftfreq(n, dtype=torch.float64, device=device) / pitch_m for n in shape)
     quarters = [
-        _quarter(fy[:, None], fx[None], index / wavelength_m, distance_m, band_limited).to(dtype)
+        angular_spectrum(
+            fy[:, None], fx[None], _on(device, wavelength_m) / index, distance_m, band_limited
+        ).to(dtype)
         for wavelength_m in wavelengths_m
     ]
     # Even in both frequencies: a quarter of the plane says it all.
@@ -201,47 +217,13 @@ def transfer_function(
     return torch.stack([quarter[y][:, x] for quarter in quarters])
 
 
-def _quarter(
-    fy: Tensor, fx: Tensor, wavenumber: float, distance_m: float, band_limited: bool
-) -> Tensor:
-    """Of not negative frequencies, (Hp // 2 + 1, Wp // 2 + 1) complex128; 1/m throughout."""
-    axial_squared = wavenumber**2 - fx**2 - fy**2
-    axial = axial_squared.abs().sqrt()
-    turns = torch.remainder(distance_m * axial, 1.0)
-    travelling = torch.polar(torch.ones_like(turns), 2 * math.pi * turns)
-    evanescent = torch.exp(-2 * math.pi * abs(distance_m) * axial)
-    transfer = torch.where(axial_squared >= 0, travelling, evanescent.to(travelling.dtype))
-    if not band_limited:
-        return transfer
-    # Slope of the exponent, z f / axial, against half a turn a frequency step 1 / L:
-    # inside the ellipses of Matsushima and Shimobaba. Nyquist's frequency is half of 1 / pitch.
-    kept = torch.ones_like(turns, dtype=torch.bool)
-    for f in (fy, fx):
-        if f.numel() > 1:
-            kept &= 2 * abs(distance_m) * f * f.flatten()[1] <= axial
-    return transfer * kept
+def _on(device: torch.device | str | None, length: Length) -> Length:
+    if not isinstance(length, Tensor):
+        return length
+    return length.to(device or length.device, torch.float64)
 
 
 def _mirror(n: int, device: torch.device | str | None) -> Tensor:
     """Where in the frequencies 0 ... n // 2 each of the n frequencies of a transform lies."""
     steps = torch.arange(n, device=device)
     return torch.minimum(steps, n - steps)
-
-
-def check_lengths(
-    pitch_m: float, wavelengths_m: Sequence[float], distance_m: float, index: float
-) -> None:
-    """Refuse lengths that no grid can have.
-
-    Raises:
-        OpticsError: Pitch, index or a wavelength is not positive, or one of them or the
-            distance is not finite.
-    """
-    if not wavelengths_m:
-        raise OpticsError("no wavelength is given; name at least one, in metres")
-    named = [("pitch_m", pitch_m), ("index", index), *(("wavelength", w) for w in wavelengths_m)]
-    for name, value in named:
-        if not (math.isfinite(value) and value > 0):
-            raise OpticsError(f"{name} is {value:g}; it must be finite and greater than 0")
-    if not math.isfinite(distance_m):
-        raise OpticsError(f"distance_m is {distance_m:g}; it must be finite")

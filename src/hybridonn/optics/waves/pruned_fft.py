@@ -25,6 +25,7 @@ Array = NDArray[np.complexfloating]
 _fft: Callable[..., Array] = scipy.fft.fft  # pyright: ignore[reportAssignmentType]
 _ifft: Callable[..., Array] = scipy.fft.ifft  # pyright: ignore[reportAssignmentType]
 
+FAST_FACTORS = (2, 3, 5, 7)  # lengths that every FFT library takes in its stride
 COLUMNS = 64  # at a time: 64 of some thousand samples fit into a second-level cache
 
 
@@ -55,6 +56,19 @@ def convolve(field: Tensor, transfer: Tensor, side: int, adjoint: bool = False) 
         for task in tasks:
             task.result()
     return result
+
+
+def fast_length(least: int) -> int:
+    """The smallest length from ``least`` on whose only prime factors are 2, 3, 5 and 7."""
+    length = least
+    while True:
+        rest = length
+        for factor in FAST_FACTORS:
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
 
 
 def _convolve_plane(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import SamplingError
-from hybridonn.optics.waves.propagation import check_lengths
+from hybridonn.optics.waves.kernels import check_lengths
 
 # Power beyond the frequency that is taken for a field's steepest: it moves a picture by less than
 # the 1e-3 to which the closed forms are held.
@@ -33,7 +33,12 @@ ROUNDING = 1e-9  # decimal lengths are not exact in binary
 
 
 class SamplingWarning(UserWarning):
-    """Light that the grid loses, where the rest of the picture is right."""
+    """Light that a grid loses, or a law that is inexact, where the rest of the image is right."""
+
+
+def carried_sine(pitch_m: float, wavelength_m: float) -> float:
+    """Sine of the steepest light that a pitch carries: neighbours differ by half a turn."""
+    return wavelength_m / (2 * pitch_m)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ def check_sampling(
     needed = steepest * longest_m if numerical_aperture is None else numerical_aperture / index
     side_m = min(shape) * pitch_m
     report = SamplingReport(
-        carried_sine=nyquist * shortest_m,
+        carried_sine=carried_sine(pitch_m, shortest_m),
         kept_sine=_sine(padding * side_m / 2, distance_m),
         needed_sine=needed,
         spread_m=_spread(min(needed, 1.0), distance_m),

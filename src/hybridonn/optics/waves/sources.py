@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hybridonn.optics.waves.kernels import phase_factor, sample_steps
+
 
 def coordinates(
     shape: tuple[int, int], pitch_m: float, device: torch.device | str | None = None
 ) -> tuple[Tensor, Tensor]:
     """Where the samples lie: y (H, 1), down, and x (1, W), to the right, in metres, float64."""
-    y, x = (
-        (torch.arange(n, dtype=torch.float64, device=device) - (n - 1) / 2) * pitch_m for n in shape
-    )
+    y, x = (sample_steps(n, device) * pitch_m for n in shape)
     return y[:, None], x[None]
 
 
@@ -48,7 +48,7 @@ def plane_wave(
     """
     y, x = coordinates(shape, pitch_m, device)
     path_m = sines[0] * y + sines[1] * x
-    return torch.stack([_wave(path_m / w).to(dtype) for w in wavelengths_m])
+    return torch.stack([phase_factor(path_m / w).to(dtype) for w in wavelengths_m])
 
 
 def gaussian_beam(
@@ -88,7 +88,7 @@ def gaussian_beam(
         path_m = distance_m + curvature * (x**2 + y**2) / 2
         turns = path_m / wavelength_m - math.atan(distance_m / rayleigh_m) / (2 * math.pi)
         amplitude = torch.exp(-(x**2 + y**2) / (waist_m * widening) ** 2) / widening
-        beams.append((amplitude * _wave(turns)).to(dtype))
+        beams.append((amplitude * phase_factor(turns)).to(dtype))
     return torch.stack(beams)
 
 
@@ -125,10 +125,8 @@ def thin_lens(
     if aperture_m is not None:
         passed = ((aperture_m / 2 - squared_m2.sqrt()) / pitch_m + 0.5).clamp(0, 1)
     return torch.stack(
-        [(passed * _wave(-squared_m2 / (2 * w * focal_length_m))).to(dtype) for w in wavelengths_m]
+        [
+            (passed * phase_factor(-squared_m2 / (2 * w * focal_length_m))).to(dtype)
+            for w in wavelengths_m
+        ]
     )
-
-
-def _wave(turns: Tensor) -> Tensor:
-    """``exp(2 pi i turns)``, complex128; whole turns are taken off first."""
-    return torch.polar(torch.ones_like(turns), 2 * math.pi * torch.remainder(turns, 1.0))

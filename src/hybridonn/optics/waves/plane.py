@@ -1,0 +1,47 @@
+"""A plane of samples across the light, anywhere and of any pitch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hybridonn.optics.waves.kernels import Length, number, sample_steps
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Samples of a plane across the light.
+
+    Attributes:
+        shape: Numbers of samples (H, W), down and to the right.
+        pitch_m: Distance from sample to sample, in metres; a tensor carries a gradient.
+        shift_m: Place of the centre, (down, right) in metres.
+    """
+
+    shape: tuple[int, int]
+    pitch_m: Length
+    shift_m: tuple[Length, Length] = (0.0, 0.0)
+
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where the samples lie: y, down, and x, to the right, in metres, float64."""
+        y, x = (
+            sample_steps(n) * self.pitch_m + shift
+            for n, shift in zip(self.shape, self.shift_m, strict=True)
+        )
+        return y, x
+
+    def farthest(self, other: Plane) -> tuple[float, float]:
+        """Largest distances of a sample here to one there, along y and along x, in metres."""
+        rows, columns = (
+            max(abs(number(one[0]) - number(two[-1])), abs(number(one[-1]) - number(two[0])))
+            for one, two in zip(self.places(), other.places(), strict=True)
+        )
+        return rows, columns
+
+    def shares_grid(self, other: Plane) -> bool:
+        """Whether the pitches are one number, so that offsets repeat from sample to sample."""
+        pitches = (self.pitch_m, other.pitch_m)
+        learnt = any(isinstance(pitch, Tensor) and pitch.requires_grad for pitch in pitches)
+        same = pitches[0] is pitches[1]
+        return same or (not learnt and number(pitches[0]) == number(pitches[1]))
