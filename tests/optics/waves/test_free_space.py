@@ -174,8 +174,6 @@ def test_a_kernel_that_is_not_sampled_is_refused(method):
     field = torch.ones(8, 8, dtype=torch.complex128)
     said = r"needs a pitch of the source below \d+.* found 2000 nm"
     with pytest.raises(SamplingError, match=said):
-        SamplingError, match=r"needs a pitch of the source below \d+.* found 2000 nm"
-    ):
         propagate_to(field, plane, plane, WAVE_M, 20e-6, method=method)
     with pytest.raises(OpticsError, match="other than 0; use the angular spectrum"):
         propagate_to(field, plane, plane, WAVE_M, 0.0, method=method)
