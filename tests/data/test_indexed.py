@@ -5,11 +5,22 @@ import torch
 from torch import nn
 
 from hybridonn import spec
-from hybridonn.core.errors import TrainingError
-from hybridonn.data.dataset import ImageSet, join_sets
-from hybridonn.data.indexed import FeatureDataset, fitting_batch, join_labels
+from hybridonn.core.errors import DataError, TrainingError
+from hybridonn.core.files import read_arrays
+from hybridonn.data.dataset import ImageSet, UnsplitSet, join_sets
+from hybridonn.data.indexed import (
+    FeatureDataset,
+    fitting_batch,
+    join_labels,
+    pack_labels,
+    unpack_labels,
+)
+from hybridonn.data.splits import split_set
+from hybridonn.distillation.augmentation import make_view
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import TrainingSetup, predict_dataset, train
+from hybridonn.pipeline.artefacts import keep_outcome
+from hybridonn.tasks.strata import rank_strata
 from hybridonn.tasks.task import make_task
 
 COUNT, SETTINGS = 40, spec.Training(epochs=2, batch_size=8, learning_rate=1e-2)
@@ -55,6 +66,29 @@ class CountBoxes(type(make_task("classification"))):
     def score(self, logits, labels):
         wanted = torch.tensor([len(one) for one in labels])
         return (logits[:, 0].round() == wanted).float()
+
+    def check_labels(self, labels, images, classes):
+        assert len(labels) == len(images)
+
+    def stratify(self, labels, classes):
+        return rank_strata(torch.tensor([len(one) for one in labels]), "number of boxes")
+
+    def move_labels(self, labels, move):
+        """Boxes (left, top, right, bottom) in pixels around all that the move shows of them."""
+        places = torch.arange(16).view(1, 1, 4, 4).repeat(len(labels), 1, 1, 1) + 1
+        came_from = move(places)[:, 0] - 1  # of each pixel; -1: from beyond the edge
+        return tuple(
+            torch.stack([surround(found, box) for box in one]) if len(one) else one
+            for found, one in zip(came_from, labels, strict=True)
+        )
+
+
+def surround(came_from, box):
+    left, top, right, bottom = box
+    rows, columns = came_from.div(4, rounding_mode="floor"), came_from % 4
+    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    down, along = (inside & (came_from >= 0)).nonzero().unbind(1)
+    return torch.stack([along.min(), down.min(), along.max() + 1, down.max() + 1]).to(box)
 
 
 @pytest.mark.parametrize("make", [images, features])
@@ -109,3 +143,61 @@ def test_features_cannot_be_augmented(tmp_path):
     setup = TrainingSetup(objective, dataset, dataset, settings, 0, "training")
     with pytest.raises(TrainingError, match="FeatureDataset, and only images can be augmented"):
         train(Joined(44, 3), setup, tmp_path / "checkpoint")
+
+
+def test_images_with_boxes_are_split_and_known_by_them():
+    boxes_of = images(boxes())
+    settings = spec.Data(validation_fraction=0.2)
+    split = split_set(UnsplitSet("boxes", ("box",), boxes_of, None), settings, CountBoxes())
+    assert len(split.train) + len(split.validation) + len(split.test) == COUNT
+    assert {len(one) for one in split.test.labels} == {0, 1, 2}
+    moved = ImageSet(boxes_of.images, tuple(one + 1 for one in boxes_of.labels))
+    other = split_set(UnsplitSet("boxes", ("box",), moved, None), settings, CountBoxes())
+    assert other.checksum != split.checksum
+
+
+def test_boxes_that_change_hands_make_another_set():
+    two, none = torch.rand(2, 4), torch.zeros(0, 4)
+    few = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    parts = [ImageSet(few, labels) for labels in ((two, none), (two[:1], two[1:]))]
+    unsplit = UnsplitSet("boxes", ("box",), images(boxes()), None)
+    split = split_set(unsplit, spec.Data(), CountBoxes())
+    assert len({split.with_part("test", part).checksum for part in parts}) == 2
+
+
+def test_boxes_move_with_the_images_of_a_view():
+    box = torch.tensor([[0.0, 1.0, 2.0, 2.0]])
+    part = ImageSet(torch.zeros(COUNT, 1, 4, 4, dtype=torch.uint8), (box,) * COUNT)
+    part.images[:, 0, 1, :2] = 255
+    view = make_view(part, CountBoxes(), spec.Augmentation(flip=True, crop_pixels=1), 0)
+    assert len({tuple(one[0].tolist()) for one in view.labels}) > 4
+    for image, ((left, top, right, bottom),) in zip(view.images, view.labels, strict=True):
+        rows, columns = image[0].nonzero().unbind(1)
+        assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == [
+            left,
+            top,
+            right,
+            bottom,
+        ]
+
+
+def test_boxes_are_stored_beside_predictions_and_read_back(tmp_path):
+    part = images(boxes())
+    network = Joined(16, 3)
+    logits, _ = predict_dataset(network, part)
+    keep_outcome(tmp_path, network, [{"epoch": 1}], logits, part, CountBoxes())
+    found = unpack_labels(read_arrays(tmp_path / "predictions.npz"))
+    assert all(torch.equal(*pair) for pair in zip(found, part.labels, strict=True))
+
+
+@pytest.mark.parametrize("labels", [torch.arange(3), torch.rand(2, 4, 4), ()])
+def test_labels_in_any_form_are_read_back(labels):
+    found = unpack_labels(pack_labels(labels))
+    assert torch.equal(found, labels) if len(labels) else found == ()
+
+
+def test_labels_that_no_array_holds_are_refused():
+    with pytest.raises(
+        DataError, match=r"\(2, 3\) torch.float32, \(2, 4\) torch.float32; the labels"
+    ):
+        pack_labels((torch.zeros(2, 4), torch.zeros(2, 3)))

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from hybridonn.data.indexed import join_labels, move_labels, take_labels
+from hybridonn.data.indexed import Labels, join_labels, move_labels, pack_labels, take_labels
 from hybridonn.tasks.task import Task
 
 
@@ -20,12 +20,12 @@ class ImageSet:
 
     Attributes:
         images: Grey values or colours, (N, C, H, W), uint8.
-        labels: What the task is to find in each image, (N, ...); classes (N,) are int64, masks
-            (N, H, W) are uint8.
+        labels: What the task is to find in each image: a tensor (N, ...), such as classes (N,)
+            int64 or masks (N, H, W) uint8, or a tensor of any length for each image.
     """
 
     images: Tensor
-    labels: Tensor
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -166,6 +166,6 @@ def hash_parts(classes: tuple[str, ...], parts: Mapping[str, ImageSet]) -> str:
         # The shapes go in so that no two lists of parts run together to the same bytes.
         digest.update(f"|{name}|{tuple(part.images.shape)}|".encode())
         digest.update(part.images.contiguous().numpy().data)
-        labels = part.labels.contiguous().numpy()
-        digest.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
+        for labels in pack_labels(part.labels).values():
+            digest.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from hybridonn.core.errors import DataError
 
 Inputs = Tensor | tuple[Tensor, ...]  # (B, C, H, W), or each branch, (B, K, H', W')
 # A tensor (B, ...), or a tuple with a tensor of any shape for each image: the task knows which.
@@ -63,6 +66,37 @@ def join_labels(parts: Sequence[Labels]) -> Labels:
     if isinstance(parts[0], Tensor):
         return torch.cat(list(parts))
     return tuple(label for part in parts for label in part)
+
+
+def pack_labels(labels: Labels) -> dict[str, np.ndarray]:
+    """The arrays as which labels are stored.
+
+    A tensor (N, ...) is ``labels``. Of a tensor (n_i, ...) for each image, ``labels`` holds all
+    rows one image after the other, (sum n_i, ...), and ``label_counts`` the n_i, (N,) int64.
+
+    Raises:
+        DataError: The tensors of the images differ in more than their number of rows.
+    """
+    if isinstance(labels, Tensor):
+        return {"labels": labels.contiguous().numpy()}
+    forms = {(one.dtype, one.shape[1:]) for one in labels}
+    if len(forms) > 1 or not all(one.ndim for one in labels):
+        found = ", ".join(sorted({f"{tuple(one.shape)} {one.dtype}" for one in labels})[:3])
+        raise DataError(
+            f"labels are tensors of {found}; the labels of all images must have one type and one "
+            "shape (n, ...), of which n alone differs"
+        )
+    rows = torch.cat(list(labels)) if labels else torch.zeros(0)
+    counts = np.array([len(one) for one in labels], dtype=np.int64)
+    return {"labels": rows.numpy(), "label_counts": counts}
+
+
+def unpack_labels(arrays: Mapping[str, np.ndarray]) -> Labels:
+    """The labels that :func:`pack_labels` has turned into arrays."""
+    labels = torch.from_numpy(arrays["labels"])
+    if "label_counts" not in arrays:
+        return labels
+    return labels.split(arrays["label_counts"].tolist())
 
 
 def move_inputs(inputs: Inputs, device: torch.device) -> Inputs:

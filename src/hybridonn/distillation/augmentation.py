@@ -16,7 +16,7 @@ from hybridonn.core.errors import TrainingError
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import load_batch
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.indexed import IndexedDataset
+from hybridonn.data.indexed import IndexedDataset, join_labels
 from hybridonn.spec import Augmentation, Training
 from hybridonn.tasks.task import Task
 
@@ -51,7 +51,7 @@ def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> 
         scene, label = load_batch(part, indices, task, settings, generator_of("view", view, start))
         images.append((scene * 255).round_().clamp_(0, 255).to(torch.uint8))
         labels.append(label)
-    return ImageSet(torch.cat(images), torch.cat(labels))
+    return ImageSet(torch.cat(images), join_labels(labels))
 
 
 @dataclass(frozen=True)

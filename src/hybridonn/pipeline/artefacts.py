@@ -13,6 +13,7 @@ from hybridonn.core.files import write_arrays, write_table, write_tensors
 from hybridonn.core.random import seed_32_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.features import penultimate
 from hybridonn.tasks.task import Task
 
@@ -32,9 +33,8 @@ def keep_training(
     if "embedding" not in task.sections:
         return
     some = test.take(torch.arange(min(EMBEDDED, len(test))))
-    write_arrays(
-        folder / "embedding.npz", positions=embed(network, some.images), labels=some.labels.numpy()
-    )
+    positions = embed(network, some.images)
+    write_arrays(folder / "embedding.npz", positions=positions, **pack_labels(some.labels))
 
 
 def keep_outcome(
@@ -48,8 +48,8 @@ def keep_outcome(
     """Write weights, history and test predictions."""
     write_tensors(folder / "weights.safetensors", network.state_dict())
     write_table(folder / "history.csv", history)
-    labels = test.labels.numpy()
-    write_arrays(folder / "predictions.npz", labels=labels, **store(task, logits))
+    arrays = pack_labels(test.labels) | store(task, logits)
+    write_arrays(folder / "predictions.npz", **arrays)
 
 
 def store(task: Task, logits: Tensor) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.compensate import CompensationResult
 from hybridonn.compensation.evaluation import Evaluation, look_inside, measure
 from hybridonn.core.files import write_arrays, write_table, write_tensors
+from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.artefacts import EMBEDDED, lay_flat, store
 from hybridonn.spec import Compensation
@@ -89,7 +90,7 @@ def _write_kept(part: Path, task: Task, found: CompensationResult, test: Capture
     gains, offsets = kept.calibration.gains.numpy(), kept.calibration.offsets.numpy()
     write_arrays(part / "gains.npz", gains=gains, offsets=offsets)
     for name, one in (("predictions_before", found.evaluations[0]), ("predictions", kept)):
-        write_arrays(part / f"{name}.npz", labels=labels.numpy(), **store(task, one.logits))
+        write_arrays(part / f"{name}.npz", **pack_labels(labels), **store(task, one.logits))
 
 
 def _embed_both(
@@ -104,5 +105,5 @@ def _embed_both(
     some = test.take(torch.arange(min(EMBEDDED, len(test))))
     seen = [look_inside(one, some) for one in (before, after)]
     first, second = np.split(lay_flat(torch.cat(seen)), 2)
-    labels = some.shown.labels.numpy()
-    write_arrays(part / "embedding.npz", before=first, after=second, labels=labels)
+    labels = pack_labels(some.shown.labels)
+    write_arrays(part / "embedding.npz", before=first, after=second, **labels)

@@ -159,16 +159,13 @@ class Prediction:
         logits: The outputs, (N, classes) or (N, classes, H, W), float32.
         predicted: What the task makes of them: the class of each image, (N,), or pixel, (N, H, W).
         classes: The names of the classes, in the order of the outputs.
+        names: The name of each image's class; empty where the task has no one name for an image.
     """
 
     logits: Tensor
     predicted: Tensor
     classes: tuple[str, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """The name of each image's class, of a network that answers one class an image."""
-        return [self.classes[index] for index in self.predicted.flatten().tolist()]
+    names: list[str]
 
 
 def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[Any]) -> Prediction:
@@ -188,7 +185,10 @@ def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[
 
     run = run if isinstance(run, LoadedRun) else load_run(run)
     logits = predict_logits(run.student(), _as_images(images, run.image_shape))
-    return Prediction(logits, make_task(run.spec.task).predict(logits), run.classes)
+    task = make_task(run.spec.task)
+    predicted = task.predict(logits)
+    names = [task.name_label(one, run.classes) for one in predicted]
+    return Prediction(logits, predicted, run.classes, names)
 
 
 def _as_images(images: Tensor | np.ndarray | Sequence[Any], wanted: tuple[int, int, int]) -> Tensor:

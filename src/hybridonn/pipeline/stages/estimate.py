@@ -13,6 +13,7 @@ from hybridonn.core.progress import Progress
 from hybridonn.core.tables import resolve
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.indexed import pack_labels
 from hybridonn.data.splits import draw_positions, thin
 from hybridonn.estimation import Estimate, Settings
 from hybridonn.estimation.estimators import EstimateInputs
@@ -82,8 +83,8 @@ def _run(context: Context) -> dict[str, Any]:
     write_arrays(
         part / "predictions.npz",
         positions=places.numpy(),
-        labels=test.labels.numpy(),
         predicted=found.predictions,
+        **pack_labels(test.labels),
     )
     replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
     return {

@@ -14,6 +14,7 @@ from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
+from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
@@ -68,8 +69,8 @@ def _run(context: Context) -> dict[str, Any]:
         advance(1)
     task = make_task(spec.task)
     _write(context.part, chip)
-    labels = dataset.test.labels.numpy()
-    write_arrays(context.part / "predictions.npz", labels=labels, **store(task, logits))
+    arrays = pack_labels(dataset.test.labels) | store(task, logits)
+    write_arrays(context.part / "predictions.npz", **arrays)
     score = task.measure(logits, dataset.test.labels)
     found = score | {
         f"ideal_{task.metric}": student.results[task.metric],

@@ -13,6 +13,7 @@ from torch import nn
 from hybridonn.core.files import write_arrays
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
+from hybridonn.data.indexed import pack_labels
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.methods import (
@@ -141,7 +142,7 @@ def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
         part / "examples.npz",
         scene=scene.numpy(),
         features=_join_pictures(pictures).contiguous().numpy(),
-        labels=some.labels.numpy(),
+        **pack_labels(some.labels),
     )
 
 
