@@ -18,7 +18,12 @@ from hybridonn.pipeline.from_spec import (
 )
 from hybridonn.spec import Fabrication, Optics
 
-UNITS = {"nm": ("m", 1e-9), "um": ("m", 1e-6), "degrees": ("radians", math.pi / 180)}
+UNITS = {
+    "nm": ("m", 1e-9),
+    "um": ("m", 1e-6),
+    "mrad": ("radians", 1e-3),
+    "degrees": ("radians", math.pi / 180),
+}
 
 
 def test_no_module_of_the_optics_imports_a_spec():
@@ -47,8 +52,8 @@ def test_magnitudes_are_in_si_units():
     assert not any(read_chip_errors(Fabrication())[record.quantity] for record in ERRORS)
 
 
-def test_magnitudes_of_some_targets_are_read_alone():
-    found = read_magnitudes(Fabrication(preset="paper-mnist"), "kernels", "sub-optics")
+def test_magnitudes_of_some_keys_are_read_alone():
+    found = read_magnitudes(Fabrication(preset="paper-mnist"), "shift_pixels")
     assert "shift_pixels" in found
     assert "width_bias_m" not in found
 

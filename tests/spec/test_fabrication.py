@@ -3,9 +3,13 @@
 import pytest
 
 from hybridonn.core.errors import SpecError
+from hybridonn.optics.fabrication.table import list_keys
 from hybridonn.spec import Fabrication
-from hybridonn.spec.fabrication import ERRORS, KERNELS_ONLY, PILLARS_ONLY
+from hybridonn.spec.fabrication import ERRORS
 from hybridonn.spec.presets import PRESETS
+
+KERNELS_ONLY = list_keys("kernels")
+PILLARS_ONLY = (*list_keys("pillars"), "wavelength_offset_nm", "bandwidth_nm")
 
 
 def test_every_error_is_off_by_default_and_listed_once():
@@ -19,36 +23,36 @@ def test_every_error_is_off_by_default_and_listed_once():
 def test_a_preset_fills_in_what_acts_on_the_design(preset):
     stated = Fabrication.model_validate({"preset": preset})
     assert Fabrication.model_validate(stated.model_dump()) == stated
-    kernels, pillars = stated.on(False), stated.on(True)
+    kernels, pillars = stated.on("kernels"), stated.on("metasurface")
     assert not any(getattr(kernels, name) for name in PILLARS_ONLY)
     assert not any(getattr(pillars, name) for name in KERNELS_ONLY)
     assert all(getattr(pillars, name) for name in PILLARS_ONLY)
     assert kernels.camera
     assert pillars.camera
-    assert kernels.on(False) == kernels
+    assert kernels.on("kernels") == kernels
 
 
 @pytest.mark.parametrize("name", PILLARS_ONLY)
 def test_pillar_errors_without_pillars_are_refused(name):
     value = True if name == "stray_light" else 0.25
     with pytest.raises(SpecError, match=f"fabrication.{name} is .* has no metasurface"):
-        Fabrication.model_validate({name: value}).on(False)
-    assert Fabrication.model_validate({name: value}).on(True) == Fabrication.model_validate(
-        {name: value}
-    )
+        Fabrication.model_validate({name: value}).on("kernels")
+    assert Fabrication.model_validate({name: value}).on(
+        "metasurface"
+    ) == Fabrication.model_validate({name: value})
 
 
 @pytest.mark.parametrize("name", KERNELS_ONLY)
 def test_kernel_errors_on_a_metasurface_are_refused(name):
     with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3, but on a metasurface"):
-        Fabrication.model_validate({name: 0.3}).on(True)
+        Fabrication.model_validate({name: 0.3}).on("metasurface")
     with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3"):
-        Fabrication.model_validate({"preset": "paper-mnist", name: 0.3}).on(True)
+        Fabrication.model_validate({"preset": "paper-mnist", name: 0.3}).on("metasurface")
 
 
 def test_paper_cifar10_has_the_proportions_of_paper_mnist():
     mnist, cifar10 = (
-        Fabrication.model_validate({"preset": name}).on(False)
+        Fabrication.model_validate({"preset": name}).on("kernels")
         for name in ("paper-mnist", "paper-cifar10")
     )
     ratios = {
@@ -61,7 +65,7 @@ def test_paper_cifar10_has_the_proportions_of_paper_mnist():
 
 def test_a_poor_chip_has_every_error_of_paper_mnist_and_more_of_it():
     paper, poor = (
-        Fabrication.model_validate({"preset": name}).on(False)
+        Fabrication.model_validate({"preset": name}).on("kernels")
         for name in ("paper-mnist", "poor-mnist")
     )
     for name in ERRORS:

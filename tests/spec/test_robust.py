@@ -37,7 +37,10 @@ def test_every_method_is_as_robust_as_the_spec_says(method):
             (PRESET, "compensation.distillation.robust=true"),
             "compensation.distillation.robust is true, .* leave it out there",
         ),
-        ((ROBUST, PRESET, "optics.frontend=four_f"), "four_f, but fabrication is set"),
+        (
+            (ROBUST, "fabrication={camera: true}", "optics.frontend=four_f"),
+            "no error of masks, lenses or light .* set one of .*mask_phase_radians, ",
+        ),
         (("distillation.robust=7",), "distillation.robust is 7: "),
         (("distillation.robost=true",), "did you mean distillation.robust?"),
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hybridonn.core.errors import OpticsError, SamplingError, SpecError
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_psf import refuse_unsampled
-from hybridonn.optics.fabrication.table import TABLE, Target
+from hybridonn.optics.fabrication.table import TABLE
 from hybridonn.optics.layout.sites import Layout, SurfaceSize, lay_out
 from hybridonn.optics.metasurface.sub_optic import Metasurface
 from hybridonn.spec import Fabrication, Optics
@@ -29,15 +29,15 @@ def read_chip_errors(stated: Fabrication) -> ChipErrors:
     return ChipErrors(stated.seed, read_magnitudes(stated))
 
 
-def read_magnitudes(stated: Fabrication, *targets: Target) -> dict[str, float]:
+def read_magnitudes(stated: Fabrication, *keys: str) -> dict[str, float]:
     """The magnitudes of errors in SI units, by the names of the table of errors.
 
     Args:
-        stated: Section ``fabrication`` of a spec; other keys than those of the targets are not
-            read, so a stage may have narrowed it to them.
-        targets: What the errors act on; none: everything.
+        stated: Section ``fabrication`` of a spec; other keys than the stated ones are not read,
+            so a stage may have narrowed it to them.
+        keys: Keys of the errors; none: all.
     """
-    records = [record for record in TABLE if not targets or record.acts_on in targets]
+    records = [record for record in TABLE if not keys or record.key in keys]
     values = {record: getattr(stated, record.key) for record in records}
     return {
         record.quantity: value if isinstance(value, bool) else value * record.si

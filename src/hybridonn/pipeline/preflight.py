@@ -29,6 +29,7 @@ from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
 from hybridonn.spec import Spec
+from hybridonn.spec.tree import name_design
 from hybridonn.tasks.table import TASKS
 
 TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
@@ -187,7 +188,7 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     if spec.training.precision == "bfloat16":
         mixed_precision("bfloat16", choose_device(spec.training.device), student)
     if spec.fabrication is not None:
-        spec.fabrication.on(spec.optics.metasurface is not None)
+        spec.fabrication.on(name_design(spec) or "kernels")
     if spec.compensation is not None:
         covered = dataset.task.cover(dataset.student_train.labels, dataset.classes)
         for fraction in (spec.compensation.fraction, *spec.compensation.fractions):

@@ -9,18 +9,27 @@ from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
-from hybridonn.optics.fabrication.table import TABLE, list_keys
+from hybridonn.optics.fabrication.table import BY_KEY, TABLE, list_idle, list_keys
 from hybridonn.spec import quantities
 from hybridonn.spec.presets import PRESETS
 from hybridonn.spec.section import Section, Seed
 
 Preset = Annotated[str, NameOf({"none": {}} | PRESETS)]
 
-# Without a metasurface these stand for what its pillars and its distance do to the kernels.
-KERNELS_ONLY = list_keys("kernels")
-PILLARS_ONLY = list_keys("pillars")
-SUB_OPTICS = list_keys("sub-optics")
 ERRORS = list_keys()
+# What has what an error acts on, and the key of the spec that brings it.
+HOLDERS = {
+    "pillars": ("metasurface", "set optics.metasurface"),
+    "light": ("metasurface or 4f system", "set optics.metasurface, or optics.frontend to four_f"),
+    "mask": ("mask", "set optics.frontend to four_f"),
+    "lens": ("lens", "set optics.frontend to four_f"),
+}
+# What stands in place of an error in each design.
+INSTEAD = {
+    "kernels": "fabrication.kernel_noise_fraction or defocus_pixels",
+    "metasurface": "fabrication.width_noise_nm, for example, or defocus_um",
+    "four_f": "fabrication.mask_phase_radians, for example, or lens_defocus_waves",
+}
 
 
 class _Chip(Section):
@@ -62,35 +71,39 @@ class Fabrication(_Errors):
         """Another chip of the same process."""
         return self.model_copy(update={"seed": seed})
 
-    def on(self, metasurface: bool) -> Fabrication:
-        """The errors that act on a design; what a preset fills in for the other kind is zero.
+    def on(self, design: str) -> Fabrication:
+        """The errors that act on a design; what a preset fills in for the others is zero.
 
         Args:
-            metasurface: The design has pillars; else it is kernels alone.
+            design: Kind of optics, ``kernels``, ``metasurface`` or ``four_f``: see
+                :data:`hybridonn.optics.fabrication.table.DESIGNS`.
 
         Raises:
             SpecError: An error is stated that has nothing to act on.
         """
-        idle = KERNELS_ONLY if metasurface else PILLARS_ONLY
-        filled_in = PRESETS.get(self.preset, {})
+        idle, filled_in = list_idle(design), PRESETS.get(self.preset, {})
         for name in idle:
             value = getattr(self, name)
             if value and value != filled_in.get(name):
-                raise SpecError(_refuse(name, value, metasurface))
+                raise SpecError(_refuse(name, value, design))
         return self.model_copy(
             update={name: type(self).model_fields[name].default for name in idle}
         )
 
 
-def _refuse(name: str, value: Any, metasurface: bool) -> str:
-    if metasurface:
+def _refuse(name: str, value: Any, design: str) -> str:
+    target = BY_KEY[name].acts_on
+    shown = value if isinstance(value, bool) else f"{value:g}"
+    stated = f"fabrication.{name} is {shown}, but"
+    if target in HOLDERS:
+        what, cure = HOLDERS[target]
         return (
-            f"fabrication.{name} is {value:g}, but on a metasurface pillars and distance change "
-            "the kernels; leave it out and state fabrication.width_noise_nm, for example, or "
-            "defocus_um"
+            f"{stated} this design has no {what} on which it could act; {cure}, or leave it out "
+            f"and state {INSTEAD[design]}"
         )
-    return (
-        f"fabrication.{name} is {value}, but this design has no metasurface on which it could "
-        "act; set optics.metasurface, or leave it out and state "
-        "fabrication.kernel_noise_fraction or defocus_pixels"
-    )
+    why = "on a metasurface pillars and distance change the kernels"
+    if design == "four_f":
+        why = "in a 4f system masks, lenses and light change the kernels"
+        if target == "sub-optics":
+            why = "the masks of a 4f system are used one after another, and none has a neighbour"
+    return f"{stated} {why}; leave it out and state {INSTEAD[design]}"

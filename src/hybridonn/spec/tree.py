@@ -17,20 +17,18 @@ from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import FRONTENDS
+from hybridonn.optics.fabrication.table import list_before_training
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.explain import explain
-from hybridonn.spec.fabrication import KERNELS_ONLY, SUB_OPTICS, Fabrication
+from hybridonn.spec.fabrication import Fabrication
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
 from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
 from hybridonn.tasks.table import TASKS
-
-# What the chips of robust training have: pillars are there only after it.
-ON_KERNELS = (*KERNELS_ONLY, *SUB_OPTICS)
 
 
 class Spec(Section):
@@ -139,15 +137,16 @@ def check_optics(spec: Spec) -> None:
     """
     branches = len(spec.student.branches)
     name, frontend = spec.optics.frontend, FRONTENDS[spec.optics.frontend]
-    if not frontend.ideal_kernels:
-        asked = {"optics.metasurface": spec.optics.metasurface, "fabrication": spec.fabrication}
-        for key, section in asked.items():
-            if section is not None:
-                raise ValueError(
-                    f"optics.frontend is {name}, but {key} is set; a metasurface and a simulated "
-                    f"chip are made of ideal kernels: leave {key} out, or set optics.frontend to "
-                    "ideal"
-                )
+    if not frontend.ideal_kernels and spec.optics.metasurface is not None:
+        raise ValueError(
+            f"optics.frontend is {name}, but optics.metasurface is set; a metasurface is made of "
+            "ideal kernels: leave optics.metasurface out, or set optics.frontend to ideal"
+        )
+    if frontend.design is None and spec.fabrication is not None:
+        raise ValueError(
+            f"optics.frontend is {name}, but fabrication is set; of these optics no chip can be "
+            "simulated: leave fabrication out, or set optics.frontend to ideal"
+        )
     if branches and not frontend.several_branches:
         raise ValueError(
             f"optics.frontend is {name}, but the student has {branches} branches; these optics "
@@ -191,6 +190,22 @@ def check_batches(training: Training, distillation: Distillation, where: str) ->
         )
 
 
+def name_design(spec: Spec) -> str | None:
+    """Kind of the optics of a spec in the table of fabrication errors; None: no chip is simulated.
+
+    A metasurface takes the place of the ideal kernels that it was designed for.
+    """
+    if spec.optics.metasurface is not None:
+        return "metasurface"
+    return FRONTENDS[spec.optics.frontend].design
+
+
+def list_robust_keys(spec: Spec) -> tuple[str, ...]:
+    """Keys of the errors that robust training knows: pillars are there only after it."""
+    design = FRONTENDS[spec.optics.frontend].design
+    return () if design is None else list_before_training(design)
+
+
 def check_robust(spec: Spec) -> None:
     """Refuse robust training where no chip can be drawn of the kernels that are trained.
 
@@ -203,10 +218,12 @@ def check_robust(spec: Spec) -> None:
             "distillation.robust is true, but fabrication is not set, so the errors to train "
             "against have no size; set fabrication.preset to paper-mnist, for example"
         )
-    if not any(getattr(spec.fabrication, name) for name in ON_KERNELS):
+    keys = list_robust_keys(spec)
+    if not any(getattr(spec.fabrication, name) for name in keys):
+        what = "masks, lenses or light" if spec.optics.frontend == "four_f" else "kernels"
         raise ValueError(
-            "distillation.robust is true, but fabrication states no error of kernels to train "
-            f"against; set one of {', '.join(ON_KERNELS)}, or leave robust out"
+            f"distillation.robust is true, but fabrication states no error of {what} to train "
+            f"against; set one of {', '.join(keys)}, or leave robust out"
         )
     if spec.optics.strategy == "end-to-end":
         raise ValueError(

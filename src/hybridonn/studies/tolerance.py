@@ -30,6 +30,7 @@ from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
+from hybridonn.spec.tree import name_design
 from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.few_captures import refuse_few_captures
 from hybridonn.studies.rows import name_row, open_rows
@@ -62,7 +63,7 @@ class Study:
     @property
     def applied(self) -> Fabrication:
         """The errors that act on these optics."""
-        return self.errors.on(self.trained.metasurface is not None)
+        return self.errors.on(name_design(self.spec) or "kernels")
 
 
 def tolerate(

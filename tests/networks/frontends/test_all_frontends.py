@@ -50,12 +50,23 @@ def binned(shape):
     return BinnedFrontend(whole, (1, 2), (1, 2))
 
 
-MADE = {"parallel": parallel, "measured": measured, "metasurface": metasurface, "binned": binned}
+def fabricated_four_f(shape):
+    errors = {"source_radians": 1e-4, "focal_length_fraction": 0.01, "mask_phase_radians": 0.2}
+    return build("four_f", shape).fabricate(ChipErrors(1, errors))
+
+
+MADE = {
+    "parallel": parallel,
+    "measured": measured,
+    "metasurface": metasurface,
+    "binned": binned,
+    "fabricated_four_f": fabricated_four_f,
+}
 ALL = {name: lambda shape, name=name: build(name, shape) for name in FRONTENDS} | MADE
 BRANCHED = {"parallel", "binned"}
-COHERENT = {"four_f"}  # linear in the light, but no convolution of the scene
-CAPTURED = {"ideal", "measured", "metasurface", "binned"}
-FABRICATED = {"ideal", "measured", "metasurface"}
+COHERENT = {"four_f", "fabricated_four_f"}  # linear in the light, but no convolution of the scene
+CAPTURED = {"ideal", "four_f", "measured", "metasurface", "binned", "fabricated_four_f"}
+FABRICATED = {"ideal", "four_f", "measured", "metasurface"}
 
 
 def scene(shape=(12, 12)):
@@ -161,6 +172,14 @@ def test_a_fab_without_errors_gives_back_what_was_designed(name):
     (wrong,), (again,) = (frontend.fabricate(errors, layout)(scene()) for _ in range(2))
     assert torch.equal(wrong, again)
     assert not torch.allclose(wrong, frontend(scene())[0])
+
+
+@pytest.mark.parametrize("name", sorted(FABRICATED))
+def test_errors_of_what_it_has_not_are_refused(name):
+    frontend, layout = ALL[name]((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
+    quantity = "crosstalk_fraction" if name in COHERENT else "mask_phase_radians"
+    with pytest.raises(OpticsError, match=rf"{quantity} act on [\w-]+, and this \w+ holds none"):
+        frontend.fabricate(ChipErrors(0, {quantity: 0.1}), layout)
 
 
 @pytest.mark.parametrize("name", sorted(FABRICATED))

@@ -10,7 +10,24 @@ from torch import Tensor, nn
 
 from hybridonn import spec
 from hybridonn.core.errors import OpticsError, SpecError
-from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.fabricated_four_f import (
+    FabricatedFourF,
+    capture_pairs,
+    read_amplitude,
+)
+from hybridonn.networks.frontends.frontend import Frontend, refuse_idle_errors
+from hybridonn.optics.fabrication.bench import draw_bench
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.fabricated_four_f import (
+    CoherentOptics,
+    View,
+    is_designed,
+    make_masks,
+    make_optics,
+)
+from hybridonn.optics.fabrication.light_modes import list_modes
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.optics.sensor import Sensor
 from hybridonn.optics.waves.four_f import (
     FourFSystem,
     check_four_f,
@@ -20,8 +37,6 @@ from hybridonn.optics.waves.four_f import (
 )
 from hybridonn.optics.waves.pruned_fft import fast_length
 
-# Radiance below which a scene counts as dark: the derivative of the square root at 0 is infinite.
-DARKNESS = 1e-12
 # Strongest transmission of a mask at the start: an opaque or an open pixel would learn slowly.
 OPEN = 0.9
 
@@ -103,8 +118,10 @@ class FourFFrontend(Frontend):
 
     def amplitude_responses(self) -> Tensor:
         """Amplitude responses h of every mask around its centre, (K, 2, C, k, k) complex."""
+        return self._near(self.transmissions())
+
+    def _near(self, masks: Tensor) -> Tensor:
         centre, half = self.response.shape[1] // 2, self.kernel_size // 2
-        masks = self.transmissions()
         near = self.response[:, centre - half : centre - half + self.kernel_size].to(masks.dtype)
         return near @ masks @ near.mT
 
@@ -127,18 +144,64 @@ class FourFFrontend(Frontend):
         Raises:
             OpticsError: The scene has other colours or another size than the system is for.
         """
-        if tuple(scene.shape[1:]) != (len(self.system.wavelengths_m), *self.shape):
-            raise OpticsError(
-                f"the scene has the shape {tuple(scene.shape)}; this 4f system takes (B, "
-                f"{len(self.system.wavelengths_m)}, {self.shape[0]}, {self.shape[1]})"
-            )
-        amplitude = scene.clamp_min(DARKNESS).sqrt()
-        pictures = expose(amplitude, self._transfers().flatten(0, 1))
-        pairs = pictures[..., :: self.stride, :: self.stride].unflatten(1, (self.kernels, 2))
+        pairs = self._see(scene)
         return (self.gain[:, None, None] * (pairs[:, :, 0] - pairs[:, :, 1]),)
 
+    @torch.no_grad()
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor]:
+        """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
+        return capture_pairs(self._see, scene, self.gain, sensor, generator)
+
+    def fabricate(self, errors: ChipErrors, layout: Layout | None = None) -> FabricatedFourF:
+        """The same system as it would be made and put together, frozen.
+
+        Args:
+            errors: Magnitudes of the errors, and the seed of the chip.
+            layout: Not looked at: the masks are used one after another, none has a neighbour.
+
+        Raises:
+            OpticsError: An error is stated that has nothing to act on in a 4f system.
+        """
+        refuse_idle_errors(self, errors, "four_f")
+        with torch.no_grad():
+            optics = self.make(errors)
+        return FabricatedFourF(optics, self.gain, self.shape, self.stride)
+
+    def make(self, errors: ChipErrors) -> CoherentOptics:
+        """The optics of one chip, differentiable in what trains."""
+        masks = make_masks(self.transmissions(), errors, self.system)
+        bench = draw_bench(self.kernels, masks.shape[2], errors)
+        modes = list_modes(self.system, errors)
+        if bench.is_straight() and is_designed(modes, self.system):
+            optics = self._assemble(masks)
+        else:
+            view = View(self.shape, self.kernel_size)
+            optics = make_optics(masks, bench, modes, self.system, view)
+        return optics.brighten(bench.brightness) if errors["brightness_fraction"] else optics
+
+    def _see(self, scene: Tensor) -> Tensor:
+        """Intensities behind every mask, (B, K, 2, H', W')."""
+        amplitude = read_amplitude(scene, len(self.system.wavelengths_m), self.shape)
+        pictures = expose(amplitude, self._transfers().flatten(0, 1))
+        pairs = pictures[..., :: self.stride, :: self.stride]
+        return pairs.unflatten(1, (self.kernels, 2))
+
+    def _assemble(self, masks: Tensor) -> CoherentOptics:
+        """Optics of masks on the bench of the design."""
+        transfers = self._transfer(masks)
+        return CoherentOptics(
+            transfers[None], self._near(masks)[None], transfers[None, ..., :1, :1]
+        )
+
     def _transfers(self) -> Tensor:
-        masks = self.transmissions()
+        return self._transfer(self.transmissions())
+
+    def _transfer(self, masks: Tensor) -> Tensor:
         return self.to_rows.to(masks.dtype) @ masks @ self.to_columns.to(masks.dtype).mT
 
     def _start(self) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.fabrication.table import BY_QUANTITY
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.sensor import Sensor
 
@@ -84,11 +85,28 @@ def refuse_pillar_errors(frontend: Frontend, errors: ChipErrors) -> None:
     Raises:
         OpticsError: An error of pillars is not zero.
     """
-    if stated := errors.list_acting_on("pillars"):
+    pillars = errors.list_acting_on("pillars", "light")
+    cure = ", or fabricate a MetasurfaceFrontend that is given its designed chip" if pillars else ""
+    refuse_idle_errors(frontend, errors, "kernels", cure)
+
+
+def refuse_idle_errors(frontend: Frontend, errors: ChipErrors, design: str, cure: str = "") -> None:
+    """Refuse errors that have nothing to act on in these optics.
+
+    Args:
+        frontend: The optics.
+        errors: Magnitudes of the errors.
+        design: Name of the kind of optics in the table of errors.
+        cure: What helps beside leaving them out.
+
+    Raises:
+        OpticsError: An error of something that the optics do not have is not zero.
+    """
+    if stated := errors.list_idle(design):
+        what = " and ".join(dict.fromkeys(BY_QUANTITY[name].acts_on for name in stated))
         raise OpticsError(
-            f"the errors {', '.join(stated)} act on pillars, and this {type(frontend).__name__} "
-            "holds none: leave them out, or fabricate a MetasurfaceFrontend that is given its "
-            "designed chip"
+            f"the errors {', '.join(stated)} act on {what}, and this {type(frontend).__name__} "
+            f"holds none: leave them out{cure}"
         )
 
 

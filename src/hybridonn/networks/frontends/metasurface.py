@@ -122,10 +122,10 @@ class MetasurfaceFrontend(Frontend):
         made = self.measure()
         if self.design is None:
             refuse_pillar_errors(self, errors)
-        elif errors.list_acting_on("pillars"):
+        elif errors.list_acting_on("pillars", "light"):
             design = replace(self.design, layout=layout)
             made.psfs = measure_fabricated_psfs(design, errors, advance).to(made.psfs)
-        return made.fabricate(errors.without("pillars"), layout)
+        return made.fabricate(errors.without("pillars", "light"), layout)
 
     def capture(
         self,

@@ -15,13 +15,15 @@ class BuiltInFrontend:
         code: What builds it of a spec, ``"package.module:attribute"``, called with
             ``(student, image_shape, optics)``.
         reads: The keys of the spec that it depends on, beside those of the student.
-        ideal_kernels: Whether its kernels are ideal ones, which a metasurface or a simulated chip
-            can be made of.
+        design: Name of these optics in the table of fabrication errors, which says what a chip
+            of them has for errors to act on; None: no chip can be simulated.
+        ideal_kernels: Whether its kernels are ideal ones, which a metasurface can be made of.
         several_branches: Whether it takes a student with several branches.
     """
 
     code: str
     reads: tuple[str, ...] = ()
+    design: str | None = None
     ideal_kernels: bool = False
     several_branches: bool = False
 
@@ -30,12 +32,14 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
     {
         "ideal": BuiltInFrontend(
             "hybridonn.networks.frontends.ideal_convolution:build_ideal",
+            design="kernels",
             ideal_kernels=True,
             several_branches=True,
         ),
         "four_f": BuiltInFrontend(
             "hybridonn.networks.frontends.four_f:build_four_f",
             reads=("optics.four_f", "optics.wavelengths_nm"),
+            design="four_f",
         ),
     }
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import generator_of
 from hybridonn.core.tables import resolve
-from hybridonn.optics.fabrication.table import ERRORS, TABLE, Step, Target, list_laws
+from hybridonn.optics.fabrication.table import DESIGNS, ERRORS, TABLE, Step, Target, list_laws
 
 Value = TypeVar("Value")
 
@@ -51,16 +51,20 @@ class ChipErrors:
         """Another chip of the same process."""
         return replace(self, seed=seed)
 
-    def list_acting_on(self, target: Target) -> tuple[str, ...]:
-        """Quantities of the errors that act on this target and are not zero."""
-        quantities = [record.quantity for record in ERRORS if record.acts_on == target]
+    def list_acting_on(self, *targets: Target) -> tuple[str, ...]:
+        """Quantities of the errors that act on these targets and are not zero."""
+        quantities = [record.quantity for record in ERRORS if record.acts_on in targets]
         return tuple(quantity for quantity in quantities if self[quantity])
 
-    def without(self, target: Target) -> ChipErrors:
-        """The same chip with no errors of this target: what acts on it is zero."""
-        return replace(
-            self, magnitudes=dict(self.magnitudes) | dict.fromkeys(self.list_acting_on(target), 0.0)
-        )
+    def list_idle(self, design: str) -> tuple[str, ...]:
+        """Quantities of the errors that are not zero and have nothing to act on in a design."""
+        idle = [record for record in ERRORS if record.acts_on not in DESIGNS[design]]
+        return tuple(record.quantity for record in idle if self[record.quantity])
+
+    def without(self, *targets: Target) -> ChipErrors:
+        """The same chip with no errors of these targets: what acts on them is zero."""
+        none = dict.fromkeys(self.list_acting_on(*targets), 0.0)
+        return replace(self, magnitudes=dict(self.magnitudes) | none)
 
 
 def draw(error: str, shape: tuple[int, ...], errors: ChipErrors) -> Tensor:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-Target = Literal["kernels", "pillars", "sub-optics", "camera"]
+Target = Literal["kernels", "pillars", "light", "mask", "lens", "pictures", "sub-optics", "camera"]
 # What a law changes, in the order in which light meets it.
-Step = Literal["process", "widths", "field", "kernels", "pictures", "camera"]
+Step = Literal["process", "widths", "field", "masks", "bench", "kernels", "pictures", "camera"]
+# What there is in each kind of optics for errors to act on. Of ideal kernels light and pillars are
+# not known: errors of kernels stand for them. A 4f system has no sub-optics side by side.
+DESIGNS: dict[str, tuple[Target, ...]] = {
+    "kernels": ("kernels", "pictures", "sub-optics", "camera"),
+    "metasurface": ("pillars", "light", "pictures", "sub-optics", "camera"),
+    "four_f": ("mask", "lens", "light", "pictures", "camera"),
+}
 
-NM, UM, DEGREES = 1e-9, 1e-6, math.pi / 180
+NM, UM, MRAD, DEGREES = 1e-9, 1e-6, 1e-3, math.pi / 180
 LAWS = "hybridonn.optics.fabrication"
 
 
@@ -25,8 +32,9 @@ class FabricationError:
     Attributes:
         key: Name in the spec, with the unit of the spec: ``width_bias_nm``.
         quantity: Name in SI units, as the laws use it: ``width_bias_m``.
-        acts_on: ``kernels``: designs without a metasurface alone; ``pillars``: designs with a
-            metasurface alone; ``sub-optics`` and ``camera``: every design.
+        acts_on: ``kernels``, ``pillars``, ``light`` that is simulated as a wave, ``mask`` and
+            ``lens`` of a 4f system, ``pictures`` one by one, ``sub-optics`` side by side on one
+            chip, ``camera``; :data:`DESIGNS` says which optics have which.
         step: What the law changes.
         bounds: Name of the type in :mod:`hybridonn.spec.quantities`, or ``bool``.
         label: Name of the error in figures and tables.
@@ -55,6 +63,123 @@ class FabricationError:
     setting_of: str | None = None
 
 
+def _of_masks(key: str, *words: Any, law: str, **more: Any) -> FabricationError:
+    """A law that changes the transmission of the masks of a 4f system."""
+    place = f"{LAWS}.mask_errors:{law}"
+    return FabricationError(key, key, "mask", "masks", *words, law=place, **more)
+
+
+def _of_bench(
+    key: str, target: Target, *words: Any, quantity: str | None = None, **more: Any
+) -> FabricationError:
+    """What is wrong with where the masks lie, with the lenses or the light of a 4f system."""
+    return FabricationError(key, quantity or key, target, "bench", *words, **more)
+
+
+FOUR_F = (
+    _of_masks(
+        "mask_phase_levels",
+        "Levels",
+        "phase levels",
+        "Number of phases that a pixel of a mask can have; 0: any; not drawn.",
+        law="round_phases",
+        drawn=False,
+        default=0,
+    ),
+    _of_masks(
+        "mask_amplitude_levels",
+        "Levels",
+        "amplitude levels",
+        "Number of amplitudes from 0 to 1 that a pixel can have; 0: any; not drawn.",
+        law="round_amplitudes",
+        drawn=False,
+        default=0,
+    ),
+    _of_masks(
+        "mask_flatness_radians",
+        "PhaseRadians",
+        "mask flatness (rad)",
+        "Root mean square of a smooth phase error of each mask.",
+        law="bend",
+        order=1,
+    ),
+    _of_masks(
+        "mask_phase_radians",
+        "PhaseRadians",
+        "mask phase (rad)",
+        "Standard deviation of the phase of each pixel of a mask.",
+        law="add_phase_noise",
+        order=2,
+    ),
+    _of_masks(
+        "mask_amplitude_fraction",
+        "ErrorFraction",
+        "mask amplitude",
+        "Standard deviation of the amplitude of each pixel of a mask, over the amplitude.",
+        law="add_amplitude_noise",
+        order=3,
+    ),
+    _of_bench(
+        "mask_gap_fraction",
+        "mask",
+        "Share",
+        "mask gap",
+        "Gap between a mask's pixels over their pitch, where light passes undiffracted; not drawn.",
+        drawn=False,
+    ),
+    _of_bench(
+        "mask_shift_um",
+        "mask",
+        "DefocusUm",
+        "mask shift (um)",
+        "Standard deviation of the place of the masks across the axis, along each direction.",
+        quantity="mask_shift_m",
+        si=UM,
+    ),
+    _of_bench(
+        "mask_rotation_degrees",
+        "mask",
+        "AngleDegrees",
+        "mask rotation",
+        "Standard deviation of the angle of the masks about the axis.",
+        quantity="mask_rotation_radians",
+        si=DEGREES,
+    ),
+    _of_bench(
+        "mask_scale_fraction",
+        "mask",
+        "Share",
+        "mask scale",
+        "Standard deviation of the pitch of the masks' pixels, over the pitch.",
+    ),
+    _of_bench(
+        "focal_length_fraction",
+        "lens",
+        "Share",
+        "focal length",
+        "Standard deviation of the focal length of both lenses; all distances stay.",
+    ),
+    *(
+        _of_bench(
+            f"lens_{name}_waves",
+            "lens",
+            "Waves",
+            f"{name} (waves)",
+            f"Standard deviation of the {name} of the lenses, root mean square over the mask.",
+        )
+        for name in ("defocus", "astigmatism", "coma", "spherical")
+    ),
+    _of_bench(
+        "source_mrad",
+        "light",
+        "SourceMrad",
+        "source (mrad)",
+        "Angular radius of the source as the scene sees it; 0: coherent light; not drawn.",
+        quantity="source_radians",
+        si=MRAD,
+        drawn=False,
+    ),
+)
 TABLE = (
     FabricationError(
         "kernel_noise_fraction",
@@ -147,7 +272,7 @@ TABLE = (
     FabricationError(
         "wavelength_offset_nm",
         "wavelength_offset_m",
-        "pillars",
+        "light",
         "process",
         "SpectrumNm",
         "wavelength (nm)",
@@ -157,7 +282,7 @@ TABLE = (
     FabricationError(
         "bandwidth_nm",
         "bandwidth_m",
-        "pillars",
+        "light",
         "process",
         "SpectrumNm",
         "bandwidth (nm)",
@@ -189,22 +314,22 @@ TABLE = (
     FabricationError(
         "brightness_fraction",
         "brightness_fraction",
-        "sub-optics",
+        "pictures",
         "pictures",
         "ErrorFraction",
         "brightness",
-        "Standard deviation of the logarithm of the brightness of each sub-optic and colour.",
+        "Standard deviation of the logarithm of the brightness of each picture and colour.",
         law=f"{LAWS}.kernel_errors:brighten",
         order=2,
     ),
     FabricationError(
         "shift_pixels",
         "shift_pixels",
-        "sub-optics",
+        "pictures",
         "pictures",
         "ErrorPixels",
         "shift",
-        "Standard deviation of the place of each sub-optic, along each axis.",
+        "Standard deviation of the place of each picture, along each axis.",
         law=f"{LAWS}.kernel_errors:misalign",
     ),
     FabricationError(
@@ -230,6 +355,7 @@ TABLE = (
         law=f"{LAWS}.kernel_errors:mix",
         order=3,
     ),
+    *FOUR_F,
     FabricationError(
         "camera",
         "camera",
@@ -243,11 +369,22 @@ TABLE = (
 )
 ERRORS = tuple(record for record in TABLE if record.setting_of is None)
 BY_KEY = {record.key: record for record in TABLE}
+BY_QUANTITY = {record.quantity: record for record in TABLE}
 
 
 def list_keys(*targets: Target) -> tuple[str, ...]:
     """Keys of the errors that act on these targets, in the order of the table; none: all."""
     return tuple(record.key for record in ERRORS if not targets or record.acts_on in targets)
+
+
+def list_idle(design: str) -> tuple[str, ...]:
+    """Keys of the errors that have nothing to act on in a design."""
+    return tuple(record.key for record in ERRORS if record.acts_on not in DESIGNS[design])
+
+
+def list_before_training(design: str) -> tuple[str, ...]:
+    """Keys of the errors that a chip of every training step can have: all but the camera's."""
+    return tuple(key for key in list_keys() if key not in (*list_idle(design), "camera"))
 
 
 def list_laws(step: Step) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -17,6 +17,7 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, count_steps
@@ -33,6 +34,7 @@ from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Fabrication, Spec
+from hybridonn.spec.tree import name_design
 from hybridonn.tasks.task import make_task
 
 
@@ -46,7 +48,7 @@ def narrow_chip(spec: Spec, *more: str) -> Spec:
         SpecError: An error is stated that has nothing to act on in this design.
     """
     metasurface = METASURFACE.wanted(spec)
-    errors = stated(spec).on(metasurface)
+    errors = stated(spec).on(name_design(spec) or "kernels")
     optics = ("optics",) if metasurface else (*PLACED_BY, "optics.sensor")
     changed = spec.model_copy(update={"fabrication": errors})
     return narrow_student(changed, "fabrication", *optics, *more)
@@ -133,7 +135,8 @@ def make_chip(
             do not fit on the chip.
         OpticsError: The stage ``metasurface`` is of another design than the spec's.
     """
-    errors = errors.on(metasurface is not None)
+    made_of = FRONTENDS[spec.optics.frontend].design or "kernels"
+    errors = errors.on("metasurface" if metasurface is not None else made_of)
     si = read_chip_errors(errors)
     network = load_student(spec, dataset, student)
     layout = place_kernels(spec)
@@ -153,7 +156,7 @@ def _read_optics(
     """The designed sub-optics, with their pillars where errors of this chip act on them."""
     arrays = read_arrays(metasurface.folder / "psf.npz")
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
-    pillars = errors.list_acting_on("pillars")
+    pillars = errors.list_acting_on("pillars", "light")
     design = _read_chip(spec, image_shape, metasurface) if pillars else None
     size, stride = spec.student.kernel_size, spec.student.stride
     return MetasurfaceFrontend(psfs, size, stride, gains, design=design)

@@ -36,7 +36,7 @@ from hybridonn.pipeline.stages.layout import PLACED_BY
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
-from hybridonn.spec.tree import ON_KERNELS
+from hybridonn.spec.tree import list_robust_keys
 from hybridonn.tangent import centred_alignment
 from hybridonn.tasks.task import make_task
 
@@ -62,7 +62,7 @@ def narrow_student(spec: Spec, *more: str) -> Spec:
     keys += FRONTENDS[spec.optics.frontend].reads
     if spec.distillation.robust:
         # The layout tells which sub-optics are neighbours.
-        keys += [*PLACED_BY, *(f"fabrication.{name}" for name in ON_KERNELS)]
+        keys += [*PLACED_BY, *(f"fabrication.{name}" for name in list_robust_keys(spec))]
     return narrow(spec.model_copy(update={"distillation": objective}), *keys, *more)
 
 
@@ -70,7 +70,7 @@ def _behind_chips(spec: Spec) -> StepContext:
     """Each training step behind a chip of its own, where training is robust."""
     if not spec.distillation.robust or spec.fabrication is None:
         return lambda network, step: nullcontext()
-    errors = ChipErrors(magnitudes=read_magnitudes(spec.fabrication, "kernels", "sub-optics"))
+    errors = ChipErrors(magnitudes=read_magnitudes(spec.fabrication, *list_robust_keys(spec)))
     layout = lay_out_kernels(spec.optics, spec.student.kernels)
     return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
 
