@@ -118,7 +118,7 @@ def _warn_of_lost_light(
             f"{abs(z_m) * 1e6:.4g} um and is left out, allowed is {100 * STRAY_POWER:g} %; "
             "surround the field with darkness (a source plane of more samples)",
             SamplingWarning,
-            stacklevel=4,
+            stacklevel=5,  # the line that called propagate_to, behind the wrapper of no_grad
         )
 
 
