@@ -37,9 +37,9 @@ def write_history(path, epochs, rng, terms):
 
 def write_predictions(path, labels, classes, wrong, rng):
     logits = rng.normal(size=(len(labels), classes))
-    answers = labels.copy()
-    answers[:wrong] = (labels[:wrong] + 1 + rng.integers(0, classes - 1, wrong)) % classes
-    logits[np.arange(len(labels)), answers] += 20
+    named = labels.copy()
+    named[:wrong] = (labels[:wrong] + 1 + rng.integers(0, classes - 1, wrong)) % classes
+    logits[np.arange(len(labels)), named] += 20
     np.savez(path, labels=labels, logits=logits.astype(np.float32))
     return float((logits.argmax(1) == labels).mean())
 
@@ -147,7 +147,8 @@ def make_run(folder, *, classes=None, kernels=8, bands=1, images=360, wrong=None
     layout = lay_out_kernels(optics, kernels)
     (folder / "layout").mkdir()
     (folder / "layout" / "layout.json").write_text(json.dumps(layout.to_dict()))
-    (folder / "spec.yaml").write_text(dump_spec(read_spec(None)))
+    spec = read_spec(None, (f"student.kernels={kernels}", "student.kernel_size=7"))
+    (folder / "spec.yaml").write_text(dump_spec(spec))
     results = {
         "layout": {"kernels": kernels, "sites": 16, "rows": layout.rows, "columns": layout.columns},
         "teacher": {
@@ -235,6 +236,7 @@ def comparison():
     return {
         "design": "digits",
         "metric": "accuracy",
+        "label": "accuracy",
         "methods": methods,
         "seeds": seeds,
         "differences": differences,

@@ -68,9 +68,9 @@ def test_a_student_without_a_teacher_is_compared_on_the_same_images(make, tmp_pa
 
 
 def test_branches_of_several_sizes_are_listed(run_folder):
-    branches = "  - {kernels: 2, kernel_size: 3, binning: 1}\n"
-    branches += "  - {kernels: 6, kernel_size: 7, binning: 2}\n"
-    (run_folder / "spec.yaml").write_text(f"student:\n  branches:\n{branches}")
+    branches = "[{kernels: 2, kernel_size: 3}, {kernels: 6, kernel_size: 7, binning: 2}]"
+    own = f"student: {{backend: 'mine:make', branches: {branches}}}\n"
+    (run_folder / "spec.yaml").write_text(own)
     assert "8 optical kernels (2 of 3 × 3, 6 of 7 × 7)" in verdict(run_folder)
 
 

@@ -1,13 +1,14 @@
 """What every task of the table keeps to."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from hybridonn.core.errors import DataError
-from hybridonn.core.tables import resolve
+from hybridonn.core.tables import import_code, resolve
 from hybridonn.tasks.table import TASKS
 from hybridonn.tasks.task import make_task
 
@@ -74,7 +75,8 @@ def test_measures_are_plain_numbers_and_hold_the_metric(task, logits, labels):
     found = task.measure(logits, labels)
     assert json.loads(json.dumps(found)) == found
     assert found[task.metric] == pytest.approx(float(task.score(logits, labels).mean()))
-    assert set(task.shares) <= set(found)
+    assert {task.metric} <= set(task.shares) <= set(found)
+    assert task.measures_note.endswith(".")
     assert all(0 <= found[name] <= 1 for name in task.shares)
 
 
@@ -94,7 +96,7 @@ def test_what_is_stored_is_read_back(task, logits, labels):
     stored = task.store(logits)
     assert {name: values.ndim for name, values in stored.items()} == dict(task.stored)
     arrays = {name: torch.from_numpy(values.numpy()) for name, values in stored.items()}
-    predicted = task.read_back(arrays)
+    predicted = task.read_back(arrays, len(NAMES))
     assert torch.equal(predicted.long(), task.predict(logits).long())
     scores = task.score_predicted(predicted, labels, len(NAMES))
     torch.testing.assert_close(scores, task.score(logits, labels))
@@ -141,6 +143,17 @@ def test_stated_probes_are_taken(task):
 
 def test_teachers_outputs_are_stored_in_a_floating_point_type(task):
     assert task.logit_dtype.is_floating_point
+
+
+def test_predictions_are_compared_with_labels_of_the_same_images(task, labels):
+    task.check_predicted(labels, labels, len(NAMES))
+    with pytest.raises(DataError, match=re.escape(str(tuple(labels[1:].shape)))):
+        task.check_predicted(labels[1:], labels, len(NAMES))
+
+
+def test_a_contact_sheet_is_drawn_of_images_with_their_labels(task, labels, images):
+    figure = import_code(task.contact_sheet)("set", images[:, :1].numpy(), labels.numpy(), NAMES)
+    assert "set" in figure.get_suptitle()
 
 
 def test_every_estimator_is_there(task):

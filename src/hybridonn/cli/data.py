@@ -42,10 +42,11 @@ def check(
     folder = out or Path("runs") / f"{stated.name}-data"
     calm_threads()
     from hybridonn.core.files import write_json
+    from hybridonn.core.tables import import_code
     from hybridonn.data.survey import survey_data
     from hybridonn.pipeline.preflight import refuse_early, refuse_unread
-    from hybridonn.reports.figures.contact_sheet import draw_contact_sheet
     from hybridonn.reports.figures.save import save_figure
+    from hybridonn.tasks.task import make_task
 
     def check_run(dataset: Any) -> None:
         refuse_unread(stated)
@@ -54,9 +55,8 @@ def check(
     with show_bars() as progress:
         survey, images = survey_data(stated.data, data_root, progress, check_run)
     write_json(folder / "survey.json", survey.to_dict())
-    figure = draw_contact_sheet(
-        survey.name, images.images.numpy(), images.labels.numpy(), survey.classes
-    )
+    draw = import_code(make_task(stated.task).contact_sheet)
+    figure = draw(survey.name, images.images.numpy(), images.labels.numpy(), survey.classes)
     save_figure(figure, folder / "contact_sheet")
     _print_survey(survey)
     typer.echo(folder / "contact_sheet.png")

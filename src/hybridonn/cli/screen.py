@@ -103,9 +103,7 @@ def print_comparison(comparison: dict[str, Any]) -> None:
     from rich.table import Table
 
     seeds = len(comparison["seeds"])
-    table = Table(
-        title=f"{comparison['design']}: {comparison['metric']} in %, {seeds} paired seeds"
-    )
+    table = Table(title=f"{comparison['design']}: {comparison['label']} in %, {seeds} paired seeds")
     for column in ("method", "mean", "95 % from", "to", "standard deviation", "lowest", "highest"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for method in comparison["methods"].values():

@@ -28,7 +28,12 @@ def resolve(table: Mapping[str, str], name: str) -> Any:
     Raises:
         KeyError: The table has no such name.
     """
-    module, attribute = split_name(table[name])
+    return import_code(table[name])
+
+
+def import_code(text: str) -> Any:
+    """Import what a text of the house names as ``package.module:attribute``."""
+    module, attribute = split_name(text)
     return getattr(importlib.import_module(module), attribute)
 
 

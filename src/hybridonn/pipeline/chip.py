@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
 from torch import Tensor
 
@@ -171,16 +170,9 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> ChipPlan
 
 def list_readouts(student: specs.Student) -> tuple[Readout, ...]:
     """The kernels of a student by the resolution at which they are read out."""
-    if not student.branches:
-        return (Readout(slice(0, student.kernels), student.kernel_size, 1),)
-    ends = accumulate(branch.kernels for branch in student.branches)
     return tuple(
-        Readout(
-            slice(end - branch.kernels, end),
-            (branch.kernel_size - 1) * branch.binning + 1,
-            branch.binning,
-        )
-        for branch, end in zip(student.branches, ends, strict=True)
+        Readout(kernels, (branch.kernel_size - 1) * branch.binning + 1, branch.binning)
+        for kernels, branch in student.split_kernels()
     )
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.statistics import Difference
 
 MANY_IMAGES = 1000  # from here on a second decimal of a per cent is more than one image
 LEAST = 1e-5  # smaller differences are of rounding: a set of 100,000 test images has none
-
-Answers = Predictions | MaskPredictions
 
 
 def decimals(total: int) -> int:
@@ -32,9 +29,9 @@ def span(ends: tuple[float, float] | None, total: int) -> str:
     return f"{percent(ends[0], total)[:-2]} to {percent(ends[1], total)}"
 
 
-def interval(answers: Answers) -> str:
-    """The 95 % interval of an accuracy or mIoU, in per cent."""
-    return span(answers.interval, answers.total)
+def interval(predictions: Predictions) -> str:
+    """The 95 % interval of the metric, in per cent."""
+    return span(predictions.interval, predictions.total)
 
 
 def points(difference: float, total: int) -> str:

@@ -73,11 +73,13 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
         title=run.folder.resolve().name,
         style=Markup((room / "report.css").read_text("utf-8")),
         verdict=describe_run(run),
-        masks="iou" in run.task.sections,
+        whole=run.task.whole,
+        measures_note=run.task.measures_note,
+        shown={section.name for section in list_sections(run)},
         tiles=list_tiles(run),
         figures=figures,
         results=tabulate(run.results),
-        spec=run.spec,
+        spec=run.spec_text,
         record=tabulate(order_record(run.record)),
         finished=moment(run.record.get("finished", "")),
     )
@@ -88,7 +90,7 @@ def list_tiles(run: Run) -> list[Tile]:
     student = run.models["student"].predictions
     tiles = [
         (
-            f"student {student.metric}",
+            f"student {run.task.label}",
             percent(student.value, student.total),
             f"95 %: {interval(student)}",
         )
@@ -107,21 +109,23 @@ def _list_teacher(run: Run) -> list[Tile]:
         return []
     student, teacher = run.models["student"].predictions, run.models["teacher"].predictions
     reached = percent(teacher.value, teacher.total)
-    tiles = [(f"teacher {teacher.metric}", reached, f"95 %: {interval(teacher)}")]
+    tiles = [(f"teacher {run.task.label}", reached, f"95 %: {interval(teacher)}")]
     if teacher.value >= student.value > 0:
         kept = percent(student.value / teacher.value, student.total)
-        tiles.append(("of the teacher kept", kept, f"student / teacher {teacher.metric}"))
+        tiles.append(("of the teacher kept", kept, f"student / teacher {run.task.label}"))
     return tiles
 
 
 def _list_hardware(run: Run) -> list[Tile]:
     bands = run.kernels.shape[1]
-    sizes = dict.fromkeys(f"{branch.size} × {branch.size}" for branch in run.branches)
-    size = " and ".join(sizes) + (f", {bands} bands" if bands > 1 else "")
+    sides = dict.fromkeys(branch.kernel_size for _, branch in run.branches)
+    size = " and ".join(f"{side} × {side}" for side in sides) + (
+        f", {bands} bands" if bands > 1 else ""
+    )
     layout = run.layout
-    sides = f"{layout.width_m * 1e3:.6g} × {layout.height_m * 1e3:.6g} mm"
+    extent = f"{layout.width_m * 1e3:.6g} × {layout.height_m * 1e3:.6g} mm"
     used = f"{2 * layout.kernels} of {layout.rows * layout.columns} sites in use"
-    tiles = [("optical kernels", str(len(run.kernels)), size), ("metasurface", sides, used)]
+    tiles = [("optical kernels", str(len(run.kernels)), size), ("metasurface", extent, used)]
     digital = look_up(run.results, "student.parameters.digital")
     if digital is not None:
         optical = look_up(run.results, "student.parameters.optical")

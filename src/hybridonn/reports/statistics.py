@@ -116,6 +116,22 @@ def share_interval(share: float, error: float, total: int) -> tuple[float, float
     return _log_odds_interval(share, error, total, Z_95)
 
 
+def score_interval(scores: np.ndarray, *, whole: bool) -> tuple[float, float]:
+    """The 95 % interval of a network's metric, for independent test images.
+
+    Args:
+        scores: The metric of each image in [0, 1], (N,).
+        whole: Whether each is 0 or 1: Wilson's interval, see :func:`wilson_interval`. Otherwise
+            that of their mean, see :func:`mean_interval`.
+
+    Returns:
+        (low, high) in [0, 1].
+    """
+    if whole:
+        return wilson_interval(round(float(np.sum(scores))), len(scores))
+    return mean_interval(scores)
+
+
 def mean_difference(values: np.ndarray, baseline: np.ndarray) -> Difference:
     """The mean difference of pairs with its 95 % interval.
 

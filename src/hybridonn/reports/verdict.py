@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hybridonn.distillation.methods import METHODS, find_method, is_own_code
+from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.formats import (
-    Answers,
     interval,
     look_up,
     number,
@@ -25,7 +25,7 @@ def describe_run(run: Run) -> list[str]:
     sentences = [
         f"On the {student.total:,} test images of {run.record['data'].get('name', 'the data')}, "
         f"the hybrid optical network reaches {percent(student.value, student.total)} "
-        f"{student.metric} (95 % interval {interval(student)}){ideal}. It was trained "
+        f"{run.task.label} (95 % interval {interval(student)}){ideal}. It was trained "
         f"{_say_method(method)}, with {_describe_hardware(run)}."
     ]
     sentences += [one for section in list_sections(run) for one in section.verdict(run)]
@@ -39,13 +39,13 @@ def _say_method(method: str) -> str:
     return find_method(method).trained if known else f"by the method {method}"
 
 
-def compare_answers(answers: Answers, baseline: Answers) -> Difference:
+def compare_networks(predictions: Predictions, baseline: Predictions) -> Difference:
     """How far a network is ahead of another one on the same test images."""
-    return score_difference(answers.scores, baseline.scores)
+    return score_difference(predictions.scores, baseline.scores)
 
 
 def _describe_hardware(run: Run) -> str:
-    sizes = [(branch.kernels.stop - branch.kernels.start, branch.size) for branch in run.branches]
+    sizes = [(branch.kernels, branch.kernel_size) for _, branch in run.branches]
     total = sum(count for count, _ in sizes)
     each = {size for _, size in sizes}
     optical = f"{total} optical kernel{'s' * (total != 1)}"
@@ -63,7 +63,7 @@ def _compare_with_teacher(run: Run) -> list[str]:
     who = f"teacher, {name}," if name else "teacher"
     reached = f"{percent(teacher.value, teacher.total)} ({interval(teacher)})"
     gap = teacher.value - student.value
-    sure = _say_sure(compare_answers(student, teacher), student.total)
+    sure = _say_sure(compare_networks(student, teacher), student.total)
     if gap <= 0:
         level = "exactly as good as" if gap == 0 else f"{points(gap, student.total)} worse than"
         return [
@@ -74,7 +74,7 @@ def _compare_with_teacher(run: Run) -> list[str]:
     kept = percent(student.value / teacher.value, student.total)
     return [
         f"Its {who} reaches {reached}: the student keeps {kept} of the teacher's "
-        f"{teacher.metric} and lies {points(gap, student.total)} below it{sure}."
+        f"{run.task.label} and lies {points(gap, student.total)} below it{sure}."
     ]
 
 
@@ -108,7 +108,7 @@ def _judge_teacher(run: Run) -> list[str]:
     side = "more" if gain > 0 else "less"
     distilled = f"{points(gain, student.total)} {side}"
     if run.baseline is not None:
-        difference = compare_answers(student, run.baseline)
+        difference = compare_networks(student, run.baseline)
         distilled += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
     return [
         f"{head}; the teacher lies {far} above that, and the student distilled from it reaches "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -63,6 +64,17 @@ class Student(Section):
     def answers(self) -> str | None:
         """What the backend answers, an image or a pixel; None: of code of your own it is open."""
         return BACKENDS[self.backend].answers if self.backend in BACKENDS else None
+
+    def split_kernels(self) -> tuple[tuple[slice, Branch], ...]:
+        """Every branch of the optics, at least one, with its places among all kernels.
+
+        A student that states no branches has one: its kernels, at full resolution.
+        """
+        whole = Branch(kernels=self.kernels, kernel_size=self.kernel_size)
+        branches = self.branches or (whole,)
+        ends = accumulate(branch.kernels for branch in branches)
+        pairs = zip(ends, branches, strict=True)
+        return tuple((slice(end - branch.kernels, end), branch) for end, branch in pairs)
 
     @model_validator(mode="before")
     @classmethod

@@ -65,7 +65,7 @@ def compare(
     """
     refuse_count("--seeds", seeds)
     progress = progress or Silent()
-    metric = make_task(spec.task).metric
+    task = make_task(spec.task)
     stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
@@ -80,9 +80,10 @@ def compare(
                     write_table(folder / "comparison.csv", _tabulate(journal))
             keys = [_key(stated[m].with_seed(seed)) for m in methods for seed in range(seeds)]
             rows = [journal.values[key] for key in keys]
-        comparison = summarise(rows, metric) | {
+        comparison = summarise(rows, task.metric) | {
             "design": spec.name,
-            "teacher": shared.teacher.results[metric],
+            "label": task.label,
+            "teacher": shared.teacher.results[task.metric],
         }
         write_json(folder / "comparison.json", comparison)
         write_comparison(folder)

@@ -25,7 +25,7 @@ from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
 from hybridonn.pipeline.stages.fabricated import make_chip, narrow_chip, stated
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.artefacts.reading import read_arrays
+from hybridonn.reports.artefacts.predictions import read_predictions
 from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
@@ -155,13 +155,14 @@ def _describe(
     study: Study, rows: list[dict[str, Any]], threshold: float, chips: int
 ) -> dict[str, Any]:
     """The content of tolerance.json."""
-    metric, few = make_task(study.spec.task).metric, _few(study.trained.dataset)
+    task, few = make_task(study.spec.task), _few(study.trained.dataset)
     return {
         "name": study.spec.name,
-        "metric": metric,
+        "metric": task.metric,
+        "label": task.label,
         "preset": study.errors.preset,
         "threshold": threshold,
-        "ideal": study.trained.student.results[metric],
+        "ideal": study.trained.student.results[task.metric],
         "chips": rows,
         "summary": summarise(rows, threshold),
         # Errors alone are measured on some images, and so is what they are compared with.
@@ -253,17 +254,11 @@ def _score_once(study: Study, errors: Fabrication, place: Path) -> float:
 
 
 def _score_ideal(trained: Trained, few: torch.Tensor) -> float:
-    """The metric of some test images with ideal optics, as the student stage answered them."""
+    """The metric of some test images with ideal optics, as the student stage predicted them."""
     task, classes = trained.dataset.task, len(trained.dataset.classes)
-    arrays = read_arrays(
-        trained.student.folder / "predictions.npz",
-        "the student stage",
-        {"labels": task.label_dimensions, **task.stored},
-    )
-    stored = {name: torch.from_numpy(arrays[name]) for name in task.stored}
-    labels = torch.from_numpy(arrays["labels"])
-    scores = task.score_predicted(task.read_back(stored), labels, classes)[few]
-    return float(scores.double().numpy().mean())
+    path = trained.student.folder / "predictions.npz"
+    student = read_predictions(path, "the student stage", classes, task)
+    return float(student.scores[few.numpy()].mean())
 
 
 def _score(context: Context) -> dict[str, Any]:

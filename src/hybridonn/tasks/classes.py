@@ -10,26 +10,47 @@ from hybridonn.core.errors import DataError
 _CHUNK = 1000  # images at a time: bounded memory for any set
 
 
-def check_classes(labels: Tensor, classes: int) -> None:
+def check_classes(labels: Tensor, classes: int, what: str = "labels") -> None:
     """Refuse labels that are no classes.
 
     Args:
         labels: Labels in an array of any shape.
         classes: Number of classes; labels go from 0 to one less.
+        what: What the message calls them, in the plural.
 
     Raises:
         DataError: They are no integers, or name no class.
     """
     if labels.is_floating_point() or labels.is_complex():
-        raise DataError(f"labels are {labels.dtype}; they must be integers from 0 up")
+        raise DataError(f"{what} are {labels.dtype}; they must be integers from 0 up")
     if not labels.numel():
         return
     least, most = int(labels.min()), int(labels.max())
     if least < 0 or most >= classes:
         raise DataError(
-            f"labels go from {least} to {most}, but there are {classes} classes; allowed is 0 to "
+            f"{what} go from {least} to {most}, but there are {classes} classes; allowed is 0 to "
             f"{classes - 1}"
         )
+
+
+def check_pairs(predicted: Tensor, labels: Tensor, classes: int) -> None:
+    """Refuse predicted and true classes of which one cannot be compared with the other.
+
+    Args:
+        predicted: Classes, (N, ...).
+        labels: Classes of the same images or pixels, (N, ...).
+        classes: Number of classes.
+
+    Raises:
+        DataError: The shapes differ, or a value names no class.
+    """
+    if predicted.shape != labels.shape:
+        raise DataError(
+            f"there are predictions of shape {tuple(predicted.shape)} for labels of shape "
+            f"{tuple(labels.shape)}; each label needs one"
+        )
+    check_classes(labels, classes)
+    check_classes(predicted, classes, "predictions")
 
 
 def count_shares(labels: Tensor, classes: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.classes import check_classes, count_shares
+from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.task import Move
@@ -32,7 +32,12 @@ class Classification:
     metric: ClassVar[str] = "accuracy"
     label: ClassVar[str] = "accuracy"
     shares: ClassVar[tuple[str, ...]] = ("accuracy",)
-    sections: ClassVar[tuple[str, ...]] = ("confusion", "embedding")
+    measures_note: ClassVar[str] = "Accuracies are shares of the test images."
+    sections: ClassVar[tuple[str, ...]] = (
+        *("confusion", "embedding"),
+        *("chip_confusion", "chip_embedding"),
+    )
+    contact_sheet: ClassVar[str] = "hybridonn.reports.figures.contact_sheet:draw_classes"
     estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "design": "hybridonn.estimation.estimators:estimate_drawn",
@@ -68,9 +73,27 @@ class Classification:
         """The logits, (N, classes)."""
         return {"logits": logits}
 
-    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
-        """The class of each image, (N,), from stored logits."""
-        return self.predict(stored["logits"])
+    def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
+        """The class of each image, (N,), from stored logits.
+
+        Raises:
+            DataError: There are more or fewer logits than classes.
+        """
+        logits = stored["logits"]
+        if logits.shape[1] != classes:
+            raise DataError(
+                f"an image has {logits.shape[1]} logits, and there are {classes} classes; each "
+                "class needs one"
+            )
+        return self.predict(logits)
+
+    def check_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> None:
+        """Refuse predictions and labels that are not one class an image.
+
+        Raises:
+            DataError: The shapes differ, or a value names no class.
+        """
+        check_pairs(predicted, labels, classes)
 
     def output_shape(self, classes: int, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
         """A logit a class."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.classes import check_classes, count_shares
+from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.iou import Overlap, measure_overlap
 from hybridonn.tasks.strata import Strata, one_stratum, rank_strata
@@ -33,7 +33,12 @@ class Segmentation:
     metric: ClassVar[str] = "miou"
     label: ClassVar[str] = "mIoU"
     shares: ClassVar[tuple[str, ...]] = ("miou", "miou_pixels")
+    measures_note: ClassVar[str] = (
+        "miou is the mean over images and classes, miou_pixels counts the pixels of the whole set; "
+        "both are shares of 1."
+    )
     sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou")
+    contact_sheet: ClassVar[str] = "hybridonn.reports.figures.contact_sheet:draw_masks"
     estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"design": "hybridonn.estimation.estimators:estimate_pixels"}
     )
@@ -85,9 +90,17 @@ class Segmentation:
         """The class of each pixel, (N, H, W) uint8; logits would take 4 bytes a class."""
         return {"predicted": self.predict(logits).to(torch.uint8)}
 
-    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
+    def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
         """The class of each pixel, (N, H, W), as it is stored."""
         return stored["predicted"]
+
+    def check_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> None:
+        """Refuse predictions and labels that are not one class a pixel.
+
+        Raises:
+            DataError: The shapes differ, or a value names no class.
+        """
+        check_pairs(predicted, labels, classes)
 
     def output_shape(self, classes: int, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
         """A logit a class and pixel."""

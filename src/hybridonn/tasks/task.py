@@ -22,9 +22,11 @@ class Task(Protocol):
     metric: ClassVar[str]  # key of what is reported, a share in [0, 1]: the larger, the better
     label: ClassVar[str]  # what reports call it
     shares: ClassVar[tuple[str, ...]]  # the measures that are shares, printed in per cent
+    measures_note: ClassVar[str]  # what the measures are, in a sentence below a table of them
     sections: ClassVar[
         tuple[str, ...]
     ]  # parts of the report that this task has beside those of all tasks
+    contact_sheet: ClassVar[str]  # package.module:function that draws images with their labels
     estimates: ClassVar[
         Mapping[str, str]
     ]  # the values of estimate.kernels that serve it, each with its estimator; empty: none
@@ -63,11 +65,25 @@ class Task(Protocol):
         """Arrays to store for outputs (N, ...), under the names of ``stored``."""
         ...
 
-    def read_back(self, stored: Mapping[str, Tensor]) -> Tensor:
+    def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
         """Predictions in the form of labels, (N, ...), from what :meth:`store` keeps.
 
         Raises:
             KeyError: A name of ``stored`` is missing.
+            DataError: The arrays are of another number of classes.
+        """
+        ...
+
+    def check_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> None:
+        """Refuse predictions and labels that are not of the same images, or not of this task.
+
+        Args:
+            predicted: Predictions in the form of labels, (N, ...).
+            labels: Labels of the images, (N, ...).
+            classes: Number of classes.
+
+        Raises:
+            DataError: The shapes differ, or the values are not those of this task.
         """
         ...
 

@@ -10,7 +10,7 @@ from tests.reports.conftest import write_mark
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.chip import ChipOptics, Treatment
-from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.artefacts.run import read_run
 from hybridonn.reports.figures.chip import (
     choose_kernels,
@@ -21,10 +21,12 @@ from hybridonn.reports.figures.chip import (
 )
 from hybridonn.reports.page import write_report
 from hybridonn.reports.sections.all import list_sections
-from hybridonn.reports.sections.chip_wording import describe_chip, list_chip_tiles
+from hybridonn.reports.sections.chip import list_chip_tiles
+from hybridonn.reports.sections.chip_wording import describe_chip
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tables.treatments import list_treatments
 from hybridonn.reports.verdict import describe_run
+from hybridonn.tasks.segmentation import Segmentation
 
 WRONG = {"uncompensated": 90, "calibrated": 30, "none": 36, "kd": 12, "ntkd": 18}  # of 360
 
@@ -274,7 +276,7 @@ def test_maps_that_were_laid_out_together_have_the_same_limits(chip_folder):
 
 def test_treatments_are_drawn_with_their_intervals(chip_folder):
     run = read_run(chip_folder)
-    axes = draw_treatments(run.chip, run.models["student"].predictions).axes[0]
+    axes = draw_treatments(run.chip, run.task).axes[0]
     lines = [np.asarray(line.get_xdata(), float) for line in axes.lines]
     expected = 100 * np.array(wilson_interval(270, 360))
     assert any(line.shape == (2,) and np.allclose(line, expected) for line in lines)
@@ -284,8 +286,7 @@ def test_treatments_are_drawn_with_their_intervals(chip_folder):
 
 def test_the_curve_over_captures_is_the_table(chip_folder):
     run = read_run(chip_folder)
-    ideal = run.models["student"].predictions
-    left, right = draw_fractions(run.chip.fractions, run.chip, ideal).axes
+    left, right = draw_fractions(run.chip.fractions, run.chip, run.task).axes
     for axes in (left, right):
         curves = {line.get_label(): line for line in axes.lines}
         tuned = curves["fine-tuned with NTKD"]
@@ -342,7 +343,7 @@ def test_a_chip_that_is_only_built_stands_beside_ideal_optics(chip_folder):
     assert describe_chip(run).endswith("to 75.0 % (70.3 to 79.2 %).")
     figure = list_chip_figures(run)[1].draw()
     assert figure.axes[0].get_title(loc="left") == "Ideal optics: 350 of 360 right"
-    assert len(draw_treatments(run.chip, run.models["student"].predictions).axes) == 1
+    assert len(draw_treatments(run.chip, run.task).axes) == 1
 
 
 def test_a_chip_of_an_earlier_run_is_not_shown(chip_folder):
@@ -374,19 +375,18 @@ def test_without_measured_psfs_the_report_says_so(run_folder):
 def test_masks_have_neither_confusion_nor_map(chip_folder):
     run = read_run(chip_folder)
     labels = np.random.default_rng(0).integers(0, 2, (6, 8, 8))
-    masks = MaskPredictions(labels, labels, 2)
+    task = Segmentation()
+    masks = Predictions(task, labels, labels, 2)
     chip = replace(
         run.chip,
-        answers={"as fabricated": masks, "compensated": masks},
+        predictions={"as fabricated": masks, "compensated": masks},
         embeddings={},
         fractions=None,
     )
     models = {"student": replace(run.models["student"], predictions=masks)}
-    results = run.results | {"student": {"miou": 1.0}}
-    run = replace(run, chip=chip, models=models, results=results)
+    run = replace(run, chip=chip, models=models, task=task)
     assert names(run) == ["chip", "chip-kernels", "chip-psfs"]
     first = list_chip_figures(run)[0]
-    assert "an image holds several classes" in first.caption
     assert first.table[0][1] == "test mIoU"
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.numbers import RECORD, RESULTS, check_values
+from hybridonn.reports.artefacts.numbers import RECORD, check_values, list_result_kinds
 from hybridonn.reports.artefacts.reading import read_arrays, read_json, read_table
-from hybridonn.reports.artefacts.run import list_branches, read_run
+from hybridonn.reports.artefacts.run import read_run
 from hybridonn.reports.page import write_report
 
+RESULTS = list_result_kinds(("accuracy",))
 ODD = (None, True, "x", [], [1, 2], {"a": 1}, float("nan"), 10**400, -1, 1e308)
 
 
@@ -126,12 +127,27 @@ def test_trees_that_nothing_can_show_are_refused(tmp_path, text):
         read_json(tmp_path / "record.json", "the run itself")
 
 
-@pytest.mark.parametrize("values", ["[4, 0.5, .inf]", "[4, 3, 0]", "[4, 9, 1]", "[4, -3, 1]"])
-def test_branches_that_cannot_be_count_for_nothing(values):
-    count, side, binning = values.strip("[]").split(", ")
-    branch = f"{{kernels: {count}, kernel_size: {side}, binning: {binning}}}"
-    (found,) = list_branches(f"student: {{branches: [{branch}]}}", 4, 5)
-    assert (found.size, found.binning) == (5, 1)
+@pytest.mark.parametrize(
+    ("branch", "found"),
+    [
+        ("{kernels: 8, kernel_size: 0.5}", r"student\.branches"),
+        ("{kernels: 8, kernel_size: 7, binning: 0}", r"student\.branches"),
+        ("{kernels: 9, kernel_size: 7}", "8 kernels of 7 .* 9 of 7"),
+        ("{kernels: 8, kernel_size: 9}", "8 kernels of 7 .* 8 of 9"),
+    ],
+)
+def test_branches_that_cannot_be_are_refused(run_folder, branch, found):
+    spec = f"student: {{backend: 'mine:make', branches: [{branch}]}}\n"
+    (run_folder / "spec.yaml").write_text(spec)
+    with pytest.raises(ArtefactError, match=f"cannot be used: .*{found}"):
+        read_run(run_folder)
+
+
+@pytest.mark.parametrize("text", ["task: painting\n", "student: [", "studnet: {}\n", "\0"])
+def test_a_spec_that_cannot_be_read_is_refused(run_folder, text):
+    (run_folder / "spec.yaml").write_text(text)
+    with pytest.raises(ArtefactError, match=r"spec\.yaml cannot be used: .* SPEC --out"):
+        read_run(run_folder)
 
 
 def test_errors_name_the_command_that_makes_the_file_again(run_folder):

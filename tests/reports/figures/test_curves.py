@@ -3,6 +3,7 @@ import numpy as np
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.reports.figures.curves import draw_curves
 from hybridonn.reports.figures.save import render_figure
+from hybridonn.tasks.classification import Classification
 
 
 def table(**columns):
@@ -24,7 +25,7 @@ def test_terms_that_are_recorded_are_drawn():
         validation_accuracy=[0.5, 0.7, 0.6],
     )
     teacher = table(epoch=[1, 2], loss=[2, 1], validation_accuracy=[0.6, 0.9])
-    figure = draw_curves({"teacher": teacher, "student": student})
+    figure = draw_curves({"teacher": teacher, "student": student}, Classification())
     assert titles(figure) == {
         "Validation accuracy",
         "NTK alignment with the teacher",
@@ -42,19 +43,19 @@ def test_terms_that_are_recorded_are_drawn():
 
 
 def test_what_is_not_recorded_has_no_panel():
-    figure = draw_curves({"student": table(epoch=[1], loss=[1.0])})
+    figure = draw_curves({"student": table(epoch=[1], loss=[1.0])}, Classification())
     assert titles(figure) == {"Loss of the student"}
     assert len(render_figure(figure, "png", {})) > 5000
 
 
 def test_a_loss_that_is_not_positive_is_drawn_on_an_even_scale():
-    figure = draw_curves({"student": table(epoch=[1, 2], loss=[1.0, 0.0])})
+    figure = draw_curves({"student": table(epoch=[1, 2], loss=[1.0, 0.0])}, Classification())
     assert figure.axes[0].get_yscale() == "linear"
 
 
 def test_a_loss_that_is_all_task_is_drawn_once():
     student = table(epoch=[1, 2], loss=[1.0, 0.5], task=[1.0, 0.5])
-    panel = draw_curves({"student": student}).axes[0]
+    panel = draw_curves({"student": student}, Classification()).axes[0]
     assert len(panel.lines) == 1
 
 
@@ -66,7 +67,7 @@ def test_the_dot_is_on_the_epoch_that_is_kept():
         validation_loss=[2, 0.8, 0.7, 0.6],
         alignment=[0.6, 0.7, 0.8, 0.9],  # still rises when the best epoch is over
     )
-    rates, alignment, _ = draw_curves({"student": student}).axes[:3]
+    rates, alignment, _ = draw_curves({"student": student}, Classification()).axes[:3]
     for axes, value in ((rates, 90), (alignment, 0.8)):
         dots = [line for line in axes.lines if line.get_marker() == "o"]
         assert [(*line.get_xdata(), *line.get_ydata()) for line in dots] == [(3, value)]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hybridonn.reports.artefacts.predictions import Embedding
+from hybridonn.reports.artefacts.embedding import Embedding
 from hybridonn.reports.figures.embedding import draw_embedding
 from hybridonn.reports.figures.save import render_figure
 

@@ -10,6 +10,7 @@ from hybridonn.reports.figures.learning_curve import draw_learning_curve
 from hybridonn.reports.page import write_report
 from hybridonn.reports.sections.all import list_figures
 from hybridonn.reports.sections.estimate import describe_estimate
+from hybridonn.tasks.classification import Classification
 
 CURVE = "images,accuracy\n125,0.881\n250,0.912\n500,0.938\n900,0.951\n1000,0.9544\n"
 NUMBERS = {"accuracy": 0.9544, "uncertainty": 0.006, "train_images": 1000, "test_images": 360}
@@ -18,7 +19,9 @@ NUMBERS = {"accuracy": 0.9544, "uncertainty": 0.006, "train_images": 1000, "test
 def make_estimate(**changes):
     table = np.genfromtxt(CURVE.splitlines(), delimiter=",", names=True)
     curve = {name: table[name] for name in ("images", "accuracy")}
-    return Estimated(**({"curve": curve, "infinite": True} | NUMBERS | changes))
+    numbers = {name: number for name, number in NUMBERS.items() if name != "accuracy"}
+    told = {"task": Classification(), "kernels": "infinite", "method": "", "value": 0.9544}
+    return Estimated(**(told | {"curve": curve} | numbers | changes))
 
 
 @pytest.fixture
@@ -38,8 +41,8 @@ def test_the_report_shows_the_estimate_where_there_is_one(promised):
     assert (promised / "figures" / "estimate.png").stat().st_size > 5000
 
 
-def keep_answers(folder, places, wrong):
-    """The estimate's answers to some of the test images, the first so many wrong."""
+def keep_predictions(folder, places, wrong):
+    """The estimate's predictions of some of the test images, the first so many wrong."""
     labels = np.load(folder / "student" / "predictions.npz")["labels"][places]
     predicted = np.where(np.arange(len(places)) < wrong, (labels + 1) % 10, labels)
     path = folder / "estimate" / "predictions.npz"
@@ -53,25 +56,25 @@ def keep_answers(folder, places, wrong):
 
 
 def test_estimate_and_student_are_compared_on_the_same_test_images(promised):
-    keep_answers(promised, np.arange(180), 27)  # the student errs on the first 10 of 360
+    keep_predictions(promised, np.arange(180), 27)  # the student errs on the first 10 of 360
     text = " ".join(write_report(promised).read_text("utf-8").split())
     assert "reaches 97.2 % with 1,000 training images, 9.4 points above it" in text
     assert "on the same 180 test images (student less estimate, 95 % over these images: " in text
     assert "The two saw different" not in text
 
 
-def test_answers_of_other_images_are_refused(promised):
-    keep_answers(promised, np.arange(180), 27)
+def test_predictions_of_other_images_are_refused(promised):
+    keep_predictions(promised, np.arange(180), 27)
     path = promised / "estimate" / "predictions.npz"
     np.savez(path, **(dict(np.load(path)) | {"positions": np.arange(180, 360)}))
     with pytest.raises(ArtefactError, match="not those of the student"):
         read_run(promised)
 
 
-def test_a_run_without_estimate_has_no_such_picture(run_folder):
+def test_a_run_without_estimate_has_no_such_figure(run_folder):
     run = read_run(run_folder)
     assert run.estimate is None
-    assert "estimate" not in [picture.name for picture in list_figures(run)]
+    assert "estimate" not in [figure.name for figure in list_figures(run)]
 
 
 def test_the_curve_the_bar_and_the_levels_are_drawn():
@@ -86,7 +89,7 @@ def test_the_curve_the_bar_and_the_levels_are_drawn():
 
 
 def test_an_interval_never_passes_100_per_cent():
-    estimate = make_estimate(accuracy=0.9916, uncertainty=0.0057)
+    estimate = make_estimate(value=0.9916, uncertainty=0.0057)
     estimate.curve["accuracy"][-1] = 0.9916
     axes = draw_learning_curve(estimate).axes[0]
     low, high = axes.collections[0].get_segments()[0][:, 1]
@@ -108,7 +111,7 @@ def test_the_caption_says_what_differs_and_what_is_left_out():
     assert "different training and test images" in text
     assert "the number of optical kernels and the widths of the hidden layers do not count" in text
     assert "leaves out" in text
-    design = describe_estimate(make_estimate(infinite=False), None, None, None)
+    design = describe_estimate(make_estimate(kernels="design"), None, None, None)
     assert "the design's own number of kernels" in design
     assert "trained student" not in design
 

@@ -1,4 +1,4 @@
-"""The section of the metasurface, on made-up PSFs whose pictures are known."""
+"""The section of the metasurface, on made-up PSFs whose images are known."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hybridonn.reports.figures.psfs import draw_optics
 from hybridonn.reports.page import write_report
 from hybridonn.reports.sections.all import list_figures
 from hybridonn.reports.tables.metasurface import list_numbers
+from hybridonn.tasks.classification import Classification
 
 SIDE = 4  # cells along a pixel
 
@@ -65,7 +66,7 @@ def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path, add_metasur
     signed = [panels(figure)[8 * row + 6] for row in range(2)]
     assert [picture.shape[-1] for picture in signed] == [5, 7]
     assert np.allclose(signed[1], kernels[4, 0, ::-1, ::-1], atol=1e-6)
-    rows = {row[0]: row[1:] for row in list_numbers(optics)}
+    rows = {row[0]: row[1:] for row in list_numbers(optics, Classification())}
     assert rows["kernel error at full resolution"] == ("–", "3.00 %")
     assert rows["kernel error at 1/2 resolution"] == ("–", "6.00 %")
 
@@ -81,7 +82,7 @@ def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path, add_
     assert "spots b pixels apart" not in captions[0]
     assert captions[1] == captions[0] + (
         " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b pixels "
-        "apart; b × b pixels of its picture are summed."
+        "apart; b × b pixels of its image are summed."
     )
 
 
@@ -101,7 +102,7 @@ def test_a_narrow_window_shows_what_it_holds(make, tmp_path, add_metasurface):
 
 def test_the_table_has_every_number(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run", bands=3))
-    table = list_numbers(read_optics(folder, numbers, kernels))
+    table = list_numbers(read_optics(folder, numbers, kernels), Classification())
     assert table[0] == ("", "ideal kernels", "metasurface")
     rows = {row[0]: row[1:] for row in table}
     assert rows["test accuracy"] == ("86.35 %", "86.07 %")
@@ -114,7 +115,7 @@ def test_the_table_has_every_number(make, tmp_path, add_metasurface):
 
 def test_the_two_strategies_stand_side_by_side(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run"), "end-to-end")
-    table = list_numbers(read_optics(folder, numbers, kernels))
+    table = list_numbers(read_optics(folder, numbers, kernels), Classification())
     assert table[0] == ("", "ideal kernels", "kernels first", "end to end")
     rows = {row[0]: row[1:] for row in table}
     assert rows["test accuracy"] == ("86.35 %", "85.00 %", "86.07 %")

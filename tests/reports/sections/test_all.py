@@ -5,6 +5,8 @@ from matplotlib.figure import Figure
 
 from hybridonn.reports.artefacts.run import read_run
 from hybridonn.reports.sections.all import SECTIONS, list_figures, list_sections
+from hybridonn.tasks.table import TASKS
+from hybridonn.tasks.task import make_task
 
 ALWAYS = {"layout", "kernels", "features", "training", "confusion", "embedding"}
 
@@ -27,9 +29,14 @@ def test_a_run_shows_the_sections_whose_artefacts_it_has(run):
     assert shown == ALWAYS | {"metasurface"}
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_every_section_that_a_task_names_is_one_of_its_own(name):
+    assert set(make_task(name).sections) <= {one.name for one in SECTIONS if one.by_task}
+
+
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_a_wanted_section_has_words_and_figures_that_can_be_drawn(run, section):
-    if not section.wanted(run):
+    if not section.shows(run):
         return
     for figure in section.build(run):
         assert figure.heading

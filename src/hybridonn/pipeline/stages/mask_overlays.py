@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybridonn.core.files import read_arrays, write_arrays
+from hybridonn.core.files import write_arrays
 from hybridonn.core.random import generator_of
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.predictions import read_predictions
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
 
@@ -25,10 +25,10 @@ def _inputs(spec: Spec) -> Spec:
 
 def _run(context: Context) -> dict[str, Any]:
     """Keep the student's best, median and worst test image, and some drawn by the run's seed."""
-    answers = read_arrays(context.need(STUDENT).folder / "predictions.npz")
     dataset = context.dataset
-    masks = MaskPredictions(answers["labels"], answers["predicted"], len(dataset.classes))
-    chosen = choose_images(torch.from_numpy(masks.scores), context.spec.seed)
+    path = context.need(STUDENT).folder / "predictions.npz"
+    student = read_predictions(path, "the student stage", len(dataset.classes), dataset.task)
+    chosen = choose_images(torch.from_numpy(student.scores), context.spec.seed)
     positions = torch.tensor(list(chosen))
     write_arrays(
         context.part / "overlays.npz",

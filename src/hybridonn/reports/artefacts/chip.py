@@ -9,28 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.reports.artefacts.embedding import Embedding, read_embeddings
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, resize
-from hybridonn.reports.artefacts.predictions import (
-    Embedding,
-    Predictions,
-    check_metric,
-    read_answers,
-    read_embeddings,
-)
+from hybridonn.reports.artefacts.predictions import Predictions, check_metric, read_predictions
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_json, read_table, refusal
-from hybridonn.reports.artefacts.task import find_task
-from hybridonn.reports.statistics import (
-    Difference,
-    mean_interval,
-    score_difference,
-    wilson_interval,
-)
+from hybridonn.reports.statistics import Difference, score_difference, score_interval
 
 if TYPE_CHECKING:
     from hybridonn.tasks.task import Task
 
-Answers = Predictions | MaskPredictions
 BUILT, COMPENSATED = "the fabricated stage", "the compensated stage"
 
 
@@ -84,8 +71,8 @@ class Chip:
         ideal: Ideal optics on the same images as the captures; without scores where a run of
             an earlier version kept those of all test images alone.
         treatments: The chip as fabricated first, then what was compared.
-        answers: Predictions of the fabricated and the compensated chip; masks in segmentation.
-        embeddings: t-SNE maps of test captures, likewise; empty: of masks there are none.
+        predictions: What the fabricated and the compensated chip predict on the test captures.
+        embeddings: t-SNE maps of test captures, likewise; empty: the task's reports show none.
         optics: None: no point spread functions were measured.
         fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
     """
@@ -95,7 +82,7 @@ class Chip:
     numbers: dict[str, Any]
     ideal: Treatment
     treatments: tuple[Treatment, ...]
-    answers: dict[str, Answers]
+    predictions: dict[str, Predictions]
     embeddings: dict[str, Embedding]
     optics: ChipOptics | None
     fractions: Table | None
@@ -103,13 +90,12 @@ class Chip:
     @property
     def total(self) -> int:
         """How many test captures there are; a camera need not take one of every test image."""
-        return self.answers["as fabricated"].total
+        return self.predictions["as fabricated"].total
 
     @property
     def designed(self) -> float | None:
         """The metric with the pillars as designed; None: the chip has no metasurface."""
-        key = next((key for key in self.built if key.startswith("designed_")), None)
-        return None if key is None else self.built[key]
+        return self.built.get(f"designed_{self.predictions['as fabricated'].task.metric}")
 
     @property
     def step_before(self) -> dict[str, Treatment]:
@@ -145,7 +131,7 @@ def read_chip(
     folder: Path,
     record: dict[str, Any],
     results: dict[str, Any],
-    student: Answers,
+    student: Predictions,
     classes: int,
     optics: SimulatedOptics | None,
 ) -> Chip | None:
@@ -155,7 +141,7 @@ def read_chip(
         folder: The run.
         record: What ``record.json`` holds; its hashes tell which stages belong to it.
         results: What ``results.json`` holds.
-        student: Its answers with ideal optics, on all test images.
+        student: Its predictions with ideal optics, on all test images.
         classes: How many there are.
         optics: The metasurface as designed, if the run designs one.
 
@@ -170,10 +156,10 @@ def read_chip(
     built = results.get("fabricated", {}) if "fabricated" in hashes and not measured else {}
     if not (built or measured):
         return None
-    task = find_task(results["student"])
+    task = student.task
     place = folder / "compensated"
-    answers = _read_answers(folder, classes, built, won, task)
-    one = answers["as fabricated"]
+    predictions = _read_predictions(folder, classes, built, won, task)
+    one = predictions["as fabricated"]
     treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
     if won:
         treatments = _read_treatments(place / "scores.npz", won, task)
@@ -183,7 +169,7 @@ def read_chip(
         numbers=won,
         ideal=_pair_ideal(student, one, place if measured else None, task),
         treatments=treatments,
-        answers=answers,
+        predictions=predictions,
         embeddings=_read_maps(place, classes) if won and "embedding" in task.sections else {},
         optics=_read_optics(folder, measured, optics),
         fractions=_read_fractions(place / "fractions.csv") if won else None,
@@ -201,10 +187,10 @@ def _belongs(folder: Path, won: dict[str, Any], hashes: dict[str, str]) -> bool:
     return stage.get("fingerprint") == hashes.get("compensated", "")
 
 
-def _read_answers(
+def _read_predictions(
     folder: Path, classes: int, built: dict[str, Any], won: dict[str, Any], task: Task
-) -> dict[str, Answers]:
-    """The answers of the chip as fabricated, and of the compensated one where there is one."""
+) -> dict[str, Predictions]:
+    """The predictions of the chip as fabricated, and of the compensated one where there is one."""
     metric = task.metric
     files = [("as fabricated", "compensated/predictions_before.npz", f"uncompensated_{metric}")]
     files += [("compensated", "compensated/predictions.npz", metric)]
@@ -212,12 +198,12 @@ def _read_answers(
     if not won:
         files, numbers = [("as fabricated", "fabricated/predictions.npz", metric)], built
         stage = BUILT
-    answers = {}
+    found = {}
     for name, file, key in files:
         path = folder / file
-        answers[name] = read_answers(path, stage, classes, task)
-        check_metric(answers[name], numbers, key, path, path.parent.name)
-    return answers
+        found[name] = read_predictions(path, stage, classes, task)
+        check_metric(found[name], numbers, key, path, path.parent.name)
+    return found
 
 
 def _read_maps(folder: Path, classes: int) -> dict[str, Embedding]:
@@ -246,12 +232,14 @@ def _read_treatments(path: Path, won: dict[str, Any], task: Task) -> tuple[Treat
     return tuple(found)
 
 
-def _pair_ideal(student: Answers, built: Answers, place: Path | None, task: Task) -> Treatment:
+def _pair_ideal(
+    student: Predictions, built: Predictions, place: Path | None, task: Task
+) -> Treatment:
     """Ideal optics on the very images of the captures, where these are known.
 
     Args:
-        student: Its answers with ideal optics, on all test images.
-        built: The answers of the chip as fabricated.
+        student: Its predictions with ideal optics, on all test images.
+        built: The predictions of the chip as fabricated.
         place: The stage ``compensated`` of a measured chip, which says whose captures there are;
             None: captures of a simulated chip are of all test images.
         task: What the network is for.
@@ -275,9 +263,7 @@ def _pair_ideal(student: Answers, built: Answers, place: Path | None, task: Task
 
 def _score(task: Task, method: str, scores: np.ndarray) -> Treatment:
     """A treatment from the metric of each capture."""
-    interval = mean_interval(scores)
-    if task.whole:
-        interval = wilson_interval(int(scores.sum()), len(scores))
+    interval = score_interval(scores, whole=task.whole)
     return Treatment(method, float(scores.mean()), interval, scores)
 
 

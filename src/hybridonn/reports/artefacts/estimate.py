@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.numbers import is_number
-from hybridonn.reports.artefacts.predictions import Predictions, check_labels
+from hybridonn.reports.artefacts.predictions import Predictions, check_predictions
 from hybridonn.reports.artefacts.reading import Table, read_arrays, read_table, refusal
-from hybridonn.reports.artefacts.task import find_task, label_metric
 from hybridonn.reports.statistics import Difference, score_difference, share_interval
 
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
+
 STAGE = "the estimate stage"
-
-
-Answers = Predictions | MaskPredictions
 
 
 @dataclass(frozen=True)
@@ -27,56 +25,58 @@ class Estimated:
     """What the stage ``estimate`` leaves behind.
 
     Attributes:
+        task: What the design is for.
+        kernels: The setting ``estimate.kernels``.
+        method: Kernel and regression, in words.
         curve: ``images`` and the metric, a row for each number of training images.
-        accuracy: With all training images, in [0, 1]; of masks the mIoU.
-        uncertainty: Its standard error.
+        value: The metric with all training images, in [0, 1].
+        uncertainty: Standard error of the value.
         train_images: How many the regression is fitted to.
         test_images: How many it is tested on.
-        infinite: Whether the kernel knows nothing of the number of optical kernels.
-        metric: ``accuracy``, or ``miou`` of masks.
         positions: Which of the run's test images it is tested on, (N,); None: not kept.
         scores: The metric of each of these images, (N,); None: not kept.
     """
 
+    task: Task
+    kernels: str
+    method: str
     curve: Table
-    accuracy: float
+    value: float
     uncertainty: float
     train_images: int
     test_images: int
-    infinite: bool
-    metric: str = "accuracy"
     positions: np.ndarray | None = None
     scores: np.ndarray | None = None
 
     @property
+    def estimator(self) -> str:
+        """Name of the function that made the estimate."""
+        return self.task.estimates[self.kernels].rpartition(":")[-1]
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the estimate, from resampling test and training images."""
-        return share_interval(self.accuracy, self.uncertainty, self.test_images)
+        return share_interval(self.value, self.uncertainty, self.test_images)
 
-    def against(self, student: Answers) -> Difference | None:
+    def against(self, student: Predictions) -> Difference | None:
         """How far a student is ahead on the estimate's own test images; None: not known."""
         if self.positions is None or self.scores is None:
             return None
         return score_difference(student.scores[self.positions], self.scores)
 
-    @property
-    def label(self) -> str:
-        """What the metric is called."""
-        return label_metric(self.metric)
 
-
-def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
-    """Read and check the stage's curve, numbers and answers.
+def read_estimate(folder: Path, numbers: Any, student: Predictions) -> Estimated:
+    """Read and check the stage's curve, numbers and predictions.
 
     Args:
         folder: The run.
         numbers: The section ``estimate`` of its results.json.
-        student: Answers of the trained student on all test images.
+        student: Predictions of the trained student on all test images.
 
     Raises:
         ArtefactError: A number or the curve is missing or damaged, or both disagree.
     """
-    metric = find_task(numbers if isinstance(numbers, dict) else ()).metric
+    metric = student.task.metric
     keys = (metric, "uncertainty", "train_images", "test_images")
     for key in keys:
         value = numbers.get(key) if isinstance(numbers, dict) else None
@@ -97,14 +97,18 @@ def read_estimate(folder: Path, numbers: Any, student: Answers) -> Estimated:
             f"estimate.{metric} {numbers[metric]:.4f}"
         )
         raise ArtefactError(refusal(path, STAGE, found))
-    infinite = numbers.get("kernels", "infinite") == "infinite"
-    found = Estimated(curve, *(numbers[key] for key in keys), infinite=infinite, metric=metric)
-    answers = _read_answers(folder / "estimate" / "predictions.npz", found, student)
-    return found if answers is None else replace(found, positions=answers[0], scores=answers[1])
+    kernels, method = str(numbers.get("kernels", "infinite")), str(numbers.get("method", ""))
+    if kernels not in student.task.estimates:
+        allowed = " or ".join(student.task.estimates) or "no estimate"
+        wrong = f"estimate.kernels is {kernels[:40]!r}, and the task of the run has {allowed}"
+        raise ArtefactError(refusal(folder / "results.json", "the run itself", wrong))
+    found = Estimated(student.task, kernels, method, curve, *(numbers[key] for key in keys))
+    scored = _read_scores(folder / "estimate" / "predictions.npz", found, student)
+    return found if scored is None else replace(found, positions=scored[0], scores=scored[1])
 
 
-def _read_answers(
-    path: Path, estimate: Estimated, student: Answers
+def _read_scores(
+    path: Path, estimate: Estimated, student: Predictions
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Which test images the estimate is tested on, and its score on each; None: not kept.
 
@@ -113,27 +117,22 @@ def _read_answers(
     """
     if not path.is_file():
         return None
-    masks = isinstance(student, MaskPredictions)
-    dimensions = 3 if masks else 1
-    shapes = {"labels": dimensions, "predicted": dimensions}
-    whole = (*shapes, "positions")
-    arrays = read_arrays(path, STAGE, shapes, optional={"positions": 1}, whole=whole)
+    task = student.task
+    shapes = {"labels": task.label_dimensions, "predicted": task.label_dimensions}
+    arrays = read_arrays(path, STAGE, shapes, optional={"positions": 1}, whole=("positions",))
     if "positions" not in arrays:  # of an earlier version
         return None
     positions, labels = arrays["positions"], arrays["labels"]
-    fits = len(positions) == len(labels) and labels.shape == arrays["predicted"].shape
+    fits = len(positions) == len(labels)
     fits = fits and positions.min() >= 0 and positions.max() < student.total
     if not fits or not np.array_equal(student.labels[positions], labels):
         raise ArtefactError(refusal(path, STAGE, "its test images are not those of the student"))
-    if isinstance(student, MaskPredictions):
-        check_labels(arrays["predicted"], student.classes, path, STAGE)
-        scores = MaskPredictions(labels, arrays["predicted"], student.classes).scores
-    else:
-        scores = (arrays["predicted"] == labels).astype(float)
-    if abs(float(scores.mean()) - estimate.accuracy) > 1e-3 + 1 / len(scores):
-        found = (
-            f"its {estimate.metric} is {scores.mean():.4f}, and results.json says "
-            f"estimate.{estimate.metric} {estimate.accuracy:.4f}"
+    predictions = Predictions(task, labels, arrays["predicted"], student.classes)
+    found = check_predictions(predictions, path, STAGE)
+    if abs(found.value - estimate.value) > 1e-3 + 1 / found.total:
+        wrong = (
+            f"its {task.metric} is {found.value:.4f}, and results.json says "
+            f"estimate.{task.metric} {estimate.value:.4f}"
         )
-        raise ArtefactError(refusal(path, STAGE, found))
-    return positions, scores
+        raise ArtefactError(refusal(path, STAGE, wrong))
+    return positions, found.scores

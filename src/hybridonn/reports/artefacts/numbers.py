@@ -6,7 +6,7 @@ checked once, before anything is drawn; what is only shown may be anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import isfinite
@@ -78,12 +78,11 @@ SCORES = Kind(
 )
 
 # The first pattern that a key fits decides; a key that fits none is only shown.
-RESULTS: Mapping[str, Kind] = {
+PLAIN_RESULTS: Mapping[str, Kind] = {
     "metasurface.psf_residual": NUMBERS,
     "metasurface.*_psf_residual": NUMBERS,
     "metasurface.*_by_colour": NUMBERS,
     "metasurface.*_by_branch": NUMBERS,
-    **dict.fromkeys(("metasurface.*accuracy", "metasurface.*miou"), SHARE.or_null()),
     **dict.fromkeys(
         (
             *("metasurface.*kernel_error", "metasurface.*kernel_error_worst"),
@@ -105,7 +104,6 @@ RESULTS: Mapping[str, Kind] = {
     **dict.fromkeys(("compensated.calibration", "compensated.method"), TEXT),
     "compensated.fractions_by": TEXT,
     "compensated.held_out": SCORES,
-    **dict.fromkeys(("*.accuracy", "*_accuracy", "*.miou", "*_miou"), SHARE),
 }
 RECORD: Mapping[str, Kind] = {
     "data.classes": NAMES,
@@ -130,6 +128,17 @@ TOGETHER = (
         *("compensated.labelled", "compensated.calibration"),
     ),
 )
+
+
+def list_result_kinds(shares: Iterable[str]) -> dict[str, Kind]:
+    """The kinds of the values of ``results.json``, by a pattern of ``section.key``.
+
+    Args:
+        shares: The measures of the run's task that are shares.
+    """
+    designed = {f"metasurface.*{name}": SHARE.or_null() for name in shares}
+    stated = {f"*{mark}{name}": SHARE for name in shares for mark in "._"}
+    return designed | dict(PLAIN_RESULTS) | stated
 
 
 def check_values(tree: dict[str, Any], kinds: Mapping[str, Kind], path: Path, stage: str) -> None:

@@ -1,174 +1,108 @@
-"""A network's answers on the test images, read and checked."""
+"""A network's predictions on the test images, read and checked: one record for every task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.masks import MaskPredictions
+from hybridonn.core.errors import ArtefactError, DataError
 from hybridonn.reports.artefacts.numbers import is_share
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
-from hybridonn.reports.statistics import wilson_interval
+from hybridonn.reports.statistics import score_interval
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's answers on the test set.
+    """A network's predictions on test images.
 
     Attributes:
-        labels: True classes, (N,).
-        logits: Outputs, (N, classes).
+        task: What the network is for.
+        labels: What is true of each image, (N, ...).
+        predicted: What the network says of it, in the same form, (N, ...).
+        classes: Number of classes.
     """
 
+    task: Task
     labels: np.ndarray
-    logits: np.ndarray
-    metric = "accuracy"
-
-    @property
-    def scores(self) -> np.ndarray:
-        """1 where an image is named rightly, else 0: (N,)."""
-        return (self.logits.argmax(axis=1) == self.labels).astype(float)
-
-    @property
-    def correct(self) -> int:
-        """How many test images the network names rightly."""
-        return int(self.scores.sum())
+    predicted: np.ndarray
+    classes: int
 
     @property
     def total(self) -> int:
         """How many test images there are."""
         return len(self.labels)
 
-    @property
-    def accuracy(self) -> float:
-        """Share of the test images that the network names rightly."""
-        return self.correct / self.total
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """The metric of each image, (N,), float64."""
+        pair = as_tensor(self.predicted), as_tensor(self.labels)
+        return self.task.score_predicted(*pair, self.classes).double().numpy()
 
     @property
     def value(self) -> float:
-        """The metric of the task: the accuracy."""
-        return self.accuracy
+        """The metric of the task, the mean over images."""
+        return float(self.scores.mean())
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy."""
-        return wilson_interval(self.correct, self.total)
+        """The 95 % interval of the metric, for independent test images."""
+        return score_interval(self.scores, whole=self.task.whole)
 
 
-@dataclass(frozen=True)
-class Embedding:
-    """Test features laid out in the plane.
-
-    Attributes:
-        positions: t-SNE coordinates, (M, 2).
-        labels: True classes, (M,).
-    """
-
-    positions: np.ndarray
-    labels: np.ndarray
-
-
-def read_predictions(path: Path, stage: str, classes: int) -> Predictions:
-    """Read answers that are classes.
-
-    Raises:
-        ArtefactError: The file is missing or damaged, or does not fit the classes.
-    """
-    arrays = read_arrays(path, stage, {"labels": 1, "logits": 2})
-    predictions = Predictions(arrays["labels"], arrays["logits"])
-    if predictions.logits.shape != (predictions.total, classes):
-        shape = f"logits {predictions.logits.shape} for {predictions.total} labels"
-        raise ArtefactError(refusal(path, stage, f"{shape} and {classes} classes"))
-    check_labels(predictions.labels, classes, path, stage)
-    return predictions
-
-
-def read_masks(path: Path, stage: str, classes: int) -> MaskPredictions:
-    """Read answers that are masks.
-
-    Raises:
-        ArtefactError: The file is missing or damaged, or does not fit the classes.
-    """
-    arrays = read_arrays(path, stage, {"labels": 3, "predicted": 3})
-    masks = MaskPredictions(arrays["labels"], arrays["predicted"], classes)
-    if masks.labels.shape != masks.predicted.shape:
-        shape = f"masks {masks.predicted.shape} for labels {masks.labels.shape}"
-        raise ArtefactError(refusal(path, stage, shape))
-    check_labels(masks.labels, classes, path, stage)
-    check_labels(masks.predicted, classes, path, stage)
-    # torch computes with few of the unsigned kinds; every class fits into one of these.
-    kind = np.uint8 if classes <= 256 else np.int64
-    labels, predicted = (one.astype(kind, copy=False) for one in (masks.labels, masks.predicted))
-    return MaskPredictions(labels, predicted, classes)
-
-
-def read_answers(path: Path, stage: str, classes: int, task: Task) -> Predictions | MaskPredictions:
-    """Read the answers of a network in the form in which its task stores them.
-
-    Raises:
-        ArtefactError: The file is missing or damaged, or does not fit the classes.
-    """
-    read = read_predictions if "logits" in task.stored else read_masks
-    return read(path, stage, classes)
-
-
-def read_embeddings(
-    path: Path, stage: str, classes: int, names: tuple[str, ...] = ("positions",)
-) -> dict[str, Embedding]:
-    """Read t-SNE maps of the same images.
+def read_predictions(path: Path, stage: str, classes: int, task: Task) -> Predictions:
+    """Read the predictions of a network from what its task stores of them.
 
     Args:
         path: The file.
         stage: What writes it.
-        classes: How many there are.
-        names: Names of the arrays of positions.
+        classes: Number of classes.
+        task: What the network is for.
 
     Raises:
-        ArtefactError: The file is missing or damaged, or does not fit the classes.
+        ArtefactError: The file is missing or damaged, or does not fit the task or the classes.
     """
-    arrays = read_arrays(path, stage, {"labels": 1} | dict.fromkeys(names, 2))
-    check_labels(arrays["labels"], classes, path, stage)
-    for name in names:
-        if arrays[name].shape != (len(arrays["labels"]), 2):
-            shape = f"{name} {arrays[name].shape} for {len(arrays['labels'])} labels"
-            raise ArtefactError(refusal(path, stage, shape))
-    return {name: Embedding(arrays[name], arrays["labels"]) for name in names}
+    arrays = read_arrays(path, stage, {"labels": task.label_dimensions, **task.stored})
+    stored = {name: as_tensor(arrays[name]) for name in task.stored}
+    try:
+        predicted = task.read_back(stored, classes).numpy()
+    except DataError as error:
+        raise ArtefactError(refusal(path, stage, str(error))) from None
+    return check_predictions(Predictions(task, arrays["labels"], predicted, classes), path, stage)
 
 
-def check_labels(labels: np.ndarray, classes: int, path: Path, stage: str) -> None:
-    """Refuse labels that name no class.
+def check_predictions(predictions: Predictions, path: Path, stage: str) -> Predictions:
+    """Predictions that fit their labels and their task.
 
     Raises:
-        ArtefactError: They are no integers from 0 to ``classes - 1``.
+        ArtefactError: They do not.
     """
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ArtefactError(refusal(path, stage, f"labels are {labels.dtype}, not integers"))
-    if labels.min() < 0 or labels.max() >= classes:
-        found = f"labels go from {labels.min()} to {labels.max()}"
-        raise ArtefactError(refusal(path, stage, f"{found}; there are {classes} classes"))
+    pair = as_tensor(predictions.predicted), as_tensor(predictions.labels)
+    try:
+        predictions.task.check_predicted(*pair, predictions.classes)
+    except DataError as error:
+        raise ArtefactError(refusal(path, stage, str(error))) from None
+    return predictions
 
 
 def check_metric(
-    predictions: Predictions | MaskPredictions,
-    numbers: dict[str, Any],
-    key: str,
-    path: Path,
-    name: str,
+    predictions: Predictions, numbers: dict[str, Any], key: str, path: Path, name: str
 ) -> None:
-    """Refuse answers whose metric is not the one that ``results.json`` states.
+    """Refuse predictions whose metric is not the one that ``results.json`` states.
 
     Args:
-        predictions: The answers.
+        predictions: The predictions.
         numbers: Results of their stage.
         key: Key of the metric.
-        path: Where the answers lie.
+        path: Where the predictions lie.
         name: Name of the stage.
 
     Raises:
@@ -190,3 +124,11 @@ def check_metric(
                 f"says {name}.{key} {stated:.4f}",
             )
         )
+
+
+def as_tensor(array: np.ndarray) -> Tensor:
+    """An array of a file as a tensor; torch computes with few of the unsigned kinds."""
+    import torch
+
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1
+    return torch.from_numpy(array.astype(np.int64) if wide else array)

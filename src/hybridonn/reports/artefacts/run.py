@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.core.errors import ArtefactError, HybridonnError
-from hybridonn.core.yaml_reading import parse_yaml
+from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.reports.artefacts.chip import Chip, read_chip
+from hybridonn.reports.artefacts.embedding import Embedding, read_embeddings
 from hybridonn.reports.artefacts.estimate import Estimated, read_estimate
 from hybridonn.reports.artefacts.layout_file import LayoutDrawing, read_drawing
-from hybridonn.reports.artefacts.masks import MaskPredictions, Overlays
+from hybridonn.reports.artefacts.mask_overlays import Overlays, read_overlays
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, read_optics
-from hybridonn.reports.artefacts.numbers import RECORD, RESULTS, check_values
+from hybridonn.reports.artefacts.numbers import RECORD, check_values, list_result_kinds
 from hybridonn.reports.artefacts.pillar_maps import WidthMaps, read_width_maps
 from hybridonn.reports.artefacts.predictions import (
-    Embedding,
     Predictions,
-    check_labels,
+    as_tensor,
     check_metric,
-    read_answers,
-    read_embeddings,
+    read_predictions,
 )
 from hybridonn.reports.artefacts.reading import (
     Table,
@@ -35,7 +32,7 @@ from hybridonn.reports.artefacts.reading import (
     read_text,
     refusal,
 )
-from hybridonn.reports.artefacts.task import find_task
+from hybridonn.spec import Branch, Spec, read_spec
 
 if TYPE_CHECKING:
     from hybridonn.tasks.task import Task
@@ -47,11 +44,14 @@ PIPELINE = "the run itself"
 class Model:
     """What the stage of one network, teacher or student, leaves behind.
 
-    Of an answer a pixel there is no embedding.
+    Attributes:
+        history: Columns of the training, a row an epoch.
+        predictions: Predictions on the test images.
+        embedding: Test features laid out in the plane; None: the task's reports show none.
     """
 
     history: Table
-    predictions: Predictions | MaskPredictions
+    predictions: Predictions
     embedding: Embedding | None
 
 
@@ -61,8 +61,8 @@ class Examples:
 
     Attributes:
         scene: Images, (E, C, H, W), in [0, 1].
-        features: Difference pictures, plus part less minus part, (E, K, H', W').
-        labels: True classes, (E,), or masks, (E, H, W).
+        features: Difference of the frames behind positive and negative part, (E, K, H', W').
+        labels: What is true of each image, (E, ...).
     """
 
     scene: np.ndarray
@@ -71,27 +71,14 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Branch:
-    """The kernels of one branch of the optics.
-
-    Attributes:
-        kernels: Which of all kernels.
-        size: Side of a kernel, in pixels of the branch's sensor.
-        binning: Scene pixels, along one side, in such a pixel.
-    """
-
-    kernels: slice
-    size: int
-    binning: int
-
-
-@dataclass(frozen=True)
 class Run:
     """A finished run folder.
 
     Attributes:
         folder: Where it lies.
-        spec: The text of spec.yaml.
+        spec: The spec that the run was made from.
+        spec_text: The text of spec.yaml.
+        task: What the network is for.
         record: Versions, seeds, hashes, machine, times, data.
         results: Every number, keys by stage.
         layout: Where the kernels lie.
@@ -102,14 +89,16 @@ class Run:
         estimate: What was promised before training; None: the run has no estimate.
         optics: What the metasurface does; None: the run designs none.
         layout_file: The file that was made of it; None: none was, or of another design.
-        overlays: Test images to be shown with their masks; None: answers are no masks.
+        overlays: Test images to be shown with their masks; None: the task's reports show none.
         chip: What fabrication cost and compensation won back; None: there is no chip.
-        baseline: Answers of the same student trained without a teacher; None: there is none.
+        baseline: Predictions of the same student trained without a teacher; None: there are none.
         width_maps: The designed pillars of one kernel; None: none, or of an earlier version.
     """
 
     folder: Path
-    spec: str
+    spec: Spec
+    spec_text: str
+    task: Task
     record: dict[str, Any]
     results: dict[str, Any]
     layout: Layout
@@ -122,18 +111,13 @@ class Run:
     layout_file: LayoutDrawing | None = None
     overlays: Overlays | None = None
     chip: Chip | None = None
-    baseline: Predictions | MaskPredictions | None = None
+    baseline: Predictions | None = None
     width_maps: WidthMaps | None = None
 
     @property
-    def branches(self) -> tuple[Branch, ...]:
-        """The kernels of each branch of the optics; one branch where the spec states none."""
-        return list_branches(self.spec, len(self.kernels), self.kernels.shape[-1])
-
-    @property
-    def task(self) -> Task:
-        """What the network is for."""
-        return find_task(self.results["student"])
+    def branches(self) -> tuple[tuple[slice, Branch], ...]:
+        """Each branch of the optics with its places among all kernels; at least one."""
+        return self.spec.student.split_kernels()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -155,24 +139,26 @@ def read_run(folder: Path) -> Run:
             f"{folder} is no finished run: it holds no record.json, which a run writes last; name "
             "the folder of a run, or let the run come to its end: hybridonn run SPEC"
         )
+    spec, task = _read_spec(folder / "spec.yaml")
     record = read_json(folder / "record.json", PIPELINE)
     results = read_json(folder / "results.json", PIPELINE)
     _require(record, ("data", "seconds", "versions", "seeds"), folder / "record.json")
     _require(results, ("student",), folder / "results.json")
     classes = record["data"].get("classes")
     check_values(record, RECORD, folder / "record.json", PIPELINE)
-    check_values(results, RESULTS, folder / "results.json", PIPELINE)
+    kinds = list_result_kinds(task.shares)
+    check_values(results, kinds, folder / "results.json", PIPELINE)
     if not isinstance(classes, list) or not classes:
         raise ArtefactError(
             refusal(folder / "record.json", PIPELINE, "data.classes names no classes")
         )
     names = [name for name in ("teacher", "student") if name in results]
-    models = {name: _read_model(folder, name, len(classes), results[name]) for name in names}
+    models = {name: _read_model(folder, name, len(classes), results[name], task) for name in names}
     _check_same_images(folder, models)
     student = models["student"].predictions
     layout = _read_layout(folder / "layout" / "layout.json")
     path = folder / "student" / "kernels.npz"
-    kernels, wavelengths = _read_kernels(path)
+    kernels, wavelengths = _read_kernels(path, spec)
     if len(kernels) != layout.kernels:
         found = f"it holds {len(kernels)} kernels, and layout.json places {layout.kernels}"
         raise ArtefactError(refusal(path, "the student stage", found))
@@ -180,52 +166,42 @@ def read_run(folder: Path) -> Run:
     optics = read_optics(folder, simulated, kernels) if simulated else None
     return Run(
         folder=folder,
-        spec=read_text(folder / "spec.yaml", PIPELINE),
+        spec=spec,
+        spec_text=read_text(folder / "spec.yaml", PIPELINE),
+        task=task,
         record=record,
         results=results,
         layout=layout,
         models=models,
         kernels=kernels,
         wavelengths_nm=wavelengths,
-        examples=_read_examples(
-            folder / "student" / "examples.npz",
-            kernels,
-            len(classes),
-            student.labels.ndim,
-        ),
+        examples=_read_examples(folder / "student" / "examples.npz", kernels, len(classes), task),
         estimate=(
             read_estimate(folder, results["estimate"], student) if "estimate" in results else None
         ),
         optics=optics,
         layout_file=read_drawing(folder) if simulated else None,
-        overlays=_read_overlays(folder, results, student),
+        overlays=read_overlays(folder, student) if "mask_overlays" in task.sections else None,
         chip=read_chip(folder, record, results, student, len(classes), optics),
         width_maps=read_width_maps(folder, optics.shown[0]) if optics else None,
         baseline=_read_baseline(folder, results, student, len(classes)),
     )
 
 
-def list_branches(spec: str, kernels: int, size: int) -> tuple[Branch, ...]:
-    """The branches of a design.
+def _read_spec(path: Path) -> tuple[Spec, Task]:
+    """The spec of a run, and the task that it states.
 
-    Args:
-        spec: The text of spec.yaml.
-        kernels: Number of kernels of all branches together.
-        size: Side of the largest kernel.
+    Raises:
+        ArtefactError: The file is missing or damaged, or holds what no spec allows.
     """
+    from hybridonn.tasks.task import make_task  # imports torch
+
+    read_text(path, PIPELINE)
     try:
-        tree = parse_yaml(spec, "spec.yaml")["student"]["branches"]
-        stated = [(int(b["kernels"]), int(b["kernel_size"]), int(b["binning"])) for b in tree]
-    except (HybridonnError, KeyError, TypeError, ValueError, OverflowError):
-        stated = []  # a spec of one branch, or of a student of another kind
-    sane = all(count > 0 and 0 < side <= size and binning > 0 for count, side, binning in stated)
-    if not sane or sum(count for count, _, _ in stated) != kernels:
-        return (Branch(slice(0, kernels), size, 1),)
-    ends = accumulate((count for count, _, _ in stated), initial=0)
-    return tuple(
-        Branch(slice(*ends), side, binning)
-        for ends, (_, side, binning) in zip(pairwise(ends), stated, strict=True)
-    )
+        spec = read_spec(path)
+    except SpecError as error:
+        raise ArtefactError(refusal(path, PIPELINE, str(error))) from None
+    return spec, make_task(spec.task)
 
 
 def _require(tree: dict[str, Any], keys: tuple[str, ...], path: Path) -> None:
@@ -242,12 +218,13 @@ def _read_layout(path: Path) -> Layout:
         raise ArtefactError(refusal(path, "the layout stage", str(error))) from None
 
 
-def _read_model(folder: Path, name: str, classes: int, numbers: dict[str, Any]) -> Model:
+def _read_model(
+    folder: Path, name: str, classes: int, numbers: dict[str, Any], task: Task
+) -> Model:
     stage = f"the {name} stage"
     history = read_table(folder / name / "history.csv", stage, ("epoch",))
     path = folder / name / "predictions.npz"
-    task = find_task(numbers if isinstance(numbers, dict) else ())
-    predictions = read_answers(path, stage, classes, task)
+    predictions = read_predictions(path, stage, classes, task)
     check_metric(predictions, numbers, task.metric, path, name)
     if "embedding" not in task.sections:
         return Model(history, predictions, None)
@@ -270,9 +247,9 @@ def _check_same_images(folder: Path, models: dict[str, Model]) -> None:
 
 
 def _read_baseline(
-    folder: Path, results: dict[str, Any], student: Predictions | MaskPredictions, classes: int
-) -> Predictions | MaskPredictions | None:
-    """The answers of the student without a teacher; None: there is none, or it kept none.
+    folder: Path, results: dict[str, Any], student: Predictions, classes: int
+) -> Predictions | None:
+    """The predictions of the student without a teacher; None: there is none, or it kept none.
 
     Raises:
         ArtefactError: The file is damaged, or of other test images.
@@ -280,48 +257,35 @@ def _read_baseline(
     path, stage = folder / "baseline" / "predictions.npz", "the baseline stage"
     if "baseline" not in results or not path.is_file():
         return None
-    task = find_task(results["student"])
-    answers = read_answers(path, stage, classes, task)
-    check_metric(answers, results["baseline"], task.metric, path, "baseline")
-    if not np.array_equal(answers.labels, student.labels):
+    found = read_predictions(path, stage, classes, student.task)
+    check_metric(found, results["baseline"], student.task.metric, path, "baseline")
+    if not np.array_equal(found.labels, student.labels):
         raise ArtefactError(refusal(path, stage, "its test images are not those of the student"))
-    return answers
+    return found
 
 
-def _read_overlays(
-    folder: Path, results: dict[str, Any], student: Predictions | MaskPredictions
-) -> Overlays | None:
-    if "mask_overlays" not in find_task(results["student"]).sections:
-        return None
-    stage, path = "the mask_overlays stage", folder / "mask_overlays" / "overlays.npz"
-    shapes = {"scenes": 4, "positions": 1}
-    arrays = read_arrays(path, stage, shapes, texts={"reasons": 1}, whole=("positions",))
-    reasons = arrays["reasons"]
-    scenes, positions = arrays["scenes"], arrays["positions"]
-    fit = scenes.shape[-2:] == student.labels.shape[1:] and positions.min() >= 0
-    if not (fit and positions.max() < student.total and len(positions) == len(scenes)):
-        found = f"pictures {scenes.shape} for masks {student.labels.shape}"
-        raise ArtefactError(refusal(path, stage, found))
-    if reasons.shape != positions.shape:
-        raise ArtefactError(refusal(path, stage, "it lacks a reason for each picture"))
-    return Overlays(scenes / 255, positions, tuple(map(str, reasons)))
-
-
-def _read_kernels(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_kernels(path: Path, spec: Spec) -> tuple[np.ndarray, np.ndarray | None]:
     stage = "the student stage"
     arrays = read_arrays(path, stage, {"kernels": 4}, optional={"wavelengths_nm": 1})
     kernels, wavelengths = arrays["kernels"], arrays.get("wavelengths_nm")
     if kernels.shape[2] != kernels.shape[3]:
         raise ArtefactError(refusal(path, stage, f"kernels {kernels.shape} are not square"))
+    branches = [branch for _, branch in spec.student.split_kernels()]
+    stated = spec.student.kernels, max(branch.kernel_size for branch in branches)
+    if (len(kernels), kernels.shape[-1]) != stated:
+        found = f"{len(kernels)} kernels of {kernels.shape[-1]} pixels along a side"
+        wanted = f"spec.yaml states {stated[0]} of {stated[1]}"
+        raise ArtefactError(refusal(path, stage, f"it holds {found}, and {wanted}"))
     if wavelengths is not None and wavelengths.shape != (kernels.shape[1],):
         found = f"{wavelengths.size} wavelengths for kernels of {kernels.shape[1]} bands"
         raise ArtefactError(refusal(path, stage, found))
     return kernels, wavelengths
 
 
-def _read_examples(path: Path, kernels: np.ndarray, classes: int, dimensions: int) -> Examples:
+def _read_examples(path: Path, kernels: np.ndarray, classes: int, task: Task) -> Examples:
     stage = "the student stage"
-    arrays = read_arrays(path, stage, {"scene": 4, "features": 4, "labels": dimensions})
+    shapes = {"scene": 4, "features": 4, "labels": task.label_dimensions}
+    arrays = read_arrays(path, stage, shapes)
     examples = Examples(arrays["scene"], arrays["features"], arrays["labels"])
     if not len(examples.scene) == len(examples.features) == len(examples.labels):
         counts = [len(examples.scene), len(examples.features), len(examples.labels)]
@@ -331,7 +295,10 @@ def _read_examples(path: Path, kernels: np.ndarray, classes: int, dimensions: in
     if examples.features.shape[1] != len(kernels):
         found = f"features of {examples.features.shape[1]} kernels"
         raise ArtefactError(refusal(path, stage, f"{found}; kernels.npz holds {len(kernels)}"))
-    check_labels(examples.labels, classes, path, stage)
+    try:
+        task.check_labels(as_tensor(examples.labels), as_tensor(examples.scene), classes)
+    except DataError as error:
+        raise ArtefactError(refusal(path, stage, str(error))) from None
     return examples
 
 

@@ -1,4 +1,4 @@
-"""The chip in pictures: treatments, the curve over captures, kernels and PSFs built."""
+"""Figures of the chip: treatments, the curve over captures, kernels and PSFs built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hybridonn.reports.artefacts.chip import Chip, ChipOptics, Treatment
 from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.registration import draw_pairs
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
-from hybridonn.reports.formats import Answers, decimals
+from hybridonn.reports.formats import decimals
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.tables.treatments import TREATMENTS
 
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hybridonn.tasks.task import Task
+
 COLOURS = {
     "uncompensated": PALETTE[2],
     "calibrated": PALETTE[1],
     **{name: method.colour for name, method in TABLE.items()},
 }
-MOST_PAIRS = 16  # pictures of kernels or of point spread functions that fit on a page
+MOST_PAIRS = 16  # panels of kernels or of point spread functions that fit on a page
 WINDOW = 2  # sides of a kernel, beyond which a window is not drawn
 
 
 @styled
-def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
-    """Draw the metric under each treatment with its 95 % interval, and what won back enlarged.
+def draw_treatments(chip: Chip, task: Task) -> Figure:
+    """Draw the metric under each treatment with its 95 % interval, and the compensated enlarged.
 
     Args:
-        chip: With its treatments and the ideal optics.
-        ideal: The student's answers with ideal optics, for the name of the metric.
+        chip: Treatments of the chip, and the ideal optics.
+        task: What the network is for, which names the metric.
     """
     from matplotlib.figure import Figure
 
@@ -43,7 +45,7 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     figure.set_layout_engine("constrained")
     panels = figure.subplots(1, 2 if count > 1 else 1, sharey=True, squeeze=False)[0]
     for axes, some in zip(panels, (chip.treatments, chip.treatments[1:]), strict=False):
-        _draw_intervals(axes, some, chip, ideal.metric)
+        _draw_intervals(axes, some, chip, task.label)
     names = [TREATMENTS.get(one.method, one.method) for one in chip.treatments]
     panels[0].set_yticks(range(count), names)
     panels[0].set_ylim(count - 0.4, -0.6)
@@ -56,7 +58,7 @@ def draw_treatments(chip: Chip, ideal: Answers) -> Figure:
     return figure
 
 
-def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], chip: Chip, metric: str) -> None:
+def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], chip: Chip, label: str) -> None:
     count, level, places = len(chip.treatments), 100 * chip.ideal.value, decimals(chip.total)
     if chip.ideal.interval is not None:
         axes.axvspan(*(100 * end for end in chip.ideal.interval), color="#eceff1", linewidth=0)
@@ -73,27 +75,27 @@ def _draw_intervals(axes: Axes, some: tuple[Treatment, ...], chip: Chip, metric:
         f"ideal optics {level:.{places}f}", (level, count - 0.45), (-4, 0), color="#60666d",
         textcoords="offset points", ha="right", va="bottom", fontsize=9,
     )  # fmt: skip
-    axes.set_xlabel(f"test {metric} (%)")
+    axes.set_xlabel(f"test {label} (%)")
     axes.margins(x=0.08)
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
 
 
 @styled
-def draw_fractions(curve: Table, chip: Chip, ideal: Answers) -> Figure:
-    """Draw the metric against the fraction of captures that was learnt from.
+def draw_fractions(curve: Table, chip: Chip, task: Task) -> Figure:
+    """Draw the metric against the fraction of captures that the compensation used.
 
     Args:
         curve: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
-        chip: With its treatments and the ideal optics.
-        ideal: The student's answers with ideal optics, for the name of the metric.
+        chip: Treatments of the chip, and the ideal optics.
+        task: What the network is for, which names the metric.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, 4.2), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes in panels:
-        _draw_curve(axes, curve, chip, ideal.metric)
+        _draw_curve(axes, curve, chip, task)
     _draw_level(panels[0], "as fabricated", chip.treatments[0].value, chip.total)
     panels[0].set_title("Beside the chip as fabricated")
     panels[1].set_title("Enlarged")
@@ -101,12 +103,12 @@ def draw_fractions(curve: Table, chip: Chip, ideal: Answers) -> Figure:
     return figure
 
 
-def _draw_curve(axes: Axes, curve: Table, chip: Chip, metric: str) -> None:
+def _draw_curve(axes: Axes, curve: Table, chip: Chip, task: Task) -> None:
     tuned = chip.numbers.get("fractions_by", chip.numbers["method"])  # a run of before has none
     for column, name in (("calibrated", "calibrated"), ("fine_tuned", tuned)):
         values, colour = 100 * curve[column], COLOURS.get(name, INK)
         axes.plot(curve["fraction"], values, "o-", label=TREATMENTS.get(name, name), color=colour)
-        if metric == "accuracy":
+        if task.whole:  # the interval of other scores needs those of each image
             low, high = _bounds(curve[column], chip.total)
             axes.fill_between(curve["fraction"], low, high, alpha=0.13, lw=0, color=colour)
     _draw_level(axes, "ideal optics", chip.ideal.value, chip.total)
@@ -117,8 +119,8 @@ def _draw_curve(axes: Axes, curve: Table, chip: Chip, metric: str) -> None:
     ]
     axes.set_xticks(curve["fraction"], labels)
     axes.minorticks_off()
-    axes.set_xlabel("captures learnt from: fraction and number")
-    axes.set_ylabel(f"test {metric} (%)")
+    axes.set_xlabel("captures used: fraction and number")
+    axes.set_ylabel(f"test {task.label} (%)")
     axes.margins(y=0.1)
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
@@ -199,16 +201,16 @@ def _sign(psfs: np.ndarray) -> np.ndarray:
 
 
 def _errors(designed: np.ndarray, built: np.ndarray) -> np.ndarray:
-    """``|built - designed| / |designed|`` of each picture."""
+    """``|built - designed| / |designed|`` of each kernel or point spread function."""
     axes = tuple(range(1, designed.ndim))
     size = np.sqrt((designed**2).sum(axes))
     return np.sqrt(((built - designed) ** 2).sum(axes)) / np.where(size > 0, size, np.inf)
 
 
-def _crop(pictures: np.ndarray, side: int) -> np.ndarray:
-    margin = max(0, (pictures.shape[-1] - side) // 2)
-    inner = slice(margin, pictures.shape[-1] - margin)
-    return pictures[..., inner, inner]
+def _crop(planes: np.ndarray, side: int) -> np.ndarray:
+    margin = max(0, (planes.shape[-1] - side) // 2)
+    inner = slice(margin, planes.shape[-1] - margin)
+    return planes[..., inner, inner]
 
 
 def _name(kernel: int, sign: str, band: int, bands: int) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.reading import read_json, refusal
-from hybridonn.reports.artefacts.task import label_metric
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
 from hybridonn.reports.statistics import mean_interval
@@ -52,7 +51,7 @@ def draw_comparison(comparison: dict[str, Any]) -> Figure:
         comparison: ``methods`` by name, each with ``label``, ``values`` (one a seed),
             and ``mean``; ``seeds``; ``differences``, each with
             ``method``, ``baseline``, ``mean``, ``low`` and ``high``; ``teacher`` or
-            None; ``design`` and ``metric``. All as fractions, drawn in per cent.
+            None; ``design``; ``label`` of the metric. All as fractions, drawn in per cent.
 
     Raises:
         ArtefactError: No method, or a method without one value for each seed.
@@ -67,8 +66,7 @@ def draw_comparison(comparison: dict[str, Any]) -> Figure:
             count = f"{len(method['values'])} values for {len(seeds)} seeds"
             raise ArtefactError(f"the method {name} has {count}")
     figure = Figure(figsize=(WIDTH_IN, 4.4), layout="constrained")
-    metric = str(comparison.get("metric", "accuracy"))
-    metric = label_metric(metric)
+    metric = str(comparison["label"]).replace("$", r"\$")
     count = f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"
     design = str(comparison.get("design", "")).replace("$", r"\$")
     figure.suptitle(f"{design}: test {metric}, {count}", fontweight="bold", fontsize=11)

@@ -20,9 +20,9 @@ MOST_COUNTS = 20  # classes up to which the counts in the cells can be read
 
 def count_confusions(predictions: Predictions) -> np.ndarray:
     """How often each true class (row) is taken for each class (column), (classes, classes)."""
-    classes = predictions.logits.shape[1]
+    classes = predictions.classes
     counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (predictions.labels, predictions.logits.argmax(axis=1)), 1)
+    np.add.at(counts, (predictions.labels, predictions.predicted), 1)
     return counts
 
 
@@ -47,9 +47,10 @@ def draw_confusion(predictions: Mapping[str, Predictions], classes: Sequence[str
         size = (6.5, 5.6)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(*shape, squeeze=False).ravel()
-    for axes, (name, answers) in zip(panels, predictions.items(), strict=True):
-        _draw_matrix(axes, count_confusions(answers), classes, norm)
-        axes.set_title(f"{name.capitalize()}: {answers.correct:,} of {answers.total:,} right")
+    for axes, (name, one) in zip(panels, predictions.items(), strict=True):
+        counts = count_confusions(one)
+        _draw_matrix(axes, counts, classes, norm)
+        axes.set_title(f"{name.capitalize()}: {counts.trace():,} of {one.total:,} right")
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
     place = "bottom" if not stacked and len(predictions) > 1 else "right"

@@ -1,4 +1,7 @@
-"""A contact sheet: what the pictures of a data set look like, with their classes or masks."""
+"""Contact sheets: what the images of a data set look like, with their labels.
+
+A task names the function that draws its own; all have the same arguments.
+"""
 
 from __future__ import annotations
 
@@ -13,36 +16,46 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROWS, COLUMNS = 10, 10  # of pictures by class
+ROWS, COLUMNS = 10, 10  # of images by class, or of images alone
 MASK_ROWS, MASK_COLUMNS = 4, 6
-OUTLINE = "#ffd400"  # seen on dark and on bright pictures alike, with its dark edge
+OUTLINE = "#ffd400"  # seen on dark and on bright images alike, with its dark edge
 WIDTH_IN = 10.0
 
 
 @styled
-def draw_contact_sheet(
+def draw_images(
     name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
 ) -> Figure:
-    """Draw some pictures of a set: a row a class, or masks outlined on their pictures.
-
-    Classes and pictures are spread evenly; pictures with masks are in the order
-    of their foreground's share, which stands above each.
+    """Draw some images of a set, spread evenly, without their labels.
 
     Args:
         name: Name of the set, for the title.
         images: (N, C, H, W), uint8.
-        labels: Classes, (N,), or masks, (N, H, W).
-        classes: Names of the classes.
+        labels: Labels of any form, (N, ...), which are not shown.
+        classes: Names of the classes, which are not shown.
     """
-    name = name.replace("$", r"\$")  # no formula
-    if labels.ndim == 1:
-        return _draw_classes(name, images, labels, classes)
-    return _draw_masks(name, images, labels, classes)
+    chosen = _spread(len(images), ROWS * COLUMNS)
+    columns = min(COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, grid = _grid(rows, columns, WIDTH_IN / COLUMNS, images.shape)
+    for axes, index in zip(grid.flat, chosen, strict=False):
+        _show(axes, images[index])
+    figure.suptitle(f"{_plain(name)}: {len(images):,} training images", weight="bold")
+    return figure
 
 
-def _draw_classes(
+@styled
+def draw_classes(
     name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
 ) -> Figure:
+    """Draw some images of a set, a row a class; classes and images are spread evenly.
+
+    Args:
+        name: Name of the set, for the title.
+        images: (N, C, H, W), uint8.
+        labels: Classes of the images, (N,).
+        classes: Names of the classes.
+    """
     shown = _spread(len(classes), ROWS)
     cell = WIDTH_IN / (COLUMNS + 1.6)
     figure, grid = _grid(len(shown), COLUMNS, cell, images.shape)
@@ -61,13 +74,24 @@ def _draw_classes(
             va="center",
         )
     some = "" if len(shown) == len(classes) else f", {len(shown)} of {len(classes)} classes"
-    figure.suptitle(f"{name}: {len(images):,} training images{some}", weight="bold")
+    figure.suptitle(f"{_plain(name)}: {len(images):,} training images{some}", weight="bold")
     return figure
 
 
-def _draw_masks(
+@styled
+def draw_masks(
     name: str, images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
 ) -> Figure:
+    """Draw some images of a set with their masks outlined.
+
+    They are in the order of their foreground's share of the pixels, which stands above each.
+
+    Args:
+        name: Name of the set, for the title.
+        images: (N, C, H, W), uint8.
+        labels: Masks of the images, (N, H, W); class 0 is the ground.
+        classes: Names of the classes.
+    """
     shares = np.array([np.count_nonzero(mask) / mask.size for mask in labels])
     order = np.argsort(shares, kind="stable")
     chosen = order[_spread(len(order), MASK_ROWS * MASK_COLUMNS)]
@@ -78,8 +102,8 @@ def _draw_masks(
         _outline(axes, labels[index])
         axes.set_title(f"{100 * shares[index]:.1f} %", loc="center", weight="normal", fontsize=9)
     what = shorten(classes[1]) if len(classes) == 2 else "any class but the first"
-    title = f"{name}: {len(images):,} training images, {what} outlined, its share of the pixels"
-    figure.suptitle(title, weight="bold")
+    some = f"{len(images):,} training images, {what} outlined, its share of the pixels"
+    figure.suptitle(f"{_plain(name)}: {some}", weight="bold")
     return figure
 
 
@@ -96,6 +120,11 @@ def _grid(
     for axes in grid.flat:
         bare(axes)
     return figure, grid
+
+
+def _plain(name: str) -> str:
+    """A name in which a dollar sign opens no formula."""
+    return name.replace("$", r"\$")
 
 
 def _spread(count: int, most: int) -> np.ndarray:

@@ -10,12 +10,13 @@ import numpy as np
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.methods import TERMS as LOSS_TERMS
 from hybridonn.reports.artefacts.reading import Table
-from hybridonn.reports.artefacts.task import find_task, label_metric
 from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from hybridonn.tasks.task import Task
 
 # Column of the history: its name in the legend, colour and dashes.
 TERMS = {
@@ -26,20 +27,20 @@ TERMS = {
 
 
 @styled
-def draw_curves(histories: Mapping[str, Table]) -> Figure:
-    """Draw loss terms of each network, validation accuracy and NTK alignment.
+def draw_curves(histories: Mapping[str, Table], task: Task) -> Figure:
+    """Draw loss terms of each network, validation metric and NTK alignment.
 
     A dot marks the epoch whose weights were kept, on the alignment as well.
 
     Args:
         histories: Columns of history.csv by network (``teacher``, ``student``);
             columns that are missing or empty are not drawn.
+        task: What the networks are for; its metric was validated.
     """
     from matplotlib.figure import Figure
 
     aligned = {name: table for name, table in histories.items() if _holds(table, "alignment")}
-    metric = _metric_of(histories)
-    column = f"validation_{metric}"
+    column = f"validation_{task.metric}"
     rated = {name: table for name, table in histories.items() if _holds(table, column)}
     trained = [name for name in sorted(histories) if _holds(histories[name], "loss")]
     panels = len(trained) + bool(rated) + bool(aligned)
@@ -48,11 +49,12 @@ def draw_curves(histories: Mapping[str, Table]) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 3.3 * rows), layout="constrained")
     axes = iter(figure.subplots(rows, columns, squeeze=False).ravel())
     if rated:
-        title = label_metric(metric)
-        _draw_rates(next(axes), rated, column, f"Validation {title}", f"{title} (%)")
+        title, label = f"Validation {task.label}", f"{task.label} (%)"
+        _draw_rates(next(axes), rated, column, title, label, task.metric)
     if aligned:
         label = "centred kernel alignment"
-        _draw_rates(next(axes), aligned, "alignment", "NTK alignment with the teacher", label)
+        title = "NTK alignment with the teacher"
+        _draw_rates(next(axes), aligned, "alignment", title, label, task.metric)
     for name in trained:  # the student first; of loaded weights there is no loss
         _draw_losses(next(axes), histories[name], name)
     for empty in axes:
@@ -79,7 +81,7 @@ def _draw_losses(axes: Axes, table: Table, name: str) -> None:
 
 
 def _draw_rates(
-    axes: Axes, histories: Mapping[str, Table], column: str, title: str, label: str
+    axes: Axes, histories: Mapping[str, Table], column: str, title: str, label: str, metric: str
 ) -> None:
     scale = 100 if label.endswith("(%)") else 1
     for name, table in histories.items():
@@ -90,7 +92,7 @@ def _draw_rates(
             axes.axhline(values[0], color=colour, linestyle=dashes, label=f"{name}, as loaded")
             continue
         axes.plot(table["epoch"], values, color=colour, linestyle=dashes, label=name)
-        kept = _find_kept(table)
+        kept = _find_kept(table, metric)
         if kept is not None:
             axes.plot(table["epoch"][kept], values[kept], "o", color=colour, markersize=6)
     if scale == 100:
@@ -124,15 +126,8 @@ def _finish(axes: Axes, epochs: np.ndarray, title: str, label: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _metric_of(histories: Mapping[str, Table]) -> str:
-    """The metric that the histories hold."""
-    held = {name for table in histories.values() for name in table if _holds(table, name)}
-    return find_task(held, "validation_").metric
-
-
-def _find_kept(table: Table) -> int | None:
+def _find_kept(table: Table, metric: str) -> int | None:
     """Position of the epoch whose weights were kept; None: nothing was validated."""
-    metric = _metric_of({"": table})
     if not _holds(table, f"validation_{metric}"):
         return None
     score = np.nan_to_num(table[f"validation_{metric}"], nan=-np.inf)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridonn.reports.artefacts.predictions import Embedding
+from hybridonn.reports.artefacts.embedding import Embedding
 from hybridonn.reports.figures.confusion import shorten
 from hybridonn.reports.figures.style import WIDTH_IN, colour_of, marker_of, styled
 

@@ -25,7 +25,7 @@ def draw_learning_curve(
     student_images: int | None = None,
     teacher: float | None = None,
 ) -> Figure:
-    """Draw the estimated accuracy or mIoU against the number of training images.
+    """Draw the estimated metric against the number of training images.
 
     Args:
         estimate: The curve and its 95 % interval, which stands at the last point.
@@ -39,7 +39,7 @@ def draw_learning_curve(
     figure = Figure(figsize=(WIDTH_IN, 4.5), layout="constrained")
     axes = figure.subplots()
     order = estimate.curve["images"].argsort()
-    images, values = (estimate.curve[name][order] for name in ("images", estimate.metric))
+    images, values = (estimate.curve[name][order] for name in ("images", estimate.task.metric))
     axes.plot(images, 100 * values, "o-", color=COLOUR, markersize=5, label="estimate")
     low, high = (100 * end for end in estimate.interval)
     sides = [[max(0.0, 100 * values[-1] - low)], [max(0.0, high - 100 * values[-1])]]
@@ -50,11 +50,11 @@ def draw_learning_curve(
     if student is not None and student_images is not None:
         look = {"color": MODELS["student"], "markersize": 9, "markeredgecolor": "white"}
         axes.plot(student_images, 100 * student, "D", **look)
-    axes.set_ylabel(f"test {estimate.label} (%)")
+    axes.set_ylabel(f"test {estimate.task.label} (%)")
     axes.margins(y=0.12)
     _finish(axes, [*images, *([student_images] if student_images else [])])
     axes.annotate(  # above its bar: the curve itself may lie anywhere beside it
-        f"{percent(estimate.accuracy, estimate.test_images)} "
+        f"{percent(estimate.value, estimate.test_images)} "
         f"({span(estimate.interval, estimate.test_images)})",
         (images[-1], high),
         (14, 5),

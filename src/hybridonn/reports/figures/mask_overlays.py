@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridonn.reports.artefacts.masks import MaskPredictions, Overlays
+from hybridonn.reports.artefacts.mask_overlays import Overlays
+from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.figures.confusion import shorten
 from hybridonn.reports.figures.style import WIDTH_IN, colour_of, framed, styled
 
@@ -20,7 +21,7 @@ MOST_NAMES = 12  # classes in the legend
 
 @styled
 def draw_overlays(
-    overlays: Overlays, predictions: Mapping[str, MaskPredictions], classes: Sequence[str]
+    overlays: Overlays, predictions: Mapping[str, Predictions], classes: Sequence[str]
 ) -> Figure:
     """Draw a row for each image: the image, the truth, and each network's mask.
 
@@ -57,28 +58,28 @@ def draw_overlays(
 
 
 def paint(scene: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """A picture with its classes painted over it, (H, W, 3), in [0, 1].
+    """An image with its classes painted over it, (H, W, 3), in [0, 1].
 
     Args:
         scene: (C, H, W), in [0, 1]; where it has not 3 bands, their mean is shown.
-        mask: Classes, (H, W); 0 is not painted. None: the picture alone.
+        mask: Classes, (H, W); 0 is not painted. None: the image alone.
     """
     from matplotlib.colors import to_rgb
 
     shown = scene if len(scene) == 3 else scene.mean(0, keepdims=True).repeat(3, 0)
-    picture = np.clip(shown.transpose(1, 2, 0), 0, 1)
+    image = np.clip(shown.transpose(1, 2, 0), 0, 1)
     if mask is None:
-        return picture
-    painted = picture.copy()
+        return image
+    painted = image.copy()
     for index in np.unique(mask[mask > 0]):
         where = mask == index
         colour = np.array(to_rgb(colour_of(int(index))))
-        painted[where] = (1 - PAINTED) * picture[where] + PAINTED * colour
+        painted[where] = (1 - PAINTED) * image[where] + PAINTED * colour
     return painted
 
 
-def _score(predictions: MaskPredictions, position: int) -> str:
-    return f"mIoU {100 * predictions.scores[position]:.1f} %"
+def _score(predictions: Predictions, position: int) -> str:
+    return f"{predictions.task.label} {100 * predictions.scores[position]:.1f} %"
 
 
 def _add_legend(figure: Figure, classes: Sequence[str]) -> None:

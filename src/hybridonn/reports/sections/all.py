@@ -45,7 +45,7 @@ SECTIONS: tuple[Section, ...] = (
 
 def list_sections(run: Run) -> list[Section]:
     """The sections that a run has, in the page's order."""
-    return [section for section in SECTIONS if section.wanted(run)]
+    return [section for section in SECTIONS if section.shows(run)]
 
 
 def list_figures(run: Run) -> list[ReportFigure]:

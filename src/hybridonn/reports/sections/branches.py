@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hybridonn.reports.artefacts.run import Branch, Run
+from hybridonn.reports.artefacts.run import Run
+from hybridonn.spec import Branch
 
 
 def name_branch(run: Run, number: int, branch: Branch) -> tuple[str, str]:
@@ -13,14 +14,20 @@ def name_branch(run: Run, number: int, branch: Branch) -> tuple[str, str]:
     return f"-{number}", f" of branch {number}: {size}"
 
 
-def describe_numbering(run: Run, branch: Branch) -> str:
-    """The caption's sentence on how a branch's kernels are numbered; empty for one branch."""
+def describe_numbering(run: Run, kernels: slice, branch: Branch) -> str:
+    """The caption's sentence on how a branch's kernels are numbered; empty for one branch.
+
+    Args:
+        run: The run.
+        kernels: Places of the branch's kernels among all.
+        branch: The branch.
+    """
     if len(run.branches) == 1:
         return ""
-    start, stop = branch.kernels.start, branch.kernels.stop
     weight = (
         ""
         if branch.binning == 1
         else f"; one weight is {branch.binning} × {branch.binning} pixels of the scene"
     )
-    return f" Numbered within the branch; in the arrays they are {start} to {stop - 1}{weight}."
+    places = f"{kernels.start} to {kernels.stop - 1}"
+    return f" Numbered within the branch; in the arrays they are {places}{weight}."

@@ -19,7 +19,7 @@ INTERVALS = (
 def _build(run: Run) -> list[ReportFigure]:
     chip = chip_of(run)
     student = run.models["student"].predictions
-    images, metric = "the same images", student.metric
+    images, metric = "the same images", run.task.label
     if chip.ideal.scores is None:
         images = f"all {student.total:,} test images, which are not the same ones"
     words = [
@@ -29,8 +29,8 @@ def _build(run: Run) -> list[ReportFigure]:
     if chip.kept:
         words.append(
             "“Calibrated” sets its backend anew in closed form on the captures, without labels; "
-            "fine-tuning starts from there, on labels alone, with the teacher's answers (KD), or "
-            "with its answers and its tangent kernel (NTKD). The bold one is left to the chip: the "
+            "fine-tuning starts from there, on labels alone, with the teacher's outputs (KD), or "
+            "with its outputs and its tangent kernel (NTKD). The bold one is left to the chip: the "
             "best on captures held out, which neither it nor the other candidates had seen; it was "
             "then made again of all captures. "
             "Differences are of pairs: both sides on the same images; the step before a "
@@ -39,31 +39,26 @@ def _build(run: Run) -> list[ReportFigure]:
             "how far other captures or another chip would. The share of the loss is left out "
             "where the loss itself is within that chance."
         )
-    words += _say_missing(run, chip)
+    words += _say_missing(chip)
     return [
         ReportFigure(
             "chip",
             "The chip",
             f"Test {metric} with ideal optics, as fabricated and compensated",
             "".join(words),
-            lambda: draw_treatments(chip, student),
+            lambda: draw_treatments(chip, run.task),
             tuple(list_treatments(run)),
             describe_chip(run).replace(" %", "\u00a0%"),  # no line starts with a per cent sign
         )
     ]
 
 
-def _say_missing(run: Run, chip: Chip) -> list[str]:
+def _say_missing(chip: Chip) -> list[str]:
     """What this report does not show of the chip, and why."""
     said = []
-    if "confusion" not in run.task.sections:
-        said.append(
-            " Of masks no confusion of classes and no t-SNE is shown: an image holds several "
-            "classes."
-        )
     if chip.optics is None:
         said.append(
-            " No point spread functions were captured, so none are shown: capture the picture of "
+            " No point spread functions were captured, so none are shown: capture the image of "
             "a point, too (hybridonn captures template)."
         )
     if chip.kept and chip.fractions is None:

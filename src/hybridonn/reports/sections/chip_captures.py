@@ -9,7 +9,7 @@ from hybridonn.reports.sections.section import ReportFigure, Section
 
 def _build(run: Run) -> list[ReportFigure]:
     chip = chip_of(run)
-    curve, student = chip.fractions, run.models["student"].predictions
+    curve = chip.fractions
     assert curve is not None  # the section is wanted only then
     bands = ", bands are 95 % intervals" if run.task.whole else ""
     whole = "captures of training images" if chip.measured else "training images"
@@ -17,11 +17,11 @@ def _build(run: Run) -> list[ReportFigure]:
         ReportFigure(
             "chip-fractions",
             "How many captures it takes",
-            f"Test {student.metric} against the fraction of captures",
-            f"The metric on the test captures against the fraction of the {whole} that was learnt "
-            f"from{bands}; below each fraction stands the number of captures. Dashed: ideal "
-            "optics, and the chip as fabricated. No test capture is ever learnt from.",
-            lambda: draw_fractions(curve, chip, student),
+            f"Test {run.task.label} against the fraction of captures",
+            f"The metric on the test captures against the fraction of the {whole} that was "
+            f"used{bands}; below each fraction stands the number of captures. Dashed: ideal "
+            "optics, and the chip as fabricated. No test capture is ever used.",
+            lambda: draw_fractions(curve, chip, run.task),
             level=3,
         )
     ]

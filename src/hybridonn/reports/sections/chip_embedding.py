@@ -15,7 +15,7 @@ def _build(run: Run) -> list[ReportFigure]:
             "How the classes lie, before and after",
             "t-SNE of the features of test captures before and after compensation",
             "What the backend's last layer sees of the same test captures (of a backend of one "
-            "layer: its answers), as fabricated and compensated, laid out by one t-SNE for both, "
+            "layer: its outputs), as fabricated and compensated, laid out by one t-SNE for both, "
             "so that places on the left and on the right compare: images that lie elsewhere on the "
             "left are those whose features the chip displaced.",
             lambda: draw_embedding(chip.embeddings, run.classes, together=True),
@@ -28,4 +28,5 @@ CHIP_EMBEDDING = Section(
     "chip_embedding",
     wanted=lambda run: run.chip is not None and bool(run.chip.embeddings),
     build=_build,
+    by_task=True,
 )

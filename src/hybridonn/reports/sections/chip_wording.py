@@ -29,7 +29,7 @@ def summarise_chip(run: Run) -> str:
 
 def describe_chip(run: Run) -> str:
     """What the chip loses, and what each step of the compensation wins back."""
-    chip, metric = chip_of(run), run.models["student"].predictions.metric
+    chip, metric = chip_of(run), run.task.label
     before, total = chip.treatments[0], chip.total
     lost = chip.ideal.value - before.value
     kind = "measured" if chip.measured else "simulated"
@@ -121,19 +121,6 @@ def _say_gain(chip: Chip, one: Treatment) -> str:
         return text
     apart = "" if difference.clear else ", not to be told from zero"
     return f"{text} (95 %: {signed_span(difference, chip.total)}{apart})"
-
-
-def list_chip_tiles(run: Run) -> list[tuple[str, str, str]]:
-    """The key numbers: (what, value, note)."""
-    if run.chip is None:
-        return []
-    total = run.chip.total
-    shown = [("on the chip as fabricated", run.chip.treatments[0])]
-    shown += [("on the chip compensated", run.chip.kept)] if run.chip.kept else []
-    return [
-        (what, percent(one.value, total), f"95 %: {span(one.interval, total)}")
-        for what, one in shown
-    ]
 
 
 def _reach(one: Treatment, chip: Chip) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.figures.confusion import MOST_COUNTS, draw_confusion
 from hybridonn.reports.sections.section import ReportFigure, Section
@@ -18,18 +17,14 @@ def _build(run: Run) -> ReportFigure:
         "share of the true class, on a scale that is stretched at the low end so that single "
         "mistakes can be seen. A perfect network has nothing beside the diagonal.",
         lambda: draw_confusion(
-            {
-                name: model.predictions
-                for name, model in run.models.items()
-                if isinstance(model.predictions, Predictions)
-            },
-            run.classes,
+            {name: model.predictions for name, model in run.models.items()}, run.classes
         ),
     )
 
 
 CONFUSION = Section(
     "confusion",
-    wanted=lambda run: "confusion" in run.task.sections,
+    wanted=lambda run: True,
     build=lambda run: [_build(run)],
+    by_task=True,
 )

@@ -25,6 +25,7 @@ def _build(run: Run) -> ReportFigure:
 
 EMBEDDING = Section(
     "embedding",
-    wanted=lambda run: "embedding" in run.task.sections,
+    wanted=lambda run: True,
     build=lambda run: [_build(run)],
+    by_task=True,
 )

@@ -18,8 +18,8 @@ def _build(run: Run) -> ReportFigure:
     return ReportFigure(
         "estimate",
         "Promised before training",
-        f"Estimated {estimate.label} against training images, "
-        f"{percent(estimate.accuracy, estimate.test_images)} in the end",
+        f"Estimated {run.task.label} against training images, "
+        f"{percent(estimate.value, estimate.test_images)} in the end",
         describe_estimate(
             estimate, student.value, images, student.total, estimate.against(student)
         ),
@@ -45,7 +45,7 @@ def describe_estimate(
         tested: On how many test images.
         difference: Student less estimate on the estimate's own test images; None: not known.
     """
-    said = _describe_masks(estimate) if estimate.metric == "miou" else _describe_classes(estimate)
+    said = [_describe_kernel(estimate), *_describe_optics(estimate)]
     if student is not None:
         said.append(_compare(estimate, student, student_images, tested, difference))
     said.append(
@@ -56,28 +56,43 @@ def describe_estimate(
     return " ".join(said)
 
 
-def _describe_masks(estimate: Estimated) -> list[str]:
-    return [
-        "Kernel ridge regression of single pixels: each is told from what the design's electronics "
-        "see around it, its pictures behind randomly drawn optical kernels, the best of several "
-        "draws, with the neural tangent kernel (NTK) of infinitely wide layers on them. Fitted to "
-        f"pixels sampled from {estimate.train_images:,} training images and tested on "
-        f"{estimate.test_images:,} test images; the bar is its 95 % interval from resampling both. "
-        "Optical kernels that are trained are left out, too."
-    ]
-
-
-def _describe_classes(estimate: Estimated) -> list[str]:
-    return [
-        "Kernel ridge regression with the neural tangent kernel (NTK) of the same layers before "
-        f"any training, fitted to {estimate.train_images:,} training images and tested on "
-        f"{estimate.test_images:,} test images; the bar is its 95 % interval from resampling both.",
+# What the caption says of the kernel, and of the optical layer in it, by the estimator.
+OF_LAYERS = (
+    "Kernel ridge regression with the neural tangent kernel (NTK) of the same layers before any "
+    "training, fitted to"
+)
+OF_PIXELS = (
+    "Kernel ridge regression of single pixels: each is predicted from what the design's "
+    "electronics see around it behind randomly drawn optical kernels, the best of several draws, "
+    "with the neural tangent kernel (NTK) of infinitely wide layers. It is fitted to pixels "
+    "sampled from"
+)
+WORDS = {
+    "estimate_infinite": (
+        OF_LAYERS,
         "All layers are taken as infinitely wide, so that the number of optical kernels and the "
-        "widths of the hidden layers do not count."
-        if estimate.infinite
-        else "The optical layer has the design's own number of kernels, the best of several random "
+        "widths of the hidden layers do not count.",
+    ),
+    "estimate_drawn": (
+        OF_LAYERS,
+        "The optical layer has the design's own number of kernels, the best of several random "
         "draws; the layers behind it are taken as infinitely wide.",
-    ]
+    ),
+    "estimate_pixels": (OF_PIXELS, "Optical kernels that are trained are left out, too."),
+}
+
+
+def _describe_kernel(estimate: Estimated) -> str:
+    """What the estimate was fitted to and tested on; of an unknown estimator in its own words."""
+    head, _ = WORDS.get(estimate.estimator, (f"{estimate.method}; fitted to", ""))
+    return (
+        f"{head} {estimate.train_images:,} training images and tested on "
+        f"{estimate.test_images:,} test images; the bar is its 95 % interval from resampling both."
+    )
+
+
+def _describe_optics(estimate: Estimated) -> list[str]:
+    return [WORDS[estimate.estimator][1]] if estimate.estimator in WORDS else []
 
 
 def _compare(
@@ -88,7 +103,7 @@ def _compare(
     difference: Difference | None,
 ) -> str:
     total = estimate.test_images
-    gap = student - estimate.accuracy if difference is None else difference.mean
+    gap = student - estimate.value if difference is None else difference.mean
     side = "above" if gap > 0 else "below"
     on = "" if student_images is None else f" with {student_images:,} training images"
     sentence = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.reports.artefacts.predictions import as_tensor
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.figures.confusion import shorten
 from hybridonn.reports.figures.features import draw_features
@@ -11,26 +12,25 @@ from hybridonn.reports.sections.section import ReportFigure, Section
 
 def _build(run: Run) -> list[ReportFigure]:
     """What the sensor sees of one test image, a figure a branch."""
-    examples, title = run.examples, "test image"
-    if examples.labels.ndim == 1:
-        title = f"class {shorten(run.classes[int(examples.labels[0])])}"
+    examples = run.examples
+    name = run.task.name_label(as_tensor(examples.labels)[0], run.classes)
+    title = f"class {shorten(name)}" if name else "test image"
     found = []
-    for number, branch in enumerate(run.branches, 1):
+    for number, (kernels, branch) in enumerate(run.branches, 1):
         # Of a coarser branch each of its sensor's pixels is kept as often as it covers the scene's.
-        finest = min(one.binning for one in run.branches)
+        finest = min(one.binning for _, one in run.branches)
         step = branch.binning // finest
-        pictures = examples.features[0, branch.kernels, ::step, ::step]
+        signals = examples.features[0, kernels, ::step, ::step]
         mark, where = name_branch(run, number, branch)
         found.append(
             ReportFigure(
                 f"features{mark}",
                 f"What the camera sees{where.replace(' of branch', ' on branch')}",
-                f"One test image{'' if title == 'test image' else f' of {title}'} and its "
-                "difference picture for each kernel",
-                "Left, one test image. Right, for each kernel, the picture that the positive site "
+                f"One test image{f' of {title}' if name else ''} and its difference signals",
+                "Left, one test image. Right, for each kernel, the image that the positive site "
                 "throws on the sensor less that of the negative site: all that the digital backend "
                 "gets to see. One scale for all; white is zero, red positive, blue negative.",
-                lambda pictures=pictures: draw_features(examples.scene[0], pictures, title),
+                lambda signals=signals: draw_features(examples.scene[0], signals, title),
             )
         )
     return found

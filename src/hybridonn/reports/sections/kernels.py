@@ -19,18 +19,18 @@ def _build(run: Run) -> list[ReportFigure]:
         "is a weak one."
     )
     found = []
-    for number, branch in enumerate(run.branches, 1):
-        margin = (run.kernels.shape[-1] - branch.size) // 2
-        inner = slice(margin, margin + branch.size)
-        kernels = run.kernels[branch.kernels, :, inner, inner]
+    for number, (places, branch) in enumerate(run.branches, 1):
+        size = branch.kernel_size
+        margin = (run.kernels.shape[-1] - size) // 2
+        inner = slice(margin, margin + size)
+        kernels = run.kernels[places, :, inner, inner]
         mark, where = name_branch(run, number, branch)
         found.append(
             ReportFigure(
                 f"kernels{mark}",
                 f"The learned kernels{where}",
-                f"{len(kernels)} kernels of {branch.size} × {branch.size} with their positive and "
-                "negative parts",
-                caption + describe_numbering(run, branch),
+                f"{len(kernels)} kernels of {size} × {size} with their positive and negative parts",
+                caption + describe_numbering(run, places, branch),
                 lambda kernels=kernels: draw_kernels(kernels, run.wavelengths_nm),
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hybridonn.reports.artefacts.masks import MaskPredictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.figures.mask_overlays import draw_overlays
 from hybridonn.reports.sections.section import ReportFigure, Section
@@ -18,16 +17,15 @@ def _build(run: Run) -> ReportFigure:
         "Test images as they are, with the true mask and with what each network says. By the "
         "student's mIoU these are the best, the median and the worst image, and others drawn at "
         "random by the run's seed. Above each mask stands the mIoU of this image.",
-        lambda: draw_overlays(overlays, list_masks(run), run.classes),
+        lambda: draw_overlays(
+            overlays, {name: one.predictions for name, one in run.models.items()}, run.classes
+        ),
     )
 
 
-def list_masks(run: Run) -> dict[str, MaskPredictions]:
-    """The masks of each network, by its name."""
-    answers = {name: model.predictions for name, model in run.models.items()}
-    return {name: one for name, one in answers.items() if isinstance(one, MaskPredictions)}
-
-
 MASK_OVERLAYS = Section(
-    "mask_overlays", wanted=lambda run: run.overlays is not None, build=lambda run: [_build(run)]
+    "mask_overlays",
+    wanted=lambda run: run.overlays is not None,
+    build=lambda run: [_build(run)],
+    by_task=True,
 )

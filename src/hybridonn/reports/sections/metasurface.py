@@ -25,7 +25,7 @@ def _build(run: Run) -> ReportFigure:
     if optics.binnings.max() > 1:
         apart = (
             " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b "
-            "pixels apart; b × b pixels of its picture are summed."
+            "pixels apart; b × b pixels of its image are summed."
         )
     return ReportFigure(
         "optics",
@@ -33,22 +33,22 @@ def _build(run: Run) -> ReportFigure:
         "Wanted and simulated point spread functions of some kernels",
         "The point spread functions (PSFs) of the designed pillars beside their targets, upright: "
         "a kernel turned by half a turn. “Wanted” and “camera” are light a pixel in units of the "
-        "kernel's weights, “light” is the picture before the camera's pixels add it up, each on "
+        "kernel's weights, “light” is the light before the camera's pixels add it up, each on "
         "its own scale; dashes frame the kernel. On the right, positive less negative part within "
         "that frame. Below, kernel error is the relative Euclidean distance of the two, root D "
         "and the loss are those of Xiang et al., efficiency is the light within the frame over "
         "the light that falls on the sub-optic, and cross-talk the light of neighbouring "
         "sub-optics over a sub-optic's own, where the sensor reads it." + old + apart,
         lambda: draw_optics(optics),
-        tuple(list_numbers(optics)),
+        tuple(list_numbers(optics, run.task)),
     )
 
 
 def reach_design(run: Run) -> tuple[str, float, tuple[float, float] | None] | None:
     """The metric behind the designed metasurface: its name, value and 95 % interval.
 
-    None: no metasurface was designed. Of an accuracy the interval is Wilson's; of an mIoU the
-    stage keeps no image's score, so there is none.
+    None: no metasurface was designed. Where an image is right or wrong, the interval is
+    Wilson's; otherwise the stage keeps no image's score, so there is none.
     """
     if run.optics is None:
         return None
@@ -59,7 +59,7 @@ def reach_design(run: Run) -> tuple[str, float, tuple[float, float] | None] | No
     ends = None
     if run.task.whole:
         ends = wilson_interval(round(value * student.total), student.total)
-    return student.metric, float(value), ends
+    return run.task.label, float(value), ends
 
 
 def _describe_design(run: Run) -> str:

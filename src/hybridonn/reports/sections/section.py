@@ -54,6 +54,7 @@ class Section:
     Attributes:
         name: Name of the section, unique in the list of sections.
         wanted: Whether a run has what the section shows.
+        by_task: Whether the section is of those tasks alone that name it in their ``sections``.
         build: The section's figures, in order; called only where the section is wanted.
         verdict: Sentences for the head of the page.
         tiles: Key numbers for the head of the page.
@@ -64,3 +65,8 @@ class Section:
     build: Callable[[Run], Sequence[ReportFigure]]
     verdict: Callable[[Run], Sequence[str]] = _say_nothing
     tiles: Callable[[Run], Sequence[Tile]] = _show_nothing
+    by_task: bool = False
+
+    def shows(self, run: Run) -> bool:
+        """Whether the section is in the report of a run."""
+        return self.wanted(run) and (not self.by_task or self.name in run.task.sections)

@@ -21,7 +21,7 @@ def _build(run: Run) -> ReportFigure:
         "neural tangent kernel with the teacher's: 1 means equal up to scale. The losses are shown "
         "on a logarithmic scale, the student's with the terms of its objective, each before its "
         "weight, and the task's loss on the validation images.",
-        lambda: draw_curves({name: model.history for name, model in run.models.items()}),
+        lambda: draw_curves({name: model.history for name, model in run.models.items()}, run.task),
     )
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, name_resolutions
 
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
 
-def list_numbers(optics: SimulatedOptics) -> list[tuple[str, ...]]:
+
+def list_numbers(optics: SimulatedOptics, task: Task) -> list[tuple[str, ...]]:
     """The numbers as a table, header first: what, with ideal kernels, with the metasurface.
 
     A run of the strategy end-to-end has a column for its kernels-first start as well.
+
+    Args:
+        optics: The metasurface, with its numbers.
+        task: What the network is for, which names the metric.
     """
     results = optics.results
-    metric = next((key[6:] for key in results if key.startswith("ideal_")), "accuracy")
     first = results.get("strategy") == "end-to-end"
     header = (
         "",
@@ -30,9 +36,9 @@ def list_numbers(optics: SimulatedOptics) -> list[tuple[str, ...]]:
         ideal = results.get(f"ideal_{key}") if part is None else None
         rows.append((what, *(_show(value, share) for value in (ideal, *found))))
 
-    add(f"test {metric}", metric)
-    add(f"test {metric} with the camera's noise", f"camera_{metric}")
-    add(f"test {metric} with the neighbours' light", f"crosstalk_{metric}")
+    for what, mark in (("", ""), (" with the camera's noise", "camera_")):
+        add(f"test {task.label}{what}", f"{mark}{task.metric}")
+    add(f"test {task.label} with the neighbours' light", f"crosstalk_{task.metric}")
     add("kernel error, mean over kernels", "kernel_error")
     add("kernel error, worst kernel", "kernel_error_worst")
     for branch, resolution in enumerate(name_resolutions(optics)):

@@ -17,7 +17,7 @@ TREATMENTS = {
 
 def list_treatments(run: Run) -> list[tuple[str, ...]]:
     """The treatments as a table, header first, the ideal optics above them."""
-    chip, metric = chip_of(run), run.models["student"].predictions.metric
+    chip, metric = chip_of(run), run.task.label
     total = chip.total
     header = (
         "",
