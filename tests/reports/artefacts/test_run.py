@@ -72,7 +72,11 @@ def test_a_damaged_file_is_named_with_its_stage(run_folder, name, stage):
 @pytest.mark.parametrize(
     ("name", "changes", "found"),
     [
-        ("student/predictions.npz", {"labels": np.arange(10)}, r"\(360,\) for labels of shape \(10,\)"),
+        (
+            "student/predictions.npz",
+            {"labels": np.arange(10)},
+            r"\(360,\) .*\(10,\)",
+        ),
         ("student/predictions.npz", {"labels": np.full(360, 10)}, "labels go from 10 to 10"),
         ("student/predictions.npz", {"labels": np.zeros(360)}, "labels are .*float64"),
         ("teacher/embedding.npz", {"positions": np.zeros((4, 2))}, "positions"),
