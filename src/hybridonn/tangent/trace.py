@@ -32,6 +32,7 @@ from hybridonn.tangent.empirical.layer_io import (
     Recorder,
     RuledLayer,
     covered_names,
+    full_name,
     ruled_layers,
 )
 from hybridonn.tangent.empirical.model_state import warn_once
@@ -239,5 +240,6 @@ def _find_last_layer(
     if not gradients[0].left_renames:
         return None
     found = [LayerGradients(layer, gradients)]
-    wrong = compare(found, outputs, drawn, recorder.parameters()).wrong
+    parameters = {full_name(layer.name, name): p for name, p in layers[0].own.items()}
+    wrong = compare(found, outputs, drawn, parameters).wrong
     return None if wrong else gradients[0]

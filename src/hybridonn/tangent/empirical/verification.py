@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import hypot
 
 import torch
 from torch import Tensor
@@ -90,7 +92,7 @@ def compare(
     Returns:
         As for `verify`.
     """
-    weights = _random_weights(len(outputs), len(vectors), outputs)
+    weights = _draw_weights(len(outputs), len(vectors)).to(outputs)
     combination = torch.einsum("ic,c...->i...", weights, vectors)
     gradients = torch.autograd.grad(
         outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
@@ -100,9 +102,9 @@ def compare(
         for name, g in zip(parameters, gradients, strict=True)
         if g is not None
     }
-    norm = sum(float(torch.linalg.vector_norm(as_real(g))) ** 2 for g in truth.values()) ** 0.5
+    norms = {name: float(torch.linalg.vector_norm(as_real(g))) for name, g in truth.items()}
     reasons = {
-        one.layer.name: _find_difference(one, parameters, truth, weights, norm) for one in found
+        one.layer.name: _find_difference(one, parameters, truth, weights, norms) for one in found
     }
     wrong = {name: reason for name, reason in reasons.items() if reason}
     return Verification(frozenset(reasons) - frozenset(wrong), wrong, frozenset(truth))
@@ -123,13 +125,14 @@ def _find_difference(
     parameters: Mapping[str, Tensor],
     truth: Mapping[str, Tensor],
     weights: Tensor,
-    norm: float,
+    norms: Mapping[str, float],
 ) -> str:
     """Why a layer's gradients are not autograd's; empty where they are.
 
     A parameter without a gradient of autograd's is not used: its own must be zero.
     """
     sums: dict[str, Tensor] = {}
+    floor = _FLOOR * hypot(*norms.values())
     with torch.no_grad():
         for gradient in found.gradients:
             for name, value in gradient.weighted_sum(weights).items():
@@ -140,7 +143,7 @@ def _find_difference(
         # As few copies as possible: the largest layers set the peak of the memory.
         expected, actual = truth.get(full), sums.pop(name, None)
         tolerance = rounding_tolerance(weights, parameters[full])
-        allowed = tolerance * (_distance(None, expected) + _FLOOR * norm)
+        allowed = tolerance * (norms.get(full, 0.0) + floor)
         if not _distance(actual, expected) <= allowed:
             return (
                 f"the gradient of {name} through the layer's calls is not autograd's (it is used "
@@ -156,8 +159,9 @@ def _distance(a: Tensor | None, b: Tensor | None) -> float:
     return float(torch.linalg.vector_norm(difference))
 
 
-def _random_weights(n: int, C: int, like: Tensor) -> Tensor:
+@lru_cache(maxsize=8)  # the same few sizes at every step of a training
+def _draw_weights(n: int, C: int) -> Tensor:
     """A random number for every sample times one for every output, (n, C), always the same."""
     generator = torch.Generator().manual_seed(0)
     samples = torch.randn(n, 1, generator=generator)
-    return (samples * torch.randn(1, C, generator=generator)).to(like)
+    return samples * torch.randn(1, C, generator=generator)
