@@ -146,3 +146,23 @@ def test_what_holds_for_the_first_batch_only_is_found_out(flip):
         warnings.simplefilter("ignore", TangentWarning)
         phi, exact = tangent_features(model, x, 8192, oversampling=1), ntk(model, x)
     assert float((phi @ phi.T - exact).norm() / exact.norm()) < 0.1
+
+
+def test_the_law_does_not_hold_for_layers_smaller_than_the_sums():
+    """A counterexample that the documentation names: all gradients take the same first places."""
+    torch.manual_seed(0)
+    layers = (nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+    model, x = nn.Sequential(*layers).double(), torch.randn(12, 3).double()
+    exact, squares = ntk(model, x), []
+    for seed in range(30):
+        phi = tangent_features(model, x, 16, seed=seed)
+        squares.append(float((phi @ phi.T - exact).norm() / exact.norm()) ** 2)
+    assert (sum(squares) / len(squares)) ** 0.5 > 2 * feature_error(model, x, 16)
+
+
+def test_features_of_numbers_of_words():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.EmbeddingBag(7, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    phi = tangent_features(model, torch.randint(0, 7, (5, 4)), 3)
+    assert phi.shape == (5, 3)
+    assert phi.dtype == torch.float64

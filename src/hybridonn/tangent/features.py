@@ -103,6 +103,10 @@ def feature_error(
     - share_l = ||Theta_l|| / ||Theta|| of a layer's weight, s_l of whose two sides (0 to 2) are
       longer than side = 128 and are compressed to it: the same law, at most.
 
+    It holds where the gradient of each parameter (outputs times numbers of the parameter) has more
+    numbers than K. Those of fewer numbers take the same first places of the K sums, and meet there
+    however large K is: the error of a network of small layers alone stops falling.
+
     Args:
         model: the model, as for `tangent_features`.
         x: a few samples (n, ...) like those that features are wanted of.
@@ -270,9 +274,9 @@ def _basis(maker: _FeatureMaker, x: Tensor, width: int, batch: int) -> Tensor:
     count = min(len(x), 4 * width)
     part = x[torch.linspace(0, len(x) - 1, count).long()]
     found = torch.cat([maker.features(part[at : at + batch]) for at in range(0, count, batch)])
-    found = found.double()
+    kind, found = found.dtype, found.double()
     values, vectors = torch.linalg.eigh(found @ found.T)  # the smaller side: 4 width samples
     values, vectors = values[-width:], vectors[:, -width:]
-    present = values > count * torch.finfo(x.dtype).eps * values[-1]
+    present = values > count * torch.finfo(kind).eps * values[-1]
     basis = found.T @ (vectors[:, present] / values[present].sqrt())
-    return torch.nn.functional.pad(basis, (0, width - basis.shape[1])).to(x.dtype)
+    return torch.nn.functional.pad(basis, (0, width - basis.shape[1])).to(kind)

@@ -140,6 +140,25 @@ class Text(nn.Module):
         return self.last(torch.tanh(self.words(x)).mean(1))
 
 
+class Bags(nn.Module):
+    """Bags of words, each a sample's, as a table or one after the other."""
+
+    def __init__(self, starts=False, weighted=False, **options):
+        super().__init__()
+        self.words, self.last = nn.EmbeddingBag(9, 4, **options), nn.Linear(4, 2)
+        self.starts, self.weighted = starts, weighted
+
+    def forward(self, x):
+        weights = 1.0 + x.double() if self.weighted else None
+        if not self.starts:
+            return self.last(torch.tanh(self.words(x, per_sample_weights=weights)))
+        n, count = x.shape
+        starts = torch.arange(n + 1) * count
+        weights = None if weights is None else weights.flatten()
+        found = self.words(x.flatten(), starts, per_sample_weights=weights)
+        return self.last(torch.tanh(found))
+
+
 class TiedText(nn.Module):
     """A language model whose last layer is its embedding."""
 
@@ -176,6 +195,14 @@ MODELS = {
     "GRU without bias": (batch_first(nn.GRU, bias=False), (3, 5)),
     "embedding": (Text, TEXT),
     "embedding, padded": (lambda: Text(padding_idx=1), TEXT),
+    "bags": (Bags, TEXT),
+    "bags, summed, padded": (lambda: Bags(mode="sum", padding_idx=1), TEXT),
+    "bags, means of what is not padded": (lambda: Bags(padding_idx=1), TEXT),
+    "bags, weighted": (lambda: Bags(mode="sum", weighted=True), TEXT),
+    "bags, by their starts": (
+        lambda: Bags(mode="sum", starts=True, weighted=True, include_last_offset=True),
+        TEXT,
+    ),
     "tied embedding": (TiedText, TEXT),
 }
 
@@ -213,7 +240,11 @@ def test_kernel_agrees_with_the_dense_jacobian(name, dense_kernel):
     assert "vector products" not in explain(model, x1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+# torch has no second derivative of bags, which the references of the derivatives need.
+TWICE = [name for name in MODELS if not name.startswith("bags")]
+
+
+@pytest.mark.parametrize("name", TWICE)
 def test_derivative_agrees_with_that_of_single_samples(name):
     model, x, _ = network(name)
     weight = torch.randn(len(x), len(x), dtype=torch.float64)
@@ -228,6 +259,32 @@ def test_derivative_agrees_with_that_of_single_samples(name):
     expected = derivative(dense(model, x))
     for a, b in zip(found, expected, strict=True):
         assert (a is None or not a.any()) if b is None else close(a, b, 1e-8) or not b.any()
+
+
+def test_derivative_of_bags_is_that_of_the_means_of_words():
+    class Means(Bags):
+        def forward(self, x):
+            found = F.embedding(x, self.words.weight).mean(1)
+            return self.last(torch.tanh(found))
+
+    model, x, _ = network("bags")
+    means = Means().double()
+    means.load_state_dict(model.state_dict())
+    found, expected = (
+        torch.autograd.grad(kernel.square().sum(), list(one.parameters()), allow_unused=True)
+        for one in (model, means)
+        for kernel in [ntk(one, x, create_graph=True)]
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert a is b is None or close(a, b)
+
+
+def test_sparse_gradients_go_by_operations_and_by_samples(dense_kernel):
+    model, x, _ = network("bags, summed, padded")
+    expected = dense_kernel(model, x)
+    model.words.sparse = True
+    assert close(ntk(model, x), expected)
+    assert close(ntk(model, x, method="vector_products"), expected)
 
 
 def dense(model, x):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.cotangents import quiet_batching
 from hybridonn.tangent.empirical.output_vectors import OutputVectors
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.precision import as_real
+from hybridonn.tangent.empirical.precision import as_real, dense
 from hybridonn.tangent.errors import TangentError
 
 
@@ -206,9 +206,7 @@ def _join(
 ) -> Tensor:
     """Gradients of each parameter, side by side; zero where there is none."""
     parts = [
-        as_real(
-            parameter.new_zeros(*lead, parameter.numel()) if g is None else g.reshape(*lead, -1)
-        )
+        parameter.new_zeros(*lead, parameter.numel()) if g is None else dense(g).reshape(*lead, -1)
         for g, parameter in zip(gradients, parameters, strict=True)
     ]
-    return torch.cat(parts, -1)
+    return torch.cat([as_real(part) for part in parts], -1)

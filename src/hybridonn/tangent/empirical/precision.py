@@ -33,6 +33,11 @@ def as_real(gradients: Tensor) -> Tensor:
     return at_least_single(gradients)
 
 
+def dense(gradient: Tensor) -> Tensor:
+    """A gradient that an embedding gave as sparse, with its zeros."""
+    return gradient if gradient.layout == torch.strided else gradient.to_dense()
+
+
 def rounding_tolerance(*tensors: Tensor) -> float:
     """The part of its norm by which rounding may change a gradient of some tensors' precision.
 

@@ -21,7 +21,12 @@ from torch import Tensor
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.output_vectors import fixed_normal
-from hybridonn.tangent.empirical.precision import as_real, at_least_single, rounding_tolerance
+from hybridonn.tangent.empirical.precision import (
+    as_real,
+    at_least_single,
+    dense,
+    rounding_tolerance,
+)
 
 # What is below this part of all gradients' norm, relative to the tolerance, is rounding too.
 _FLOOR = 1e-2
@@ -97,11 +102,7 @@ def compare(
     gradients = torch.autograd.grad(
         outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
     )
-    truth = {
-        name: g.to_dense() if g.layout != torch.strided else g
-        for name, g in zip(parameters, gradients, strict=True)
-        if g is not None
-    }
+    truth = {name: dense(g) for name, g in zip(parameters, gradients, strict=True) if g is not None}
     norms = {name: float(torch.linalg.vector_norm(as_real(g))) for name, g in truth.items()}
     reasons = {
         one.layer.name: _find_difference(one, parameters, truth, weights, norms) for one in found

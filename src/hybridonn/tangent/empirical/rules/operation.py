@@ -150,6 +150,29 @@ def _embedding(use: ParameterUse, like: Tensor) -> Operand | None:
     )
 
 
+def _embedding_bag(use: ParameterUse, like: Tensor) -> Operand | None:
+    """A sum of rows of the parameter for each bag: a product of their weights with it.
+
+    The largest of the rows, number by number, is no such product.
+    """
+    mode = saved(use.node, "mode")
+    if saved(use.node, "scale_grad_by_freq") or mode not in (0, 1):
+        return None
+    numbers, weights = saved(use.node, "indices"), saved(use.node, "per_sample_weights")
+    bags, count = result_shape(use.node)[0], use.index.shape[0]
+    starts = saved(use.node, "offsets")[:bags]  # the last of all may be the end
+    order = torch.arange(len(numbers), device=numbers.device, dtype=starts.dtype)
+    bag = torch.searchsorted(starts, order, right=True) - 1
+    kept = (numbers != signed([saved(use.node, "padding_idx")])[0]).to(like)
+    weights = kept if weights is None else kept * weights
+    if mode == 1:
+        weights = weights / kept.new_zeros(bags).index_add(0, bag, kept)[bag].clamp(min=1)
+    places = bag * count + numbers
+    rows = weights.new_zeros(bags * count).index_add(0, places, weights).view(bags, count)
+    index = use.index.mT[None]
+    return Product(index, rows, _as_block, _as_second, (0,), _unchanged)
+
+
 def _flatten_rows(cotangents: Tensor, axes: int) -> Tensor:
     """Cotangents (C, ..., o) to (C, 1, R, o)."""
     return cotangents.flatten(1, axes).unsqueeze(1)
@@ -231,6 +254,7 @@ _READERS: dict[tuple[str, int], Callable[[ParameterUse, Tensor], Operand | None]
     ("BaddbmmBackward0", 0): partial(_shift, scale="beta"),
     ("BaddbmmBackward0", 2): partial(_mat2, inputs="batch1"),
     ("EmbeddingBackward0", 0): _embedding,
+    ("EmbeddingBagBackward0", 0): _embedding_bag,
     ("AddBackward0", 0): _shift,
     ("AddBackward0", 1): partial(_shift, scale="alpha"),
     ("SubBackward0", 0): _shift,
