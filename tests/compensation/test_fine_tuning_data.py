@@ -8,10 +8,7 @@ from hybridonn.compensation.capture_pair import capture_images
 from hybridonn.compensation.capture_sampling import choose_captures
 from hybridonn.compensation.fine_tuning_data import compute_features, draw_fine_tuning_data
 from hybridonn.data import load_dataset
-from hybridonn.networks.frontends.drawn_chips import design_of
-from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
-from hybridonn.optics.fabrication.kernel_errors import fabricate
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.tasks.classification import Classification
@@ -37,11 +34,7 @@ def student(digits):
 @pytest.fixture(scope="module")
 def chip(student):
     errors = errors_of(brightness_fraction=0.3, shift_pixels=0.5)
-    made = fabricate(
-        design_of(student.frontend.signed_kernels().detach(), lay_out_kernels(SPEC.optics, 3)),
-        errors,
-    )
-    return MeasuredFrontend(made.psfs, made.gains)
+    return student.frontend.fabricate(errors, lay_out_kernels(SPEC.optics, 3))
 
 
 def draw(digits, chip, **settings):
@@ -76,15 +69,15 @@ def test_the_twin_sees_images_that_were_not_captured(digits, chip):
 def test_without_a_twin_there_are_the_captures_alone(digits, chip, student):
     settings, chosen, data = draw(digits, chip)
     assert len(data.shown) == len(chosen)
-    fit = calibrate(student.backend, data.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = compute_features(SPEC, settings, student, fit, data)
-    assert torch.equal(seen, data.captured.subtract(torch.ones(3, 2)))
+    fit = calibrate(student.backend, data.captured, (torch.zeros(len(chosen), 3, 8, 8),), "none", 1)
+    (seen,) = compute_features(settings, student, fit, data)
+    assert torch.equal(seen, data.captured.subtract(torch.ones(3, 2))[0])
 
 
 def test_what_the_twin_shows_is_what_the_chip_would_show(digits, chip, student):
     settings, chosen, data = draw(digits, chip, twin_fraction=0.3)
-    fit = calibrate(student.backend, data.captured, torch.zeros(len(chosen), 3, 8, 8), "none", 1)
-    seen = compute_features(SPEC, settings, student, fit, data)
-    truly = capture_images(chip, data.shown, 0).subtract(torch.ones(3, 2))
+    fit = calibrate(student.backend, data.captured, (torch.zeros(len(chosen), 3, 8, 8),), "none", 1)
+    (seen,) = compute_features(settings, student, fit, data)
+    (truly,) = capture_images(chip, data.shown, 0).subtract(torch.ones(3, 2))
     assert torch.equal(seen[-len(chosen) :], truly[-len(chosen) :])
     assert float((seen - truly).norm() / truly.norm()) < 0.02

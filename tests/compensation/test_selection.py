@@ -34,7 +34,8 @@ def make_data():
     shown = ImageSet(number_images(COUNT), torch.arange(COUNT) % CLASSES)
     pictures = torch.arange(COUNT, dtype=torch.float32)[:, None, None, None].expand(-1, 2, 2, 2)
     others = ImageSet(number_images(OTHERS, 100), torch.zeros(OTHERS, dtype=torch.int64))
-    return FineTuningData(CapturePair(pictures, -pictures, shown), others)
+    pair = torch.stack([pictures, -pictures], 2)
+    return FineTuningData(CapturePair((pair,), shown), others)
 
 
 def make_targets(table=None):
@@ -101,7 +102,8 @@ def test_no_candidate_sees_what_judges_it(tmp_path, candidates):
     assert sorted(seen + unseen) == list(range(COUNT))
     assert torch.equal(judged.shown.labels.bincount(), torch.full((CLASSES,), 2))
     for captured in (data.captured, judged):  # pictures, labels and images go together
-        assert captured.positive[:, 0, 0, 0].tolist() == captured.shown.images.flatten().tolist()
+        first = captured.branches[0][:, 0, 0, 0, 0]
+        assert first.tolist() == captured.shown.images.flatten().tolist()
         assert torch.equal(captured.shown.labels, captured.shown.images.flatten().long() % CLASSES)
     assert torch.equal(targets.images, data.shown.images)  # of the twin's images and of these
     wanted = [*range(OTHERS), *(OTHERS + number for number in seen)]

@@ -41,12 +41,12 @@ def compare_methods(
         part: Folder of the checkpoints while the work lasts.
         progress: Shows how far it is.
     """
-    kernels, began = test.positive.shape[1], perf_counter()
+    kernels, began = sum(test.counts), perf_counter()
     design = Calibration(torch.ones(kernels, 2), torch.zeros(kernels), student.backend)
     evaluations = [evaluate("uncompensated", student.backend, design, test)]
     found = recalibrate(settings, student, data.captured)
     evaluations.append(evaluate("calibrated", found.backend, found, test, began))
-    features = compute_features(spec, settings, student, found, data)
+    features = compute_features(settings, student, found, data)
     own = FineTuning(settings, student, found, data, features, targets)
     for method in list_methods(settings):
         started = perf_counter()

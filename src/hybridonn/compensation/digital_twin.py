@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.compensation.capture_pair import AT_A_TIME, CapturePair
+from hybridonn.compensation.capture_pair import CapturePair, count_at_a_time, find_nearest
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
+from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.frontend import split_signs
 
 REACH = 4  # pixels that shift, blur and rotation may carry light beyond the designed kernel
@@ -34,14 +35,15 @@ RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
 
 
 @dataclass(frozen=True)
-class DigitalTwin:
-    """A model of the optics and the camera of one chip.
+class BranchTwin:
+    """A model of the optics and the camera of one branch.
 
     Attributes:
         kernels: What each sub-optic convolves with, as torch correlates, (K, 2, C, P, P).
         offsets: Of each sub-optic's pictures, (K, 2).
         noise: Variance without light and by light, (K, 2, 2).
         stride: Pixels of the scene a pixel of a picture.
+        padding: Dark pixels around the scene.
         nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64: of the true
             captures, too, those outside of the frame hold their neighbour's. None: its own.
     """
@@ -50,76 +52,146 @@ class DigitalTwin:
     offsets: Tensor
     noise: Tensor
     stride: int
+    padding: int
     nearest: Tensor | None = None
 
     def pictures(self, scene: Tensor) -> Tensor:
         """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
-        weight = self.kernels.flatten(0, 1)
-        seen = F.conv2d(
-            scene, weight, self.offsets.flatten(), self.stride, padding=weight.shape[-1] // 2
-        )
+        weight, offsets = self.kernels.flatten(0, 1), self.offsets.flatten()
+        seen = F.conv2d(scene, weight, offsets, self.stride, padding=self.padding)
         seen = seen.unflatten(1, (-1, 2))
         if self.nearest is None:
             return seen
         index = self.nearest.expand(len(seen), -1, -1, -1)
         return seen.flatten(3).gather(3, index).view_as(seen)
 
+    def expose(self, scene: Tensor, gains: Tensor, generator: torch.Generator, out: Tensor) -> None:
+        """Write the signed features of a scene with the camera's noise, (B, K, H', W').
+
+        Args:
+            scene: (B, C, H, W).
+            gains: Gains of both sub-optics of each kernel, (K, 2).
+            generator: Generator of the noise.
+            out: Where the features go.
+        """
+        signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
+        dark, light = self.noise[None, ..., None, None].unbind(3)
+        pictures = self.pictures(scene)
+        variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
+        noise = torch.randn(out.shape, generator=generator)
+        out.copy_((signed * pictures).sum(2)).addcmul_(variance.sqrt_(), noise)
+
+
+@dataclass(frozen=True)
+class DigitalTwin:
+    """A model of one chip, branch by branch."""
+
+    branches: tuple[BranchTwin, ...]
+
     @torch.no_grad()
-    def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: Tensor) -> None:
+    def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: tuple[Tensor, ...]) -> None:
         """Write the signed features of images with the camera's noise.
 
         Args:
             shown: What is displayed.
-            gains: Of both sub-optics of each kernel, (K, 2).
-            seed: Of the noise.
-            out: (N, K, H', W').
+            gains: Gains of both sub-optics of each kernel, (K, 2).
+            seed: Seed of the noise.
+            out: Where the features of each branch go, (N, K_b, H_b, W_b).
         """
         generator = generator_of("noise of a twin's camera", seed)
-        signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
-        dark, light = self.noise[None, ..., None, None].unbind(3)
-        for some, part in zip(shown.images.split(AT_A_TIME), out.split(AT_A_TIME), strict=True):
-            pictures = self.pictures(to_scene(some))
-            variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
-            noise = torch.randn(part.shape, generator=generator)
-            part.copy_((signed * pictures).sum(2)).addcmul_(variance.sqrt_(), noise)
+        own = gains.split([len(branch.kernels) for branch in self.branches])
+        at_a_time = count_at_a_time(len(gains), shown)
+        for start in range(0, len(shown), at_a_time):
+            part = slice(start, start + at_a_time)
+            scene = to_scene(shown.images[part])
+            for branch, some, features in zip(self.branches, own, out, strict=True):
+                branch.expose(scene, some, generator, features[part])
+
+
+def fit_digital_twin(captured: CapturePair, designed: tuple[BranchConvolution, ...]) -> DigitalTwin:
+    """Fit a twin to captures, branch by branch.
+
+    Args:
+        captured: Pictures of training images behind the chip.
+        designed: What each branch was designed to convolve with.
+    """
+    few = captured.take(torch.arange(min(ENOUGH, len(captured))))
+    branches = zip(few.branches, few.covered(), designed, strict=True)
+    return DigitalTwin(tuple(fit_branch(few.shown, *branch) for branch in branches))
 
 
 @torch.no_grad()
-def fit_digital_twin(captured: CapturePair, design: Tensor, stride: int) -> DigitalTwin:
-    """Fit a twin to captures: least squares, without a label.
+def fit_branch(
+    shown: ImageSet, pictures: Tensor, covered: Tensor, design: BranchConvolution
+) -> BranchTwin:
+    """Fit the twin of one branch: least squares, without a label.
 
     The kernels and offsets minimise ``|picture - model|^2 + l |kernels - design|^2`` over all
     pixels, in float64; then the variance of what is left, against the light, is a line.
 
     Args:
-        captured: Pictures of training images behind the chip.
-        design: The signed kernels, (K, C, k, k), k odd.
-        stride: Of the optics.
+        shown: The images.
+        pictures: What the camera saw of them, (N, K, 2, H', W').
+        covered: Pixels that were measured, (K, 2, H', W') bool.
+        design: What the branch was designed to convolve with.
     """
-    kernels, colours, size, _ = design.shape
-    reach = size + 2 * REACH
-    start = F.pad(torch.stack(split_signs(design), 1), 4 * (REACH,)).flatten(0, 1).flatten(1)
-    start = F.pad(start, (0, 1)).T.double()  # (C P P + 1, 2 K): the last row is the offsets
-    few = captured.take(torch.arange(min(ENOUGH, len(captured))))
-    fit = _fit_kernels(few, start, reach, stride)
-    noise = _fit_noise(few, fit, reach, stride)
-    shape, fit = (kernels, 2, colours, reach, reach), fit.float()
-    return DigitalTwin(
+    kernels, colours, size, _ = design.weight.shape
+    reach = BranchConvolution(design.weight, design.stride, design.padding + REACH)
+    side = size + 2 * REACH
+    start = F.pad(torch.stack(split_signs(design.weight), 1), 4 * (REACH,))
+    start = F.pad(start.flatten(0, 1).flatten(1), (0, 1)).T.double()
+    # (C P P + 1, 2 K): the last row is the offsets.
+    seen = _Seen(shown, pictures.flatten(1, 2), covered.flatten(0, 1).flatten(1), reach, side)
+    fit = _fit_kernels(seen, start)
+    noise = _fit_noise(seen, fit)
+    shape, fit = (kernels, 2, colours, side, side), fit.float()
+    return BranchTwin(
         fit[:-1].T.reshape(shape),
         fit[-1].view(-1, 2),
         noise.view(-1, 2, 2),
-        stride,
-        captured.nearest(),
+        reach.stride,
+        reach.padding,
+        find_nearest(covered),
     )
 
 
-def _fit_kernels(captured: CapturePair, start: Tensor, reach: int, stride: int) -> Tensor:
+@dataclass(frozen=True)
+class _Seen:
+    """What a branch saw.
+
+    Attributes:
+        shown: The images.
+        pictures: (N, 2 K, H', W').
+        covered: Pixels that were measured behind each sub-optic, (2 K, H' W') bool.
+        optics: Stride and padding of the model.
+        side: Side of its kernels.
+    """
+
+    shown: ImageSet
+    pictures: Tensor
+    covered: Tensor
+    optics: BranchConvolution
+    side: int
+
+    def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Patches (B, H' W', C P P + 1), a one at the end, and pixels (B, H' W', 2 K), float64."""
+        each = self.side**2 * self.shown.images.shape[1] * self.pictures[0, 0].numel()
+        at_a_time = max(1, ROOM // each)
+        images, stride = self.shown.images.split(at_a_time), self.optics.stride
+        for some, pictures in zip(images, self.pictures.split(at_a_time), strict=True):
+            scene = to_scene(some).double()
+            patches = F.unfold(scene, self.side, padding=self.optics.padding, stride=stride)
+            rows = F.pad(patches.transpose(1, 2), (0, 1), value=1.0)
+            yield rows, pictures.double().flatten(2).transpose(1, 2)
+
+
+def _fit_kernels(seen: _Seen, start: Tensor) -> Tensor:
     """Kernels and offsets of least squares, (C P P + 1, 2 K) float64, near to where they start."""
-    covered = _list_covered(captured)
+    covered = seen.covered
     masks, kind = torch.unique(covered, dim=0, return_inverse=True)
     gram = start.new_zeros(len(masks), len(start), len(start))
     moment = torch.zeros_like(start)
-    for patches, pictures in _rows(captured, reach, stride):
+    for patches, pictures in seen.rows():
         rows = patches.flatten(0, 1)
         gram += rows.T @ rows
         moment += rows.T @ (pictures * covered.T).flatten(0, 1)
@@ -135,11 +207,11 @@ def _fit_kernels(captured: CapturePair, start: Tensor, reach: int, stride: int) 
     return fit
 
 
-def _fit_noise(captured: CapturePair, fit: Tensor, reach: int, stride: int) -> Tensor:
+def _fit_noise(seen: _Seen, fit: Tensor) -> Tensor:
     """Squared residual against the light, a line for each sub-optic, (2 K, 2), not negative."""
-    used = _list_covered(captured).T.double()
+    used = seen.covered.T.double()
     sums = torch.zeros(5, fit.shape[1], dtype=torch.float64)
-    for patches, pictures in _rows(captured, reach, stride):
+    for patches, pictures in seen.rows():
         light = patches @ fit
         squared, light = (pictures - light).square() * used, light.clamp_min(0) * used
         terms = used.expand_as(light), light, light.square(), squared, squared * light
@@ -149,21 +221,3 @@ def _fit_noise(captured: CapturePair, fit: Tensor, reach: int, stride: int) -> T
     slope = ((count * product - light * squared) / spread.clamp_min(1e-12)).clamp_min(0)
     dark = ((squared - slope * light) / count.clamp_min(1)).clamp_min(0)
     return torch.stack([dark, slope], 1).float()
-
-
-def _list_covered(captured: CapturePair) -> Tensor:
-    """Pixels that were measured behind each sub-optic, (2 K, H' W') bool."""
-    return captured.covered().flatten(0, 1).flatten(1)
-
-
-def _rows(captured: CapturePair, reach: int, stride: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Patches (B, H' W', C P P + 1), a one at the end, and the pixels (B, H' W', 2 K), float64."""
-    seen = torch.stack([captured.positive, captured.negative], 2).flatten(1, 2)
-    each = reach**2 * captured.shown.images.shape[1] * seen[0, 0].numel()
-    at_a_time = max(1, ROOM // each)
-    for some, pictures in zip(
-        captured.shown.images.split(at_a_time), seen.split(at_a_time), strict=True
-    ):
-        patches = F.unfold(to_scene(some).double(), reach, padding=reach // 2, stride=stride)
-        rows = F.pad(patches.transpose(1, 2), (0, 1), value=1.0)
-        yield rows, pictures.double().flatten(2).transpose(1, 2)

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.capture_pair import CapturePair
+from hybridonn.data.indexed import fit_batch
 from hybridonn.distillation.training import predict
 from hybridonn.networks.features import penultimate
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.tasks.task import Task
-
-AT_A_TIME = 1000  # captures that a backend answers at a time
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def evaluate(
         started: When the treatment began; None: there was none.
         history: History of the fine-tuning.
     """
-    logits = compute_logits(backend, test.subtract(calibration.gains))
+    logits = compute_logits(backend, test, calibration.gains)
     seconds = 0.0 if started is None else round(perf_counter() - started, 2)
     return Evaluation(method, backend, calibration, logits, seconds, tuple(history))
 
@@ -74,18 +73,28 @@ def look_inside(treated: Evaluation, captured: CapturePair) -> Tensor:
 
     Before a single layer stands nothing that compensation changes but gains.
     """
-    features = captured.subtract(treated.calibration.gains)
+    gains = treated.calibration.gains
     layers = [m for m in treated.backend.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     if len(layers) == 1:
-        return compute_logits(treated.backend, features)
-    return penultimate(treated.backend, (features,))
+        return compute_logits(treated.backend, captured, gains)
+    return penultimate(treated.backend, captured.subtract(gains))
 
 
 @torch.no_grad()
-def compute_logits(backend: torch.nn.Module, features: Tensor) -> Tensor:
-    """Logits of features, (N, K, H', W') to (N, ...), in inference mode on the CPU."""
+def compute_logits(
+    backend: torch.nn.Module, captured: CapturePair, gains: Tensor | None = None
+) -> Tensor:
+    """Logits of captures, (N, ...), in inference mode on the CPU.
+
+    Args:
+        backend: From the branches of the optics to the outputs of the task.
+        captured: What it sees.
+        gains: Gains of the sub-optics of each kernel, (K, 2); None: one.
+    """
     backend.eval()
-    return torch.cat([backend((part,)).float() for part in features.split(AT_A_TIME)])
+    features = captured.subtract(torch.ones(sum(captured.counts), 2) if gains is None else gains)
+    batches = zip(*(one.split(fit_batch(features)) for one in features), strict=True)
+    return torch.cat([backend(branches).float() for branches in batches])
 
 
 def evaluate_ideal(task: Task, network: HybridNetwork, test: CapturePair) -> dict[str, Any]:

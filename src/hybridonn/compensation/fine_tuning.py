@@ -85,7 +85,7 @@ class FineTuning:
         student: With the optics as designed.
         calibration: Where every fine-tuning starts.
         data: What is learnt from.
-        features: Of all images that are learnt from, (N, K, H', W').
+        features: Features of all images that are learnt from, (N, K_b, H_b, W_b) a branch.
         targets: The teacher's targets to the same images.
     """
 
@@ -93,7 +93,7 @@ class FineTuning:
     student: HybridNetwork
     calibration: Calibration
     data: FineTuningData
-    features: Tensor
+    features: tuple[Tensor, ...]
     targets: CompensationTargets
 
     def fine_tune(
@@ -118,7 +118,7 @@ class FineTuning:
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"
         return fine_tune(
             self.calibration.backend,
-            FeatureDataset((self.features,), labels),
+            FeatureDataset(self.features, labels),
             held_out,
             self.targets,
             own.training,

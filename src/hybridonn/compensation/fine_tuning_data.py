@@ -15,7 +15,7 @@ from hybridonn.compensation.digital_twin import fit_digital_twin
 from hybridonn.core.random import generator_of, seed_of
 from hybridonn.data.dataset import ImageSet, join_sets
 from hybridonn.networks.hybrid import HybridNetwork
-from hybridonn.spec import Compensation, Spec
+from hybridonn.spec import Compensation
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,14 @@ def draw_others(images: ImageSet, captured: Tensor, settings: Compensation) -> I
 
 
 def compute_features(
-    spec: Spec,
     settings: Compensation,
     student: HybridNetwork,
     calibration: Calibration,
     data: FineTuningData,
-) -> Tensor:
-    """The signed features of all images that are learnt from, (N, K, H', W').
+) -> tuple[Tensor, ...]:
+    """The signed features of all images that are learnt from, (N, K_b, H_b, W_b) a branch.
 
     Args:
-        spec: Of the optics.
         settings: Seed of the digital twin's camera.
         student: With the optics as designed.
         calibration: The gains of the sub-optics.
@@ -87,11 +85,11 @@ def compute_features(
     captured = data.captured.subtract(calibration.gains)
     if not len(data.others):
         return captured
-    design = student.frontend.signed_kernels().detach()
-    twin = fit_digital_twin(data.captured, design, spec.student.stride)
+    twin = fit_digital_twin(data.captured, student.frontend.convolutions())
     count, seed = len(data.others), seed_of("twin captures", settings.seed)
     # Filled in place: a large set takes gigabytes, once.
-    features = captured.new_empty(count + len(captured), *captured.shape[1:])
-    features[count:] = captured
-    twin.capture(data.others, calibration.gains, seed, features[:count])
+    features = tuple(one.new_empty(count + len(one), *one.shape[1:]) for one in captured)
+    for one, own in zip(features, captured, strict=True):
+        one[count:] = own
+    twin.capture(data.others, calibration.gains, seed, tuple(one[:count] for one in features))
     return features

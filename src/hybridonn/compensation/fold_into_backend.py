@@ -14,34 +14,54 @@ class FoldError(HybridonnError):
 
 
 @torch.no_grad()
-def fold_offsets(backend: nn.Module, offsets: Tensor) -> None:
+def fold_offsets(backend: nn.Module, offsets: Tensor, branches: tuple[Tensor, ...]) -> None:
     """Make ``backend(x)`` what ``backend(x + offset)`` was, in place.
 
     A channel bias takes the offset; batch norm in inference subtracts it from its mean.
 
     Args:
-        backend: Begins with an offset or a batch norm of each kernel.
+        backend: Meets each branch with an offset or a batch norm of each kernel.
         offsets: Offset of each kernel, (K,).
+        branches: Features of one image or more, (N, K_b, H_b, W_b) a branch.
 
     Raises:
-        FoldError: It begins with something else.
+        FoldError: It meets a branch with something else.
     """
-    first = _first_of(backend, offsets)
-    if isinstance(first, ChannelBias):
-        first.bias.add_(offsets.to(first.bias))
-    else:
-        first.running_mean -= offsets.to(first.running_mean)  # pyright: ignore
+    own = offsets.split([one.shape[1] for one in branches])
+    firsts = [_find_first(backend, branches, index) for index in range(len(branches))]
+    for first, values in zip(firsts, own, strict=True):
+        if isinstance(first, ChannelBias):
+            first.bias.add_(values.to(first.bias))
+        else:
+            first.running_mean -= values.to(first.running_mean)  # pyright: ignore
 
 
-def _first_of(backend: nn.Module, values: Tensor) -> ChannelBias | nn.BatchNorm2d:
-    for module in backend.modules():
-        if isinstance(module, ChannelBias) and len(module.bias) == len(values):
-            return module
-        if isinstance(module, nn.BatchNorm2d) and module.num_features == len(values):
-            return module
-        if next(module.parameters(recurse=False), None) is not None:
-            break
+def _find_first(
+    backend: nn.Module, branches: tuple[Tensor, ...], index: int
+) -> ChannelBias | nn.BatchNorm2d:
+    """The one layer that a branch of features goes into.
+
+    Raises:
+        FoldError: There are several, or it is neither an offset nor a batch norm.
+    """
+    taken: list[nn.Module] = []
+
+    def watch(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if any(one is branches[index] for one in inputs):
+            taken.append(module)
+
+    leaves = [module for module in backend.modules() if not any(module.children())]
+    hooks = [leaf.register_forward_pre_hook(watch) for leaf in leaves]
+    try:
+        backend(branches)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    match taken:
+        case [ChannelBias() | nn.BatchNorm2d() as first]:
+            return first
+    kernels = branches[index].shape[1]
     raise FoldError(
-        f"{type(backend).__name__} does not begin with an offset or a batch norm of "
-        f"{len(values)} kernels, so a correction of its features would cost an operation"
+        f"{type(backend).__name__} does not begin with an offset or a batch norm of {kernels} "
+        f"kernels at branch {index}, so a correction of its features would cost an operation"
     )

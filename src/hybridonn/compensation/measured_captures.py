@@ -88,10 +88,10 @@ def read_measured_captures(
 
 
 def _pair(captures: CaptureDataset, dataset: Dataset) -> CapturePair:
-    positive, negative = (torch.from_numpy(a) for a in (captures.positive, captures.negative))
-    measured = None if captures.measured is None else torch.from_numpy(captures.measured)
+    signs = (torch.from_numpy(one).float() for one in (captures.positive, captures.negative))
+    measured = None if captures.measured is None else (torch.from_numpy(captures.measured),)
     shown = look_up(captures.image_ids, dataset)
-    return CapturePair(positive.float(), negative.float(), shown, measured)
+    return CapturePair((torch.stack(list(signs), 2),), shown, measured)
 
 
 def _check(captures: CaptureDataset, kernels: int, folder: Path) -> None:

@@ -123,7 +123,11 @@ def cut_inputs(inputs: Inputs, start: int, stop: int) -> Inputs:
 def fitting_batch(dataset: IndexedDataset) -> int:
     """How many examples a network takes at a time: up to 1000, and a million pixels."""
     inputs, _ = dataset.batch(torch.arange(1))
-    branches = inputs if isinstance(inputs, tuple) else (inputs,)
+    return fit_batch(inputs if isinstance(inputs, tuple) else (inputs,))
+
+
+def fit_batch(branches: Sequence[Tensor]) -> int:
+    """How many examples a network takes at a time, by the pixels of its largest branch."""
     return max(1, min(1000, 2**20 // max(one[0, 0].numel() for one in branches)))
 
 

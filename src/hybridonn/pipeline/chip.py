@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -218,15 +218,15 @@ def put_in(
         noise = generator_of("camera", spec.seed, device=device)
     sensor = build_sensor(spec, chip) if camera else None
     optics = MetasurfaceFrontend(psfs, chip.kernel_size, spec.student.stride, gains, sensor, noise)
-    network.frontend = in_branches(optics, chip).to(device)
+    network.frontend = in_branches(optics, chip.branches).to(device)
 
 
-def in_branches(optics: Frontend, plan: ChipPlan) -> Frontend:
+def in_branches(optics: Frontend, readouts: Sequence[Readout]) -> Frontend:
     """Optics of all kernels, read out at the resolutions of their branches."""
-    if len(plan.branches) == 1:
+    if [branch.binning for branch in readouts] == [1]:
         return optics
-    kernels = [branch.kernels.stop - branch.kernels.start for branch in plan.branches]
-    return BinnedFrontend(optics, kernels, [branch.binning for branch in plan.branches])
+    kernels = [branch.kernels.stop - branch.kernels.start for branch in readouts]
+    return BinnedFrontend(optics, kernels, [branch.binning for branch in readouts])
 
 
 def build_sensor(spec: specs.Spec, plan: ChipPlan) -> Sensor:

@@ -82,15 +82,17 @@ def _write_methods(
 
 
 def _write_kept(part: Path, task: Task, found: CompensationResult, test: CapturePair) -> None:
-    """Write the kept backend, and the predictions before and after."""
+    """Write the kept backend, and the predictions as built, calibrated and as kept."""
     labels, kept = test.shown.labels, found.kept
     each = {one.method: task.score(one.logits, labels).float().numpy() for one in found.evaluations}
     write_arrays(part / "scores.npz", **each)
     write_tensors(part / "backend.safetensors", kept.backend.state_dict())
     gains, offsets = kept.calibration.gains.numpy(), kept.calibration.offsets.numpy()
     write_arrays(part / "gains.npz", gains=gains, offsets=offsets)
-    for name, one in (("predictions_before", found.evaluations[0]), ("predictions", kept)):
-        write_arrays(part / f"{name}.npz", **pack_labels(labels), **store(task, one.logits))
+    before, calibrated, *_ = found.evaluations
+    for end, one in (("_before", before), ("_calibrated", calibrated), ("", kept)):
+        arrays = pack_labels(labels) | store(task, one.logits)
+        write_arrays(part / f"predictions{end}.npz", **arrays)
 
 
 def _embed_both(

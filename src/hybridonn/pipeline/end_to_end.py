@@ -49,7 +49,7 @@ def train_optics(
         spec.student.stride,
         gains,
     )
-    network.frontend = in_branches(optics, chip)
+    network.frontend = in_branches(optics, chip.branches)
     # Decay would pull every pillar to the narrowest.
     training = spec.training.model_copy(
         update={

@@ -152,11 +152,6 @@ def check_optics(spec: Spec) -> None:
             f"optics.frontend is {name}, but the student has {branches} branches; these optics "
             "have one resolution: leave student.branches out, or set optics.frontend to ideal"
         )
-    if branches and spec.fabrication is not None:
-        raise ValueError(
-            f"fabrication is set, but the student has {branches} branches; a simulated chip is "
-            "made for students with one resolution: leave fabrication out"
-        )
     if spec.optics.strategy == "end-to-end" and spec.optics.metasurface is None:
         raise ValueError(
             "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "

@@ -217,7 +217,7 @@ def _make_chips(
             teacher = load_teacher(spec, dataset, trained.teacher.folder)
             targets = compute_targets(spec, settings, chip.student, teacher, data.shown, progress)
         calibration = recalibrate(settings, chip.student, data.captured)
-        features = compute_features(spec, settings, chip.student, calibration, data)
+        features = compute_features(settings, chip.student, calibration, data)
         fine_tuning = FineTuning(settings, chip.student, calibration, data, features, targets)
         yield seed, fine_tuning, chip.capture(judging, "validation")
 

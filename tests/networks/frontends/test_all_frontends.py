@@ -7,7 +7,10 @@ from torch.nn import functional as F
 from hybridonn import spec
 from hybridonn.core.errors import OpticsError
 from hybridonn.networks.frontends.binned import BinnedFrontend
+from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
+from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.student import build_frontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -65,8 +68,8 @@ MADE = {
 ALL = {name: lambda shape, name=name: build(name, shape) for name in FRONTENDS} | MADE
 BRANCHED = {"parallel", "binned"}
 COHERENT = {"four_f", "fabricated_four_f"}  # linear in the light, but no convolution of the scene
-CAPTURED = {"ideal", "four_f", "measured", "metasurface", "binned", "fabricated_four_f"}
-FABRICATED = {"ideal", "four_f", "measured", "metasurface"}
+FABRICATED = {"ideal", "four_f", "parallel", "measured", "metasurface", "binned"}
+CAPTURED = FABRICATED | {"fabricated_four_f"}
 
 
 def scene(shape=(12, 12)):
@@ -169,9 +172,53 @@ def test_a_fab_without_errors_gives_back_what_was_designed(name):
     for one, other in zip(frontend(scene()), made(scene()), strict=True):
         torch.testing.assert_close(other, one)
     errors = ChipErrors(3, {"brightness_fraction": 0.3})
-    (wrong,), (again,) = (frontend.fabricate(errors, layout)(scene()) for _ in range(2))
-    assert torch.equal(wrong, again)
-    assert not torch.allclose(wrong, frontend(scene())[0])
+    wrong, again = (frontend.fabricate(errors, layout)(scene()) for _ in range(2))
+    for one, other, ideal in zip(wrong, again, frontend(scene()), strict=True):
+        assert torch.equal(one, other)
+        assert not torch.allclose(one, ideal)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_branch_is_one_strided_convolution_of_the_scene(name):
+    frontend = ALL[name]((12, 12))
+    if name in COHERENT:
+        with pytest.raises(OpticsError, match="whose pictures are no convolution of the scene"):
+            frontend.convolutions()
+        return
+    for one, branch in zip(frontend.convolutions(), frontend(scene()), strict=True):
+        torch.testing.assert_close(one(scene()), branch)
+
+
+def test_errors_of_kernels_are_of_their_weights_and_of_draws_of_their_own():
+    frontend, layout = parallel((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
+    made = frontend.fabricate(ChipErrors(0, {"kernel_noise_fraction": 0.2}), layout)
+    moved = made.sensor_kernels() - frontend.sensor_kernels()
+    dark = frontend.sensor_kernels() == 0
+    assert not moved[dark].any()  # between and around the weights nothing was made
+    assert moved[~dark].all()
+    same = IdealConvolution(2, 3, 1)
+    twice = ParallelFrontend([same, same], [1, 1])
+    layout = lay_out(read_surface_size(spec.Optics()), 4)
+    made = twice.fabricate(ChipErrors(0, {"kernel_noise_fraction": 0.2}), layout)
+    one, other = made.stored()["psf"].split(2)
+    assert not torch.allclose(one, other)
+
+
+def test_errors_of_sub_optics_act_in_pixels_of_the_sensor():
+    frontend, layout = parallel((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
+    made = frontend.fabricate(ChipErrors(0, {"shift_pixels": 1.0}), layout)
+    whole = frontend.measure().frontend.fabricate(ChipErrors(0, {"shift_pixels": 1.0}), layout)
+    torch.testing.assert_close(made.stored()["psf"], whole.psfs)
+
+
+def test_large_point_spread_functions_take_the_same_pictures_by_transforms():
+    torch.manual_seed(0)
+    psfs = torch.rand(2, 2, COLOURS, 65, 65, dtype=torch.float64)
+    frontend = MeasuredFrontend(psfs, stride=2)
+    wanted = F.conv2d(scene(), frontend.signed_kernels(), stride=2, padding=32)
+    torch.testing.assert_close(frontend(scene())[0], wanted)
+    positive, negative = frontend.capture(scene())[0].unbind(2)
+    torch.testing.assert_close(positive - negative, wanted)
 
 
 @pytest.mark.parametrize("name", sorted(FABRICATED))

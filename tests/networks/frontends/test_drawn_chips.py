@@ -5,11 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seeded
 from hybridonn.networks.backends.dense import DenseBackend
+from hybridonn.networks.backends.pyramid import PyramidBackend
+from hybridonn.networks.frontends.chip_kernels import fabricate_kernels
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip, make_kernels
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
@@ -69,17 +70,14 @@ def test_the_gradient_of_made_kernels_is_that_of_small_changes():
     with seeded("kernels"):
         kernels = torch.randn(2, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda k: make_kernels(k, ERRORS, lay_out_kernels(Optics(), 2)), kernels
+        lambda k: fabricate_kernels([(k, 1)], ERRORS, lay_out_kernels(Optics(), 2)).psfs, kernels
     )
 
 
 def test_the_gradient_reaches_the_ideal_kernels_and_the_backend():
     student, images = network(colours=3), scene(3)
-    weight = student.frontend.convolution.weight
-    pictures = F.conv2d(
-        images, made := make_kernels(weight, ERRORS, LAYOUT), padding=made.shape[-1] // 2
-    )
-    loss = student.backend((pictures,)).logsumexp(1).sum()
+    (made,) = make_kernels([(student.frontend, 1)], ERRORS, LAYOUT)
+    loss = student.backend((made(images),)).logsumexp(1).sum()
     wanted = torch.autograd.grad(loss, list(student.parameters()))
     with behind_chip(student, ERRORS, LAYOUT):
         student(images).logsumexp(1).sum().backward()
@@ -103,10 +101,9 @@ def test_kernels_that_do_not_train_stay_as_they_are():
 @pytest.mark.parametrize("layers", ["first", "all", ("frontend.convolution",)])
 def test_the_tangent_kernel_is_of_the_network_behind_the_chip(layers):
     student, images = network(colours=3), scene(3)
-    made = make_kernels(student.frontend.convolution.weight, ERRORS, LAYOUT).detach()
-    weights = dict(student.named_parameters()) | {"frontend.convolution.weight": made}
-    if layers != "all":
-        weights = {"frontend.convolution.weight": made}
+    (made,) = make_kernels([(student.frontend, 1)], ERRORS, LAYOUT)
+    kernels = {"frontend.convolution.weight": made.weight.detach()}
+    weights = dict(student.named_parameters()) | kernels if layers == "all" else kernels
     with behind_chip(student, ERRORS, LAYOUT), record(student, layers) as trace:
         found = trace.kernel(student(images))
 
@@ -137,13 +134,48 @@ def test_the_optics_are_as_designed_afterwards_whatever_happens():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def branched():
+    with seeded("branches"):
+        parts = [IdealConvolution(1, 5, 3), IdealConvolution(2, 3, 3)]
+        backend = PyramidBackend((1, 2), (1, 4), (4, 4), 2, "none")
+        return HybridNetwork(ParallelFrontend(parts, (1, 4)), backend).double()
+
+
+def test_branches_are_those_of_the_chip_and_their_gradients_those_of_small_changes():
+    student, images = branched(), scene(3)[:, :, :8, :8]
+    chip = student.frontend.fabricate(ERRORS.without("pillars"), LAYOUT)
+    weights = [branch.convolution.weight for branch, _ in student.frontend.pairs()]
+    features = [one(images) for one in make_kernels(student.frontend.pairs(), ERRORS, LAYOUT)]
+    loss = student.backend(tuple(features)).logsumexp(1).sum()
+    wanted = torch.autograd.grad(loss, list(student.parameters()))
+    with behind_chip(student, ERRORS, LAYOUT):
+        for one, other in zip(student.frontend(images), chip(images), strict=True):
+            torch.testing.assert_close(one, other)
+        student(images).logsumexp(1).sum().backward()
+    for parameter, gradient in zip(student.parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    assert student.frontend.binnings == (1, 4)
+    assert all(
+        branch.convolution.weight is own
+        for (branch, _), own in zip(student.frontend.pairs(), weights, strict=True)
+    )
+
+
+def test_branches_without_errors_are_the_ideal_network():
+    student, images = branched(), scene(3)[:, :, :8, :8]
+    ideal = student(images)
+    with behind_chip(student, errors_of(), LAYOUT):
+        torch.testing.assert_close(student(images), ideal)
+
+
 def test_other_optics_are_refused():
-    parallel = ParallelFrontend([IdealConvolution(2, 3, 1)], [1])
-    with (
-        pytest.raises(OpticsError, match="ParallelFrontend; a chip is drawn for one layer"),
-        behind_chip(HybridNetwork(parallel, nn.Identity()), ERRORS, LAYOUT),
-    ):
-        pass
+    measured = IdealConvolution(2, 3, 1).measure()
+    for optics in (measured, ParallelFrontend([measured], [1])):
+        with (
+            pytest.raises(OpticsError, match="; a chip is drawn for ideal kernels in one or sever"),
+            behind_chip(HybridNetwork(optics, nn.Identity()), ERRORS, LAYOUT),
+        ):
+            pass
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(0, 10**7))

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from hybridonn.networks.frontends.binned import BinnedFrontend
+from hybridonn.networks.frontends.chip_kernels import spread
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
-from hybridonn.networks.frontends.parallel import ParallelFrontend, spread
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.metasurface.targets import restore_gains, split_kernels
 from hybridonn.optics.sensor import Sensor
 

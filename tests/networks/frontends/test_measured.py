@@ -40,7 +40,7 @@ def test_gains_weigh_the_pictures():
 
 def test_the_camera_adds_noise_of_its_seed_and_of_no_bias():
     camera = Sensor(1000.0, 5.0, None, 1.0, (1,))
-    frontend = measured(IdealConvolution(4, 5, 1), camera=camera)
+    frontend = measured(IdealConvolution(4, 5, 1))
     scene = torch.full((40, 1, 9, 9), 0.5)
     (first,) = frontend.capture(scene, camera, torch.Generator().manual_seed(1))
     assert torch.equal(first, frontend.capture(scene, camera, torch.Generator().manual_seed(1))[0])
@@ -55,6 +55,6 @@ def test_the_camera_adds_noise_of_its_seed_and_of_no_bias():
 
 def test_a_chip_without_light_is_noise_and_not_nan():
     camera = Sensor(1000.0, 5.0, 8, 1.0, (1,))
-    dark = MeasuredFrontend(torch.zeros(2, 2, 1, 3, 3), camera=camera)
+    dark = MeasuredFrontend(torch.zeros(2, 2, 1, 3, 3))
     (seen,) = dark.capture(torch.ones(1, 1, 8, 8), camera, torch.Generator().manual_seed(0))
     assert torch.isfinite(seen).all()

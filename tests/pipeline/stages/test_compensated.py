@@ -13,10 +13,12 @@ from hybridonn.compensation.acquisition.capture_dataset import (
     write_captures,
 )
 from hybridonn.compensation.calibration import Calibration
+from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.evaluation import Evaluation, look_inside
 from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.progress import Silent
+from hybridonn.data.dataset import ImageSet
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.run import run
@@ -152,12 +154,9 @@ def test_fractions_are_shares(fractions):
 def test_of_a_single_layer_the_answers_are_laid_out(hidden, width):
     backend = DenseBackend(2, 3, hidden, 10).eval()
     calibration = Calibration(torch.ones(2, 2), torch.zeros(2), backend)
-
-    class Pictures:
-        def subtract(self, gains):
-            return torch.rand(5, 2, 8, 8)
-
-    seen = look_inside(Evaluation("kd", backend, calibration, torch.empty(0)), Pictures())
+    shown = ImageSet(torch.zeros(5, 1, 8, 8, dtype=torch.uint8), torch.zeros(5))
+    pair = CapturePair((torch.rand(5, 2, 2, 8, 8),), shown)
+    seen = look_inside(Evaluation("kd", backend, calibration, torch.empty(0)), pair)
     assert seen.shape == (5, width)
 
 
@@ -171,10 +170,7 @@ def test_captures_of_a_camera_make_the_same_section(finished, tmp_path):
         images = getattr(trained.dataset, part).take(torch.arange(120))
         taken.append(chip.capture(images, part))
         names += [name_image(part, k) for k in range(120)]
-    positive, negative = (
-        torch.cat([getattr(one, sign) for one in taken]).numpy()
-        for sign in ("positive", "negative")
-    )
+    positive, negative = np.moveaxis(torch.cat([one.branches[0] for one in taken]).numpy(), 2, 0)
     ones, psfs = np.ones((4, 2), np.float32), chip.frontend.psfs.numpy()
     exposure = np.ones(240, np.float32)
     write_captures(

@@ -11,7 +11,6 @@ from hybridonn.core.errors import OpticsError, SpecError
 from hybridonn.core.files import read_arrays, read_tensors, write_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
-from hybridonn.networks.student import build_student
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_table import make_stages
@@ -187,35 +186,3 @@ def test_kernels_of_zero_are_refused(trained, tmp_path):
     student = replace(student, folder=tmp_path / "student", fingerprint="dark")
     with pytest.raises(OpticsError, match="3 of 3 kernels are zero everywhere"):
         make((dataset, done | {"student": student}), tmp_path / "metasurface")
-
-
-@pytest.mark.parametrize(
-    ("settings", "cause"),
-    [
-        (
-            (
-                "optics.frontend=four_f",
-                "optics.four_f={mask_pixels: 5, scene_pixel_um: 240}",
-                "student.kernels=3",
-                "student.kernel_size=3",
-            ),
-            "optics.frontend is four_f",
-        ),
-        (
-            (
-                "task=segmentation",
-                "data.name=dsb2018",
-                "student={branches: [{kernels: 2}, {kernels: 2, binning: 2}], backend: pyramid, "
-                "hidden: [2, 3]}",
-            ),
-            "the student has 2 branches",
-        ),
-    ],
-)
-def test_no_chip_is_simulated_of_other_optics(trained, tmp_path, settings, cause):
-    dataset, student = trained[0], trained[1]["student"]
-    spec = read_spec(None, settings)
-    network = build_student(spec.student, dataset.image_shape, 10, 0, spec.optics)
-    write_tensors(tmp_path / "weights.safetensors", network.state_dict(), {})
-    with pytest.raises(OpticsError, match=cause):
-        stage_module.load_student(spec, dataset, replace(student, folder=tmp_path))

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.sensor import Sensor
 
 
@@ -34,6 +37,23 @@ class BinnedFrontend(Frontend):
     def signed_kernels(self) -> Tensor:
         """Kernels that the optics realise on the sensor, in scene pixels, (K, C, n, n)."""
         return self.frontend.signed_kernels()
+
+    def convolutions(self) -> tuple[BranchConvolution, ...]:
+        """One convolution a branch, whose stride is its binning."""
+        (whole,) = self.frontend.convolutions()
+        pairs = zip(whole.weight.split(self.counts), self.binnings, strict=True)
+        return tuple(
+            BranchConvolution(own, whole.stride, whole.padding).read_binned(size)
+            for own, size in pairs
+        )
+
+    def stored(self) -> dict[str, Tensor]:
+        """What is stored of the optics of all kernels."""
+        return self.frontend.stored()
+
+    def fabricate(self, errors: ChipErrors, layout: Layout) -> BinnedFrontend:
+        """The same kernels as a fab would return them, read out at the same resolutions."""
+        return BinnedFrontend(self.frontend.fabricate(errors, layout), self.counts, self.binnings)
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
         """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""

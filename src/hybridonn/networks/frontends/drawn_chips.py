@@ -6,7 +6,7 @@ as the stated process might make them, and its gradient goes on to the ideal ker
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seed_of
-from hybridonn.networks.frontends.frontend import split_signs
+from hybridonn.networks.frontends.chip_kernels import fabricate_kernels
+from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
-from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
 
 
@@ -44,61 +45,87 @@ def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Itera
     The camera's noise is left out.
 
     Args:
-        network: With an ideal convolution as frontend; afterwards it is as designed again.
+        network: With ideal kernels in one or several branches as frontend; afterwards it is as
+            designed again.
         errors: Fabrication errors of the chip.
         layout: Where the sub-optics of the kernels lie.
 
     Raises:
-        OpticsError: Its optics are not one layer of ideal kernels, or the layout is of another
-            number of kernels.
+        OpticsError: Its optics are not ideal kernels, or the layout is of another number of
+            kernels.
     """
     frontend = getattr(network, "frontend", None)
-    if not isinstance(frontend, IdealConvolution):
-        raise OpticsError(
-            f"the optics are a {type(frontend).__name__}; a chip is drawn for one layer of ideal "
-            "kernels, an IdealConvolution"
-        )
-    ideal = frontend.convolution
-    made = make_kernels(ideal.weight, errors, layout)
-    frontend.convolution = convolve_with(made, ideal.stride[0], ideal.weight.requires_grad)
+    branches = list_ideal(frontend)
+    ideal = [branch.convolution for branch, _ in branches]
+    made = make_kernels(branches, errors, layout)
+    binnings = frontend.binnings if isinstance(frontend, ParallelFrontend) else ()
+    for (branch, _), convolution in zip(branches, made, strict=True):
+        branch.convolution = convolve_with(convolution, branch.convolution.weight.requires_grad)
+    if isinstance(frontend, ParallelFrontend):
+        frontend.binnings = (1,) * len(binnings)  # the chip's convolutions bin the pictures
     try:
         yield
-        gradient = frontend.convolution.weight.grad
-        if gradient is not None:
-            made.backward(gradient)
+        pass_gradients(made, [branch.convolution.weight.grad for branch, _ in branches])
     finally:
-        frontend.convolution = ideal
+        for (branch, _), convolution in zip(branches, ideal, strict=True):
+            branch.convolution = convolution
+        if isinstance(frontend, ParallelFrontend):
+            frontend.binnings = binnings
 
 
-def make_kernels(kernels: Tensor, errors: ChipErrors, layout: Layout) -> Tensor:
-    """Signed kernels as a chip realises them, differentiable in those that were wanted.
+def list_ideal(frontend: object) -> list[tuple[IdealConvolution, int]]:
+    """The layers of ideal kernels that optics are made of, each with its binning.
+
+    Raises:
+        OpticsError: They are made of something else.
+    """
+    pairs = frontend.pairs() if isinstance(frontend, ParallelFrontend) else [(frontend, 1)]
+    found = [(one, size) for one, size in pairs if isinstance(one, IdealConvolution)]
+    if len(found) < len(pairs):
+        raise OpticsError(
+            f"the optics are a {type(frontend).__name__}; a chip is drawn for ideal kernels in one "
+            "or several branches, an IdealConvolution or a ParallelFrontend of them"
+        )
+    return found
+
+
+def make_kernels(
+    branches: Sequence[tuple[IdealConvolution, int]], errors: ChipErrors, layout: Layout
+) -> list[BranchConvolution]:
+    """What a chip convolves with in each branch, differentiable in the kernels that were wanted.
 
     Args:
-        kernels: (K, C, k, k), signed.
+        branches: Layers of ideal kernels, each with its binning.
         errors: Fabrication errors of the chip.
         layout: Where their sub-optics lie.
 
     Returns:
-        (K, C, k', k') with k' >= k: a margin holds the light that has moved outwards.
+        Convolutions of the scene with kernels that are larger than the wanted ones: a margin holds
+        the light that has moved outwards.
     """
-    positive, negative = fabricate(design_of(kernels, layout), errors).psfs.unbind(1)
-    return (positive - negative).flip(-1, -2)
+    wanted = [(branch.convolution.weight, size) for branch, size in branches]
+    positive, negative = fabricate_kernels(wanted, errors, layout).psfs.unbind(1)
+    signed = (positive - negative).flip(-1, -2).split([branch.kernels for branch, _ in branches])
+    return [
+        BranchConvolution(own, branch.convolution.stride[0], own.shape[-1] // 2).read_binned(size)
+        for own, (branch, size) in zip(signed, branches, strict=True)
+    ]
 
 
-def design_of(kernels: Tensor, layout: Layout) -> ChipPsfs:
-    """The point spread functions of signed kernels, (K, C, k, k), without gains.
-
-    ``torch`` correlates: a point spread function is its kernel turned by 180 degrees.
-    """
-    psfs = torch.stack(split_signs(kernels), 1).flip(-1, -2)
-    return ChipPsfs(psfs, psfs.new_ones(psfs.shape[:3]), layout)
+def pass_gradients(made: Sequence[BranchConvolution], gradients: Sequence[Tensor | None]) -> None:
+    """Carry what training left at the kernels of a chip on to the kernels that were wanted."""
+    found = [(one.weight, own) for one, own in zip(made, gradients, strict=True) if own is not None]
+    if found:
+        torch.autograd.backward([one for one, _ in found], [own for _, own in found])
 
 
-def convolve_with(kernels: Tensor, stride: int, trained: bool) -> nn.Conv2d:
-    """A convolution with copies of these kernels, (K, C, k, k) with k odd, as its weights."""
-    count, colours, size, _ = kernels.shape
+def convolve_with(made: BranchConvolution, trained: bool) -> nn.Conv2d:
+    """A convolution with copies of these kernels as its weights."""
+    count, colours, size, _ = made.weight.shape
     # On no device: the random weights that a layer begins with are not needed.
-    layer = nn.Conv2d(colours, count, size, stride, padding=size // 2, bias=False, device="meta")
-    weight = kernels.detach().contiguous(memory_format=torch.channels_last)
+    layer = nn.Conv2d(
+        colours, count, size, made.stride, padding=made.padding, bias=False, device="meta"
+    )
+    weight = made.weight.detach().contiguous(memory_format=torch.channels_last)
     layer.weight = nn.Parameter(weight, requires_grad=trained)
     return layer

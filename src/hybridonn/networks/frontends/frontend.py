@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.table import BY_QUANTITY
 from hybridonn.optics.layout.sites import Layout
@@ -36,6 +37,21 @@ class Frontend(nn.Module):
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
         """Take the picture: (B, C, H, W) to one (B, K_b, H', W') a branch."""
         raise NotImplementedError
+
+    def convolutions(self) -> tuple[BranchConvolution, ...]:
+        """Each branch as one strided convolution of the scene.
+
+        Raises:
+            OpticsError: What optics of this kind take is no convolution of the scene.
+        """
+        raise OpticsError(
+            f"the optics are a {type(self).__name__}, whose pictures are no convolution of the "
+            "scene; those of ideal kernels, of a metasurface and of a chip are"
+        )
+
+    def stored(self) -> dict[str, Tensor]:
+        """Arrays that describe a chip of these optics in full; none: its kernels do."""
+        return {}
 
     def fabricate(self, errors: ChipErrors, layout: Layout) -> Frontend:
         """The same optics as a fab would return them.

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors, split_signs
+from hybridonn.networks.frontends.chip_kernels import turn_kernels
+from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -50,8 +52,13 @@ class IdealConvolution(Frontend):
 
     def measure(self) -> MeasuredFrontend:
         """The same optics as point spread functions of two sub-optics a kernel, frozen."""
-        psfs = torch.stack(split_signs(self.signed_kernels().detach()), 1).flip(-1, -2)
+        psfs = turn_kernels(self.signed_kernels().detach())
         return MeasuredFrontend(psfs, stride=self.convolution.stride[0])
+
+    def convolutions(self) -> tuple[BranchConvolution]:
+        """The convolution itself."""
+        weight, stride = self.convolution.weight, self.convolution.stride[0]
+        return (BranchConvolution(weight, stride, weight.shape[-1] // 2),)
 
     def fabricate(self, errors: ChipErrors, layout: Layout) -> MeasuredFrontend:
         """A chip of these kernels, with the errors of whole sub-optics.

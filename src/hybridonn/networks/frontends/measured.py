@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.correlation import DIRECT_PICTURES, correlate
 from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
@@ -14,7 +16,7 @@ from hybridonn.optics.sensor import Sensor, expose
 
 
 class MeasuredFrontend(Frontend):
-    """Positive and negative point spread functions, gains, a camera; nothing of it trains.
+    """Positive and negative point spread functions and gains; nothing of it trains.
 
     The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
     electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The sensor is as
@@ -27,7 +29,6 @@ class MeasuredFrontend(Frontend):
         psfs: (K, 2, C, P, P), P odd, not negative: positive then negative.
         gains: (K, 2, C); None: one.
         stride: Pixels of the scene a pixel of the feature map.
-        camera: Noise of the camera; None: none.
     """
 
     def __init__(
@@ -35,12 +36,10 @@ class MeasuredFrontend(Frontend):
         psfs: Tensor,
         gains: Tensor | None = None,
         stride: int = 1,
-        camera: Sensor | None = None,
     ) -> None:
         super().__init__()
         self.kernels = psfs.shape[0]
         self.stride = stride
-        self.camera = camera
         self.register_buffer("psfs", psfs.detach().clone())
         gains = psfs.new_ones(psfs.shape[:3]) if gains is None else gains
         self.register_buffer("gains", gains.detach().clone())
@@ -57,14 +56,29 @@ class MeasuredFrontend(Frontend):
         """What the camera sees behind each sub-optic without noise, (B, K, 2, C, H', W')."""
         kernels, _, colours, size, _ = self.psfs.shape
         weight = self.psfs.flip(-1, -2).flatten(0, 1).transpose(0, 1).reshape(-1, 1, size, size)
-        seen = F.conv2d(scene, weight, stride=self.stride, padding=size // 2, groups=colours)
+        if size > DIRECT_PICTURES:
+            planes = zip(scene.split(1, 1), weight.chunk(colours), strict=True)
+            seen = torch.cat([correlate(one, own, self.stride) for one, own in planes], 1)
+        else:
+            seen = F.conv2d(scene, weight, stride=self.stride, padding=size // 2, groups=colours)
         seen = seen.unflatten(1, (colours, kernels, 2))
         return seen.permute(0, 2, 3, 1, 4, 5)
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
         """Take the picture without noise: (B, C, H, W) to one branch, (B, K, H', W')."""
         kernels = self.signed_kernels()
+        if kernels.shape[-1] > DIRECT_PICTURES:
+            return (correlate(scene, kernels, self.stride),)
         return (F.conv2d(scene, kernels, stride=self.stride, padding=kernels.shape[-1] // 2),)
+
+    def convolutions(self) -> tuple[BranchConvolution]:
+        """One convolution with the signed kernels."""
+        kernels = self.signed_kernels()
+        return (BranchConvolution(kernels, self.stride, kernels.shape[-1] // 2),)
+
+    def stored(self) -> dict[str, Tensor]:
+        """``psf``, (K, 2, C, P, P), and ``gains``, (K, 2, C)."""
+        return {"psf": self.psfs, "gains": self.gains}
 
     @torch.no_grad()
     def capture(
@@ -90,4 +104,4 @@ class MeasuredFrontend(Frontend):
         """
         refuse_pillar_errors(self, errors)
         made = fabricate(ChipPsfs(self.psfs, self.gains, layout), errors)
-        return MeasuredFrontend(made.psfs, made.gains, self.stride, self.camera)
+        return MeasuredFrontend(made.psfs, made.gains, self.stride)

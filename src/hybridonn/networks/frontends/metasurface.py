@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.correlation import correlate
 from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -25,7 +26,6 @@ from hybridonn.optics.sensor import Sensor, expose
 from hybridonn.optics.waves.pruned_fft import fast_length
 
 PM = 1e-12  # float32 keeps 300 nm to 0.02 pm
-DIRECT = 11  # up to kernels of this side a direct convolution took less time than transforms
 
 
 class MetasurfaceFrontend(Frontend):
@@ -93,6 +93,11 @@ class MetasurfaceFrontend(Frontend):
             return (correlate(scene, self.effective_kernels(), self.stride),)
         taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)
         return (taken[:, :, 0] - taken[:, :, 1],)
+
+    def convolutions(self) -> tuple[BranchConvolution]:
+        """One convolution with the kernels of the whole window."""
+        kernels = self.effective_kernels()
+        return (BranchConvolution(kernels, self.stride, kernels.shape[-1] // 2),)
 
     def measure(self) -> MeasuredFrontend:
         """The same point spread functions and gains, frozen."""
@@ -222,36 +227,6 @@ class TrainableMetasurface(MetasurfaceFrontend):
         widths_m = self.limits.narrowest_m + self.span_m * position.clamp(0, 1)
         table = PillarTable(self.first_m, self.step_m, self.values, self.rises)
         return measure_psf(table.transmit(widths_m), self.metasurface, self.propagator)
-
-
-def correlate(scene: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
-    """Correlate a scene with kernels of any size; beyond its edges it is dark.
-
-    Large kernels go through Fourier transforms: the sum is the same.
-
-    Args:
-        scene: (B, C, H, W).
-        kernels: (K, C, P, P), P odd.
-        stride: Every so many pixels of the result are kept.
-
-    Returns:
-        (B, K, H', W'), with H' = H / stride rounded up.
-    """
-    sides = scene.shape[-2:]
-    # What lies farther out never meets the scene.
-    halves = [min(kernels.shape[-1] // 2, side - 1) for side in sides]
-    margins = [kernels.shape[-1] // 2 - half for half in halves]
-    kernels = F.pad(kernels, (-margins[1], -margins[1], -margins[0], -margins[0]))
-    if max(kernels.shape[-2:]) <= DIRECT:
-        return F.conv2d(scene, kernels, stride=stride, padding=tuple(halves))
-    shape = tuple(fast_length(side + half) for side, half in zip(sides, halves, strict=True))
-    rest = [length - side for length, side in zip(shape, kernels.shape[-2:], strict=True)]
-    # Wrapped round, so that the kernel's centre is sample 0.
-    centred = F.pad(kernels, (0, rest[1], 0, rest[0])).roll([-half for half in halves], (-2, -1))
-    product = torch.einsum(
-        "bcyx,kcyx->bkyx", torch.fft.rfft2(scene, s=shape), torch.fft.rfft2(centred).conj()
-    )
-    return torch.fft.irfft2(product, s=shape)[..., : sides[0] : stride, : sides[1] : stride]
 
 
 def check_psfs(psfs: Tensor, kernel_size: int) -> None:

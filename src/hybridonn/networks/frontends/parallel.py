@@ -7,10 +7,15 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from hybridonn.networks.frontends.binned import bin_pixels
-from hybridonn.networks.frontends.frontend import Frontend
+from hybridonn.networks.frontends.binned import BinnedFrontend, bin_pixels
+from hybridonn.networks.frontends.chip_kernels import fabricate_kernels, frame, spread, turn_kernels
+from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
+from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
+from hybridonn.optics.layout.sites import Layout
+from hybridonn.optics.sensor import Sensor
 
 
 class ParallelFrontend(Frontend):
@@ -61,23 +66,39 @@ class ParallelFrontend(Frontend):
         seen = [branch(bin_pixels(scene, size)) for branch, size in self.pairs()]
         return tuple(one for features in seen for one in features)
 
+    def convolutions(self) -> tuple[BranchConvolution, ...]:
+        """One convolution a branch, whose stride is its binning."""
+        return tuple(
+            one.see_binned(size) for branch, size in self.pairs() for one in branch.convolutions()
+        )
 
-def spread(kernels: Tensor, binning: int) -> Tensor:
-    """Put the weights of kernels so many pixels apart, darkness between them.
+    def measure(self) -> BinnedFrontend:
+        """The same optics as the point spread functions of one chip, frozen."""
+        return self._read_out(turn_kernels(self.sensor_kernels().detach()))
 
-    Args:
-        kernels: (K, C, k, k).
-        binning: Pixels from one weight to the next.
+    @torch.no_grad()
+    def fabricate(self, errors: ChipErrors, layout: Layout) -> BinnedFrontend:
+        """One chip of the kernels of all branches, with the errors of whole sub-optics.
 
-    Returns:
-        (K, C, n, n), n = (k - 1) binning + 1.
-    """
-    side = (kernels.shape[-1] - 1) * binning + 1
-    apart = kernels.new_zeros(*kernels.shape[:-2], side, side)
-    apart[..., ::binning, ::binning] = kernels
-    return apart
+        Raises:
+            OpticsError: An error of pillars is not zero: ideal kernels have none.
+        """
+        refuse_pillar_errors(self, errors)
+        branches = [(branch.signed_kernels(), size) for branch, size in self.pairs()]
+        return self._read_out(fabricate_kernels(branches, errors, layout).psfs)
 
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Both signs as the camera sees them, then binned: one (B, K_b, 2, H / b, W / b) a branch.
 
-def frame(kernels: Tensor, side: int) -> Tensor:
-    """Kernels (K, C, k, k) in the middle of zeros, (K, C, side, side)."""
-    return F.pad(kernels, 4 * [(side - kernels.shape[-1]) // 2])
+        The camera takes its own pixels; binning lowers its noise.
+        """
+        return self.measure().capture(scene, sensor, generator)
+
+    def _read_out(self, psfs: Tensor) -> BinnedFrontend:
+        counts = [branch.kernels for branch, _ in self.pairs()]
+        return BinnedFrontend(MeasuredFrontend(psfs), counts, self.binnings)

@@ -50,8 +50,21 @@ def fabricate(design: ChipPsfs, errors: ChipErrors) -> ChipPsfs:
         The chip; its point spread functions have a margin that holds what has moved outwards.
     """
     psfs = apply_laws("kernels", design.psfs, errors, design.layout)
-    psfs = apply_laws("pictures", pad(psfs, margin_of(errors)), errors, design.layout)
-    return ChipPsfs(psfs, design.gains, design.layout)
+    return assemble(ChipPsfs(psfs, design.gains, design.layout), errors)
+
+
+def assemble(made: ChipPsfs, errors: ChipErrors) -> ChipPsfs:
+    """Place sub-optics on a chip: where they lie, how bright they are, whose light they get.
+
+    Args:
+        made: Kernels as they were made, each where it was wanted.
+        errors: Magnitudes and the seed.
+
+    Returns:
+        The chip; its point spread functions have a margin that holds what has moved outwards.
+    """
+    psfs = apply_laws("pictures", pad(made.psfs, margin_of(errors)), errors, made.layout)
+    return ChipPsfs(psfs, made.gains, made.layout)
 
 
 def add_delta(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tensor:

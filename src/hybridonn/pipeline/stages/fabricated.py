@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -25,7 +25,7 @@ from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.artefacts import store
-from hybridonn.pipeline.chip import load_library, plan_optics
+from hybridonn.pipeline.chip import in_branches, list_readouts, load_library, plan_optics
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
@@ -55,19 +55,13 @@ def narrow_chip(spec: Spec, *more: str) -> Spec:
 
 
 def _run(context: Context) -> dict[str, Any]:
-    """Fabricate one simulated chip and classify the test images behind it.
-
-    Raises:
-        OpticsError: The student has several optical layers.
-    """
+    """Fabricate one simulated chip and let the network answer the test images behind it."""
     spec, dataset = context.spec, context.dataset
     student, metasurface = context.need(STUDENT), context.find(METASURFACE)
     errors = stated(spec)
     chip = make_chip(spec, dataset, student, metasurface, errors, context.progress)
     with context.progress.bar("simulated chip", 1) as advance:
-        captured = chip.capture(dataset.test, "test")
-        features = captured.subtract(torch.ones(chip.frontend.kernels, 2))
-        logits = compute_logits(chip.student.backend, features)
+        logits = compute_logits(chip.student.backend, chip.capture(dataset.test, "test"))
         advance(1)
     task = make_task(spec.task)
     _write(context.part, chip)
@@ -141,13 +135,14 @@ def make_chip(
     network = load_student(spec, dataset, student)
     layout = place_kernels(spec)
     if metasurface is None:
-        frontend = cast("MeasuredFrontend", network.frontend.fabricate(si, layout))
+        frontend = network.frontend.fabricate(si, layout)
     else:
         optics = _read_optics(spec, dataset.image_shape, metasurface, si)
-        frontend = _fabricate(optics, si, layout, progress or Silent())
+        whole = _fabricate(optics, si, layout, progress or Silent())
+        frontend = in_branches(whole, list_readouts(spec.student))
         take_backend(network, metasurface)
-    frontend.camera = _camera(spec, frontend.psfs.shape[2], errors)
-    return SimulatedChip(network, frontend, errors.seed)
+    camera = _camera(spec, dataset.image_shape[0], errors)
+    return SimulatedChip(network, frontend, camera, errors.seed)
 
 
 def _read_optics(
@@ -158,8 +153,8 @@ def _read_optics(
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
     pillars = errors.list_acting_on("pillars", "light")
     design = _read_chip(spec, image_shape, metasurface) if pillars else None
-    size, stride = spec.student.kernel_size, spec.student.stride
-    return MetasurfaceFrontend(psfs, size, stride, gains, design=design)
+    size = max(branch.size for branch in list_readouts(spec.student))
+    return MetasurfaceFrontend(psfs, size, spec.student.stride, gains, design=design)
 
 
 def _fabricate(
@@ -213,12 +208,11 @@ def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:
 
 
 def _write(part: Path, chip: SimulatedChip) -> None:
-    ideal = chip.student.frontend.signed_kernels().detach().numpy()
-    made = chip.frontend.signed_kernels().numpy()
+    ideal = chip.student.frontend.sensor_kernels().detach().numpy()
+    made = chip.frontend.sensor_kernels().detach().numpy()
     write_arrays(part / "kernels.npz", designed=ideal, built=made)
-    write_arrays(
-        part / "psf.npz", psf=chip.frontend.psfs.numpy(), gains=chip.frontend.gains.numpy()
-    )
+    if stored := chip.frontend.stored():
+        write_arrays(part / "psf.npz", **{name: array.numpy() for name, array in stored.items()})
 
 
 FABRICATED = Stage(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hybridonn import spec as specs
-from hybridonn.core.errors import ArtefactError, OpticsError
+from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import read_arrays, write_arrays, write_table, write_tensors
 from hybridonn.core.progress import Advance, Progress
 from hybridonn.core.random import seed_of
@@ -24,7 +24,6 @@ from hybridonn.distillation.training import (
     fitting_images,
     predict,
 )
-from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.crosstalk import count_reach, leak_light, measure_crosstalk
@@ -74,7 +73,7 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     student = context.need(STUDENT)
-    network = _load(spec, dataset, student)
+    network = load_student(spec, dataset, student)
     chip = plan_chip(spec, network.frontend.sensor_kernels(), dataset.image_shape)
     scenes = to_scene(choose_scenes(dataset.student_train.images, settings_of(spec).seed))
     widths_m = _design_all(spec, chip, scenes, part, context.progress)
@@ -126,23 +125,7 @@ def _classify(
 
 
 def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
-    """The trained student of one layer of ideal kernels, in inference mode.
-
-    Raises:
-        OpticsError: Its optics are not one layer of kernels.
-    """
-    network = _load(spec, dataset, student)
-    if not isinstance(network.frontend, IdealConvolution):
-        branches, name = len(spec.student.branches), spec.optics.frontend
-        found = f"the student has {branches} branches" if branches else f"optics.frontend is {name}"
-        raise OpticsError(
-            f"{found}; a simulated or measured chip takes the place of one layer of ideal "
-            "kernels: leave fabrication and compensation out of this spec"
-        )
-    return network
-
-
-def _load(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
+    """The trained student with the optics as designed, in inference mode."""
     network = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )

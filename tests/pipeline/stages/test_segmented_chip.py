@@ -1,0 +1,129 @@
+"""Chips of several branches that segment: fabricated, calibrated and fine-tuned, by the stages."""
+
+import numpy as np
+import pytest
+from tests.pipeline.discs import draw_discs
+
+from hybridonn.core.files import read_arrays, read_json
+from hybridonn.core.progress import Silent
+from hybridonn.data import load_dataset
+from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stage import complete
+from hybridonn.pipeline.stage_table import make_stages
+from hybridonn.pipeline.stages.alignment import ALIGNMENT
+from hybridonn.pipeline.stages.compensated import COMPENSATED
+from hybridonn.pipeline.stages.fabricated import FABRICATED
+from hybridonn.pipeline.stages.student import STUDENT
+from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
+from hybridonn.spec import read_spec
+
+METHODS = ("uncompensated", "calibrated", "none", "kd", "ntkd")
+TRAINED = (TEACHER, ALIGNMENT, TEACHER_TARGETS, STUDENT)
+STAGES = (*TRAINED, FABRICATED, COMPENSATED)
+KERNELS = 5
+QUICK = (
+    "task=segmentation",
+    "data.name=mask_folder",
+    "data.size_pixels=16",
+    "teacher.name=u-net",
+    "teacher.arguments={width: 4, depth: 2}",
+    "teacher.training={epochs: 6, batch_size: 8, learning_rate: 0.01}",
+    "student={branches: [{kernels: 2, kernel_size: 3}, {kernels: 3, kernel_size: 3, binning: 4}],"
+    " kernel_size: 3, backend: pyramid, hidden: [4, 4], normalisation: batch}",
+    "training={epochs: 20, batch_size: 8, learning_rate: 0.02}",
+    "distillation.method=kd",
+    "fabrication.preset=poor-mnist",
+    "compensation.fraction=0.5",
+    "compensation.training={batch_size: 4, epochs: 2}",
+    "compensation.twin_fraction=1",
+)
+
+
+def spec_of(folder, *more):
+    return read_spec(None, (f"data.folder={folder}", *QUICK, *more))
+
+
+def results_of(stage):
+    """The numbers of a stage without what a clock says."""
+    return {key: value for key, value in stage.results.items() if key not in CLOCKED}
+
+
+CLOCKED = ("seconds", "held_out")
+
+
+@pytest.fixture(scope="module", params=["pyramid", "coarse_fine"])
+def made(request, tmp_path_factory):
+    """The stages of a small system of two branches, their folder, spec and data set."""
+    home = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRIDONN_CACHE", str(home / "cache"))
+        spec = spec_of(draw_discs(home / "discs"), f"student.backend={request.param}")
+        dataset = load_dataset(spec.data)
+        yield home, spec, dataset, make_stages(spec, dataset, home / "run", Silent(), STAGES)
+
+
+def test_each_treatment_of_the_chip_is_measured_in_miou(made):
+    *_, done = made
+    built, found = done["fabricated"].results, done["compensated"].results
+    assert built["miou"] < built["ideal_miou"] == done["student"].results["miou"]
+    assert built["drop"] == pytest.approx(built["ideal_miou"] - built["miou"])
+    assert built["kernel_error"] > 0.3
+    assert found["uncompensated_miou"] == pytest.approx(built["miou"])
+    assert {f"{method}_miou" for method in METHODS} <= set(found)
+    assert found["calibrated_miou"] > found["uncompensated_miou"]
+    assert (found["captures"], found["twin_images"]) == (14, 14)
+    assert not [key for key in (*built, *found) if "accuracy" in key]
+
+
+def test_masks_as_built_and_compensated_are_stored_as_those_of_the_student(made):
+    *_, done = made
+    student = read_arrays(done["student"].folder / "predictions.npz")
+    files = [done["fabricated"].folder / "predictions.npz"]
+    files += [
+        done["compensated"].folder / f"predictions{end}.npz"
+        for end in ("_before", "_calibrated", "")
+    ]
+    for file in files:
+        one = read_arrays(file)
+        assert one["predicted"].shape == student["predicted"].shape
+        assert one["predicted"].dtype == np.uint8
+        assert np.array_equal(one["labels"], student["labels"])
+    assert not (done["compensated"].folder / "embedding.npz").exists()
+
+
+def test_the_chip_holds_all_kernels_of_all_branches(made):
+    *_, done = made
+    folder = done["fabricated"].folder
+    chip = read_arrays(folder / "psf.npz")
+    assert chip["psf"].shape[:3] == (KERNELS, 2, 3)
+    kernels = read_arrays(folder / "kernels.npz")
+    # On the sensor, in pixels of the scene: three weights that lie four pixels apart.
+    assert kernels["designed"].shape == (KERNELS, 3, 9, 9)
+    assert kernels["built"].shape[-1] > 9
+    gains = read_arrays(done["compensated"].folder / "gains.npz")
+    assert (gains["gains"].shape, gains["offsets"].shape) == ((KERNELS, 2), (KERNELS,))
+
+
+def test_the_same_spec_gives_the_same_chip_and_the_same_compensation(made, tmp_path):
+    _, spec, dataset, done = made
+    again = {
+        stage.name: complete(stage, spec, dataset, done, tmp_path / stage.name, Silent())
+        for stage in (FABRICATED, COMPENSATED)
+    }
+    for name, stage in again.items():
+        assert results_of(stage) == results_of(done[name])
+    pair = (done["compensated"].folder, tmp_path / "compensated")
+    first, second = (folder / "backend.safetensors" for folder in pair)
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_whole_run_reports_the_chip(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    spec = spec_of(draw_discs(tmp_path / "discs"))
+    results = run(spec, tmp_path / "run")
+    assert results["compensated"]["miou"] == pytest.approx(
+        read_json(tmp_path / "run" / "results.json")["compensated"]["miou"]
+    )
+    assert "mIoU" in (tmp_path / "run" / "report.html").read_text()
