@@ -31,7 +31,6 @@ CHIP = "fabrication.preset=paper-mnist"
             (*BRANCHED, "optics.frontend=four_f"),
             ["optics.frontend is four_f, but the student has 3 branches", "leave student.branches"],
         ),
-        ((*BRANCHED, CHIP), ["the student has 3 branches", "leave fabrication out"]),
         (
             ("optics.strategy=end-to-end",),
             ["optics.metasurface is not set", "set optics.metasurface to {}"],
@@ -49,6 +48,10 @@ def test_what_contradicts_itself_is_refused(settings, words):
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_chip_of_several_branches_can_be_stated():
+    assert read_spec(None, (*BRANCHED, CHIP)).fabrication is not None
 
 
 def test_a_metasurface_is_laid_over_a_spec_that_takes_one():

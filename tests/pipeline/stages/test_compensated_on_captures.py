@@ -12,7 +12,7 @@ from hybridonn.spec import read_spec
     ("settings", "cause"),
     [
         (
-            ("optics.frontend=four_f", "optics.four_f={mask_pixels: 5, scene_pixel_um: 240}"),
+            ("optics.frontend=four_f", "optics.four_f={mask_pixels: 15, scene_pixel_um: 240}"),
             "are a FourFFrontend",
         ),
         (

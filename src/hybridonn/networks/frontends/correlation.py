@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybridonn.optics.metasurface.psf import fast_length
+from hybridonn.optics.waves.pruned_fft import fast_length
 
 DIRECT = 11  # up to kernels of this side a direct convolution took less time than transforms
 # Many kernels of one colour each share a direct convolution; beyond this side it takes seconds an

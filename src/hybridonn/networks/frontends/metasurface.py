@@ -23,7 +23,6 @@ from hybridonn.optics.metasurface.inverse_design import Limits
 from hybridonn.optics.metasurface.sub_optic import Metasurface, measure_psf, turn
 from hybridonn.optics.metasurface.targets import apply_gains, crop_centre
 from hybridonn.optics.sensor import Sensor, expose
-from hybridonn.optics.waves.pruned_fft import fast_length
 
 PM = 1e-12  # float32 keeps 300 nm to 0.02 pm
 
