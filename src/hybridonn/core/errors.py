@@ -26,7 +26,16 @@ class ArtefactError(HybridonnError):
 
 
 class OpticsError(HybridonnError):
-    """Optics that cannot be made, or that the simulation cannot sample rightly."""
+    """Optics that cannot be made, or that the simulation cannot sample rightly.
+
+    Attributes:
+        quantities: Names of the physical quantities that decide it, as the optics name them, such
+            as ``gap_m``. Who states them under other names adds those.
+    """
+
+    def __init__(self, message: str, *quantities: str) -> None:
+        super().__init__(message)
+        self.quantities = quantities
 
 
 class SamplingError(OpticsError):

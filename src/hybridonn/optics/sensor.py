@@ -49,7 +49,9 @@ def count_camera_pixels(pixel_m: float, camera_pixel_m: float, bayer: bool) -> i
             f"a kernel's pixel of {pixel_m * 1e6:.6g} um is {pixel_m / camera_pixel_m:.4g} camera "
             f"pixels of {camera_pixel_m * 1e6:.6g} um; it must be a whole number"
             + (", and 2 with a Bayer mosaic" if bayer else "")
-            + ": change optics.sensor.pixel_um or optics.metasurface.kernel_pixel_um"
+            + ": change one of the two",
+            "camera_pixel_m",
+            "pixel_m",
         )
     return side
 

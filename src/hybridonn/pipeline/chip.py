@@ -21,19 +21,23 @@ from hybridonn.optics.meta_atoms.diffraction import check_steep_orders
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
 from hybridonn.optics.meta_atoms.resonances import avoid_resonances, drop_resonances
 from hybridonn.optics.metasurface.inverse_design import (
-    NM,
     DesignContext,
     Limits,
     Recipe,
-    limit_widths,
 )
 from hybridonn.optics.metasurface.psf import check_steepness
-from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
+from hybridonn.optics.metasurface.sub_optic import Metasurface
 from hybridonn.optics.metasurface.sub_optic_numbers import count_window, size_of_plane
 from hybridonn.optics.metasurface.targets import Targets, crop_centre, split_kernels
-from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
+from hybridonn.optics.sensor import Sensor
 from hybridonn.optics.waves.pruned_fft import fast_length
-from hybridonn.pipeline.from_spec import lay_out_kernels
+from hybridonn.pipeline.from_spec import (
+    fit_stated_metasurface,
+    lay_out_kernels,
+    naming_keys,
+    read_limits,
+    read_sensor,
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def settings_of(spec: specs.Spec) -> specs.Metasurface:
     return spec.optics.metasurface
 
 
+@naming_keys()
 def plan_chip(spec: specs.Spec, kernels: Tensor, image_shape: tuple[int, int, int]) -> Chip:
     """Geometry, library and targets of a spec; refuses what cannot be made.
 
@@ -129,6 +134,7 @@ def plan_chip(spec: specs.Spec, kernels: Tensor, image_shape: tuple[int, int, in
     return Chip(**vars(plan), targets=split_kernels(kernels.detach().float().cpu()))
 
 
+@naming_keys()
 def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> ChipPlan:
     """All of a chip but its kernels: so what cannot be made is refused before any training.
 
@@ -144,15 +150,7 @@ def plan_optics(spec: specs.Spec, image_shape: tuple[int, int, int]) -> ChipPlan
     branches = list_readouts(spec.student)
     wavelengths_m = spec.optics.wavelengths_m(image_shape[0])
     library, limits = _choose_pillars(settings, load_library(spec).at(wavelengths_m))
-    metasurface = fit_metasurface(
-        spec.optics.kernel_site_mm * 1e-3,
-        library.period_m,
-        settings.cell_pillars,
-        settings.kernel_pixel_um * 1e-6,
-        settings.sensor_distance_mm * 1e-3,
-        wavelengths_m,
-        spec.optics.sensor.bayer,
-    )
+    metasurface = fit_stated_metasurface(spec.optics, settings, library, wavelengths_m)
     recipe = Recipe(**{name: getattr(settings, name) for name in Recipe.__dataclass_fields__})
     size = max(branch.size for branch in branches)
     window = count_window(metasurface, max(image_shape[1:]), size)
@@ -182,10 +180,7 @@ def _choose_pillars(
     """What a design may use: the library without resonances, and the widths beside them."""
     least = settings.min_transmittance
     steady = drop_resonances(library, least)
-    limits = limit_widths(
-        steady, settings.min_width_nm * NM, settings.min_gap_nm * NM, settings.grid_nm * NM
-    )
-    return steady, avoid_resonances(limits, library, least)
+    return steady, avoid_resonances(read_limits(settings, steady), library, least)
 
 
 def load_library(spec: specs.Spec) -> PillarLibrary:
@@ -229,22 +224,14 @@ def in_branches(optics: Frontend, readouts: Sequence[Readout]) -> Frontend:
     return BinnedFrontend(optics, kernels, [branch.binning for branch in readouts])
 
 
+@naming_keys()
 def build_sensor(spec: specs.Spec, plan: ChipPlan) -> Sensor:
     """The camera of a spec.
 
     Raises:
         OpticsError: Its pixels do not divide those of the kernels.
     """
-    settings, metasurface = spec.optics.sensor, plan.design_context.metasurface
-    colours = len(metasurface.wavelengths_m)
-    side = count_camera_pixels(metasurface.pixel_m, settings.pixel_um * 1e-6, settings.bayer)
-    return Sensor(
-        settings.full_well_electrons,
-        settings.read_noise_electrons,
-        settings.bit_depth,
-        settings.exposure,
-        share_camera_pixels(side, colours, settings.bayer),
-    )
+    return read_sensor(spec.optics.sensor, plan.design_context.metasurface)
 
 
 def count_at_once(chip: Chip, memory_gb: float) -> int:

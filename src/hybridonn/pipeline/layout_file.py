@@ -11,8 +11,8 @@ from hybridonn.core.files import read_arrays, read_json, write_json
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.optics.layout.layout_file import LayoutOptions, LayoutSummary, write_layout
 from hybridonn.optics.layout.sites import Layout
-from hybridonn.optics.metasurface.design_rules import DesignRules
 from hybridonn.optics.metasurface.pillar_map import NM, ChipDesign, make_design
+from hybridonn.pipeline.from_spec import naming_keys, read_design_rules
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.reports.artefacts.layout_file import pick_drawing
@@ -38,6 +38,7 @@ class Exported:
         return {"layout_file": asdict(self.summary)}
 
 
+@naming_keys()
 def export_layout(
     folder: Path,
     out: Path | None = None,
@@ -83,6 +84,7 @@ def export_layout(
     return Exported(path, summary)
 
 
+@naming_keys()
 def read_captured_design(folder: Path) -> ChipDesign:
     """The chip that the stages ``layout`` and ``metasurface`` of a run left.
 
@@ -129,6 +131,6 @@ def _settle_options(
         tone=tone,
         mirrored=mirrored,
         step_nm=1.0 if abs(period_nm - round(period_nm)) < 1e-6 else 0.5,
-        rules=DesignRules(settings.min_width_nm * NM, settings.min_gap_nm * NM),
+        rules=read_design_rules(settings),
         memory_gb=memory_gb,
     )

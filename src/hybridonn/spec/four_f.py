@@ -24,3 +24,18 @@ class FourF(Section):
     mask_pitch_um: PixelUm = 8.0
     scene_pixel_um: PixelUm = 96.0
     mask: Literal["complex", "phase"] = "complex"
+
+    @property
+    def focal_length_m(self) -> float:
+        """Focal length of both lenses in metres."""
+        return self.focal_length_mm * 1e-3
+
+    @property
+    def mask_pitch_m(self) -> float:
+        """Distance from mask pixel to mask pixel in metres."""
+        return self.mask_pitch_um * 1e-6
+
+    @property
+    def scene_pitch_m(self) -> float:
+        """Distance from scene pixel to scene pixel in metres."""
+        return self.scene_pixel_um * 1e-6

@@ -35,7 +35,7 @@ def test_light_to_the_right_and_down_is_up_and_to_the_left_in_the_upright_pictur
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pixel_m": 11.5 * UM}, r"19\.6246 cells of 586 nm.*kernel_pixel_um to 11\.72"),
+        ({"pixel_m": 11.5 * UM}, r"19\.6246 cells of 586 nm.*the pixel 11\.72"),
         ({"site_m": 0.005 * MM}, r"0\.005 mm holds 8 cells.*20"),
         ({"bayer": True, "wavelengths_m": RGB[:1]}, "Bayer mosaic needs three wavelengths"),
     ],

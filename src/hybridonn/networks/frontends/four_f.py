@@ -240,10 +240,10 @@ def build_four_f(
     settings = optics.four_f
     system = FourFSystem(
         wavelengths_m=optics.wavelengths_m(image_shape[0]),
-        focal_length_m=settings.focal_length_mm * 1e-3,
+        focal_length_m=settings.focal_length_m,
         mask_pixels=settings.mask_pixels,
-        mask_pitch_m=settings.mask_pitch_um * 1e-6,
-        scene_pitch_m=settings.scene_pixel_um * 1e-6,
+        mask_pitch_m=settings.mask_pitch_m,
+        scene_pitch_m=settings.scene_pitch_m,
     )
     return FourFFrontend(
         student.kernels, student.kernel_size, system, image_shape[1:], student.stride, settings.mask

@@ -167,11 +167,12 @@ def _check_memory(path: Path, design: ChipDesign, options: LayoutOptions) -> Non
         f"GDSII takes a record for each and would grow to {cells * GDSII_BYTES / 1e9:.2g} GB: "
         "write OASIS (.oas) instead"
         if gdsii
-        else "use larger cells (optics.metasurface.cell_pillars) or fewer kernels"
+        else "use larger cells or fewer kernels"
     )
     raise OpticsError(
         f"{path.name} would hold {cells:,} cells of pillars and take {needed_gb:.2g} GB of memory "
-        f"to write and check, and {options.memory_gb:g} GB are allowed; {cure}, or allow more"
+        f"to write and check, and {options.memory_gb:g} GB are allowed; {cure}, or allow more",
+        *(() if gdsii else ("cell_pillars", "kernels")),
     )
 
 

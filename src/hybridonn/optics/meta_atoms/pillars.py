@@ -115,7 +115,8 @@ class PillarLibrary:
                 raise OpticsError(
                     f"{wavelength / NM:.6g} nm is not in the library of pillars, which holds "
                     f"{_list_nm(held)} nm; choose among these or make a library that holds it "
-                    "with: hybridonn optics library --wavelengths-nm ..."
+                    "with: hybridonn optics library --wavelengths-nm ...",
+                    "wavelengths_m",
                 )
             chosen.append(int(distance.argmin()))
         check_orders(self.period_m, held[chosen].tolist(), self.substrate_index)

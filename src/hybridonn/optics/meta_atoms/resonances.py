@@ -42,7 +42,8 @@ def find_steady(library: PillarLibrary, min_transmittance: float) -> Tensor:
         raise OpticsError(
             f"{pillars} of {len(library.widths_m)} pillars of the library lie beside no width that "
             f"transmits less than {min_transmittance:g} of the light, and a design needs two; "
-            "lower optics.metasurface.min_transmittance (0 leaves nothing out)"
+            "lower the least transmittance (0 leaves nothing out)",
+            "min_transmittance",
         )
     return steady
 
@@ -80,6 +81,7 @@ def avoid_resonances(limits: Limits, library: PillarLibrary, min_transmittance: 
         raise OpticsError(
             f"{len(allowed)} of the {len(widths_m)} widths that can be made transmit "
             f"{min_transmittance:g} of the light or more at every wavelength, and a design needs "
-            "two; lower optics.metasurface.min_transmittance (0 leaves nothing out)"
+            "two; lower the least transmittance (0 leaves nothing out)",
+            "min_transmittance",
         )
     return Limits(allowed)

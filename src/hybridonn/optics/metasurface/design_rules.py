@@ -155,5 +155,6 @@ def _check_seams(design: ChipDesign, rules: DesignRules) -> None:
         raise OpticsError(
             f"neighbouring sub-optics are {between / NM:.6g} nm apart, so that their outermost "
             f"pillars may stand {(between + design.period_m - widest) / NM:.6g} nm apart; at least "
-            f"{rules.minimum_gap_m / NM:g} nm are allowed: enlarge optics.gap_mm"
+            f"{rules.minimum_gap_m / NM:g} nm are allowed: enlarge the gap between sites",
+            "gap_m",
         )

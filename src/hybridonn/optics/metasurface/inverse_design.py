@@ -82,8 +82,12 @@ def limit_widths(
     widths_m = widths_m[widths_m > 0]
     if len(widths_m) < 2:
         raise OpticsError(
-            f"only pillars of {float(widths_m[0]) / NM:.4g} nm can be made on a grid of "
-            f"{grid_m / NM:g} nm; lower optics.metasurface.min_width_nm, min_gap_nm or grid_nm"
+            f"only pillars of {float(widths_m[0]) / NM:.4g} nm can be made with a least width "
+            f"of {min_width_m / NM:g} nm and a least gap of {min_gap_m / NM:g} nm on a grid of "
+            f"{grid_m / NM:g} nm, and a design needs two widths; lower one of the three",
+            "min_width_m",
+            "min_gap_m",
+            "grid_m",
         )
     return Limits(widths_m)
 

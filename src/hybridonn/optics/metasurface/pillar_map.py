@@ -145,7 +145,8 @@ def _check_sites(design: ChipDesign) -> None:
         raise OpticsError(
             f"a sub-optic of {columns} x {rows} cells of {design.cell_m / NM:g} nm is "
             f"{width * 1e3:.6g} x {height * 1e3:.6g} mm and does not fit on its site of "
-            f"{layout.site_m * 1e3:.6g} mm (optics.kernel_site_mm); use fewer cells or larger sites"
+            f"{layout.site_m * 1e3:.6g} mm; use fewer cells or larger sites",
+            "site_m",
         )
     for kernel, part, site in design.sites():
         right = abs(site.x_m) + width / 2
@@ -155,5 +156,7 @@ def _check_sites(design: ChipDesign) -> None:
                 f"the {PARTS[part]} part of kernel {kernel} reaches {right * 1e3:.6g} mm across "
                 f"and {top * 1e3:.6g} mm up from the centre of a metasurface of "
                 f"{layout.width_m * 1e3:.6g} x {layout.height_m * 1e3:.6g} mm; make the "
-                "metasurface larger (optics.metasurface_width_mm, metasurface_height_mm)"
+                "metasurface larger",
+                "width_m",
+                "height_m",
             )

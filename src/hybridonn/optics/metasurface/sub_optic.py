@@ -111,14 +111,16 @@ def fit_metasurface(
         nearest_um = max(1, pixel_cells) * cell_m * 1e6
         raise OpticsError(
             f"a kernel's pixel of {pixel_m * 1e6:.6g} um is {pixel_m / cell_m:.4f} cells of "
-            f"{cell_m * 1e9:.6g} nm; it must be a whole number: set "
-            f"optics.metasurface.kernel_pixel_um to {nearest_um:.6g}"
+            f"{cell_m * 1e9:.6g} nm; it must be a whole number: make "
+            f"the pixel {nearest_um:.6g} um",
+            "pixel_m",
         )
     if cells < pixel_cells:
         raise OpticsError(
             f"a site of {site_m * 1e3:.6g} mm holds {cells} cells of {cell_m * 1e9:.6g} nm; "
             f"at least the {pixel_cells} of one kernel's pixel are needed: "
-            "raise optics.kernel_site_mm"
+            "make the site larger",
+            "site_m",
         )
     if bayer and (pixel_cells % 2 or len(wavelengths_m) != 3):
         raise OpticsError(

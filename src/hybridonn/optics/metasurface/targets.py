@@ -57,8 +57,8 @@ def split_kernels(kernels: Tensor) -> Targets:
         which = ", ".join(str(int(index)) for index in dark.nonzero().flatten()[:5])
         raise OpticsError(
             f"{int(dark.sum())} of {len(kernels)} kernels are zero everywhere (kernel {which}); "
-            "there is no picture that they could take: train longer, or ask for fewer kernels "
-            "(student.kernels)"
+            "there is no picture that they could take: train longer, or ask for fewer kernels",
+            "kernels",
         )
     parts = turn(torch.stack([F.relu(kernels), F.relu(-kernels)], 1))
     scale = parts.amax((1, 3, 4))
