@@ -42,14 +42,17 @@ def test_what_can_be_made_passes(digits):
     [
         ("optics.wavelengths_nm=[635,532]", ["states 2", "1 channels"]),
         ("optics.wavelengths_nm=[600]", ["600 nm is not in the library", "635, 532, 450 nm"]),
-        ("optics.metasurface.kernel_pixel_um=7", ["11.9454 cells of 586 nm", "to 7.032"]),
+        (
+            "optics.metasurface.kernel_pixel_um=7",
+            ["11.9454 cells of 586 nm", "7.032 um", "kernel_pixel_um"],
+        ),
         ("optics.metasurface.sensor_distance_mm=0.02", ["carry less than", "longer distance"]),
         ("optics.metasurface.min_gap_nm=250", ["narrowest pillar, 65 nm", "widest, 43 nm"]),
         ("optics.metasurface.min_transmittance=0.9999", ["transmits less than 0.9999", "lower"]),
         ("optics.metasurface.library=none.csv", ["none.csv"]),
         ("optics.sensor.pixel_um=3", ["2.344 camera pixels of 3 um", "kernel_pixel_um"]),
         ("optics.sensor.bayer=true", ["needs three wavelengths", "here are 1"]),
-        ("optics.kernel_site_mm=0.005", ["holds 8 cells", "raise optics.kernel_site_mm"]),
+        ("optics.kernel_site_mm=0.005", ["holds 8 cells", "larger (keys: optics.kernel_site_mm)"]),
         ("student.kernels=30", ["30 kernels", "holds 18", "ask for at most 18"]),
         (
             "optics={kernel_site_mm: 60, metasurface_width_mm: 70, metasurface_height_mm: 70, "

@@ -48,7 +48,10 @@ def allowed_widths(
         raise OpticsError(
             f"no multiple of {grid_m / NM:g} nm lies between the narrowest pillar, "
             f"{narrowest / NM:.6g} nm, and the widest, {widest / NM:.6g} nm; "
-            "ease the limits or take a finer grid"
+            "ease the limits or take a finer grid",
+            "min_width_m",
+            "min_gap_m",
+            "grid_m",
         )
     pillars = torch.arange(first, last + 1, dtype=torch.float64) * grid_m
     return torch.cat([library.widths_m[: library.first_pillar], pillars])
