@@ -40,3 +40,7 @@ class OpticsError(HybridonnError):
 
 class SamplingError(OpticsError):
     """A grid on which a law of wave optics would give a wrong picture."""
+
+
+class DeploymentError(HybridonnError):
+    """A network that cannot be written for a device, or a file for one that is not as it was."""

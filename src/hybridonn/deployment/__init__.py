@@ -1,0 +1,1 @@
+"""Trained networks as files that run without torch, what they cost, and how they are packed."""

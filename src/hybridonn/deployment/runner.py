@@ -1,0 +1,83 @@
+"""Runs a deployed network with numpy and onnxruntime alone.
+
+    python run.py --scene image.npy        a scene (H, W) or (C, H, W), uint8 or float in [0, 1]
+    python run.py --captures captures.npz  arrays branch_0, branch_1, ... of the two captures of
+                                           each kernel, (K, 2, H, W): positive, then negative
+
+It prints the class of the image with its probability; of masks it writes ``mask.npy``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+HERE = Path(__file__).resolve().parent
+
+
+def load(name, folder=HERE):
+    """A network of this folder, as a function from inputs by name to outputs."""
+    session = onnxruntime.InferenceSession(
+        str(folder / name), providers=["CPUExecutionProvider"]
+    )
+    return lambda **inputs: session.run(None, inputs)[0]
+
+
+def subtract(captures, manifest):
+    """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W)."""
+    features, start = {}, 0
+    for branch in manifest["branches"]:
+        pair = np.asarray(captures[branch["name"]], dtype=np.float32)
+        kernels, height, width = branch["shape"]
+        if pair.shape != (kernels, 2, height, width):
+            raise SystemExit(
+                f"{branch['name']} has the shape {pair.shape}; "
+                f"{(kernels, 2, height, width)} is needed"
+            )
+        gains = np.asarray(manifest["gains"][start : start + kernels], dtype=np.float32)
+        plus, minus = (gains[:, sign, None, None] * pair[:, sign] for sign in (0, 1))
+        features[branch["name"]] = (plus - minus)[None]
+        start += kernels
+    return features
+
+
+def to_scene(image, manifest):
+    """A scene (1, C, H, W) float32 in [0, 1] of an image, 8-bit or from 0 to 1."""
+    image = np.asarray(image)
+    scene = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
+    scene = scene[None] if scene.ndim == 2 else scene
+    if scene.shape != tuple(manifest["image_shape"]):
+        raise SystemExit(
+            f"the image has the shape {scene.shape}; {tuple(manifest['image_shape'])} is needed"
+        )
+    return scene[None]
+
+
+def main():
+    """Answer one image or its captures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scene", type=Path, help="an image, .npy")
+    parser.add_argument("--captures", type=Path, help="the captures of an image, .npz")
+    parser.add_argument("--int8", action="store_true", help="use the backend in 8-bit integers")
+    given = parser.parse_args()
+    manifest = json.loads((HERE / "manifest.json").read_text())
+    if given.captures is not None:
+        network = load("backend.int8.onnx" if given.int8 else "backend.onnx")
+        logits = network(**subtract(np.load(given.captures), manifest))
+    elif given.scene is not None:
+        logits = load("hybrid.onnx")(scene=to_scene(np.load(given.scene), manifest))
+    else:
+        parser.error("give --scene or --captures")
+    predicted = logits.argmax(1)[0]
+    if predicted.ndim:
+        np.save("mask.npy", predicted.astype(np.uint8))
+        print("mask.npy")
+        return
+    shares = np.exp(logits[0] - logits[0].max())
+    print(f"{manifest['classes'][predicted]} {shares[predicted] / shares.sum():.3f}")
+
+
+if __name__ == "__main__":
+    main()
