@@ -12,6 +12,7 @@ import typer
 from hybridonn.cli.captures import app as captures
 from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
 from hybridonn.cli.data import app as data
+from hybridonn.cli.deployment import deploy
 from hybridonn.cli.optics import app as optics
 from hybridonn.cli.options import (
     Commands,
@@ -35,7 +36,16 @@ from hybridonn.cli.studies import app as studies
 # As a job goes: from a spec to a network, from there to a chip, and back from the fab.
 STORY = (
     *("run", "spec", "data", "estimate", "compare", "tune", "optics", "design", "export-layout"),
-    *("tolerance", "captures", "compensate", "tune-compensation", "study", "report", "version"),
+    *(
+        "tolerance",
+        "captures",
+        "compensate",
+        "tune-compensation",
+        "deploy",
+        "study",
+        "report",
+        "version",
+    ),
 )
 
 
@@ -78,6 +88,7 @@ app.add_typer(studies, name="study")
 app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
+app.command()(deploy)
 studies.command()(perturbation)
 
 

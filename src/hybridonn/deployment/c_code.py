@@ -154,9 +154,7 @@ def _count(found: re.Match[str]) -> int:
     return prod(map(int, re.findall(r"\d+", found["first"] + found["rest"])))
 
 
-def place_arrays(
-    sizes: Sequence[int], spans: Sequence[tuple[int, int]]
-) -> tuple[list[int], int]:
+def place_arrays(sizes: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
     """Offsets in one block for arrays that are in use from one step to another, both included.
 
     The largest is placed first, each at the lowest offset at which no array lies that is in use
@@ -187,9 +185,7 @@ def place_arrays(
     return [offsets[index] for index in range(len(sizes))], total
 
 
-def _write_header(
-    branch_shapes: Sequence[tuple[int, ...]], output_shape: tuple[int, ...]
-) -> str:
+def _write_header(branch_shapes: Sequence[tuple[int, ...]], output_shape: tuple[int, ...]) -> str:
     guard = f"HYBRIDONN_{NAME.upper()}_H"
     inputs, outputs = sum(map(prod, branch_shapes)), prod(output_shape)
     names = name_branches(len(branch_shapes))

@@ -57,7 +57,10 @@ def measure_footprint(code: CFile) -> Footprint | None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compiled = folder / f"{NAME}.o"
-        _call([compiler, *M4F, "-O2", "-fstack-usage", "-c", code.source, "-o", compiled], folder)
+        _call(
+            [compiler, *M4F, "-O2", "-fstack-usage", "-c", code.source.resolve(), "-o", compiled],
+            folder,
+        )
         text, data, bss = _call([size, compiled], folder).splitlines()[1].split()[:3]
         stacks = (folder / f"{NAME}.su").read_text().splitlines()
     stack = max(int(line.split("\t")[1]) for line in stacks)

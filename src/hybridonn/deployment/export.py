@@ -19,7 +19,7 @@ from hybridonn.deployment.extras import need_extra
 from hybridonn.deployment.pooling import ExportablePooling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 OPSET = 20  # of ONNX; read by every onnxruntime since 1.17 (2024)
 OUTPUT = "logits"

@@ -62,7 +62,9 @@ def window_pixels(size: int, windows: int) -> Tensor:
     """The pixels in each window, (windows, longest window) int64; the last one fills up."""
     spans = _windows(size, windows)
     longest = max(stop - start for start, stop in spans)
-    return torch.tensor([[min(start + i, stop - 1) for i in range(longest)] for start, stop in spans])
+    return torch.tensor(
+        [[min(start + i, stop - 1) for i in range(longest)] for start, stop in spans]
+    )
 
 
 def _windows(size: int, windows: int) -> list[tuple[int, int]]:

@@ -19,9 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 def load(name, folder=HERE):
     """A network of this folder, as a function from inputs by name to outputs."""
-    session = onnxruntime.InferenceSession(
-        str(folder / name), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
     return lambda **inputs: session.run(None, inputs)[0]
 
 
