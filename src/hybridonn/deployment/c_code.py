@@ -79,7 +79,7 @@ def write_c(
         onnx: The backend in float32.
         folder: Where to write.
         branch_shapes: (K_b, H', W') of each branch, from fine to coarse.
-        output_shape: Of the answer to an image.
+        output_shape: Shape of the answer to an image.
 
     Raises:
         DeploymentError: The generator is not installed, or cannot translate the backend.

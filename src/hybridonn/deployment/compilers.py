@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -80,16 +81,44 @@ def run_on_host(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:
     Raises:
         DeploymentError: The file cannot be compiled or run.
     """
+    with _compiled_for_host(code, branches) as program:
+        if program is None:
+            return None
+        _call([program], program.parent)
+        return _read(program.parent, code)
+
+
+def time_on_host(code: CFile, branches: Sequence[Tensor], repeats: int = 20) -> float | None:
+    """Microseconds of processor time for an image on this machine; None: there is no compiler.
+
+    Raises:
+        DeploymentError: The file cannot be compiled or run.
+    """
+    with _compiled_for_host(code, [one[:1] for one in branches]) as program:
+        if program is None:
+            return None
+        first = float(_call([program, str(repeats)], program.parent))
+        enough = max(repeats, round(2e4 / max(first, 0.1)))  # 20 ms a round
+        return float(_call([program, str(enough)], program.parent))
+
+
+@contextmanager
+def _compiled_for_host(code: CFile, branches: Sequence[Tensor]) -> Iterator[Path | None]:
+    """The program that runs a backend on this machine, in a folder that is removed afterwards.
+
+    Raises:
+        DeploymentError: The file cannot be compiled.
+    """
     compiler = find_host_compiler()
     if compiler is None:
-        return None
+        yield None
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _lay_out(folder, code, branches)
         program = folder / "check"
         _call([compiler, "-O2", "check.c", f"{NAME}.c", "-lm", "-o", program], folder)
-        _call([program], folder)
-        return _read(folder, code)
+        yield program
 
 
 def run_on_cortex_m4(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:

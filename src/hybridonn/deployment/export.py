@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,6 @@ from torch import Tensor, nn
 from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.extras import need_extra
 from hybridonn.deployment.pooling import ExportablePooling
-
-if TYPE_CHECKING:
-    pass
 
 OPSET = 20  # of ONNX; read by every onnxruntime since 1.17 (2024)
 OUTPUT = "logits"
@@ -92,6 +88,7 @@ def _export(
 
     Raises:
         DeploymentError: Torch cannot trace or translate it.
+        OSError: The file cannot be written.
     """
     need_extra("onnx", "onnxscript")
     network = deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)

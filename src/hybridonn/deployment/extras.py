@@ -23,9 +23,16 @@ def need_extra(*modules: str) -> None:
     for module in modules:
         extra = next(name for name, held in EXTRAS.items() if module in held)
         cure = f"install it with: pip install 'hybridonn[{extra}]'"
-        if find_spec(module) is None:
+        if not _is_installed(module):
             raise DeploymentError(f"deployment needs {module}, which is not installed; {cure}")
         try:
             import_module(module)
         except (ImportError, RuntimeError) as error:
             raise DeploymentError(f"{module} cannot be imported ({error}); {cure}") from error
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # a module that is hidden on purpose
+        return False

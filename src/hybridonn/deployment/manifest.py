@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hybridonn.core.errors import DeploymentError
@@ -18,7 +19,7 @@ class BranchLayout:
     """An input of the backend.
 
     Attributes:
-        name: Of the input.
+        name: Name of the input.
         shape: (K, H, W): kernels, rows, columns.
         binning: Pixels of the scene along a side of one of its pixels.
     """
@@ -91,11 +92,23 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         branches = tuple(BranchLayout(**_tuples(one)) for one in tree.pop("branches"))
         manifest = Manifest(branches=branches, **_tuples(tree))
-    except (KeyError, TypeError) as error:
+        _refuse_names(manifest.files.keys())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeploymentError(f"{path} is damaged ({error}); make it anew") from None
     for name, known in manifest.files.items():
         _check_file(folder / name, known)
     return manifest
+
+
+def _refuse_names(names: Iterable[str]) -> None:
+    """Refuse files that would not lie in the folder.
+
+    Raises:
+        ValueError: A name leads out of it.
+    """
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{name} leads out of the folder")
 
 
 def _check_file(path: Path, known: str) -> None:

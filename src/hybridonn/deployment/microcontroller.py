@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.c_code import CFile
-from hybridonn.deployment.compilers import measure_footprint, run_on_cortex_m4, run_on_host
+from hybridonn.deployment.compilers import (
+    measure_footprint,
+    run_on_cortex_m4,
+    run_on_host,
+    time_on_host,
+)
 
 ALLOWED = 1e-4  # of the largest output
 
@@ -22,7 +27,7 @@ def check_c(code: CFile, backend: nn.Module, features: Sequence[Tensor]) -> dict
     Args:
         code: The backend in C.
         backend: The same in torch.
-        features: Of some images, (N, K_b, H', W') a branch.
+        features: Features of some images, (N, K_b, H', W') a branch.
 
     Returns:
         Bytes of weights and working memory; where compilers are installed the largest relative
@@ -50,6 +55,9 @@ def check_c(code: CFile, backend: nn.Module, features: Sequence[Tensor]) -> dict
         found[f"{name}_largest_relative_difference"] = difference
         same = (outputs.view_as(logits).argmax(1) == logits.argmax(1)).float().mean()
         found[f"{name}_same_largest_output"] = float(same)
+    duration = time_on_host(code, features)
+    if duration is not None:
+        found["host_us"] = duration
     footprint = measure_footprint(code)
     if footprint is not None:
         names = ("flash_bytes", "ram_bytes", "stack_bytes")

@@ -21,6 +21,7 @@ from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.tasks.task import Task
 
 BACKEND, INT8, HYBRID, RUNNER = "backend.onnx", "backend.int8.onnx", "hybrid.onnx", "run.py"
+KEYS = {BACKEND: "onnx", INT8: "int8", HYBRID: "hybrid"}  # in results.json, which is read by dots
 # Rounding of single precision in sums of thousands of products; a wrong operation is far above.
 ALLOWED = 1e-4
 AT_A_TIME = 64  # images

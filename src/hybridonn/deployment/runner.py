@@ -24,7 +24,11 @@ def load(name, folder=HERE):
 
 
 def subtract(captures, manifest):
-    """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W)."""
+    """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W).
+
+    Raises:
+        SystemExit: The captures have another shape.
+    """
     features, start = {}, 0
     for branch in manifest["branches"]:
         pair = np.asarray(captures[branch["name"]], dtype=np.float32)
@@ -42,7 +46,11 @@ def subtract(captures, manifest):
 
 
 def to_scene(image, manifest):
-    """A scene (1, C, H, W) float32 in [0, 1] of an image, 8-bit or from 0 to 1."""
+    """A scene (1, C, H, W) float32 in [0, 1] of an image, 8-bit or from 0 to 1.
+
+    Raises:
+        SystemExit: The image has another shape.
+    """
     image = np.asarray(image)
     scene = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
     scene = scene[None] if scene.ndim == 2 else scene

@@ -23,6 +23,7 @@ from hybridonn.deployment.microcontroller import check_c
 from hybridonn.deployment.network_files import (
     BACKEND,
     INT8,
+    KEYS,
     run_beside_torch,
     take_features,
     write_network,
@@ -70,12 +71,14 @@ def _run(context: Context) -> dict[str, Any]:
             "backend": ended.backend,
             "optics": ended.optics,
             task.metric: found.pop("torch").metric,
-            **{name: one.as_numbers(task.metric) for name, one in found.items()},
+            **{KEYS[name]: one.as_numbers(task.metric) for name, one in found.items()},
         }
         if "c" in context.options["targets"]:
-            results["backend.c"] = _write_c(network, dataset, shapes, spec, part)
+            results["c"] = _write_c(network, dataset, shapes, spec, part)
         advance(1)
     results |= _measure(context, network, shapes)
+    if (duration := results.get("c", {}).pop("host_us", None)) is not None:
+        results["latency_us"]["c"] = duration
     _write_manifest(context, ended, shapes)
     return results
 
@@ -109,14 +112,15 @@ def _measure(
     teacher = load_teacher(context.spec, dataset, context.need(TEACHER).folder)
     costs = [
         count_cost("teacher", teacher, (dataset.image_shape,)),
-        count_cost("the same network, all digital", network, (dataset.image_shape,)),
-        count_cost("backend behind the optics", network.backend, shapes, optical=True),
+        count_cost("digital", network, (dataset.image_shape,)),
+        count_cost("backend", network.backend, shapes, optical=True),
     ]
     write_table(part / "energy.csv", tabulate_energy(costs))
     latency = _time_backends(network, shapes, part)
     write_table(part / "latency.csv", latency)
     return {
         "macs": {one.name: one.macs for one in costs},
+        "parameters": {one.name: one.parameters for one in costs},
         "latency_us": {row["runtime"]: row["least_us"] for row in latency},
     }
 
@@ -127,7 +131,7 @@ def _time_backends(
 ) -> list[dict[str, Any]]:
     features = tuple(torch.zeros(1, *shape) for shape in shapes)
     calls = {"torch": partial(network.backend, features)}
-    for name, file in (("onnxruntime", BACKEND), ("onnxruntime int8", INT8)):
+    for name, file in (("onnxruntime", BACKEND), ("int8", INT8)):
         calls[name] = partial(OnnxNetwork(part / file, threads=1), features)
     with one_thread():
         return [{"runtime": name, **measure_latency(call)} for name, call in calls.items()]

@@ -1,0 +1,149 @@
+"""A finished run as files that run without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hybridonn.cli.app import app
+from hybridonn.core.errors import ArtefactError, DeploymentError
+from hybridonn.core.progress import Silent
+from hybridonn.deployment.compilers import find_host_compiler
+from hybridonn.deployment.manifest import read_manifest
+from hybridonn.deployment.runner import subtract
+from hybridonn.pipeline.deploy import deploy
+from hybridonn.pipeline.run import run
+from hybridonn.spec import read_spec
+
+TINY = (
+    "student.kernels=4",
+    "student.hidden=[16]",
+    "data.train_images=200",
+    "training.epochs=2",
+    "teacher.training.epochs=1",
+    "distillation.method=none",
+)
+CHIP = ("fabrication.preset=paper-mnist", "compensation.methods=[none]")
+
+
+@pytest.fixture(scope="module")
+def no_report() -> Iterator[pytest.MonkeyPatch]:
+    """Reports have tests of their own, and take seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, no_report) -> Path:
+    """A finished run of digits with a simulated chip and its compensation."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    no_report.setattr("hybridonn.pipeline.run.write_report", lambda folder: None)
+    no_report.setattr("hybridonn.pipeline.deploy.write_report", lambda folder: None)
+    more = ("compensation.distillation.method=none", "compensation.training.epochs=1")
+    run(read_spec(None, (*TINY, *CHIP, *more)), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployed(finished: Path) -> Path:
+    """The same run with its files, and C where its generator is installed."""
+    asked = ["--target", "c"] if find_spec("emx_onnx_cgen") else []
+    more = ["--calibration", "100", *asked]
+    found = CliRunner().invoke(app, ["deploy", str(finished), *more])
+    assert found.exit_code == 0, found.output
+    assert "deployed.hybrid.accuracy" in found.output
+    return finished
+
+
+def test_its_numbers_say_what_was_deployed_and_how_close_it_is(deployed: Path) -> None:
+    results = json.loads((deployed / "results.json").read_text())
+    found = results["deployed"]
+
+    assert (found["optics"], found["backend"]) == ("fabricated", "compensated")
+    assert found["accuracy"] == pytest.approx(results["compensated"]["accuracy"], abs=0.02)
+    for name in ("onnx", "hybrid"):
+        assert found[name]["largest_relative_difference"] < 1e-5
+        assert found[name]["same_predictions"] == 1
+    assert abs(found["int8"]["accuracy"] - found["accuracy"]) < 0.02
+    assert found["macs"]["backend"] < found["macs"]["digital"] < found["macs"]["teacher"]
+    assert set(found["latency_us"]) >= {"torch", "onnxruntime", "int8"}
+
+
+def test_the_manifest_says_what_the_files_take_and_were_made_of(deployed: Path) -> None:
+    manifest = read_manifest(deployed / "deployed")
+
+    assert manifest.classes == tuple("0123456789")
+    assert manifest.image_shape == (1, 8, 8)
+    assert manifest.branches[0].shape == (4, 8, 8)
+    assert len(manifest.gains) == 4
+    assert set(manifest.stages) == {"student", "fabricated", "compensated"}
+    assert {"backend.onnx", "backend.int8.onnx", "hybrid.onnx", "run.py"} <= set(manifest.files)
+
+
+def test_it_is_kept_when_it_is_asked_for_again(deployed: Path) -> None:
+    path = deployed / "deployed" / "backend.onnx"
+    before = path.stat().st_mtime_ns
+    targets = ("c",) if find_spec("emx_onnx_cgen") else ()
+    deploy(deployed, targets, 100, None, Silent())
+    assert path.stat().st_mtime_ns == before
+
+
+def test_the_runner_needs_no_torch(deployed: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.zeros((8, 8), np.uint8))
+    folder = deployed / "deployed"
+    code = (
+        "import runpy, sys; sys.modules['torch'] = None; sys.modules['hybridonn'] = None;"
+        f"sys.argv = ['run.py', '--scene', {str(tmp_path / 'image.npy')!r}];"
+        f"runpy.run_path({str(folder / 'run.py')!r}, run_name='__main__')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name, confidence = found.stdout.split()
+    assert name in "0123456789"
+    assert 0.1 <= float(confidence) <= 1
+
+
+def test_the_runner_subtracts_captures_with_the_gains() -> None:
+    manifest = {
+        "branches": [{"name": "branch_0", "shape": [1, 1, 2], "binning": 1}],
+        "gains": [[2.0, 0.5]],
+    }
+    captures = {"branch_0": np.array([[[[1, 2]], [[4, 8]]]])}
+    assert subtract(captures, manifest)["branch_0"].tolist() == [[[[0, 0]]]]
+    with pytest.raises(SystemExit, match=r"branch_0 has the shape \(1, 2, 2\)"):
+        subtract({"branch_0": np.zeros((1, 2, 2))}, manifest)
+
+
+def test_the_c_file_was_run_beside_torch(deployed: Path) -> None:
+    pytest.importorskip("emx_onnx_cgen")
+    results = json.loads((deployed / "results.json").read_text())["deployed"]
+    assert "c/backend.c" in read_manifest(deployed / "deployed").files
+    if find_host_compiler() is not None:
+        assert results["c"]["host_largest_relative_difference"] < 1e-5
+        assert results["latency_us"]["c"] > 0
+
+
+def test_a_target_that_is_not_known(finished: Path) -> None:
+    with pytest.raises(DeploymentError, match="target 'rust' is not known; allowed are onnx and c"):
+        deploy(finished, ("rust",), 10, None, Silent())
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(DeploymentError, match=r"pip install 'hybridonn\[deploy\]'"):
+        deploy(tmp_path, (), 10, None, Silent())
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ArtefactError, match="no run folder"):
+        deploy(tmp_path, (), 10, None, Silent())
