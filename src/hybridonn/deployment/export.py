@@ -91,7 +91,8 @@ def _export(
         OSError: The file cannot be written.
     """
     need_extra("onnx", "onnxscript")
-    network = deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    network = deepcopy(network).cpu().float().eval()
+    network.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     batch = torch.export.Dim("batch")
     try:
         with _quiet(), torch.no_grad(), ExportablePooling():

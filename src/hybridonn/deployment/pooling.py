@@ -28,7 +28,8 @@ class ExportablePooling(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch, or what takes its place."""
         kwargs = kwargs or {}
-        if func in (F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d):
+        compiled = torch._C._nn.adaptive_avg_pool2d  # pyright: ignore[reportAttributeAccessIssue]
+        if func in (F.adaptive_avg_pool2d, compiled):
             return average(*args, **kwargs)
         if func is F.adaptive_max_pool2d and not kwargs.get("return_indices", len(args) > 2):
             return maximum(args[0], *args[1:2], **_without(kwargs, "return_indices"))

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -42,7 +42,7 @@ def quantise(source: Path, path: Path, inputs: Sequence[Tensor]) -> None:
             quantize_static(
                 str(prepared),
                 str(path),
-                _Reader(source, inputs),
+                cast(Any, _Reader(source, inputs)),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=QuantType.QInt8,

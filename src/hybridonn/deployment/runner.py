@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 def load(name, folder=HERE):
     """A network of this folder, as a function from inputs by name to outputs."""
     session = onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
-    return lambda **inputs: session.run(None, inputs)[0]
+    return lambda **inputs: np.asarray(session.run(None, inputs)[0])
 
 
 def subtract(captures, manifest):
@@ -63,7 +63,7 @@ def to_scene(image, manifest):
 
 def main():
     """Answer one image or its captures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run a deployed network.")
     parser.add_argument("--scene", type=Path, help="an image, .npy")
     parser.add_argument("--captures", type=Path, help="the captures of an image, .npz")
     parser.add_argument("--int8", action="store_true", help="use the backend in 8-bit integers")
