@@ -291,6 +291,11 @@ def _require_equal_squares(kernel: Tensor, other: Tensor) -> None:
     Raises:
         TangentError: they are something else.
     """
+    for matrix in (kernel, other):
+        if not isinstance(matrix, Tensor):
+            raise TangentError(
+                f"a kernel is of type {type(matrix).__name__}; give a torch.Tensor (n, n)"
+            )
     square = kernel.ndim == 2 and kernel.shape[0] == kernel.shape[1] > 0
     if not square or kernel.shape != other.shape:
         raise TangentError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -10,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import uncompiled
-from hybridonn.tangent.empirical.checks import check_inputs, require_inference
+from hybridonn.tangent.empirical.checks import (
+    check_count,
+    check_inputs,
+    check_memory,
+    require_inference,
+)
 from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_slow
 from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
@@ -71,6 +77,9 @@ def tangent_features(
     check_inputs(model, x, None)
     require_inference(model)
     check_widths(width, oversampling)
+    check_memory(memory_gb)
+    if not isinstance(seed, Integral):
+        raise TangentError(f"seed is {seed!r}; it must be a whole number")
     with torch.enable_grad():
         need = measure_footprint(model, x)
         plan = plan_memory(need, 1, None, need.outputs.numel(), memory_gb, 0)
@@ -140,10 +149,8 @@ def check_widths(width: int, oversampling: int) -> None:
     Raises:
         TangentError: one of them is not positive.
     """
-    if width < 1 or oversampling < 1:
-        raise TangentError(
-            f"width is {width} and oversampling {oversampling}; both must be at least 1"
-        )
+    check_count(width, "width")
+    check_count(oversampling, "oversampling")
 
 
 class _FeatureMaker:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
-from hybridonn.tangent.empirical.checks import check_inputs, first_line, require_inference
+from hybridonn.tangent.empirical.checks import (
+    check_count,
+    check_generator,
+    check_inputs,
+    first_line,
+    require_inference,
+)
 from hybridonn.tangent.empirical.repeatability import run_repeatably
 from hybridonn.tangent.errors import TangentError
 
@@ -81,6 +88,7 @@ def sketch(
     check_inputs(model, x, None)
     require_inference(model)
     _check_options(probes, method, epsilon)
+    check_generator(generator)
     parameters = _trainable_parameters(model)
 
     def outputs(values: Mapping[str, Tensor]) -> Tensor:
@@ -109,14 +117,19 @@ def _derivative(
 
     Raises:
         TangentError: the model has neither.
+        OutOfMemoryError: the memory does not hold it.
     """
     try:
         return torch.func.jvp(outputs, (parameters,), (direction,))[1]
-    except (NotImplementedError, RuntimeError):  # an operation without a forward derivative
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # an operation without a forward derivative
         pass
     try:
         return _derivative_twice_back(outputs, parameters, direction)
-    except (NotImplementedError, RuntimeError) as fault:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as fault:  # whatever a layer's own backward pass raises
         raise TangentError(
             "the model has no derivative in a direction, neither forwards nor by two backward "
             f"passes ({first_line(fault)}); give method='difference'"
@@ -147,10 +160,9 @@ def _check_options(probes: int, method: str, epsilon: float) -> None:
     Raises:
         TangentError: one of them is not.
     """
-    if probes < 1 or not epsilon > 0:
-        raise TangentError(
-            f"probes is {probes} and epsilon {epsilon}; both must be positive (probes at least 1)"
-        )
+    check_count(probes, "probes")
+    if not isinstance(epsilon, Real) or not epsilon > 0:
+        raise TangentError(f"epsilon is {epsilon!r}; it must be a positive number")
     if method not in ("jvp", "difference"):
         raise TangentError(f"method is '{method}'; it must be 'jvp' or 'difference'")
 

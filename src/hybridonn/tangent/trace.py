@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
-from hybridonn.tangent.empirical.checks import check_outputs, require_inference_statistics
+from hybridonn.tangent.empirical.checks import (
+    check_model,
+    check_outputs,
+    require_inference_statistics,
+)
 from hybridonn.tangent.empirical.contraction import contract, contract_identity
 from hybridonn.tangent.empirical.cotangents import batches_well
 from hybridonn.tangent.empirical.explanation import describe_methods, describe_slow
@@ -165,6 +169,7 @@ def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
         A trace; call the model once inside the context, then ask the trace for its kernel.
     """
     model = uncompiled(model)
+    check_model(model)
     recorder = Recorder(model, layers)
     with plain_operations(model), recorder.recording():
         yield Trace(recorder)

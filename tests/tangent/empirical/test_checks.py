@@ -6,6 +6,9 @@ from torch import nn
 
 from hybridonn.tangent import (
     TangentError,
+    centred_alignment,
+    explain,
+    feature_error,
     ntk,
     record,
     sketch,
@@ -169,6 +172,90 @@ def test_a_kernel_under_no_grad_is_still_right():
         kernel = ntk(model, X)
     assert torch.allclose(kernel, ntk(model, X))
     assert not kernel.requires_grad
+
+
+class OwnBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise KeyError("no backward pass")
+
+
+class Faulty(nn.Module):
+    """A layer whose own backward pass raises an error."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.last(OwnBackward.apply(self.first(x)))
+
+
+class Nothing(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)[:, :0]
+
+
+def recorded(model):
+    with record(model, "all") as trace:
+        outputs = model(X)
+    return trace.kernel(outputs)
+
+
+ESTIMATES = {
+    "kernel": lambda model: ntk(model, X),
+    "full kernel": lambda model: ntk(model, X, outputs="full"),
+    "vector products": lambda model: ntk(model, X, method="vector_products"),
+    "differentiable": lambda model: ntk(model, X, create_graph=True),
+    "explanation": lambda model: explain(model, X),
+    "recorded": recorded,
+    "sketch": lambda model: sketch(model, X, 2),
+    "features": lambda model: tangent_features(model, X, 2),
+    "their error": lambda model: feature_error(model, X, 2),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_an_error_of_a_backward_pass_becomes_a_sentence(name):
+    with pytest.raises(TangentError, match="KeyError: 'no backward pass'"):
+        ESTIMATES[name](Faulty())
+
+
+@pytest.mark.parametrize("name", [n for n in ESTIMATES if n not in ("explanation", "sketch")])
+def test_a_model_without_outputs_is_refused(name):
+    with pytest.raises(TangentError, match="no outputs"):
+        ESTIMATES[name](Nothing(4, 3))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ntk(dense(), X, layers=3),
+        lambda: ntk(dense(), X, layers=[0]),
+        lambda: ntk(dense(), X, layers=[]),
+        lambda: ntk(dense(), X, probes="2"),
+        lambda: ntk(dense(), X, probes=1.5),
+        lambda: ntk(dense(), X, probes=True),
+        lambda: ntk(dense(), X, probes=2, generator=3),
+        lambda: ntk(dense(), X, memory_gb="2"),
+        lambda: sketch(dense(), X, "3"),
+        lambda: sketch(dense(), X, 1.5),
+        lambda: sketch(dense(), X, 1, generator=3),
+        lambda: tangent_features(dense(), X, "3"),
+        lambda: tangent_features(dense(), X, 1.5),
+        lambda: tangent_features(dense(), X, 3, seed="a"),
+        lambda: tangent_features(dense(), X, 3, memory_gb="a"),
+        lambda: centred_alignment(X.numpy() @ X.numpy().T, X @ X.T),
+        lambda: record(3).__enter__(),
+    ],
+)
+def test_options_of_another_type_become_a_sentence(call):
+    with pytest.raises(TangentError):
+        call()
 
 
 @pytest.mark.parametrize(

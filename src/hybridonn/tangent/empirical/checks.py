@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +26,7 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
         TangentError: the model is no module, or inputs are no finite floating tensors with
             samples first and of one shape.
     """
-    _check_model(model)
+    check_model(model)
     _check_samples(model, x1, "x1")
     if x2 is None:
         return
@@ -39,7 +43,7 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
         )
 
 
-def _check_model(model: nn.Module) -> None:
+def check_model(model: nn.Module) -> None:
     """Refuse what is no module that can be differentiated.
 
     Raises:
@@ -128,6 +132,40 @@ def first_line(fault: Exception) -> str:
     return f"{type(fault).__name__}: {lines[0].strip().rstrip('.')}" if lines else repr(fault)
 
 
+@contextmanager
+def backward_faults() -> Iterator[None]:
+    """What goes wrong in a backward pass becomes a sentence.
+
+    Raises:
+        TangentError: a layer raises an error in it.
+        OutOfMemoryError: the memory does not hold it.
+    """
+    try:
+        yield
+    except (TangentError, torch.OutOfMemoryError):
+        raise
+    except Exception as fault:  # whatever a layer's own backward pass raises
+        raise TangentError(
+            f"the model cannot be differentiated ({first_line(fault)}); replace or mend the "
+            "operation whose backward pass that is"
+        ) from fault
+
+
+def check_count(value: int, name: str, allowed: str = "1 or more") -> None:
+    """Refuse what is no positive whole number.
+
+    Args:
+        value: the number.
+        name: what it is called.
+        allowed: what may be given.
+
+    Raises:
+        TangentError: it is none.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise TangentError(f"{name} is {value!r}; it must be a whole number, {allowed}")
+
+
 def check_options(
     outputs: str, method: str, probes: int | None, memory_gb: float, methods: tuple[str, ...]
 ) -> None:
@@ -147,15 +185,34 @@ def check_options(
         raise TangentError(f"outputs is '{outputs}'; it must be 'contracted' or 'full'")
     if method not in methods:
         raise TangentError(f"method is '{method}'; it must be one of {', '.join(methods)}")
-    if probes is not None and probes < 1:
-        raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
+    if probes is not None:
+        check_count(probes, "probes", "at least 1, or None for all outputs")
     if probes is not None and outputs == "full":
         raise TangentError(
             "probes estimate the kernel contracted over the outputs; "
             "outputs='full' needs probes=None"
         )
-    if not memory_gb > 0:
-        raise TangentError(f"memory_gb is {memory_gb}; it must be a positive number of gigabytes")
+    check_memory(memory_gb)
+
+
+def check_generator(generator: torch.Generator | None) -> None:
+    """Refuse what is no source of random numbers.
+
+    Raises:
+        TangentError: it is none.
+    """
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TangentError(f"generator is {generator!r}; give a torch.Generator or None")
+
+
+def check_memory(memory_gb: float) -> None:
+    """Refuse what is no positive number.
+
+    Raises:
+        TangentError: it is none.
+    """
+    if not isinstance(memory_gb, Real) or isinstance(memory_gb, bool) or not memory_gb > 0:
+        raise TangentError(f"memory_gb is {memory_gb!r}; it must be a positive number of gigabytes")
 
 
 def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None) -> None:
@@ -178,8 +235,11 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             f"{kind} returned {what}; a tangent kernel needs one tensor of outputs (n, ...) "
             "with the samples first"
         )
-    if not len(outputs):
-        raise TangentError(f"{kind} returned no samples, {tuple(outputs.shape)}; give at least one")
+    if not outputs.numel():
+        raise TangentError(
+            f"{kind} returned no outputs, {tuple(outputs.shape)}; give at least one sample, and "
+            "return at least one output of it"
+        )
     if outputs.is_complex():
         raise TangentError(
             f"{kind} returned complex outputs; a tangent kernel is that of real ones: return "

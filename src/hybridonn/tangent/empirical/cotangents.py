@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from hybridonn.tangent.empirical.checks import backward_faults
 from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
 from hybridonn.tangent.empirical.graph import Step, route_to
 from hybridonn.tangent.empirical.operations import vector_jacobian_product
@@ -110,13 +111,17 @@ def autograd_cotangents(
         )
 
     if len(vectors) == 1:
-        found = gradients(expanded[0], False)
+        with backward_faults():
+            found = gradients(expanded[0], False)
         return [None if g is None else g[:, None] for g in found]
     try:
         with quiet_batching():
             found = gradients(expanded, True)
-    except (RuntimeError, NotImplementedError):  # an operation without a batched backward
-        return _stack_outputs([gradients(vector, False) for vector in expanded])
+    except Exception as fault:  # an operation without a batched backward pass, or without any
+        if isinstance(fault, torch.OutOfMemoryError):
+            raise
+        with backward_faults():
+            return _stack_outputs([gradients(vector, False) for vector in expanded])
     return [None if g is None else g.transpose(0, 1) for g in found]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -326,7 +326,14 @@ def _find_named(model: nn.Module, layers: list[Layer], wanted: Layers) -> set[st
     """
     names = [layer.name for layer in layers]
     found: set[str] = set()
-    for name in [wanted] if isinstance(wanted, str) else list(wanted):
+    asked = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(asked, Sequence | Set) or not all(isinstance(name, str) for name in asked):
+        raise TangentError(
+            f"layers is {wanted!r}; give 'all', 'first', 'last', or names of layers as strings"
+        )
+    if not asked:
+        raise TangentError("layers names no layer; give 'all', 'first', 'last' or some names")
+    for name in asked:
         matches = {n for n in names if n == name or n.startswith(f"{name}.")}
         if not matches:
             near = get_close_matches(name, names, n=1, cutoff=0)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, Node
 
+from hybridonn.tangent.empirical.checks import backward_faults
 from hybridonn.tangent.empirical.gradient_factors import LayerCall, ParameterGradient
 from hybridonn.tangent.empirical.graph import users_of
 from hybridonn.tangent.empirical.layer_io import (
@@ -211,7 +212,8 @@ def _mark_samples(
     marked = (order < (len(outputs) + 1) // 2).to(outputs.device)
     vector = drawn * marked.view(-1, *[1] * (outputs.ndim - 1))
     edges = [GradientEdge(node, 0) for node in nodes]
-    found = torch.autograd.grad(outputs, edges, vector, retain_graph=True, allow_unused=True)
+    with backward_faults():
+        found = torch.autograd.grad(outputs, edges, vector, retain_graph=True, allow_unused=True)
     here = [None if gradient is None else gradient != 0 for gradient in found]
     return marked, dict(zip(nodes, here, strict=True))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.errors import TangentError
+from hybridonn.tangent.empirical.checks import check_count, check_generator
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def output_vectors(
     """
     if probes is None:
         return OutputVectors(shape.numel(), lambda part: unit_vectors(shape, part, like))
-    if probes < 1:
-        raise TangentError(f"probes is {probes}; it must be at least 1, or None for all outputs")
+    check_count(probes, "probes", "at least 1, or None for all outputs")
+    check_generator(generator)
     signs = sign_vectors(shape, probes, like, generator)
     return OutputVectors(probes, lambda part: signs[part])
 

@@ -9,6 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from hybridonn.tangent.empirical.checks import backward_faults
 from hybridonn.tangent.empirical.cotangents import quiet_batching
 from hybridonn.tangent.empirical.output_vectors import OutputVectors
 from hybridonn.tangent.empirical.portions import chunks
@@ -197,7 +198,8 @@ def _batched_or_looped(
         with quiet_batching():
             return _join(gradients(vectors, True), parameters, (len(vectors),))
     except (RuntimeError, NotImplementedError):  # an operation without a batched backward
-        rows = [_join(gradients(vector, False), parameters, ()) for vector in vectors]
+        with backward_faults():
+            rows = [_join(gradients(vector, False), parameters, ()) for vector in vectors]
         return torch.stack(rows)
 
 

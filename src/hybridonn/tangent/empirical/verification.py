@@ -18,6 +18,7 @@ from math import hypot
 import torch
 from torch import Tensor
 
+from hybridonn.tangent.empirical.checks import backward_faults
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.output_vectors import fixed_normal
@@ -99,9 +100,10 @@ def compare(
     """
     weights = _draw_weights(len(outputs), len(vectors)).to(outputs)
     combination = torch.einsum("ic,c...->i...", weights, vectors)
-    gradients = torch.autograd.grad(
-        outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
-    )
+    with backward_faults():
+        gradients = torch.autograd.grad(
+            outputs, list(parameters.values()), combination, retain_graph=True, allow_unused=True
+        )
     truth = {name: dense(g) for name, g in zip(parameters, gradients, strict=True) if g is not None}
     norms = {name: float(torch.linalg.vector_norm(as_real(g))) for name, g in truth.items()}
     reasons = {
@@ -115,9 +117,10 @@ def find_reached(outputs: Tensor, parameters: Mapping[str, Tensor]) -> frozenset
     """The names of those parameters that the outputs depend on."""
     if not parameters:
         return frozenset()
-    found = torch.autograd.grad(
-        outputs.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
-    )
+    with backward_faults():
+        found = torch.autograd.grad(
+            outputs.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
+        )
     return frozenset(n for n, g in zip(parameters, found, strict=True) if g is not None)
 
 
