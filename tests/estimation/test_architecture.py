@@ -50,6 +50,12 @@ def test_max_pooling_is_refused_or_replaced():
     assert architecture_of(design, max_pooling="average") == architecture_of(spec.Student())
 
 
+@pytest.mark.parametrize("backend", ["upsampling", "mine:Net"])
+def test_a_backend_without_a_wide_network_is_refused(backend):
+    with pytest.raises(SpecError, match=f"'{backend}', whose infinitely wide network is not known"):
+        architecture_of(spec.Student(backend=backend, kernels=2, hidden=()))
+
+
 def test_infinite_random_kernels_train_the_head_alone():
     x = torch.rand(4, 1, 8, 8)
     for pooled in (None, 3):

@@ -12,7 +12,6 @@ from hybridonn.estimation.neighbourhood import (
     draw_sight,
     look,
     look_at_cells,
-    shares_of,
 )
 from hybridonn.estimation.pixels import Masked, estimate_masks
 from hybridonn.spec import Student
@@ -76,14 +75,21 @@ def test_a_window_holds_the_rectified_pictures_around_a_pixel():
     rectified = ((pictures - mean[:, None, None]) / deviation[:, None, None]).relu()
     around = F.pad(rectified, [2] * 4)[:, :, 5:10, 7:12]  # of the pixel (5, 7)
     found = look(sight, scenes)[0][:, :, 5, 7]
-    share = shares_of(PYRAMID)[0]
+    share = sight.shares[0]
     torch.testing.assert_close(found.square().sum(1), share * around.square().mean((1, 2, 3)))
 
 
 def test_the_shares_follow_the_channels_of_the_pyramid():
-    assert shares_of(PYRAMID) == pytest.approx((2 / 8, 6 / 8 * 3 / 12, 6 / 8 * 9 / 12))
-    assert shares_of(FUSED) == (0.5, 0.5)
-    assert shares_of(COARSE) == (1.0,)
+    scenes = make_discs(2).scenes
+    shares = [draw_sight(one, scenes, 0).shares for one in (PYRAMID, FUSED, COARSE)]
+    assert shares[0] == pytest.approx((2 / 8, 6 / 8 * 3 / 12, 6 / 8 * 9 / 12))
+    assert shares[1:] == [(0.5, 0.5), (1.0,)]
+
+
+@pytest.mark.parametrize("backend", ["dense", "mine:Net"])
+def test_a_backend_that_tells_of_no_neighbourhood_is_refused(backend):
+    with pytest.raises(SpecError, match=f"'{backend}', which tells of no neighbourhood"):
+        draw_sight(Student(backend=backend), make_discs(2).scenes, 0)
 
 
 def test_columns_that_are_not_the_first_rows_have_variances_of_their_own():

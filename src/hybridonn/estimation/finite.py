@@ -285,7 +285,8 @@ def finite_kernel(
     tangent = None
     if slopes is not None:
         tangent = (slopes @ slopes[:columns].T).div_(derivatives * optical.features)
-    return through_dense(len(student.hidden), covariance, variance, tangent)
+    variances = variance, variance[:columns]
+    return through_dense_layers(optical.block.dense, covariance, tangent, variances)
 
 
 def through_dense(

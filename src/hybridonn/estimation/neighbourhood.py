@@ -16,26 +16,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.core.errors import SpecError
 from hybridonn.core.random import seeded
-from hybridonn.networks.backends.coarse_fine import CoarseFineBackend
+from hybridonn.networks.backends.build import find_built_in
+from hybridonn.networks.backends.neighbourhood import Neighbourhood, Window
+from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.student import build_frontend
 
 BATCH = 8  # images whose pictures are held at once
-
-
-@dataclass(frozen=True)
-class Window:
-    """Taps around a cell.
-
-    Attributes:
-        side: Taps along one side, odd.
-        dilation: Pixels of the branch from tap to tap; each tap is the mean of
-            2 dilation - 1 pixels squared, as a concentrated block gathers them.
-    """
-
-    side: int
-    dilation: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,7 @@ class Sight:
         binnings: Scene pixels in a pixel of each branch, from fine to coarse.
         windows: Window of each branch.
         shares: Share of each branch in the kernel; they sum to 1.
+        hidden: Number of layers with a ReLU behind what is seen.
         scales: Mean and standard deviation of each kernel's picture, one pair of (K, 1, 1)
             a branch: what batch normalisation takes out.
         two_sided: Whether both signs of a picture are kept.
@@ -56,6 +46,7 @@ class Sight:
     binnings: tuple[int, ...]
     windows: tuple[tuple[Window, ...], ...]
     shares: tuple[float, ...]
+    hidden: int
     scales: tuple[tuple[Tensor, Tensor], ...]
     two_sided: bool
 
@@ -67,7 +58,11 @@ def draw_sight(student: spec.Student, scenes: Tensor, *seeds: int) -> Sight:
         student: A design that answers each pixel.
         scenes: Training images, (N, C, H, W), in [0, 1]: they scale the pictures.
         seeds: What the draw depends on.
+
+    Raises:
+        SpecError: What the backend sees around a pixel is not known.
     """
+    seen = _find_neighbourhood(student)
     _, colours, height, width = scenes.shape
     with seeded("optical kernels of masks", *seeds):
         frontend = build_frontend(student, (colours, height, width))
@@ -75,40 +70,28 @@ def draw_sight(student: spec.Student, scenes: Tensor, *seeds: int) -> Sight:
     return Sight(
         frontend,
         tuple(branch.binning for branch in student.branches) or (student.stride,),
-        windows_of(student),
-        shares_of(student),
+        seen.windows,
+        seen.shares,
+        seen.hidden,
         _measure_scales(frontend, scenes, student.normalisation == "batch"),
         student.rectification == "two_sided",
     )
 
 
-def windows_of(student: spec.Student) -> tuple[tuple[Window, ...], ...]:
-    """The windows of each branch: as wide as the backend's layers at that resolution see."""
-    if student.backend == "upsampling":  # its up-convolution sees 3 x 3 pixels of the sensor
-        return ((Window(3),),)
-    two_layers = (Window(5),)  # two convolutions of 3 x 3
-    if student.backend == "pyramid":
-        return (two_layers,) * len(student.branches)
-    wide = (Window(3), *(Window(3, dilation) for dilation in CoarseFineBackend.DILATIONS))
-    return two_layers, wide
+def _find_neighbourhood(student: spec.Student) -> Neighbourhood:
+    """What the backend sees around a pixel.
 
-
-def shares_of(student: spec.Student) -> tuple[float, ...]:
-    """How much each branch's pictures weigh in the channels where the backend joins them.
-
-    The pyramid joins K pictures of a level with the channels that come up to it, so that its
-    own are K / (K + channels) of them and the coarser ones share the rest. CoarseNet and
-    FineNet are added.
+    Raises:
+        SpecError: It is not known.
     """
-    if student.backend != "pyramid":
-        count = max(1, len(student.branches))
-        return (1 / count,) * count
-    shares, left = [], 1.0
-    for branch, channels in zip(student.branches[:-1], student.hidden, strict=False):
-        pictures = branch.kernels * (1 + (student.rectification == "two_sided"))
-        shares.append(left * pictures / (pictures + channels))
-        left -= shares[-1]
-    return (*shares, left)
+    built_in = student.backend in BACKENDS
+    found = find_built_in(student.backend).neighbourhood(student) if built_in else None
+    if found is None:
+        raise SpecError(
+            f"student.backend is {student.backend!r}, which tells of no neighbourhood of a pixel, "
+            "so there is no estimate of it; train the design instead"
+        )
+    return found
 
 
 def look(sight: Sight, scene: Tensor) -> tuple[Tensor, ...]:

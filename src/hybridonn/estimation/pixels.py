@@ -77,7 +77,6 @@ class _Sample:
 
     Attributes:
         sight: The optics.
-        hidden: Dense layers behind it.
         kernel: Kernel of the cells with the landmarks, (N P, M).
         square: Kernel of the landmarks, (M, M).
         landmarks: What they see, (M, D), and their variances, (M,).
@@ -88,7 +87,6 @@ class _Sample:
     """
 
     sight: Sight
-    hidden: int
     kernel: Tensor
     square: Tensor
     landmarks: tuple[Tensor, Tensor]
@@ -200,14 +198,12 @@ def _sample(
     _check_memory(seen, settings.memory_gb)
     landmarks = seen[: LANDMARKS // marked, :marked].flatten(0, 1)
     seen = seen.flatten(0, 1)
-    hidden = 0 if student.backend == "upsampling" else 2  # two convolutions at a resolution
     variances = [one.square().sum(1) for one in (seen, landmarks)]
     held = min(count - 1, max(1, round(settings.validation_fraction * count)))
     return _Sample(
         sight,
-        hidden,
-        through_dense(hidden, seen @ landmarks.T, variances[0], None, variances[1]),
-        _landmark_kernel(hidden, landmarks.double()),
+        through_dense(sight.hidden, seen @ landmarks.T, variances[0], None, variances[1]),
+        _landmark_kernel(sight.hidden, landmarks.double()),
         (landmarks, variances[1]),
         targets.gather(1, chosen[..., None].expand(-1, -1, targets.shape[2])).flatten(0, 1),
         cells,
@@ -316,7 +312,9 @@ def _test(
             sample.sight, test.scenes[start : start + BATCH], sample.landmarks[0], step
         )
         for image, (covariance, variance) in enumerate(kernels, start):
-            kernel = through_dense(sample.hidden, covariance, variance, None, sample.landmarks[1])
+            kernel = through_dense(
+                sample.sight.hidden, covariance, variance, None, sample.landmarks[1]
+            )
             scores = kernel @ coefficients + means
             scores = scores.view(rows, columns, len(fits), side, side, classes)
             scores = scores.permute(2, 5, 0, 3, 1, 4).flatten(4, 5).flatten(2, 3)

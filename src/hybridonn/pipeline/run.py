@@ -16,7 +16,7 @@ from hybridonn.pipeline.run_folder import add_results, open_folder, sweep_stages
 from hybridonn.pipeline.run_record import write_run_record
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stage_table import make_stages
-from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks, refuse_own_backend
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.reports.page import write_report
 from hybridonn.spec import Spec, dump_spec
@@ -103,8 +103,7 @@ def estimate(
     progress = progress or Silent()
     with open_folder(folder, spec, replace):
         refuse_unread(spec)
-        refuse_own_backend(spec)
-        refuse_masks(spec)
+        refuse_unestimated(spec)
         dataset = load_dataset(spec.data, data_root, progress)
         refuse_early(spec, dataset)
         stages = make_stages(spec, dataset, folder, progress, (LAYOUT, ESTIMATE))

@@ -27,7 +27,7 @@ from hybridonn.networks.student import build_student
 from hybridonn.pipeline.preflight import refuse_augmentation, refuse_dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
-from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks, refuse_own_backend
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
 from hybridonn.spec import Spec, dump_spec, narrow
@@ -225,10 +225,9 @@ def _refuse_early(
         )
     refuse_dataset(spec, dataset)
     refuse_augmentation(spec, dataset.image_shape)
-    refuse_own_backend(spec)
     for kind in kernels:
         settings = spec.estimate.model_copy(update={"kernels": kind})
-        refuse_masks(spec.model_copy(update={"estimate": settings}))
+        refuse_unestimated(spec.model_copy(update={"estimate": settings}))
     for design in designs:
         build_student(
             design.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task

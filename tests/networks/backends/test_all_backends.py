@@ -9,6 +9,7 @@ from hybridonn import spec
 from hybridonn.networks.backends.build import build_backend, find_built_in
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.student import build_student, shape_branches
+from hybridonn.tangent.infinite import Convolution, Shape, split_block
 from hybridonn.tasks.table import TASKS
 
 SHAPE, CLASSES = (1, 8, 8), 3
@@ -88,3 +89,20 @@ def test_the_network_of_the_spec_is_of_the_tables_class_and_task(name):
     assert student.answers == BACKENDS[name].answers
     assert student.answers in {task.answers for task in TASKS.values()}
     assert network(torch.rand(2, *SHAPE)).shape == (2, *OUTPUTS[student.answers])
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_it_tells_an_estimate_fits_its_branches_and_its_answers(name):
+    student = student_of(name)
+    layers, seen = (
+        find_built_in(name).wide_layers(student),
+        find_built_in(name).neighbourhood(student),
+    )
+    assert (layers is None) or BACKENDS[name].answers == "image"
+    if layers is not None:
+        split_block((Convolution(3, padding=1), *layers), SHAPE[0], Shape(*SHAPE[1:]))
+    if seen is not None:
+        assert BACKENDS[name].answers == "pixel"
+        assert len(seen.windows) == len(seen.shares) == max(1, len(student.branches))
+        assert sum(seen.shares) == pytest.approx(1)
+        assert all(window.side % 2 for windows in seen.windows for window in windows)

@@ -5,8 +5,9 @@ import pytest
 from hybridonn.core.errors import SpecError
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
+from hybridonn.networks.backends.build import find_built_in
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_masks
+from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.spec import read_spec
 from hybridonn.tangent.infinite import DEFAULT_FEATURES
 
@@ -55,8 +56,24 @@ def test_infinitely_many_kernels_are_refused_for_masks():
     )
     spec = read_spec(None, settings)
     with pytest.raises(SpecError, match=r"task: segmentation takes estimate\.kernels: design"):
-        refuse_masks(spec)
+        refuse_unestimated(spec)
 
 
 def test_the_spec_s_features_are_those_that_were_measured_best():
     assert read_spec(None).estimate.features == DEFAULT_FEATURES
+
+
+def test_a_lens_has_no_estimate_of_drawn_kernels():
+    spec = read_spec(None, ("optics.frontend=lens", "student.kernels=1"))
+    assert not ESTIMATE.wanted(spec)
+    with pytest.raises(SpecError, match="frontend: lens has no estimate, which is made of kernels"):
+        refuse_unestimated(spec)
+
+
+def test_a_backend_that_tells_nothing_of_its_wide_network_has_no_estimate(monkeypatch):
+    spec = read_spec(None)
+    assert ESTIMATE.wanted(spec)
+    monkeypatch.setattr(find_built_in("dense"), "wide_layers", lambda student: None)
+    assert not ESTIMATE.wanted(spec)
+    with pytest.raises(SpecError, match="backend: dense has no estimate: its wide network"):
+        refuse_unestimated(spec)

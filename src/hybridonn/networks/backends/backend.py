@@ -7,6 +7,8 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from hybridonn import spec
+from hybridonn.networks.backends.neighbourhood import Neighbourhood
+from hybridonn.tangent.infinite import Layer
 
 Shape = tuple[int, ...]
 
@@ -37,6 +39,28 @@ class Backend(nn.Module):
         Raises:
             SpecError: It does not fit.
         """
+
+    @classmethod
+    def wide_layers(cls, student: spec.Student) -> tuple[Layer, ...] | None:
+        """The backend with infinitely wide layers, for the estimate of designs that answer images.
+
+        Args:
+            student: What the spec says of it.
+
+        Returns:
+            A rectification, poolings, ``Flatten`` and dense layers, see
+            :func:`hybridonn.tangent.infinite.split_block`; the estimate puts the maximum in place
+            of the average where the student states it. None: there is no estimate.
+        """
+        return None
+
+    @classmethod
+    def neighbourhood(cls, student: spec.Student) -> Neighbourhood | None:
+        """What it sees around a pixel, for the estimate of designs that answer pixels.
+
+        None: there is no estimate.
+        """
+        return None
 
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
         """Answer: one (B, K_b, H', W') a branch to (B, *output_shape)."""

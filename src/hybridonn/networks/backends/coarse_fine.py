@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.networks.backends.backend import Backend, Shape, branch_arguments
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
+from hybridonn.networks.backends.neighbourhood import Neighbourhood, Window
 
 
 class ConcentratedBlock(nn.Module):
@@ -104,6 +105,12 @@ class CoarseFineBackend(Backend):
     ) -> CoarseFineBackend:
         """The layers of a spec, one width of ``hidden`` a branch."""
         return cls(**branch_arguments(student, output_shape))
+
+    @classmethod
+    def neighbourhood(cls, student: spec.Student) -> Neighbourhood:
+        """Two convolutions of 3 x 3 on the fine branch, dilated ones on the coarse one."""
+        wide = (Window(3), *(Window(3, dilation) for dilation in cls.DILATIONS))
+        return Neighbourhood(((Window(5),), wide), (0.5, 0.5), hidden=2)
 
     def forward(self, branches: tuple[Tensor, Tensor]) -> Tensor:
         """Fuse: the fine and the coarse branch's features to (B, classes, H, W)."""

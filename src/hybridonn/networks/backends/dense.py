@@ -12,6 +12,7 @@ from hybridonn import spec
 from hybridonn.core.errors import SpecError
 from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.layers import Normalisation, rectify
+from hybridonn.tangent.infinite import AdaptiveAveragePool, Dense, Flatten, Layer, Relu
 
 
 class DenseBackend(Backend, nn.Sequential):
@@ -72,6 +73,12 @@ class DenseBackend(Backend, nn.Sequential):
                 f"student.pooled_size is {student.pooled_size}, but the feature maps are "
                 f"{rows} x {columns}; allowed is 1 to {min(rows, columns)}"
             )
+
+    @classmethod
+    def wide_layers(cls, student: spec.Student) -> tuple[Layer, ...]:
+        """Pooling, then dense layers with ReLUs between them; biases, which start at 0, are out."""
+        hidden = (Dense(), Relu()) * len(student.hidden)
+        return (Relu(), AdaptiveAveragePool(student.pooled_size), Flatten(), *hidden, Dense())
 
     def forward(self, branches: tuple[Tensor]) -> Tensor:
         """Classify: one branch, (B, K, H', W'), to logits (B, classes)."""

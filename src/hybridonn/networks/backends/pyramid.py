@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.networks.backends.backend import Backend, Shape, branch_arguments
 from hybridonn.networks.backends.layers import Normalisation, convolve, enlarge, rectify
+from hybridonn.networks.backends.neighbourhood import Neighbourhood, Window
 
 
 class PyramidBackend(Backend):
@@ -63,6 +64,21 @@ class PyramidBackend(Backend):
     ) -> PyramidBackend:
         """The layers of a spec, one width of ``hidden`` a branch."""
         return cls(**branch_arguments(student, output_shape))
+
+    @classmethod
+    def neighbourhood(cls, student: spec.Student) -> Neighbourhood:
+        """Two convolutions of 3 x 3 at each resolution.
+
+        A level joins the K pictures of its branch with the channels that come up to it, so that
+        its own are K / (K + channels) of them and the coarser branches share the rest.
+        """
+        shares, left = [], 1.0
+        for branch, channels in zip(student.branches[:-1], student.hidden, strict=False):
+            pictures = branch.kernels * (1 + (student.rectification == "two_sided"))
+            shares.append(left * pictures / (pictures + channels))
+            left -= shares[-1]
+        windows = ((Window(5),),) * len(student.branches)
+        return Neighbourhood(windows, (*shares, left), hidden=2)
 
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
         """Join: one (B, K_b, H / b, W / b) a branch to (B, classes, H, W)."""

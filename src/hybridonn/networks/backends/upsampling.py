@@ -8,6 +8,7 @@ from hybridonn import spec
 from hybridonn.core.errors import SpecError
 from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.layers import Normalisation, rectify
+from hybridonn.networks.backends.neighbourhood import Neighbourhood, Window
 
 
 class UpsamplingBackend(Backend, nn.Sequential):
@@ -52,6 +53,11 @@ class UpsamplingBackend(Backend, nn.Sequential):
                 f"student.stride is {student.stride}, which does not divide the images of "
                 f"{height} x {width}; set data.size_pixels to a multiple of it"
             )
+
+    @classmethod
+    def neighbourhood(cls, student: spec.Student) -> Neighbourhood:
+        """The 3 x 3 pixels of the sensor that the up-convolution sees."""
+        return Neighbourhood(((Window(3),),), (1.0,), hidden=0)
 
     def forward(self, branches: tuple[Tensor]) -> Tensor:
         """Answer each pixel: one branch, (B, K, H / s, W / s), to (B, classes, H, W)."""

@@ -19,6 +19,8 @@ class BuiltInFrontend:
             of them has for errors to act on; None: no chip can be simulated.
         ideal_kernels: Whether its kernels are ideal ones, which a metasurface can be made of.
         several_branches: Whether it takes a student with several branches.
+        drawn_kernels: Whether its kernels are drawn at random before training, which is what the
+            estimate of a design takes them to be.
     """
 
     code: str
@@ -26,6 +28,7 @@ class BuiltInFrontend:
     design: str | None = None
     ideal_kernels: bool = False
     several_branches: bool = False
+    drawn_kernels: bool = True
 
 
 FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
@@ -40,6 +43,11 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
             "hybridonn.networks.frontends.four_f:build_four_f",
             reads=("optics.four_f", "optics.wavelengths_nm"),
             design="four_f",
+        ),
+        "lens": BuiltInFrontend(
+            "hybridonn.networks.frontends.lens:build_lens",
+            several_branches=True,
+            drawn_kernels=False,
         ),
     }
 )

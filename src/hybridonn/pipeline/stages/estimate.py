@@ -17,7 +17,9 @@ from hybridonn.data.indexed import pack_labels
 from hybridonn.data.splits import draw_positions, thin
 from hybridonn.estimation import Estimate, Settings
 from hybridonn.estimation.estimators import EstimateInputs
+from hybridonn.networks.backends.build import find_built_in
 from hybridonn.networks.backends.table import BACKENDS
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
@@ -28,32 +30,46 @@ def _inputs(spec: Spec) -> Spec:
     return narrow(spec, "task", "student", "estimate", "data.split_seed")
 
 
-def refuse_masks(spec: Spec) -> None:
-    """Refuse infinitely many optical kernels for a task that has no such estimate.
+def refuse_unestimated(spec: Spec) -> None:
+    """Refuse a design of which no estimate can be made.
 
     Raises:
-        SpecError: The task has no estimate of ``estimate.kernels``.
+        SpecError: The task, the backend or the optics have no estimate, or the task has none of
+            ``estimate.kernels``.
     """
+    if obstacle := _find_obstacle(spec):
+        raise SpecError(f"{obstacle}; train the design instead")
+    _refuse_kernels(spec)
+
+
+def _find_obstacle(spec: Spec) -> str:
+    """Why no estimate of a design can be made; empty: one can."""
+    backend = spec.student.backend
+    if not make_task(spec.task).estimates:
+        return f"task: {spec.task} has no estimate"
+    if backend not in BACKENDS:
+        return (
+            f"student.backend is {backend!r}, code of your own, whose infinitely wide network is "
+            "not known, so there is no estimate of it"
+        )
+    known = find_built_in(backend)
+    if known.wide_layers(spec.student) is None and known.neighbourhood(spec.student) is None:
+        return f"student.backend: {backend} has no estimate: its wide network is not known"
+    frontend = spec.optics.frontend
+    if not FRONTENDS[frontend].drawn_kernels:
+        return (
+            f"optics.frontend: {frontend} has no estimate, which is made of kernels that are drawn "
+            "at random"
+        )
+    return ""
+
+
+def _refuse_kernels(spec: Spec) -> None:
     allowed = make_task(spec.task).estimates
-    if not allowed:
-        raise SpecError(f"task: {spec.task} has no estimate; train the design instead")
     if spec.estimate.kernels not in allowed:
         raise SpecError(
-            f"estimate.kernels is {spec.estimate.kernels}, which answers one class an image; "
-            f"task: {spec.task} takes estimate.kernels: {' or '.join(allowed)}"
-        )
-
-
-def refuse_own_backend(spec: Spec) -> None:
-    """Refuse a backend whose wide network is not known.
-
-    Raises:
-        SpecError: It is the user's own.
-    """
-    if spec.student.backend not in BACKENDS:
-        raise SpecError(
-            f"student.backend is {spec.student.backend!r}, code of your own, whose infinitely wide "
-            f"network is not known; an estimate is made for {', '.join(BACKENDS)}"
+            f"estimate.kernels is {spec.estimate.kernels}, of which task: {spec.task} has no "
+            f"estimate; task: {spec.task} takes estimate.kernels: {' or '.join(allowed)}"
         )
 
 
@@ -64,7 +80,7 @@ def _run(context: Context) -> dict[str, Any]:
         SpecError: The design has no analytic kernel, or the memory does not hold it.
     """
     spec, dataset, part = context.spec, context.dataset, context.part
-    refuse_masks(spec)
+    _refuse_kernels(spec)
     check_fit(spec.student, dataset.image_shape)
     settings, seed, metric = spec.estimate, spec.data.split_seed, make_task(spec.task).metric
     task, classes = dataset.task, len(dataset.classes)
@@ -129,6 +145,6 @@ ESTIMATE = Stage(
     "estimate",
     _inputs,
     _run,
-    wanted=lambda spec: spec.student.backend in BACKENDS and bool(make_task(spec.task).estimates),
+    wanted=lambda spec: not _find_obstacle(spec),
     shared="estimates",
 )
