@@ -21,9 +21,11 @@ from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_four_f import (
     CoherentOptics,
     View,
+    assemble,
     is_designed,
     make_masks,
     make_optics,
+    take_pictures,
 )
 from hybridonn.optics.fabrication.light_modes import list_modes
 from hybridonn.optics.layout.sites import Layout
@@ -31,7 +33,6 @@ from hybridonn.optics.sensor import Sensor
 from hybridonn.optics.waves.four_f import (
     FourFSystem,
     check_four_f,
-    expose,
     response_matrix,
     transfer_matrix,
 )
@@ -101,6 +102,7 @@ class FourFFrontend(Frontend):
         for axis, size, padded in zip(("rows", "columns"), shape, samples, strict=True):
             matrix = transfer_matrix(response, size, padded)
             self.register_buffer(f"to_{axis}", matrix, persistent=False)
+        self.drawn: ChipErrors | None = None  # the chip behind which a step of training stands
         self.pixels = nn.Parameter(self._start())
         self.gain = nn.Parameter(torch.ones(kernels))
         with torch.no_grad():
@@ -187,9 +189,27 @@ class FourFFrontend(Frontend):
     def _see(self, scene: Tensor) -> Tensor:
         """Intensities behind every mask, (B, K, 2, H', W')."""
         amplitude = read_amplitude(scene, len(self.system.wavelengths_m), self.shape)
-        pictures = expose(amplitude, self._transfers().flatten(0, 1))
-        pairs = pictures[..., :: self.stride, :: self.stride]
-        return pairs.unflatten(1, (self.kernels, 2))
+        if self.drawn is None:
+            pairs = take_pictures(amplitude, self._transfers()[None], None)
+        else:
+            optics = self.make(self.drawn)
+            pairs = take_pictures(amplitude, optics.transfers, optics.curve)
+        return pairs[..., :: self.stride, :: self.stride]
+
+    def model(self, masks: Tensor, curve: Tensor) -> CoherentOptics:
+        """The optics of several masks in place of each, whose pictures add up.
+
+        Args:
+            masks: (J, K, 2, C, M, M) complex, of any transmission.
+            curve: Phase of the scene's amplitude in radians a pixel squared, (C,).
+        """
+        rows, columns = (self._reach(size).to(masks.dtype) for size in self.shape)
+        view = View(self.shape, self.kernel_size)
+        return assemble(rows @ masks @ columns.mT, curve, view)
+
+    def _reach(self, size: int) -> Tensor:
+        centre = self.response.shape[1] // 2
+        return self.response[:, centre - size + 1 : centre + size]
 
     def _assemble(self, masks: Tensor) -> CoherentOptics:
         """Optics of masks on the bench of the design."""
