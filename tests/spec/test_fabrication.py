@@ -3,7 +3,7 @@
 import pytest
 
 from hybridonn.core.errors import SpecError
-from hybridonn.optics.fabrication.table import list_keys
+from hybridonn.optics.fabrication.table import DESIGNS, list_keys
 from hybridonn.spec import Fabrication
 from hybridonn.spec.fabrication import ERRORS
 from hybridonn.spec.presets import PRESETS
@@ -23,10 +23,14 @@ def test_every_error_is_off_by_default_and_listed_once():
 def test_a_preset_fills_in_what_acts_on_the_design(preset):
     stated = Fabrication.model_validate({"preset": preset})
     assert Fabrication.model_validate(stated.model_dump()) == stated
-    kernels, pillars = stated.on("kernels"), stated.on("metasurface")
+    kernels, pillars, bench = (stated.on(design) for design in DESIGNS)
+    assert not any(getattr(bench, name) for name in (*KERNELS_ONLY, *list_keys("pillars")))
+    assert bench.camera
     assert not any(getattr(kernels, name) for name in PILLARS_ONLY)
     assert not any(getattr(pillars, name) for name in KERNELS_ONLY)
-    assert all(getattr(pillars, name) for name in PILLARS_ONLY)
+    of_masks = preset.startswith("four-f")
+    assert all(getattr(pillars, name) for name in PILLARS_ONLY) != of_masks
+    assert all(getattr(bench, name) for name in list_keys("mask", "lens", "light")) == of_masks
     assert kernels.camera
     assert pillars.camera
     assert kernels.on("kernels") == kernels
@@ -73,3 +77,18 @@ def test_a_poor_chip_has_every_error_of_paper_mnist_and_more_of_it():
         if once and name != "camera":
             assert 2 <= getattr(poor, name) / once <= 2.5
     assert poor.camera
+
+
+@pytest.mark.parametrize("name", list_keys("mask", "lens"))
+@pytest.mark.parametrize("design", ["kernels", "metasurface"])
+def test_errors_of_masks_and_lenses_without_them_are_refused(name, design):
+    errors = Fabrication.model_validate({name: 2 if name.endswith("levels") else 0.25})
+    with pytest.raises(SpecError, match=f"fabrication.{name} is .*frontend to four_f, or leave"):
+        errors.on(design)
+    assert errors.on("four_f") == errors
+
+
+@pytest.mark.parametrize("name", ["crosstalk_fraction", "rotation_degrees"])
+def test_errors_of_sub_optics_side_by_side_are_refused_of_a_4f_system(name):
+    with pytest.raises(SpecError, match=f"fabrication.{name} is 0.3, but the masks of a 4f system"):
+        Fabrication.model_validate({name: 0.3}).on("four_f")

@@ -24,10 +24,6 @@ CHIP = "fabrication.preset=paper-mnist"
             ],
         ),
         (
-            ("optics.frontend=four_f", CHIP),
-            ["optics.frontend is four_f, but fabrication is set", "optics.frontend to ideal"],
-        ),
-        (
             (*BRANCHED, "optics.frontend=four_f"),
             ["optics.frontend is four_f, but the student has 3 branches", "leave student.branches"],
         ),

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.compensation.camera_twin import CameraTwin, solve_noise
 from hybridonn.compensation.capture_pair import CapturePair, count_at_a_time, find_nearest
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
@@ -35,7 +36,7 @@ RIDGE = 1e-5  # relative to the mean squared pixel; pulls towards the design
 
 
 @dataclass(frozen=True)
-class BranchTwin:
+class BranchTwin(CameraTwin):
     """A model of the optics and the camera of one branch.
 
     Attributes:
@@ -59,34 +60,14 @@ class BranchTwin:
         """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
         weight, offsets = self.kernels.flatten(0, 1), self.offsets.flatten()
         seen = F.conv2d(scene, weight, offsets, self.stride, padding=self.padding)
-        seen = seen.unflatten(1, (-1, 2))
-        if self.nearest is None:
-            return seen
-        index = self.nearest.expand(len(seen), -1, -1, -1)
-        return seen.flatten(3).gather(3, index).view_as(seen)
-
-    def expose(self, scene: Tensor, gains: Tensor, generator: torch.Generator, out: Tensor) -> None:
-        """Write the signed features of a scene with the camera's noise, (B, K, H', W').
-
-        Args:
-            scene: (B, C, H, W).
-            gains: Gains of both sub-optics of each kernel, (K, 2).
-            generator: Generator of the noise.
-            out: Where the features go.
-        """
-        signed = torch.stack([gains[:, 0], -gains[:, 1]], 1)[None, :, :, None, None]
-        dark, light = self.noise[None, ..., None, None].unbind(3)
-        pictures = self.pictures(scene)
-        variance = (signed.square() * (dark + light * pictures.clamp_min(0))).sum(2)
-        noise = torch.randn(out.shape, generator=generator)
-        out.copy_((signed * pictures).sum(2)).addcmul_(variance.sqrt_(), noise)
+        return self.fill(seen.unflatten(1, (-1, 2)))
 
 
 @dataclass(frozen=True)
 class DigitalTwin:
     """A model of one chip, branch by branch."""
 
-    branches: tuple[BranchTwin, ...]
+    branches: tuple[CameraTwin, ...]
 
     @torch.no_grad()
     def capture(self, shown: ImageSet, gains: Tensor, seed: int, out: tuple[Tensor, ...]) -> None:
@@ -99,7 +80,7 @@ class DigitalTwin:
             out: Where the features of each branch go, (N, K_b, H_b, W_b).
         """
         generator = generator_of("noise of a twin's camera", seed)
-        own = gains.split([len(branch.kernels) for branch in self.branches])
+        own = gains.split([len(branch.offsets) for branch in self.branches])
         at_a_time = count_at_a_time(len(gains), shown)
         for start in range(0, len(shown), at_a_time):
             part = slice(start, start + at_a_time)
@@ -216,8 +197,4 @@ def _fit_noise(seen: _Seen, fit: Tensor) -> Tensor:
         squared, light = (pictures - light).square() * used, light.clamp_min(0) * used
         terms = used.expand_as(light), light, light.square(), squared, squared * light
         sums += torch.stack([term.sum((0, 1)) for term in terms])
-    count, light, square, squared, product = sums
-    spread = count * square - light.square()
-    slope = ((count * product - light * squared) / spread.clamp_min(1e-12)).clamp_min(0)
-    dark = ((squared - slope * light) / count.clamp_min(1)).clamp_min(0)
-    return torch.stack([dark, slope], 1).float()
+    return solve_noise(sums)

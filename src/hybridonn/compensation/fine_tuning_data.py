@@ -11,9 +11,12 @@ from torch import Tensor
 
 from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.capture_pair import CapturePair
-from hybridonn.compensation.digital_twin import fit_digital_twin
+from hybridonn.compensation.coherent_twin import fit_coherent_twin
+from hybridonn.compensation.digital_twin import DigitalTwin, fit_digital_twin
 from hybridonn.core.random import generator_of, seed_of
 from hybridonn.data.dataset import ImageSet, join_sets
+from hybridonn.networks.frontends.four_f import FourFFrontend
+from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation
 
@@ -85,7 +88,7 @@ def compute_features(
     captured = data.captured.subtract(calibration.gains)
     if not len(data.others):
         return captured
-    twin = fit_digital_twin(data.captured, student.frontend.convolutions())
+    twin = fit_twin(data.captured, student.frontend)
     count, seed = len(data.others), seed_of("twin captures", settings.seed)
     # Filled in place: a large set takes gigabytes, once.
     features = tuple(one.new_empty(count + len(one), *one.shape[1:]) for one in captured)
@@ -93,3 +96,18 @@ def compute_features(
         one[count:] = own
     twin.capture(data.others, calibration.gains, seed, tuple(one[:count] for one in features))
     return features
+
+
+def fit_twin(captured: CapturePair, design: Frontend) -> DigitalTwin:
+    """A digital twin of a chip, by the model of its optics.
+
+    Args:
+        captured: Pictures of training images behind the chip.
+        design: The optics as designed.
+
+    Raises:
+        OpticsError: The pictures of these optics are no convolution of the scene.
+    """
+    if isinstance(design, FourFFrontend):
+        return fit_coherent_twin(captured, design)
+    return fit_digital_twin(captured, design.convolutions())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hybridonn.core.errors import SpecError
 from hybridonn.distillation.methods import needs_labels
-from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.spec import Compensation, Method, Spec
 
 
@@ -22,12 +21,6 @@ def stated_compensation(spec: Spec) -> Compensation:
         raise SpecError(
             f"compensation.labelled is false, but method {alone[0]} learns from labels alone; "
             f"leave {alone[0]} out of compensation.methods and choose kd or ntkd"
-        )
-    if settings.twin_fraction and not FRONTENDS[spec.optics.frontend].ideal_kernels:
-        raise SpecError(
-            f"compensation.twin_fraction is {settings.twin_fraction:g}, but a digital twin "
-            f"convolves the scene, and what optics.frontend: {spec.optics.frontend} takes is no "
-            "picture of ideal kernels; set it to 0"
         )
     if any(settings.training.augmentation.model_dump(exclude_defaults=True)):
         raise SpecError(

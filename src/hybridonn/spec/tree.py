@@ -142,7 +142,7 @@ def check_optics(spec: Spec) -> None:
             f"optics.frontend is {name}, but optics.metasurface is set; a metasurface is made of "
             "ideal kernels: leave optics.metasurface out, or set optics.frontend to ideal"
         )
-    if not frontend.ideal_kernels and spec.fabrication is not None:
+    if frontend.design is None and spec.fabrication is not None:
         raise ValueError(
             f"optics.frontend is {name}, but fabrication is set; of these optics no chip can be "
             "simulated: leave fabrication out, or set optics.frontend to ideal"

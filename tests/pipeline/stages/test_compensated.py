@@ -15,7 +15,6 @@ from hybridonn.compensation.acquisition.capture_dataset import (
 from hybridonn.compensation.calibration import Calibration
 from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.evaluation import Evaluation, look_inside
-from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
@@ -136,12 +135,6 @@ def test_the_report_of_the_run_shows_the_chip(finished):
     ends = ("", "-fractions", "-confusion", "-embedding", "-kernels", "-psfs")
     assert pictures == [f"chip{end}" for end in ends]
     assert "The simulated chip loses" in (folder / "report.html").read_text()
-
-
-def test_a_twin_of_a_coherent_system_is_refused():
-    spec = read_spec(None, ("optics.frontend=four_f", "compensation.twin_fraction=0.5"))
-    with pytest.raises(SpecError, match=r"twin_fraction is 0.5, .* four_f .* set it to 0"):
-        stated_compensation(spec)
 
 
 @pytest.mark.parametrize("fractions", ["[0]", "[1.5]", "0.3"])

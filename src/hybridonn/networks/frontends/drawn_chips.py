@@ -16,6 +16,7 @@ from hybridonn.core.errors import OpticsError
 from hybridonn.core.random import seed_of
 from hybridonn.networks.frontends.chip_kernels import fabricate_kernels
 from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.four_f import FourFFrontend
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -45,8 +46,8 @@ def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Itera
     The camera's noise is left out.
 
     Args:
-        network: With ideal kernels in one or several branches as frontend; afterwards it is as
-            designed again.
+        network: With ideal kernels in one or several branches, or a 4f system, as frontend;
+            afterwards it is as designed again. The masks of a 4f system keep their own gradient.
         errors: Fabrication errors of the chip.
         layout: Where the sub-optics of the kernels lie.
 
@@ -55,6 +56,10 @@ def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Itera
             kernels.
     """
     frontend = getattr(network, "frontend", None)
+    if isinstance(frontend, FourFFrontend):
+        with frontend.behind(errors):
+            yield
+        return
     branches = list_ideal(frontend)
     ideal = [branch.convolution for branch, _ in branches]
     made = make_kernels(branches, errors, layout)
@@ -83,8 +88,9 @@ def list_ideal(frontend: object) -> list[tuple[IdealConvolution, int]]:
     found = [(one, size) for one, size in pairs if isinstance(one, IdealConvolution)]
     if len(found) < len(pairs):
         raise OpticsError(
-            f"the optics are a {type(frontend).__name__}; a chip is drawn for ideal kernels in one "
-            "or several branches, an IdealConvolution or a ParallelFrontend of them"
+            f"the optics are a {type(frontend).__name__}; a chip is drawn for a 4f system and for "
+            "ideal kernels in one or several branches, an IdealConvolution or a ParallelFrontend "
+            "of them"
         )
     return found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -173,6 +175,20 @@ class FourFFrontend(Frontend):
         with torch.no_grad():
             optics = self.make(errors)
         return FabricatedFourF(optics, self.gain, self.shape, self.stride)
+
+    @contextmanager
+    def behind(self, errors: ChipErrors) -> Iterator[None]:
+        """Within this context the pictures are those of a chip, differentiable in what trains.
+
+        Raises:
+            OpticsError: An error is stated that has nothing to act on in a 4f system.
+        """
+        refuse_idle_errors(self, errors, "four_f")
+        self.drawn = errors
+        try:
+            yield
+        finally:
+            self.drawn = None
 
     def make(self, errors: ChipErrors) -> CoherentOptics:
         """The optics of one chip, differentiable in what trains."""
