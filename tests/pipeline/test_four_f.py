@@ -8,6 +8,7 @@ from hybridonn.spec import read_spec
 
 SHORT = (
     "optics.frontend=four_f",
+    "optics.four_f={mask_pixels: 15, mask_pitch_um: 30}",
     "student.kernels=3",
     "data.train_images=150",
     "estimate.train_images=60",
@@ -27,8 +28,8 @@ CHIP = (
 def test_a_4f_system_runs_from_the_same_command(tmp_path):
     found = run(read_spec(None, (*SHORT, *CHIP)), tmp_path / "run")
     assert found["student"]["accuracy"] > 0.15  # ten classes, two epochs
-    # Two masks of 57 x 57 complex pixels and a gain for each kernel.
-    assert found["student"]["parameters"]["optical"] == 3 * (2 * 57 * 57 * 2 + 1)
+    # Two masks of 15 x 15 complex pixels and a gain for each kernel.
+    assert found["student"]["parameters"]["optical"] == 3 * (2 * 15 * 15 * 2 + 1)
     assert (tmp_path / "run" / "report.html").is_file()
     assert found["fabricated"]["kernel_error"] > 0.1
     treated = {"uncompensated", "calibrated", "none", "kd", "ntkd"}

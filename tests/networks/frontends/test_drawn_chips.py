@@ -12,12 +12,15 @@ from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.backends.pyramid import PyramidBackend
 from hybridonn.networks.frontends.chip_kernels import fabricate_kernels
 from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip, make_kernels
+from hybridonn.networks.frontends.four_f import FourFFrontend
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
+from hybridonn.optics.waves.four_f import FourFSystem
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
 from hybridonn.spec import Fabrication, Optics
 from hybridonn.tangent import record
@@ -172,7 +175,9 @@ def test_other_optics_are_refused():
     measured = IdealConvolution(2, 3, 1).measure()
     for optics in (measured, ParallelFrontend([measured], [1])):
         with (
-            pytest.raises(OpticsError, match="; a chip is drawn for ideal kernels in one or sever"),
+            pytest.raises(
+                OpticsError, match="; a chip is drawn for a 4f system and for ideal kernels"
+            ),
             behind_chip(HybridNetwork(optics, nn.Identity()), ERRORS, LAYOUT),
         ):
             pass
@@ -189,3 +194,21 @@ def test_a_chip_of_training_is_none_that_a_spec_names(seed, step):
 def test_steps_and_seeds_have_chips_of_their_own():
     seeds = {draw_chip(ERRORS, seed, step).seed for seed in range(5) for step in range(200)}
     assert len(seeds) == 1000
+
+
+def test_a_4f_system_trains_behind_the_chip_that_would_be_made():
+    with seeded("4f"):
+        system = FourFSystem((532e-9,), 0.1, 15, 30e-6, 96e-6)
+        frontend = FourFFrontend(2, 3, system, (11, 12)).double()
+    student, images = HybridNetwork(frontend, nn.Flatten()), scene()
+    errors = ChipErrors(2, {"mask_phase_radians": 0.3, "mask_rotation_radians": 0.05})
+    designed, chip = frontend(images)[0], frontend.fabricate(errors)
+    with behind_chip(student, errors, LAYOUT):
+        (made,) = frontend(images)
+        made.square().sum().backward()
+    torch.testing.assert_close(made, chip(images)[0])
+    assert all(one.grad is not None and one.grad.any() for one in frontend.parameters())
+    assert torch.equal(frontend(images)[0], designed)
+    idle = ChipErrors(2, {"crosstalk_fraction": 0.1})
+    with pytest.raises(OpticsError, match="crosstalk_fraction"), behind_chip(student, idle, LAYOUT):
+        pass
