@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.pipeline.discs import draw_discs
 
 from hybridonn.core.files import read_arrays
 from hybridonn.core.progress import Silent
@@ -13,16 +13,19 @@ from hybridonn.data import load_dataset
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.pipeline.chip import list_readouts, plan_chip
+from hybridonn.pipeline.compensate import open_trained
 from hybridonn.pipeline.layout_file import export_layout
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
+from hybridonn.pipeline.stages.compensated import PLAIN_COMPENSATED
+from hybridonn.pipeline.stages.fabricated import FABRICATED
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
-from hybridonn.spec import Student, read_spec
+from hybridonn.spec import Fabrication, Student, read_spec
 
 # 160 cells a side, 6 in a pixel of the scene: the largest kernel covers 9 pixels of it.
 SMALL = (
@@ -49,18 +52,8 @@ SMALL = (
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """The settings of a chip for bright discs on dark ground, and their masks, in a folder."""
-    home = tmp_path_factory.mktemp("discs")
-    dice = np.random.default_rng(0)
-    rows, columns = np.mgrid[:16, :16]
-    for name in ("images", "masks"):
-        (home / name).mkdir()
-    for index in range(40):
-        y, x, r = *dice.uniform(4, 12, 2), dice.uniform(2, 5)
-        mask = (rows - y) ** 2 + (columns - x) ** 2 < r**2
-        grey = (mask * 150 + dice.uniform(0, 60, mask.shape)).astype(np.uint8)
-        Image.fromarray(np.stack([grey] * 3, -1)).save(home / "images" / f"{index}.png")
-        Image.fromarray((mask * 255).astype(np.uint8)).save(home / "masks" / f"{index}.png")
-    return (*SMALL, f"data.folder={home}")
+    folder = draw_discs(tmp_path_factory.mktemp("discs"))
+    return (*SMALL, f"data.folder={folder}")
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +109,45 @@ def test_the_report_shows_a_kernel_of_each_branch(made):
     assert '<section id="optics">' in text
     assert "kernel error at 1/4 resolution" in text
     assert (folder / "figures" / "optics.png").exists()
+
+
+def test_a_chip_without_errors_is_the_design_and_one_with_errors_is_compensated(
+    small, made, tmp_path
+):
+    folder, results = made
+    spec = read_spec(
+        None,
+        (
+            *small,
+            "fabrication.preset=electron-beam",
+            "fabrication.width_bias_nm=15",
+            "fabrication.bandwidth_nm=0",
+            "fabrication.wavelength_offset_nm=0",
+            "fabrication.defocus_um=2",
+            "compensation={fraction: 1, methods: [], twin_fraction: 0, judged_fraction: 0}",
+            "compensation.training={epochs: 1, batch_size: 4}",
+            "compensation.distillation.method=none",
+        ),
+    )
+    trained = open_trained(spec, folder, None, Silent())
+    plain = spec.model_copy(update={"fabrication": Fabrication()})
+    found = {
+        name: complete(stage, own, trained.dataset, trained.done, tmp_path / name, Silent())
+        for name, stage, own in (
+            ("plain", FABRICATED, plain),
+            ("fabricated", FABRICATED, spec),
+            ("compensated", PLAIN_COMPENSATED, spec),
+        )
+    }
+    designed = results["metasurface"]["miou"]
+    assert found["plain"].results["miou"] == pytest.approx(designed, abs=0.01)
+    assert found["plain"].results["designed_miou"] == designed
+    chips = [read_arrays(found[name].folder / "psf.npz")["psf"] for name in ("plain", "fabricated")]
+    assert chips[0].shape == chips[1].shape == (4, 2, 3, *chips[0].shape[-2:])
+    assert 0.01 < np.linalg.norm(chips[1] - chips[0]) / np.linalg.norm(chips[0]) < 1
+    treated = found["compensated"].results
+    assert treated["uncompensated_miou"] == pytest.approx(found["fabricated"].results["miou"])
+    assert treated["calibrated_miou"] > treated["uncompensated_miou"] - 0.02
 
 
 def test_its_layout_file_holds_every_sub_optic(made, tmp_path):

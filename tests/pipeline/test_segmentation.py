@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from tests.pipeline.discs import draw_discs
 
 from hybridonn.core.files import read_arrays, read_tensors
 from hybridonn.pipeline.run import run
@@ -24,20 +23,7 @@ QUICK = (
 def discs(tmp_path, monkeypatch):
     """Bright discs on dark ground, and their masks, in a folder."""
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
-    dice = np.random.default_rng(0)
-    rows, columns = np.mgrid[:16, :16]
-    for name in ("images", "masks"):
-        (tmp_path / "discs" / name).mkdir(parents=True)
-    for index in range(40):
-        y, x, r = *dice.uniform(4, 12, 2), dice.uniform(2, 5)
-        mask = (rows - y) ** 2 + (columns - x) ** 2 < r**2
-        grey = (mask * 150 + dice.uniform(0, 60, mask.shape)).astype(np.uint8)
-        picture = Image.fromarray(np.stack([grey] * 3, -1))
-        picture.save(tmp_path / "discs" / "images" / f"{index}.png")
-        Image.fromarray((mask * 255).astype(np.uint8)).save(
-            tmp_path / "discs" / "masks" / f"{index}.png"
-        )
-    return tmp_path / "discs"
+    return draw_discs(tmp_path / "discs")
 
 
 @pytest.mark.parametrize("name", ["dsb2018", "dsb2018_extreme"])

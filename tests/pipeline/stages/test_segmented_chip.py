@@ -2,21 +2,24 @@
 
 import numpy as np
 import pytest
+import torch
 from tests.pipeline.discs import draw_discs
 
-from hybridonn.core.files import read_arrays, read_json
+from hybridonn.core.files import read_arrays, read_json, read_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
+from hybridonn.pipeline.compensate import Trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.compensated import COMPENSATED
 from hybridonn.pipeline.stages.fabricated import FABRICATED
-from hybridonn.pipeline.stages.student import STUDENT
+from hybridonn.pipeline.stages.student import PLAIN_STUDENT, STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import read_spec
+from hybridonn.studies import tolerance
 
 METHODS = ("uncompensated", "calibrated", "none", "kd", "ntkd")
 TRAINED = (TEACHER, ALIGNMENT, TEACHER_TARGETS, STUDENT)
@@ -116,6 +119,35 @@ def test_the_same_spec_gives_the_same_chip_and_the_same_compensation(made, tmp_p
     pair = (done["compensated"].folder, tmp_path / "compensated")
     first, second = (folder / "backend.safetensors" for folder in pair)
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_many_chips_are_made_and_each_error_alone_is_measured_in_miou(made, tmp_path, monkeypatch):
+    home, spec, dataset, done = made
+    monkeypatch.setattr(tolerance, "open_trained", lambda *_: Trained(dataset, done))
+    quick = spec.compensation.model_copy(update={"methods": (), "twin_fraction": 0.0})
+    spec = spec.model_copy(update={"compensation": quick})
+    found = tolerance.tolerate(spec, home / "run", 2, 0.3, tmp_path / "many", None, Silent())
+    assert found["metric"] == "miou"
+    assert found["ideal"] == done["student"].results["miou"]
+    assert [row["chip"] for row in found["chips"]] == [0, 1]
+    assert found["chips"][0]["uncompensated"] == pytest.approx(done["fabricated"].results["miou"])
+    assert {"uncompensated", "calibrated", "ntkd"} <= set(found["summary"])
+    worst = max(found["alone"], key=lambda row: found["alone_ideal"] - row["mean"])
+    assert worst["mean"] < found["alone_ideal"]
+
+
+def test_robust_training_sees_a_chip_of_all_branches_at_each_step(made, tmp_path):
+    _, spec, dataset, done = made
+    found = []
+    for robust in (False, True):
+        objective = spec.distillation.model_copy(update={"robust": robust, "method": "none"})
+        training = spec.training.model_copy(update={"epochs": 2})
+        own = spec.model_copy(update={"distillation": objective, "training": training})
+        student = complete(PLAIN_STUDENT, own, dataset, done, tmp_path / str(robust), Silent())
+        found.append(read_tensors(student.folder / "weights.safetensors")[0])
+    plain, robust = (one["frontend.branches.1.convolution.weight"] for one in found)
+    assert plain.shape == robust.shape == (3, 3, 3, 3)
+    assert not torch.allclose(plain, robust)
 
 
 @pytest.mark.slow
