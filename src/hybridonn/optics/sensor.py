@@ -24,8 +24,8 @@ class Sensor:
 
     Attributes:
         full_well_electrons: A camera pixel's electrons at saturation.
-        read_noise_electrons: Standard deviation, of a camera pixel.
-        bit_depth: Of the converter; None: not rounded.
+        read_noise_electrons: Standard deviation of a camera pixel in darkness.
+        bit_depth: Bits of the converter; None: not rounded.
         exposure: Electrons of the brightest light over full well; above 1 it saturates.
         camera_pixels: Camera pixels in a pixel of the picture, for each colour.
     """
@@ -77,7 +77,7 @@ def expose(
         picture: (..., C, H, W), not negative.
         white: The brightest light there can be, broadcastable to the picture.
         sensor: The camera.
-        generator: Of the noise, on the device of the picture.
+        generator: Generator of the noise, on the device of the picture.
     """
     # White at an exposure of 1 fills every camera pixel.
     level = picture / white * sensor.exposure

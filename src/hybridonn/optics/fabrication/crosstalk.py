@@ -78,7 +78,7 @@ def count_reach(metasurface: Metasurface, layout: Layout, pixels: int) -> int:
     Args:
         metasurface: The geometry.
         layout: Where the sub-optics lie.
-        pixels: Of a picture.
+        pixels: Pixels along a side of a picture.
     """
     sine = min(0.99, max(metasurface.wavelengths_m) / (2 * metasurface.cell_m))
     steepest_m = metasurface.distance_m * sine / math.sqrt(1 - sine**2)
@@ -92,7 +92,7 @@ def leak_light(maps: Tensor, layout: Layout, metasurface: Metasurface, pixels: i
     """What all other sub-optics throw onto the picture of each.
 
     Args:
-        maps: Of :func:`trace_light`, (K, 2, C, Q, Q).
+        maps: Light that :func:`trace_light` found, (K, 2, C, Q, Q).
         layout: Where the sub-optics lie.
         metasurface: The geometry.
         pixels: Odd side of the wanted window around each sub-optic's axis.
@@ -119,7 +119,7 @@ def mix_neighbours(psfs: Tensor, layout: Layout, fraction: float) -> Tensor:
     Args:
         psfs: (K, 2, C, P, P).
         layout: Where the sub-optics lie.
-        fraction: Of the light; a quarter goes to each of four neighbouring sites.
+        fraction: Part of the light that leaves; a quarter goes to each of four neighbouring sites.
 
     Raises:
         OpticsError: The layout holds another number of kernels.
@@ -161,8 +161,8 @@ def measure_crosstalk(psfs: Tensor, leaked: Tensor) -> Tensor:
     """Neighbours' light over a sub-optic's own on its picture, mean of the colours, (K, 2).
 
     Args:
-        psfs: Of the sub-optics, (K, 2, C, P, P): the light of a distant point on the axis.
-        leaked: Of :func:`leak_light`, of the same size.
+        psfs: Light of a distant point on the axis behind each sub-optic, (K, 2, C, P, P).
+        leaked: Neighbours' light that :func:`leak_light` found, of the same size.
     """
     return leaked.sum((-1, -2, -3)) / psfs.sum((-1, -2, -3))
 

@@ -35,7 +35,7 @@ class DesignedChip:
     """A design as it went to the fab.
 
     Attributes:
-        widths_m: Of the pillars of each cell, (K, 2, cells, cells); 0 where none stands.
+        widths_m: Pillars' widths in each cell, (K, 2, cells, cells); 0 where none stands.
         metasurface: Geometry of a sub-optic.
         library: Pillars, with all the wavelengths that it holds.
         layout: Where the sub-optics lie.
@@ -149,8 +149,8 @@ def make_field(
 
     Args:
         widths_m: As designed, (cells, cells).
-        metasurface: With the wavelengths of the light.
-        library: At these wavelengths, of pillars as high as they were made.
+        metasurface: Geometry, with the wavelengths of the light.
+        library: Pillars at these wavelengths, as high as they were made.
         process: What is common to the chip.
         errors: Magnitudes.
         draws: Chip, kernel and part that the draws belong to.

@@ -38,11 +38,11 @@ def bias_widths(
     what lies beyond has the transmission of its narrowest or widest pillar.
 
     Args:
-        widths_m: (..., H, W).
-        bias_m: Of all pillars.
+        widths_m: Widths of the pillars, (..., H, W), in metres.
+        bias_m: Change of the width of all pillars, in metres.
         noise_m: Standard deviation of each cell.
-        library: Of the pillars.
-        generator: On the CPU.
+        library: Library of the pillars.
+        generator: Generator of the draws, on the CPU.
     """
     narrowest_m, widest_m = library.widths_m[[library.first_pillar, -1]].tolist()
     noise = noise_m * torch.randn(widths_m.shape, generator=generator)
@@ -57,8 +57,8 @@ def etch_deeper(library: PillarLibrary, fraction: float) -> PillarLibrary:
     with h; resonances, which the amplitude shows, are left as they are.
 
     Args:
-        library: As designed.
-        fraction: Of the height; negative: shallower.
+        library: Library of the pillars as designed.
+        fraction: Change as a part of the height; negative: shallower.
     """
     return _turn(library, fraction * unwrap_phase(library.transmission))
 
@@ -71,7 +71,7 @@ def shift_wavelengths(library: PillarLibrary, wavelengths_m: Sequence[float]) ->
     or the constant of one, as many as the library holds. Amplitudes are those of the nearest.
 
     Args:
-        library: With all its wavelengths.
+        library: Library with all its wavelengths.
         wavelengths_m: Wanted. Warns where fewer than three wavelengths are held and one is more
             than 2 % from the nearest, or more than 10 % beyond the shortest or longest held.
 
@@ -126,7 +126,7 @@ def unwrap_phase(transmission: Tensor) -> Tensor:
     """Phases that rise with the width without jumps of a turn, from 0 at the first width, (W, N).
 
     Args:
-        transmission: Of a library, (W, N), complex, widths rising.
+        transmission: Transmission of a library, (W, N), complex, widths rising.
     """
     phase = transmission.angle()
     steps = torch.remainder(phase.diff(dim=1) + math.pi, 2 * math.pi) - math.pi
@@ -172,7 +172,7 @@ def stitch(
         error_m: Standard deviation along each axis.
         field_m: Side of a write field.
         cell_m: Side of a cell.
-        generator: On the CPU.
+        generator: Generator of the draws, on the CPU.
     """
     height, width = transmission.shape[-2:]
     side = max(1, round(field_m / cell_m))
@@ -206,7 +206,7 @@ def sample_band(
 
     Args:
         wavelength_m: The nominal wavelength.
-        offset_m: Of the source's centre.
+        offset_m: Offset of the centre of the source's band, in metres.
         width_m: Full width at half maximum; 0: one wavelength.
         samples: n.
     """

@@ -56,17 +56,17 @@ class LayoutSummary:
     """What was written and found right.
 
     Attributes:
-        sub_optics: Two a kernel.
-        pillars: Of all sub-optics.
-        distinct_widths: How many different ones, no pillar not counted.
+        sub_optics: Number of sub-optics, two a kernel.
+        pillars: Number of pillars of all sub-optics.
+        distinct_widths: Number of different widths; cells without pillars are not counted.
         minimum_feature_nm: Width of the narrowest pillar.
         minimum_gap_nm: Clear distance of the two nearest pillars.
-        bounding_box_mm: Of all that is drawn: left, lower, right, upper edge.
+        bounding_box_mm: Left, lower, right and upper edge of all that is drawn.
         step_nm: Step of the database.
-        tone: As in :class:`LayoutOptions`.
+        tone: Whether pillars or the space between them are drawn, as in :class:`LayoutOptions`.
         bytes: Size of the file.
-        sha256: Of the file.
-        seconds: To write, read back and compare.
+        sha256: Hash of the file.
+        seconds: Time to write, read back and compare.
     """
 
     sub_optics: int

@@ -39,12 +39,12 @@ class LayoutFile:
     """What a layout file holds; lengths from the centre of the chip, y up.
 
     Attributes:
-        widths: Of the pillars in nanometres, (K, 2, H, W) uint16, row 0 uppermost.
-        pillars_nm: By width, the pillars of one cell: (P, 4) left, lower, right, upper edge.
+        widths: Widths of the pillars in nanometres, (K, 2, H, W) uint16, row 0 uppermost.
+        pillars_nm: Edges of the pillars of one cell, by width: (P, 4) left, lower, right, upper.
         corners_nm: Lower left corner of each sub-optic, (K, 2, 2).
         cell_nm: Side of a cell.
-        outline_nm: Of the metasurface, (4,).
-        bounds_nm: Of all that the file holds, (4,).
+        outline_nm: Edges of the metasurface, (4,): left, lower, right, upper.
+        bounds_nm: Edges of all that the file holds, (4,): left, lower, right, upper.
         marks_nm: Corners of the alignment marks, (M, P, 2).
         label_nm: Corners of the letters' polygons, each (P, 2).
         cleared: Whether the space between the pillars is drawn.

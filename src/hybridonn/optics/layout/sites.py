@@ -51,8 +51,8 @@ class Site:
     """One square of the grid.
 
     Attributes:
-        row: From the top, 0 first.
-        column: From the left, 0 first.
+        row: Row of the grid, counted from 0 at the top.
+        column: Column of the grid, counted from 0 at the left.
         x_m: Centre, to the right of the metasurface's centre, in metres.
         y_m: Centre, above the metasurface's centre, in metres.
         kernel: Index of the signed kernel whose part lies here; None: empty.

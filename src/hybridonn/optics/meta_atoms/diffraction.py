@@ -42,9 +42,9 @@ def list_orders(period_m: float, wavelength_m: float, index: float, sine: float 
     """The orders beside the straight one that travel.
 
     Args:
-        period_m: Of the square lattice.
-        wavelength_m: In vacuum.
-        index: Of the medium.
+        period_m: Period of the square lattice, in metres.
+        wavelength_m: Wavelength in vacuum, in metres.
+        index: Refractive index of the medium.
         sine: ``n sin(theta)`` of the straight order, along one axis of the lattice.
     """
     step = wavelength_m / period_m
@@ -66,9 +66,9 @@ def check_orders(
     """Refuse a lattice that diffracts into the air, warn of one that does in its substrate.
 
     Args:
-        period_m: Of the square lattice.
-        wavelengths_m: In vacuum.
-        substrate_index: Its highest refractive index; None: it is not known, and fused silica
+        period_m: Period of the square lattice, in metres.
+        wavelengths_m: Wavelengths in vacuum, in metres.
+        substrate_index: Highest refractive index of the substrate; None: not known, fused silica
             is taken.
 
     Raises:
@@ -105,9 +105,9 @@ def check_steep_orders(period_m: float, wavelengths_m: Sequence[float], sine: fl
     """Warn of light so steep that the lattice sends an order of it into the air as well.
 
     Args:
-        period_m: Of the square lattice.
-        wavelengths_m: In vacuum.
-        sine: Of the steepest light that the design sends to the sensor.
+        period_m: Period of the square lattice, in metres.
+        wavelengths_m: Wavelengths in vacuum, in metres.
+        sine: Sine of the steepest angle at which the design sends light to the sensor.
     """
     shortest_m = min(wavelengths_m)
     orders = list_orders(period_m, shortest_m, 1.0, sine)

@@ -37,10 +37,10 @@ def make_library(
 
     Args:
         cell: Geometry and materials.
-        widths_m: Of the pillars; 0 is added.
-        wavelengths_m: In vacuum.
+        widths_m: Widths of the pillars, in metres; 0 is added.
+        wavelengths_m: Wavelengths in vacuum, in metres.
         harmonics: Highest harmonic of the library; the record goes from half of it to 4 more.
-        out: The CSV.
+        out: Path of the CSV.
         progress: Where to show how far it is.
 
     Raises:

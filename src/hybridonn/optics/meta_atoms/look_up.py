@@ -70,9 +70,9 @@ def look_up(
     cells (P, 2C + 1) with the widths (2C + 1, N).
 
     Args:
-        library: Of C wavelengths.
+        library: Pillars, at C wavelengths.
         target: Complex amplitudes (C, H, W), or real: phases in radians at amplitude 1.
-        weights: One a wavelength, not negative; equal by default.
+        weights: Weight of each wavelength, not negative; equal by default.
         widths_m: Widths to choose among, (N,), such as :func:`allowed_widths`; by default the
             library's own, so that nothing is interpolated.
 

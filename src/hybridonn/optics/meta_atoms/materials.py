@@ -26,7 +26,7 @@ class Block:
         gives: ``nk``, ``n`` or ``k``.
         shortest_m: Shortest wavelength in vacuum that it covers.
         longest_m: Longest.
-        law: From wavelengths in micrometres to n, k or n + ik.
+        law: Function of wavelengths in micrometres that gives n, k or n + ik.
     """
 
     gives: str
@@ -40,7 +40,7 @@ class Material:
     """A material of the database.
 
     Attributes:
-        name: Of its file, with the folder: ``Si3N4/Beliaev``.
+        name: Name of its file, with the folder: ``Si3N4/Beliaev``.
         reference: Who measured it, as the file says.
         blocks: What the file gives.
     """
@@ -55,7 +55,7 @@ class Material:
         Without a block for k the material is taken as transparent, as its source does.
 
         Args:
-            wavelength_m: In vacuum, a number or an array.
+            wavelength_m: Wavelength in vacuum, in metres, a number or an array.
 
         Returns:
             A complex number, or a complex128 array of the same shape.

@@ -25,12 +25,12 @@ def transmit_meent(
     """Zero order of a square pillar in air; light comes straight up through the substrate.
 
     Args:
-        width: Of the pillar; all lengths in one unit.
-        period: Of the square lattice.
-        height: Of the pillar.
-        wavelength: In vacuum.
-        pillar_index: n + ik.
-        substrate_index: n + ik.
+        width: Width of the pillar; all lengths in one unit.
+        period: Period of the square lattice.
+        height: Height of the pillar.
+        wavelength: Wavelength in vacuum.
+        pillar_index: Refractive index n + ik of the pillar.
+        substrate_index: Refractive index n + ik of the substrate.
         harmonics: Highest Fourier harmonic of each direction.
 
     Returns:

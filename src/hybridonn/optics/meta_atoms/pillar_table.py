@@ -28,7 +28,7 @@ class PillarTable:
 
     Attributes:
         first_m: Narrowest pillar.
-        step_m: From one width to the next.
+        step_m: Distance of one width to the next, in metres.
         values: Complex transmission, (C, M).
         rises: Change to the next width, (C, M - 1).
     """

@@ -35,15 +35,15 @@ class PillarLibrary:
     """Transmission of square pillars on a square lattice at normal incidence.
 
     Attributes:
-        wavelengths_m: In vacuum, (W,) float64.
-        widths_m: Ascending, (N,) float64; the first may be 0, no pillar.
+        wavelengths_m: Wavelengths in vacuum, (W,) float64.
+        widths_m: Widths of the pillars, ascending, (N,) float64; the first may be 0, no pillar.
         transmission: Complex amplitudes, (W, N) complex128; see the module.
         period_m: Distance of neighbouring pillars, centre to centre.
-        height_m: Of the pillars.
-        material: Of the pillars, for the record.
-        substrate: That they stand on, for the record.
+        height_m: Height of the pillars.
+        material: Material of the pillars, for the record.
+        substrate: Material that the pillars stand on, for the record.
         source: Solver and settings, for the record.
-        substrate_index: Its highest refractive index at these wavelengths; None: not stated.
+        substrate_index: Highest index of the substrate at these wavelengths; None: not stated.
 
     Raises:
         OpticsError: Widths or wavelengths that are equal, not finite, not positive or out
@@ -189,7 +189,7 @@ def transmit(library: PillarLibrary, widths_m: Tensor) -> Tensor:
     width cannot be made, and asking for it is an error. The gradient at width 0 is zero.
 
     Args:
-        library: Of W wavelengths.
+        library: Pillars, at W wavelengths.
         widths_m: Any shape, float32 or float64; each 0 or within the range of the pillars.
 
     Returns:

@@ -35,7 +35,7 @@ def published_phase(widths_m: Tensor, wavelength_m: float) -> Tensor:
 
     Args:
         widths_m: Any shape; 0 (no pillar, whose phase is 0) or 65 to 240 nm.
-        wavelength_m: In vacuum.
+        wavelength_m: Wavelength in vacuum, in metres.
 
     Raises:
         OpticsError: Another wavelength, or a width beyond those that the curve was fitted to.

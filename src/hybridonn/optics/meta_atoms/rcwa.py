@@ -41,10 +41,10 @@ class PillarCell:
     """The unit cell of a lattice of square pillars in air.
 
     Attributes:
-        period_m: Of the square lattice.
-        height_m: Of the pillars.
-        pillar: Their material.
-        substrate: What they stand on.
+        period_m: Period of the square lattice.
+        height_m: Height of the pillars.
+        pillar: Material of the pillars.
+        substrate: Material that the pillars stand on.
         minimum_gap_m: Clear distance that the fab can etch between neighbouring pillars.
     """
 
@@ -60,8 +60,8 @@ class Point:
     """One pillar at one wavelength.
 
     Attributes:
-        width_m: Of the pillar.
-        wavelength_m: In vacuum.
+        width_m: Width of the pillar.
+        wavelength_m: Wavelength in vacuum, in metres.
         harmonics: Highest Fourier harmonic in each direction.
         transmission: Complex amplitude by the conventions of
             :mod:`hybridonn.optics.meta_atoms.pillars`.
@@ -82,8 +82,8 @@ class Kept:
 
     Attributes:
         cell: Geometry and materials.
-        wavelengths_m: Of the library.
-        journal: The file.
+        wavelengths_m: Wavelengths of the library, in metres.
+        journal: File of the finished points.
     """
 
     cell: PillarCell
@@ -155,7 +155,7 @@ def compute_library(
     Args:
         cell: Geometry and materials.
         widths_m: Ascending; 0 is no pillar.
-        wavelengths_m: In vacuum.
+        wavelengths_m: Wavelengths in vacuum, in metres.
         harmonics: Highest Fourier harmonic in each direction.
         journal: Where finished points are kept, so that an interrupted computation goes on;
             removed by the caller once the library is written.
@@ -222,7 +222,7 @@ def compute_convergence(
 
 
 def spread_widths(widths_m: Sequence[float], count: int) -> list[float]:
-    """So many pillars, evenly spread over a library's, the narrowest and the widest with them."""
+    """Widths of some pillars of a library, evenly spread from the narrowest to the widest."""
     pillars = [width for width in widths_m if width > 0]
     last = len(pillars) - 1
     return sorted({pillars[round(i * last / (count - 1))] for i in range(count)})

@@ -29,10 +29,10 @@ class PictureLoss:
     """The module's ``L`` for some kernels.
 
     Args:
-        targets: Of K kernels.
+        targets: Targets of K kernels.
         window: Odd side of the point spread functions that are judged, in pixels.
         scenes: Images of the task, (N, C, H, W) from 0 to 1; None: only the first term.
-        weight: Of the second term.
+        weight: Weight of the second term.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ def choose_scenes(images: Tensor, seed: int) -> Tensor:
     """Some images of a set, evenly drawn, as many as a design needs.
 
     Args:
-        images: (N, C, H, W).
-        seed: Of the draw.
+        images: Images to choose from, (N, C, H, W).
+        seed: Seed of the draw.
     """
     most = max(1, MOST_PIXELS // images[0, 0].numel())
     order = torch.randperm(len(images), generator=generator_of("images of a design", seed))

@@ -97,13 +97,13 @@ class Recipe:
     """How the widths are found.
 
     Attributes:
-        start: From the target taken back to the metasurface, or from random widths.
-        loss: Of pictures, or of the light of cells (authors: both of unit norm).
-        start_rounds: Of the start from the target.
-        steps: Of the gradient.
-        learning_rate: Of Adam, in parts of the range of widths.
-        schedule: Of the learning rate: constant, or falling in a straight line.
-        picture_weight: Of the scenes' pictures beside the kernel itself.
+        start: Widths of the start: the target taken back to the metasurface, or random ones.
+        loss: Loss of pictures, or of the light of cells (authors: both of unit norm).
+        start_rounds: Number of rounds of the start from the target.
+        steps: Number of steps of the gradient.
+        learning_rate: Learning rate of Adam, in parts of the range of widths.
+        schedule: Learning rate: constant, or falling in a straight line.
+        picture_weight: Weight of the scenes' pictures beside the kernel itself.
     """
 
     start: Literal["target", "random"] = "target"
@@ -125,8 +125,8 @@ class DesignContext:
     Attributes:
         metasurface: Geometry of a sub-optic.
         library: Pillars, at the metasurface's wavelengths in their order.
-        limits: Of the process.
-        recipe: Of the design.
+        limits: Widths that the process can make.
+        recipe: Settings of the design.
     """
 
     metasurface: Metasurface
@@ -147,9 +147,9 @@ def design(
     """Design the sub-optics of some kernels at once, each from its own seed.
 
     Args:
-        targets: Of K kernels.
+        targets: Targets of K kernels.
         design_context: Geometry, library, limits, recipe.
-        seeds: One a kernel: a design does not depend on what else is designed with it.
+        seeds: Seed of each kernel: a design does not depend on what else is designed with it.
         device: Where to compute; None: the CPU.
         watch: Told the mean kernel error before each round and step.
         window: Odd number of pixels along a side of what the loss of pictures sees; None:
@@ -271,11 +271,11 @@ def refine(
     """Gradient steps from a start, within the limits but not yet on the grid.
 
     Args:
-        widths_m: (K, 2, cells, cells).
-        targets: Of the K kernels.
+        widths_m: Widths of the start, (K, 2, cells, cells), in metres.
+        targets: Targets of the K kernels.
         design_context: Geometry, library, limits, recipe.
-        propagator: To the pixels that the loss is of.
-        loss: Of the light a cell.
+        propagator: Light to the pixels that the loss is of.
+        loss: Loss of the light a cell.
         watch: Told the mean kernel error before each step.
     """
     limits, recipe = design_context.limits, design_context.recipe
@@ -329,8 +329,8 @@ def measure_residuals(light: Tensor, targets: Targets, metasurface: Metasurface)
 
     Args:
         light: Intensity on the sensor, (K, 2, C, h, w), block and surroundings.
-        targets: Of the same kernels.
-        metasurface: The geometry.
+        targets: Targets of the same kernels.
+        metasurface: Geometry of a sub-optic.
 
     Returns:
         (K, 2, C); nan where a part of a kernel's colour is zero.

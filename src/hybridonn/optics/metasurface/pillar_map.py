@@ -24,7 +24,7 @@ class ChipDesign:
 
     Attributes:
         layout: The metasurface with its sites; a kernel's two parts have a site each.
-        widths: Of the square pillars in whole nanometres, 0 for no pillar, (K, 2, H, W) uint16:
+        widths: Square pillars' widths in whole nanometres, 0 for no pillar, (K, 2, H, W) uint16:
             kernel, positive or negative part, row from the top and column of a cell.
         period_m: Distance of neighbouring pillars, centre to centre.
         cell_pillars: A cell is so many by so many pillars of equal width.
@@ -72,7 +72,7 @@ def make_design(
 
     Args:
         layout: The metasurface with its sites.
-        widths: In whole nanometres, (K, 2, H, W), of any numeric type.
+        widths: Widths in whole nanometres, (K, 2, H, W), of any numeric type.
         period_m: Distance of neighbouring pillars.
         cell_pillars: Pillars along the side of a cell.
 

@@ -30,11 +30,11 @@ class BlockPropagator(nn.Module):
     Args:
         cells: Samples along a side of the aperture.
         block: Samples along a side of the block.
-        pitch_m: From sample to sample, in both planes.
-        wavelengths_m: In the medium between the two, one for each of the C channels.
-        distance_m: Between the planes.
+        pitch_m: Distance from sample to sample, in both planes, in metres.
+        wavelengths_m: Wavelengths in the medium between the two, one for each of the C channels.
+        distance_m: Distance of the planes, in metres.
         dtype: complex64 or complex128.
-        device: Of the buffer.
+        device: Device of the transfer functions.
 
     Raises:
         OpticsError: A length or number that no grid can have.

@@ -34,9 +34,9 @@ class Metasurface:
     Attributes:
         cell_m: Side of a cell of equal pillars.
         cells: Cells along a side of the sub-optic.
-        distance_m: From the metasurface to the sensor.
+        distance_m: Distance of the metasurface to the sensor.
         pixel_cells: Cells along the side of a kernel's pixel on the sensor.
-        wavelengths_m: Of the C colours.
+        wavelengths_m: Wavelengths of the C colours.
         bayer: The camera has a Bayer mosaic.
     """
 
@@ -135,8 +135,8 @@ def measure_psf(field: Tensor, metasurface: Metasurface, propagator: BlockPropag
 
     Args:
         field: Complex transmission a cell, (..., C, cells, cells).
-        metasurface: The geometry.
-        propagator: Of a whole number of pixels.
+        metasurface: Geometry of the sub-optic.
+        propagator: Light to a whole number of pixels.
 
     Returns:
         (..., C, P, P): the part of the light that falls on the sub-optic which arrives in

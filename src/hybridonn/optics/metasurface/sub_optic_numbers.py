@@ -19,7 +19,7 @@ MARGIN = 2  # pixels of darkness around a kernel in its picture
 
 @dataclass(frozen=True)
 class Optics:
-    """Of K kernels; light as a part of what falls on the sub-optic.
+    """Numbers of the sub-optics of K kernels; light as a part of what falls on the sub-optic.
 
     Attributes:
         psfs: Light a pixel of the upright picture, (K, 2, C, P, P).
@@ -51,8 +51,8 @@ def measure_optics(
     """Simulate designed sub-optics, one at a time.
 
     Args:
-        widths_m: (K, 2, cells, cells).
-        targets: Of the K kernels.
+        widths_m: Widths of the pillars, (K, 2, cells, cells), in metres.
+        targets: Targets of the K kernels.
         metasurface: Geometry of a sub-optic.
         library: Pillars, at the metasurface's wavelengths.
         window: Odd side of the point spread functions, in pixels.

@@ -71,7 +71,7 @@ def restore_gains(psfs: Tensor, targets: Targets) -> Tensor:
 
     Args:
         psfs: Central block, (K, 2, C, k, k).
-        targets: Of the same kernels.
+        targets: Targets of the same kernels.
 
     Returns:
         (K, 2, C): ``gain+ psf+ - gain- psf-`` is nearest to the kernel. Never negative.
@@ -141,7 +141,7 @@ def kernel_errors(psfs: Tensor, targets: Targets, gains: Tensor | None = None) -
 
     Args:
         psfs: Central block, (K, 2, C, k, k).
-        targets: Of the same kernels.
+        targets: Targets of the same kernels.
         gains: (K, 2, C); None: those of :func:`restore_gains`.
     """
     gains = restore_gains(psfs, targets) if gains is None else gains

@@ -138,7 +138,7 @@ def transfer_matrix(response: Tensor, size: int, samples: int) -> Tensor:
     Args:
         response: (C, 2 reach + 1, M) of :func:`response_matrix`.
         size: Scene pixels; the response must reach ``size - 1``.
-        samples: Of the padded grid, at least ``2 size - 1``: the picture wraps round
+        samples: Samples of the padded grid, at least ``2 size - 1``: the picture wraps round
             outside the scene only.
 
     Returns:

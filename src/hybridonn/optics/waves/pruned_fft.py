@@ -36,7 +36,7 @@ def convolve(field: Tensor, transfer: Tensor, side: int, adjoint: bool = False) 
         field: Complex, (..., C, w, w); the samples beyond are zero.
         transfer: Spectrum of each channel's kernel, (C, P, P), P at least w and ``side``.
         side: Samples wanted along each axis.
-        adjoint: With the conjugate of the spectrum.
+        adjoint: Convolve with the conjugate of the spectrum.
 
     Returns:
         (..., C, side, side), without a gradient.

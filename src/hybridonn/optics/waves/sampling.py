@@ -51,7 +51,7 @@ class SamplingReport:
         needed_sine: Steepest light that there is; above 1 it is evanescent.
         spread_m: How far the steepest light that travels runs sideways.
         darkness_m: How much padding lies between the window and its next copy.
-        edge_power: Of the field: part of its power in the outermost tenth of the
+        edge_power: Part of the field's power in the outermost tenth of the
             frequencies; None: no field was given.
     """
 
@@ -81,14 +81,15 @@ def check_sampling(
     and without a field, the light may be as steep as the pitch carries it.
 
     Args:
-        shape: (H, W) of the fields.
-        pitch_m: From sample to sample.
-        wavelengths_m: In vacuum.
-        distance_m: Of the propagation.
-        padding: As in :class:`~hybridonn.optics.waves.propagation.Propagator`.
+        shape: Samples of the fields, (H, W).
+        pitch_m: Distance from sample to sample, in metres.
+        wavelengths_m: Wavelengths in vacuum, in metres.
+        distance_m: Distance of the propagation, in metres.
+        padding: Size of the window in fields, as in
+            :class:`~hybridonn.optics.waves.propagation.Propagator`.
         index: Refractive index of the medium.
-        band_limited: As in the propagator.
-        numerical_aperture: Of the light, ``n sin(theta)`` of its steepest ray.
+        band_limited: Frequencies that the window cannot sample are left out.
+        numerical_aperture: ``n sin(theta)`` of the steepest ray of the light.
         field: (..., H, W) complex: the light itself, whose spectrum is measured.
 
     Returns:
@@ -127,7 +128,7 @@ def measure_band(field: Tensor, pitch_m: float) -> tuple[float, float]:
 
     Args:
         field: (..., H, W) complex, not dark everywhere.
-        pitch_m: From sample to sample.
+        pitch_m: Distance from sample to sample, in metres.
 
     Returns:
         The frequency in 1/m within which all but a thousandth of the power lies, and the

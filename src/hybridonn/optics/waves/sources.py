@@ -36,12 +36,12 @@ def plane_wave(
     """A plane wave of amplitude 1 in vacuum, straight or oblique.
 
     Args:
-        shape: (H, W) of the grid.
-        pitch_m: From sample to sample.
-        wavelengths_m: One for each channel.
-        sines: Of the angles at which it runs down (y) and to the right (x).
+        shape: Samples of the grid, (H, W).
+        pitch_m: Distance from sample to sample, in metres.
+        wavelengths_m: Wavelengths in metres, one for each channel.
+        sines: Sines of the angles at which it runs down (y) and to the right (x).
         dtype: complex64 or complex128.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (W, H, W').
@@ -68,13 +68,13 @@ def gaussian_beam(
     (Saleh and Teich 2019, Fundamentals of Photonics, equation 3.1-7).
 
     Args:
-        shape: (H, W) of the grid.
-        pitch_m: From sample to sample.
-        wavelengths_m: In the medium, one for each channel.
+        shape: Samples of the grid, (H, W).
+        pitch_m: Distance from sample to sample, in metres.
+        wavelengths_m: Wavelengths in the medium, one for each channel.
         waist_m: Radius w0 at which the amplitude is 1 / e.
         distance_m: z of the plane behind the waist.
         dtype: complex64 or complex128.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (W, H, W').
@@ -108,13 +108,13 @@ def thin_lens(
     cuts, so that its area is right; a hard edge is wrong by the width of a sample.
 
     Args:
-        shape: (H, W) of the grid.
-        pitch_m: From sample to sample.
-        wavelengths_m: One for each channel.
+        shape: Samples of the grid, (H, W).
+        pitch_m: Distance from sample to sample, in metres.
+        wavelengths_m: Wavelengths in metres, one for each channel.
         focal_length_m: Positive: it gathers light.
         aperture_m: Diameter; None: as large as the grid, without an edge.
         dtype: complex64 or complex128.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (W, H, W').
