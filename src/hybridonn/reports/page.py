@@ -72,7 +72,7 @@ def render_report(run: Run, figures: list[dict[str, Any]]) -> str:
     return template.render(
         title=run.folder.resolve().name,
         style=Markup((room / "report.css").read_text("utf-8")),
-        verdict=describe_run(run),
+        verdict=[one.replace(" %", "\u00a0%") for one in describe_run(run)],
         whole=run.task.whole,
         measures_note=run.task.measures_note,
         shown={section.name for section in list_sections(run)},

@@ -81,3 +81,11 @@ def test_of_equal_epochs_the_first_with_the_lowest_loss_is_kept():
         {"validation_miou": 0.7, "validation_loss": 0.8},
     ]
     assert find_best(history, "miou") == 2
+
+
+def test_losses_that_hardly_fall_have_ticks_that_can_be_read():
+    student = table(epoch=[1, 2, 3], loss=[1.3, 1.0, 0.62])
+    axes = draw_curves({"student": student}, Classification()).axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log"
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 3

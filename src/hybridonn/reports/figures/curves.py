@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hybridonn.tasks.task import Task
 
+NARROW = 8  # the factor between two losses below which 1, 2 and 5 make too few ticks
 # Column of the history: its name in the legend, colour and dashes.
 TERMS = {
     "loss": ("total", INK, "-"),
@@ -63,7 +64,7 @@ def draw_curves(histories: Mapping[str, Table], task: Task) -> Figure:
 
 
 def _draw_losses(axes: Axes, table: Table, name: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     drawn = {column: look for column, look in TERMS.items() if _holds(table, column)}
     if drawn.keys() >= {"loss", "task"} and np.allclose(table["loss"], table["task"]):
@@ -72,7 +73,9 @@ def _draw_losses(axes: Axes, table: Table, name: str) -> None:
         axes.plot(table["epoch"], table[column], color=colour, linestyle=dashes, label=label)
     if drawn and all(np.nanmin(table[column]) > 0 for column in drawn):
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = axes.get_ylim()
+        few = high < NARROW * low
+        axes.yaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     _finish(axes, table["epoch"], f"Loss of the {name}", "loss")

@@ -1,4 +1,4 @@
-"""Accuracy of many simulated chips before and after compensation: tolerance.json as a figure."""
+"""Many simulated chips before and after compensation: tolerance.json as a figure."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.distillation.methods import METHODS
 from hybridonn.optics.fabrication.table import ERRORS
 from hybridonn.reports.artefacts.reading import read_json, refusal
 from hybridonn.reports.figures.save import save_figure
 from hybridonn.reports.figures.style import FAINT, INK, PALETTE, WIDTH_IN, styled
+from hybridonn.reports.tables.treatments import TREATMENTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STAGE = "hybridonn tolerance"
-TREATMENTS = {
-    "uncompensated": "as fabricated",
-    "calibrated": "calibrated",
-    **{name: f"fine-tuned {method.how}" for name, method in METHODS.items()},
-}
 DESIGN = {"none": "design itself"}  # the row of the design, without any error
 
 
@@ -52,47 +47,54 @@ def draw_tolerance(found: dict[str, Any]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_IN, 4.6), layout="constrained")
+    height = max(4.6, 1.4 + 0.24 * len(found["alone"]))  # a line of text for each error
+    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _draw_chips(left, found)
     _draw_alone(right, found)
     name = str(found["name"]).replace("$", r"\$")
-    title = f"{name}: {len(found['chips'])} simulated chips, preset {found['preset']}"
+    count = len(found["chips"])
+    title = f"{name}: {count} simulated chip{'s' * (count != 1)}, preset {found['preset']}"
     figure.suptitle(title, fontweight="bold", fontsize=11)
     return figure
 
 
 def _draw_chips(axes: Axes, found: dict[str, Any]) -> None:
+    from matplotlib.patheffects import withStroke
+
     keys = [key for key in TREATMENTS if key in found["summary"]]
     values = 100 * np.array([[row[key] for key in keys] for row in found["chips"]])
     for place, column in enumerate(values.T):
-        spread = place + np.linspace(-0.12, 0.12, len(column))
+        spread = place + (np.linspace(-0.12, 0.12, len(column)) if len(column) > 1 else 0)
         axes.plot(spread, column, "o", color=PALETTE[0], ms=5, alpha=0.75, markeredgewidth=0)
         axes.hlines(column.mean(), place - 0.3, place + 0.3, color=INK, linewidth=1.8)
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "top"}
+        look["path_effects"] = [withStroke(linewidth=3, foreground="white")]
         axes.annotate(f"{column.mean():.2f}", (place, column.min()), (0, -7), **look)
-    axes.axhline(100 * found["ideal"], color=FAINT, linestyle="--", linewidth=1.2)
-    look = {"textcoords": "offset points", "color": FAINT, "va": "bottom", "ha": "left"}
-    axes.annotate(
-        f"ideal optics {100 * found['ideal']:.2f}", (-0.45, 100 * found["ideal"]), (0, 2), **look
-    )
-    axes.set_xticks(range(len(keys)), [TREATMENTS[key].replace(" ", "\n", 1) for key in keys])
+    ideal, least = 100 * found["ideal"], 100 * found["threshold"]
+    for level, name, dashes in ((ideal, "ideal optics", "--"), (least, "good from", ":")):
+        axes.axhline(level, color=FAINT, linestyle=dashes, linewidth=1.2)
+        look = {"textcoords": "offset points", "color": FAINT, "va": "bottom", "ha": "left"}
+        axes.annotate(f"{name} {level:.4g}", (-0.45, level), (0, 2), **look)
+    axes.set_xticks(range(len(keys)), [_name_treatment(key, found["summary"]) for key in keys])
     axes.set_xlim(-0.5, len(keys) - 0.5)
     axes.margins(y=0.1)
-    axes.set_ylim(top=max(100 * found["ideal"], values.max()) + 0.08 * np.ptp(values) + 0.5)
-    axes.set_ylabel(f"test {found['metric']} (%)")
-    shares = [
-        f"{TREATMENTS[key]} {_say_yield(found['summary'][key])}" for key in (keys[0], keys[-1])
-    ]
-    head = f"Chips with {100 * found['threshold']:.4g} % or more (and 95 % interval):"
-    axes.set_title(f"{head}\n{', '.join(shares)}", fontsize=10)
+    axes.set_ylim(top=max(ideal, least, values.max()) + 0.08 * np.ptp(values) + 0.5)
+    axes.set_ylabel(f"test {found['label']} (%)")
+    axes.set_title(
+        "Every chip and the mean; below, the share of\ngood chips with its 95 % interval",
+        fontsize=10,
+    )
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
 
 
-def _say_yield(numbers: dict[str, float]) -> str:
-    share, low, high = (100 * numbers[key] for key in ("yield", "yield_low", "yield_high"))
-    return f"{share:.0f} % [{low:.0f}, {high:.0f}]"
+def _name_treatment(key: str, summary: dict[str, Any]) -> str:
+    """A treatment and the share of chips that it makes good, in four lines."""
+    share, low, high = (100 * summary[key][name] for name in ("yield", "yield_low", "yield_high"))
+    name = TREATMENTS[key].replace(" ", "\n", 1)
+    name += "\n" * ("\n" not in name)
+    return f"{name}\n{share:.0f} %\n[{low:.0f}, {high:.0f}]"
 
 
 def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
@@ -108,8 +110,9 @@ def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
         look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
         axes.annotate(f"{drop:.2f}", (max(worst[place], 0), place), (5, 0), **look)
     axes.set_yticks(places, [_name(row) for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
     images = f"{found['alone_images']:,} test images"
-    axes.set_xlabel(f"points lost by this error alone, uncompensated, {images}")
+    axes.set_xlabel(f"points lost by this error alone\n(uncompensated, {images})")
     axes.set_title("Which error costs how much\n(mean and range over chips)", fontsize=10)
     axes.margins(x=0.2)
     axes.grid(True, axis="x")
@@ -117,7 +120,10 @@ def _draw_alone(axes: Axes, found: dict[str, Any]) -> None:
 
 
 def _name(row: dict[str, Any]) -> str:
-    """An error and its magnitude; what is only on or off has none."""
+    """An error and its magnitude, with the unit; what is only on or off has none."""
     labels = DESIGN | {record.key: record.label for record in ERRORS}
     name, magnitude = labels.get(row["error"], str(row["error"])), row["magnitude"]
-    return name if isinstance(magnitude, bool) or not magnitude else f"{name} {magnitude:g}"
+    if isinstance(magnitude, bool) or not magnitude:
+        return name
+    what, _, unit = name.removesuffix(")").partition(" (")
+    return f"{what} {magnitude:g} {unit}".rstrip()
