@@ -30,7 +30,10 @@ def test_a_preset_fills_in_what_acts_on_the_design(preset):
     assert not any(getattr(pillars, name) for name in KERNELS_ONLY)
     of_masks = preset.startswith("four-f")
     assert all(getattr(pillars, name) for name in PILLARS_ONLY) != of_masks
-    assert all(getattr(bench, name) for name in list_keys("mask", "lens", "light")) == of_masks
+    assert (
+        all(getattr(bench, name) for name in list_keys("mask", "lens", "light", "source"))
+        == of_masks
+    )
     assert kernels.camera
     assert pillars.camera
     assert kernels.on("kernels") == kernels
@@ -79,7 +82,7 @@ def test_a_poor_chip_has_every_error_of_paper_mnist_and_more_of_it():
     assert poor.camera
 
 
-@pytest.mark.parametrize("name", list_keys("mask", "lens"))
+@pytest.mark.parametrize("name", list_keys("mask", "lens", "source"))
 @pytest.mark.parametrize("design", ["kernels", "metasurface"])
 def test_errors_of_masks_and_lenses_without_them_are_refused(name, design):
     errors = Fabrication.model_validate({name: 2 if name.endswith("levels") else 0.25})

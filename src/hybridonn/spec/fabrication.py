@@ -21,6 +21,7 @@ ERRORS = list_keys()
 HOLDERS = {
     "pillars": ("metasurface", "set optics.metasurface"),
     "light": ("metasurface or 4f system", "set optics.metasurface, or optics.frontend to four_f"),
+    "source": ("4f system", "set optics.frontend to four_f"),
     "mask": ("mask", "set optics.frontend to four_f"),
     "lens": ("lens", "set optics.frontend to four_f"),
 }

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Target = Literal["kernels", "pillars", "light", "mask", "lens", "pictures", "sub-optics", "camera"]
+Target = Literal[
+    "kernels", "pillars", "light", "source", "mask", "lens", "pictures", "sub-optics", "camera"
+]
 # What a law changes, in the order in which light meets it.
 Step = Literal["process", "widths", "field", "masks", "bench", "kernels", "pictures", "camera"]
 # What there is in each kind of optics for errors to act on. Of ideal kernels light and pillars are
@@ -18,7 +20,7 @@ Step = Literal["process", "widths", "field", "masks", "bench", "kernels", "pictu
 DESIGNS: dict[str, tuple[Target, ...]] = {
     "kernels": ("kernels", "pictures", "sub-optics", "camera"),
     "metasurface": ("pillars", "light", "pictures", "sub-optics", "camera"),
-    "four_f": ("mask", "lens", "light", "pictures", "camera"),
+    "four_f": ("mask", "lens", "light", "source", "pictures", "camera"),
 }
 
 NM, UM, MRAD, DEGREES = 1e-9, 1e-6, 1e-3, math.pi / 180
@@ -32,9 +34,8 @@ class FabricationError:
     Attributes:
         key: Name in the spec, with the unit of the spec: ``width_bias_nm``.
         quantity: Name in SI units, as the laws use it: ``width_bias_m``.
-        acts_on: ``kernels``, ``pillars``, ``light`` that is simulated as a wave, ``mask`` and
-            ``lens`` of a 4f system, ``pictures`` one by one, ``sub-optics`` side by side on one
-            chip, ``camera``; :data:`DESIGNS` says which optics have which.
+        acts_on: What the error acts on; :data:`DESIGNS` says which optics have it. ``light`` is
+            that of a wave that is simulated, ``sub-optics`` lie side by side on one chip.
         step: What the law changes.
         bounds: Name of the type in :mod:`hybridonn.spec.quantities`, or ``bool``.
         label: Name of the error in figures and tables.
@@ -171,7 +172,7 @@ FOUR_F = (
     ),
     _of_bench(
         "source_mrad",
-        "light",
+        "source",
         "SourceMrad",
         "source (mrad)",
         "Angular radius of the source as the scene sees it; 0: coherent light; not drawn.",
