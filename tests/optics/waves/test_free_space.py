@@ -2,13 +2,10 @@
 
 import cmath
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
 
-import hybridonn.optics
 from hybridonn.core.errors import OpticsError, SamplingError
 from hybridonn.optics import (
     Plane,
@@ -193,13 +190,3 @@ def test_a_field_of_another_shape_is_refused():
     with pytest.raises(OpticsError, match=r"\(3, 3\) samples, the source plane \(4, 4\)"):
         plane = Plane((4, 4), 1e-6)
         propagate_to(torch.ones(3, 3) + 0j, plane, plane, WAVE_M, 1e-5)
-
-
-def test_the_front_is_lazy_and_lists_what_it_has():
-    for name in hybridonn.optics.__all__:
-        assert getattr(hybridonn.optics, name).__module__.startswith("hybridonn.optics.waves.")
-    with pytest.raises(AttributeError, match="no attribute 'absent'"):
-        _ = hybridonn.optics.absent
-    code = "import sys, hybridonn.optics; print('torch' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
