@@ -13,6 +13,7 @@ import torch
 from hybridonn.core.errors import SpecError
 from hybridonn.core.user_code import hash_code
 from hybridonn.data import load_dataset
+from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.pipeline.fingerprint import fingerprint
 from hybridonn.pipeline.loaded_run import load_run
 from hybridonn.pipeline.preflight import refuse_networks, refuse_unread
@@ -158,7 +159,7 @@ def test_no_estimate_is_made_of_it(stated: Path) -> None:
 
 
 def test_what_a_spec_alone_can_tell() -> None:
-    with pytest.raises(SpecError, match="is none of dense, pyramid, coarse_fine, upsampling"):
+    with pytest.raises(SpecError, match=f"is none of {', '.join(BACKENDS)}"):
         read_spec(None, ("student.backend=dence",))
     with pytest.raises(SpecError, match="backend_arguments are those of a backend of your own"):
         read_spec(None, ("student.backend_arguments={a: 1}",))
