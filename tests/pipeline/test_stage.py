@@ -1,6 +1,9 @@
 """The folder of a stage: made once, whole or not at all, and checked before it is used."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Event
 
 import pytest
 
@@ -82,6 +85,41 @@ def test_a_shared_stage_is_taken_from_the_cache_by_another_run(tmp_path):
     other = finish(tmp_path / "y" / "s", "a", never, shared="kind")
     assert other.reused
     assert (tmp_path / "y" / "s" / "artefact").read_text() == "one"
+
+
+def test_what_several_runs_want_at_the_same_moment_is_made_once(tmp_path):
+    made, said = [], []
+
+    def work(part):
+        made.append(part)
+        time.sleep(0.2)  # long enough for all to be there
+        return write("one")(part)
+
+    def want(name):
+        return finish(tmp_path / name / "s", "a", work, "kind", said.append)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(want, "wxyz"))
+    assert len(made) == 1
+    assert sorted(one.reused for one in found) == [False, True, True, True]
+    assert said == 3 * ["another command makes the same s; this one waits and takes it"]
+    assert {(one.folder / "artefact").read_text() for one in found} == {"one"}
+    assert not any((tmp_path / "cache" / ".locks").iterdir())
+
+
+def test_who_waits_for_what_then_fails_makes_it(tmp_path):
+    begun = Event()
+
+    def fail(part):
+        begun.set()
+        time.sleep(0.2)
+        raise ArtefactError("the disk is full")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(finish, tmp_path / "x" / "s", "a", fail, "kind")
+        begun.wait()
+        assert not finish(tmp_path / "y" / "s", "a", write("one"), "kind").reused
+    assert isinstance(first.exception(), ArtefactError)
 
 
 def test_a_damaged_stage_is_done_again(tmp_path):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
-from hybridonn.core.parts import put_folder, remove, scratch_folder, sweep
+from hybridonn.core.parts import hold, put_folder, remove, scratch_folder, sweep
 from hybridonn.core.stage_record import (
     RECORD,
     DamagedError,
@@ -86,22 +86,39 @@ def finish(
         return kept
     part = folder.with_name(f".{folder.name}.part")
     store = cache_folder() / shared / mark if shared else None
-    try:
-        if store and _take(store, folder, mark, say):
-            remove(part)  # of an interrupted run
-            return _read(folder, reused=True)
-        _begin(part, mark)
-        if not _find(part, mark, say):
-            _do(part, mark, work)
-        _settle(part, folder, durable=True)
-    except OSError as error:
-        raise ArtefactError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}; earlier results "
-            "are untouched. Free some space or choose another folder with --out"
-        ) from None
-    if store:
-        _share(folder, store, mark)
+    with _take_turns(store, folder.name, say):
+        try:
+            if store and _take(store, folder, mark, say):
+                remove(part)  # of an interrupted run
+                return _read(folder, reused=True)
+            _begin(part, mark)
+            if not _find(part, mark, say):
+                _do(part, mark, work)
+            _settle(part, folder, durable=True)
+        except OSError as error:
+            raise ArtefactError(
+                f"cannot write {error.filename or folder}: {error.strerror or error}; earlier "
+                "results are untouched. Free some space or choose another folder with --out"
+            ) from None
+        if store:
+            _share(folder, store, mark)
     return _read(folder, reused=False)
+
+
+@contextmanager
+def _take_turns(store: Path | None, name: str, say: Say) -> Iterator[None]:
+    """Hold an artefact that is shared, so that of several runs that want it one makes it."""
+    with ExitStack() as stack:
+        if store:
+            path = cache_folder() / ".locks" / f"{store.parent.name}-{store.name}"
+            with suppress(OSError, ArtefactError):  # the cache only saves time
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not stack.enter_context(hold(path, wait=False)):
+                    say(f"another command makes the same {name}; this one waits and takes it")
+                    stack.enter_context(hold(path, wait=True))
+                # Who still waits then holds a file without a name, and takes what is shared.
+                stack.callback(lambda: remove(path) if (store / RECORD).exists() else None)
+        yield
 
 
 def read_stage(folder: Path) -> Finished:
