@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hybridonn import __version__
 from hybridonn.cli import app as cli
 from hybridonn.cli.app import app
+from hybridonn.cli.options import WORKERS
 from hybridonn.cli.screen import open_console, print_table, show_bars
 from hybridonn.cli.stopping import STOPPED
 
@@ -66,6 +67,17 @@ def test_the_commands_stand_in_the_order_of_a_job() -> None:
     assert names == list(cli.STORY)
     assert set(names) == set(GROUP.commands)
     assert names[0] == "run"
+
+
+STUDIES = (
+    *(("compare",), ("tune",), ("tolerance",), ("tune-compensation",), ("study", "ranking")),
+    *(("study", "random-kernels"), ("study", "perturbation")),
+)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=" ".join)
+def test_every_study_takes_the_options_that_say_who_does_its_runs(path: tuple[str, ...]) -> None:
+    assert set(WORKERS) <= {parameter.name for parameter in find(path).params}
 
 
 @pytest.mark.parametrize("argument", ["--version", "version"])

@@ -76,9 +76,9 @@ def test_a_difference_within_noise_is_said_to_be_one():
 def count_students(monkeypatch):
     calls, real = [], SharedTeacher.train
 
-    def counted(shared, spec, name):
+    def counted(shared, spec, name, progress):
         calls.append(name)
-        return real(shared, spec, name)
+        return real(shared, spec, name, progress)
 
     monkeypatch.setattr(SharedTeacher, "train", counted)
     return calls

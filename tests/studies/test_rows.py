@@ -1,38 +1,69 @@
 """Rows of a study: they only grow, and rows of two specs never lie in one table."""
 
+import json
+
 import pytest
 
 from hybridonn.core.errors import ArtefactError
-from hybridonn.studies.rows import ROWS, name_row, open_rows
+from hybridonn.studies.rows import ROWS, SETTINGS, name_row, open_rows
 
-SETTINGS = {"data": "a" * 64, "spec": {"training": {"epochs": 20, "patience": None}, "seeds": [1]}}
+STATED = {"data": "a" * 64, "spec": {"training": {"epochs": 20, "patience": None}, "seeds": [1]}}
 
 
-def keep(folder, settings=SETTINGS, study="tune", **rows):
+def keep(folder, settings=STATED, study="tune", **values):
     folder.mkdir(exist_ok=True)
-    with open_rows(folder, study, settings) as journal:
-        for key, value in rows.items():
-            journal.add(key, value)
-        return dict(journal.values)
+    rows = open_rows(folder, study, settings)
+    for key, value in values.items():
+        rows.file(key).write(rows.next_number, value)
+        rows.take(key)
+    return dict(rows.values)
 
 
-def test_rows_of_all_calls_stay_together(tmp_path):
-    keep(tmp_path, kd=0.9)
-    assert keep(tmp_path, ntkd=0.95) == {"kd": 0.9, "ntkd": 0.95}
-    assert keep(tmp_path) == {"kd": 0.9, "ntkd": 0.95}
+def read_files(folder):
+    return {path: path.read_bytes() for path in (folder / ROWS).iterdir()}
 
 
-def test_a_line_that_is_torn_or_damaged_costs_its_row_alone(tmp_path):
+def test_rows_of_all_calls_stay_together_in_their_order(tmp_path):
+    keep(tmp_path, kd=0.1 + 0.2, b=float("inf"))
+    assert keep(tmp_path, a=[1, None]) == {"kd": 0.1 + 0.2, "b": float("inf"), "a": [1, None]}
+    assert list(keep(tmp_path)) == ["kd", "b", "a"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"key": "b"', b"\xff", b"[]", b'{"key": "b"}'])
+def test_a_file_that_is_torn_or_damaged_costs_its_row_alone(tmp_path, content):
     keep(tmp_path, a=1, b=2, c=3)
-    lines = (tmp_path / ROWS).read_bytes().split(b"\n")
-    lines[2] = b"\xff" + lines[2]
-    (tmp_path / ROWS).write_bytes(b"\n".join(lines) + b'{"d": ')
+    open_rows(tmp_path, "tune", STATED).file("b").path.write_bytes(content)
     assert keep(tmp_path) == {"a": 1, "c": 3}
+    assert keep(tmp_path, b=4) == {"a": 1, "c": 3, "b": 4}
+
+
+def test_a_changed_value_is_no_row(tmp_path):
+    keep(tmp_path, a=1)
+    path = open_rows(tmp_path, "tune", STATED).file("a").path
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"value": 2}))
+    assert keep(tmp_path) == {}
+
+
+def test_a_row_of_other_settings_or_of_another_key_is_no_row(tmp_path):
+    keep(tmp_path / "x", a=1)
+    keep(tmp_path / "y", change(epochs=30))
+    [path] = set(read_files(tmp_path / "x")) - {tmp_path / "x" / ROWS / SETTINGS}
+    (tmp_path / "y" / ROWS / path.name).write_bytes(path.read_bytes())
+    assert keep(tmp_path / "y", change(epochs=30)) == {}
+    rows = open_rows(tmp_path / "x", "tune", STATED)
+    rows.file("b").path.write_bytes(path.read_bytes())
+    assert dict(open_rows(tmp_path / "x", "tune", STATED).values) == {"a": 1}
+
+
+def test_a_row_that_a_run_should_have_written_is_missed(tmp_path):
+    keep(tmp_path)
+    with pytest.raises(ArtefactError, match=r"is missing or damaged .* a disk that all workers"):
+        open_rows(tmp_path, "tune", STATED).take("a")
 
 
 def change(**training):
-    spec = SETTINGS["spec"]
-    return SETTINGS | {"spec": spec | {"training": spec["training"] | training}}
+    spec = STATED["spec"]
+    return STATED | {"spec": spec | {"training": spec["training"] | training}}
 
 
 @pytest.mark.parametrize(
@@ -41,15 +72,15 @@ def change(**training):
         (change(epochs=30), r"spec\.training\.epochs is 20 there and 30 here"),
         (change(patience=5), r"spec\.training\.patience is null there and 5 here"),
         (change(rate=0.1), r"spec\.training\.rate is not stated there and 0\.1 here"),
-        (SETTINGS | {"data": "b" * 64}, 'data is "a{23}… there and "b{23}… here'),
+        (STATED | {"data": "b" * 64}, 'data is "a{23}… there and "b{23}… here'),
     ],
 )
 def test_other_settings_are_refused_and_named(tmp_path, settings, difference):
     before = keep(tmp_path, kd=0.9)
-    content = (tmp_path / ROWS).read_bytes()
+    content = read_files(tmp_path)
     with pytest.raises(ArtefactError, match=f"{difference}.*not mixed: choose another folder"):
         keep(tmp_path, settings, kd=0.1)
-    assert (tmp_path / ROWS).read_bytes() == content
+    assert read_files(tmp_path) == content
     assert keep(tmp_path) == before
 
 
@@ -72,18 +103,22 @@ def test_files_without_rows_are_left_alone(tmp_path):
     (tmp_path / "spec.yaml").touch()
     (tmp_path / ".lock").touch()
     (tmp_path / "tuning.csv").write_text("method\nkd\n")
-    with pytest.raises(ArtefactError, match=r"holds tuning\.csv, but no rows\.jsonl"):
+    with pytest.raises(ArtefactError, match=r"holds tuning\.csv, but no rows/settings\.json"):
         keep(tmp_path)
     assert not (tmp_path / ROWS).exists()
     (tmp_path / "tuning.csv").unlink()
     assert keep(tmp_path) == {}
 
 
-def test_rows_without_their_settings_are_not_overwritten(tmp_path):
-    (tmp_path / ROWS).write_bytes(b"\xff\n")
-    with pytest.raises(ArtefactError, match=r"rows\.jsonl was begun with: its first line is dama"):
+@pytest.mark.parametrize("content", [b"\xff\n", b"[]", b"{"])
+def test_rows_without_their_settings_are_not_overwritten(tmp_path, content):
+    (tmp_path / ROWS).mkdir()
+    (tmp_path / ROWS / SETTINGS).write_bytes(content)
+    with pytest.raises(
+        ArtefactError, match=r"settings\.json were measured with: it (is dama|holds)"
+    ):
         keep(tmp_path)
-    assert (tmp_path / ROWS).read_bytes() == b"\xff\n"
+    assert (tmp_path / ROWS / SETTINGS).read_bytes() == content
 
 
 def test_keys_do_not_depend_on_the_order_of_settings():

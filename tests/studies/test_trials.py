@@ -30,7 +30,7 @@ def try_all(path, scores):
             setting = make(method, {"learning_rate": rate, "epochs": epochs})
             for seed, score in some.items():
                 journal.add(setting.key(seed), {"validation": score, "seconds": 2.0 + seed})
-        return read_trials(journal)
+        return read_trials(journal.values)
 
 
 def test_a_row_holds_the_whole_setting_and_every_seed(tmp_path):

@@ -27,11 +27,13 @@ from hybridonn.cli.options import (
     calm_threads,
     count,
     new_app,
+    on_workers,
     positive,
 )
 from hybridonn.cli.screen import print_comparison, print_table, show_bars
 from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
 from hybridonn.cli.studies import app as studies
+from hybridonn.studies.workers import Workers
 
 # As a job goes: from a spec to a network, from there to a chip, and back from the fab.
 STORY = (
@@ -156,6 +158,7 @@ def estimate(
 
 
 @app.command()
+@on_workers
 def compare(
     spec: SpecFile = None,
     methods: Methods = "none,kd,ntkd",
@@ -163,6 +166,8 @@ def compare(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Train a design by several methods on the same seeds; print the paired differences."""
     from hybridonn.spec import read_spec
@@ -175,12 +180,13 @@ def compare(
     from hybridonn.studies.compare import compare as compare_methods
 
     with show_bars() as progress:
-        comparison = compare_methods(stated, names, seeds, folder, data_root, progress)
+        comparison = compare_methods(stated, names, seeds, folder, data_root, progress, workers)
     print_comparison(comparison)
     typer.echo(folder / "comparison.png")
 
 
 @app.command()
+@on_workers
 def tune(
     spec: SpecFile = None,
     methods: Methods = "none,kd,ntkd",
@@ -189,6 +195,8 @@ def tune(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Tune the training of each method on validation data; print it as the spec's key `tuned`."""
     from hybridonn.spec import read_spec
@@ -202,7 +210,7 @@ def tune(
     from hybridonn.studies.tune import tune as tune_methods
 
     with show_bars() as progress:
-        best = tune_methods(stated, names, values, seeds, folder, data_root, progress)
+        best = tune_methods(stated, names, values, seeds, folder, data_root, progress, workers)
     typer.echo(best.rstrip())
     typer.echo(folder / "tuning.csv")
 

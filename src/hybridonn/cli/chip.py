@@ -18,9 +18,11 @@ from hybridonn.cli.options import (
     SpecFile,
     calm_threads,
     count,
+    on_workers,
     share,
 )
 from hybridonn.cli.screen import print_table, show_bars
+from hybridonn.studies.workers import Workers
 
 if TYPE_CHECKING:
     from hybridonn.spec import Spec
@@ -31,6 +33,7 @@ Preset = Annotated[
 ]
 
 
+@on_workers
 def tolerance(
     run: Run,
     chips: Annotated[int, count("Simulated chips 0 to N - 1.")] = 5,
@@ -39,6 +42,8 @@ def tolerance(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Simulate fabricated chips: accuracy before and after compensation, yield, main errors."""
     stated = _read_spec(run, preset, settings)
@@ -47,11 +52,12 @@ def tolerance(
 
     folder = out or run.with_name(f"{run.name}-tolerance")
     with show_bars() as progress:
-        found = tolerate(stated, run, chips, threshold, folder, data_root, progress)
+        found = tolerate(stated, run, chips, threshold, folder, data_root, progress, workers)
     print_table(f"{stated.name}: {chips} chips", _percent(found["summary"]))
     typer.echo(folder / "tolerance.png")
 
 
+@on_workers
 def tune_compensation(
     run: Run,
     chips: Annotated[int, count("Simulated chips, never those of tolerance.")] = 2,
@@ -61,6 +67,8 @@ def tune_compensation(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Tune the fine-tuning of each method on simulated chips; print it as a spec's key."""
     from hybridonn.studies.methods import parse_grid, parse_methods
@@ -73,7 +81,7 @@ def tune_compensation(
 
     folder = out or run.with_name(f"{run.name}-tune-compensation")
     with show_bars() as progress:
-        best = tune(stated, run, names, values, chips, folder, data_root, progress)
+        best = tune(stated, run, names, values, chips, folder, data_root, progress, workers)
     typer.echo(best.rstrip())
     typer.echo(folder / "tuning.csv")
 
@@ -118,6 +126,7 @@ def compensate(
     typer.echo(run / "compensated")
 
 
+@on_workers
 def perturbation(
     kernels: Annotated[str, typer.Option(help="Numbers of kernels, 3 or more, with commas.")] = (
         "4,8,16,32,64,128"
@@ -130,6 +139,8 @@ def perturbation(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Measure how much kernel errors change the tangent kernel, by number and size of kernels."""
     from hybridonn.spec import read_spec
@@ -141,7 +152,7 @@ def perturbation(
 
     counts, sizes = parse_counts(kernels), parse_numbers(errors)
     with show_bars() as progress:
-        found = perturb(stated, counts, sizes, draws, folder, data_root, progress)
+        found = perturb(stated, counts, sizes, draws, folder, data_root, progress, workers)
     for line in found["sentences"]:
         typer.echo(line)
     typer.echo(folder / "perturbation.png")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 
 from hybridonn.studies.counts import MOST_TRIALS
+from hybridonn.studies.workers import Workers
 
 MOST_IMAGES = 1_000_000_000
 SpecFile = Annotated[
@@ -45,6 +48,44 @@ DataRoot = Annotated[
         show_default=False,
     ),
 ]
+
+WORKERS: dict[str, Any] = {
+    "workers": Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1,
+            max=MOST_TRIALS,
+            help="Processes of this machine that share the runs; by default the command "
+            "does them itself.",
+            show_default=False,
+        ),
+    ],
+}
+
+
+def on_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command of a study the options that say who does its runs.
+
+    Args:
+        command: Its last parameter, ``workers``, takes the
+            :class:`~hybridonn.studies.workers.Workers` that the options ask for.
+    """
+
+    @functools.wraps(command)
+    def run(*, workers: int | None, **others: Any) -> None:
+        command(**others, workers=Workers(workers))
+
+    hints = get_type_hints(command, include_extras=True) | WORKERS
+    own = [one for one in inspect.signature(command).parameters.values() if one.name != "workers"]
+    defaults = {"workers": None}
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
+        for name, value in defaults.items()
+    ]
+    parameters = [one.replace(annotation=hints[one.name]) for one in (*own, *added)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
 
 
 class Commands(TyperGroup):

@@ -16,13 +16,16 @@ from hybridonn.cli.options import (
     calm_threads,
     count,
     new_app,
+    on_workers,
 )
 from hybridonn.cli.screen import open_console, show_bars
+from hybridonn.studies.workers import Workers
 
 app = new_app("Studies over many designs: tables and figures.")
 
 
 @app.command()
+@on_workers
 def ranking(
     spec: SpecFile = None,
     designs: Annotated[int, count("How many designs, spread out; --set seed=N: other ones.")] = 24,
@@ -33,6 +36,8 @@ def ranking(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Estimate and train many designs, and compare how both rank them."""
     from hybridonn.spec import read_spec
@@ -44,12 +49,13 @@ def ranking(
 
     kinds = parse_kernels(kernels)
     with show_bars() as progress:
-        found = rank(stated, designs, seeds, kinds, folder, data_root, progress)
+        found = rank(stated, designs, seeds, kinds, folder, data_root, progress, workers)
     _print_ranking(found)
     typer.echo(folder / "ranking.png")
 
 
 @app.command("random-kernels")
+@on_workers
 def random_kernels(
     spec: SpecFile = None,
     kernels: Annotated[
@@ -68,6 +74,8 @@ def random_kernels(
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
+    *,
+    workers: Workers,
 ) -> None:
     """Train a dense head on fixed random kernels, as in table 5 of the paper."""
     from hybridonn.spec import read_spec
@@ -82,7 +90,14 @@ def random_kernels(
     counts, infinite = parse_counts(kernels)
     with show_bars() as progress:
         table = draw_random_kernels(
-            stated, counts, seeds, folder, data_root, progress, infinite=infinite
+            stated,
+            counts,
+            seeds,
+            folder,
+            data_root,
+            progress,
+            infinite=infinite,
+            workers=workers,
         )
     _print_random_kernels(table)
     typer.echo(folder / "random_kernels.png")

@@ -75,23 +75,6 @@ class Journal:
         self._values[key] = value
 
 
-def read_settings(path: Path) -> Any:
-    """The settings that a journal was begun with.
-
-    Raises:
-        ArtefactError: The file cannot be read, or its first line is damaged.
-    """
-    try:
-        with path.open("rb") as file:
-            return json.loads(file.readline())["settings"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        found = getattr(error, "strerror", None) or "its first line is damaged"
-        raise ArtefactError(
-            f"cannot read what {path} was begun with: {found}; restore it, or choose another "
-            "folder with --out"
-        ) from None
-
-
 def _read_lines(path: Path) -> list[str]:
     """Lines of JSON mappings; what a kill or damage left of a line is dropped, no other line is."""
     try:

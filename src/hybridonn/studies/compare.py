@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from hybridonn.core.files import write_json, write_table, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.distillation.methods import find_method, rank_method
 from hybridonn.pipeline.run_folder import open_folder
@@ -19,16 +19,24 @@ from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
 from hybridonn.spec import Method, Spec, dump_spec
 from hybridonn.studies.counts import refuse_count
+from hybridonn.studies.engine import map_runs
 from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.runs import Run, Work
 from hybridonn.studies.shared_teacher import (
     SharedTeacher,
     describe_shared_teacher,
     load_images,
     name_values,
+    pack_shared_teacher,
     state_method,
     train_shared_teacher,
 )
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
+
+STUDY = "compare"
+OPEN = "hybridonn.studies.shared_teacher:open_shared_teacher"
+DO = "hybridonn.studies.compare:train_student"
 
 
 def compare(
@@ -38,6 +46,7 @@ def compare(
     folder: Path,
     data_root: Path | None = None,
     progress: Progress | None = None,
+    workers: Workers = HERE,
 ) -> dict[str, Any]:
     """Train a design by each method on each seed and compare them in pairs.
 
@@ -53,6 +62,7 @@ def compare(
         folder: Where students, tables and figure go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who trains the students.
 
     Returns:
         What ``comparison.json`` holds: values, means with 95 % intervals and standard
@@ -69,18 +79,18 @@ def compare(
     stated = {method: state_method(spec, method) for method in methods}
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(
-            folder, "compare", describe_shared_teacher(spec, dataset, methods)
-        ) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            shared = train_shared_teacher(spec, dataset, folder, progress)
-            for seed in range(seeds):
-                for method in methods:
-                    _train(stated[method].with_seed(seed), shared, journal)
-                    write_table(folder / "comparison.csv", _tabulate(journal))
-            keys = [_key(stated[m].with_seed(seed)) for m in methods for seed in range(seeds)]
-            rows = [journal.values[key] for key in keys]
-        comparison = summarise(rows, task.metric) | {
+        rows = open_rows(folder, STUDY, describe_shared_teacher(spec, dataset, methods))
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        shared = train_shared_teacher(spec, dataset, folder, progress)
+        inputs = pack_shared_teacher(spec, methods, data_root)
+        runs = [_list_run(one, seed) for seed in range(seeds) for one in stated.values()]
+
+        def write() -> None:
+            write_table(folder / "comparison.csv", _tabulate(rows.values))
+
+        map_runs(Work(STUDY, OPEN, DO, inputs), runs, rows, shared, progress, workers, write)
+        keys = [_key(stated[m].with_seed(seed)) for m in methods for seed in range(seeds)]
+        comparison = summarise([rows.values[key] for key in keys], task.metric) | {
             "design": spec.name,
             "label": task.label,
             "teacher": shared.teacher.results[task.metric],
@@ -97,26 +107,34 @@ def _key(spec: Spec) -> str:
     return name_row(spec.seed, method, tuned)
 
 
-def _train(spec: Spec, shared: SharedTeacher, journal: Journal) -> None:
-    """Train a student that the table lacks."""
-    key, method = _key(spec), spec.distillation.method
-    if key in journal.values:
-        return
+def _list_run(spec: Spec, seed: int) -> Run:
+    """The training of a student."""
+    method = spec.distillation.method
+    arguments = {"method": method, "seed": seed}
+    return Run(_key(spec.with_seed(seed)), f"{method}, seed {seed}", arguments)
+
+
+def train_student(
+    shared: SharedTeacher, arguments: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Train a student by the ``method`` and from the ``seed`` of the arguments: its row."""
+    method = arguments["method"]
+    spec = state_method(shared.spec, method).with_seed(arguments["seed"])
     tuned = spec.tuned.of(method)
-    results = shared.train(spec, f"{name_values(method, tuned)}-{spec.seed}").results
-    journal.add(key, results | {"tuned": tuned.model_dump(exclude_none=True)})
+    found = shared.train(spec, f"{name_values(method, tuned)}-{spec.seed}", progress)
+    return found.results | {"tuned": tuned.model_dump(exclude_none=True)}
 
 
-def _tabulate(journal: Journal) -> list[dict[str, Any]]:
+def _tabulate(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All students that were ever trained, by method, tuned values and seed."""
-    keys = {key: json.loads(key) for key in journal.values}
+    keys = {key: json.loads(key) for key in values}
     groups = [name_row(*told[1:]) for told in keys.values()]  # in the order of their first student
 
     def rank(key: str) -> tuple[tuple[int, str], int, int]:
         seed, method, tuned = keys[key]
         return rank_method(method), groups.index(name_row(method, tuned)), seed
 
-    return [_flat(journal.values[key]) for key in sorted(keys, key=rank)]
+    return [_flat(values[key]) for key in sorted(keys, key=rank)]
 
 
 def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ the two laws are one; for an error of a fixed total norm they differ.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -20,11 +21,11 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
-from hybridonn.core.journal import Journal
-from hybridonn.core.progress import Progress
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of, seeded
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
+from hybridonn.data.dataset import Dataset
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.hybrid import HybridNetwork
@@ -34,11 +35,18 @@ from hybridonn.reports.figures.perturbation import write_perturbation
 from hybridonn.reports.statistics import PowerLaw, fit_power_law
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.counts import MOST_KERNELS, refuse_count
-from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.engine import map_runs
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
+from hybridonn.studies.rows import Rows, name_row, open_rows
+from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_section
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tangent import centred_alignment, record
 from hybridonn.tasks.task import make_task
 
+STUDY = "study perturbation"
+OPEN = "hybridonn.studies.perturbation:open_images"
+DO = "hybridonn.studies.perturbation:perturb_network"
 IMAGES = 96  # of the test part, on which kernels are compared
 LEAST_COUNTS = 3  # numbers of kernels: two points lie on any power law
 CLAIMED = {"-1/2": -0.5, "-1": -1.0}  # exponents of m: 1 / sqrt(m), and ||delta|| / m
@@ -52,6 +60,7 @@ def perturb(
     folder: Path,
     data_root: Path | None,
     progress: Progress,
+    workers: Workers = HERE,
 ) -> dict[str, Any]:
     """Measure ``||Theta' - Theta|| / ||Theta||`` of random networks whose kernels have errors.
 
@@ -69,6 +78,7 @@ def perturb(
         folder: Where table and figure go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who measures.
 
     Returns:
         What ``perturbation.json`` holds: ``rows`` with mean, lowest and highest change over the
@@ -81,20 +91,15 @@ def perturb(
     """
     _check(spec, counts, errors, draws)
     with open_folder(folder, spec):
-        dataset = load_dataset(spec.data, data_root, progress)
-        check_fit(spec.student, dataset.image_shape)
-        scene, classes = to_scene(dataset.test.images[:IMAGES]), len(dataset.classes)
-        student = narrow(spec.student, "kernel_size", "stride", "pooled_size", "pooling")
-        told = {"images": dataset.checksum, "student": describe_section(student)}
-        with open_rows(folder, "study perturbation", told) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            with progress.bar("perturbed kernels", len(counts) * draws) as advance:
-                for kernels, draw in product(counts, range(draws)):
-                    _add_rows(spec, scene, classes, kernels, draw, errors, journal)
-                    advance(1)
-            asked = product(counts, range(draws), errors)
-            rows = [journal.values[_key(*one)] for one in asked]
-            every = sorted(journal.values.values(), key=lambda row: (row["kernels"], row["draw"]))
+        shared, told = _open(spec, load_dataset(spec.data, data_root, progress))
+        table = open_rows(folder, STUDY, told)
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        runs = _list_runs(table, counts, errors, draws)
+        work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root))
+        map_runs(work, runs, table, shared, progress, workers)
+        measured = _list_rows(table)
+        rows = [measured[one] for one in product(counts, range(draws), errors)]
+        every = sorted(measured.values(), key=lambda row: (row["kernels"], row["draw"]))
         laws = fit_laws(rows)
         found = {
             "name": spec.name,
@@ -204,31 +209,62 @@ def _check(spec: Spec, counts: list[int], errors: list[float], draws: int) -> No
         )
 
 
-def _key(kernels: int, draw: int, error: float) -> str:
-    """The key of a row: one network with errors of one size."""
-    return name_row(kernels, draw, error)
+@dataclass(frozen=True)
+class Images:
+    """What all networks of the study share.
+
+    Attributes:
+        spec: Spec of the study.
+        scene: Images, (B, C, H, W).
+        classes: Number of classes.
+    """
+
+    spec: Spec
+    scene: Tensor
+    classes: int
 
 
-def _add_rows(
-    spec: Spec,
-    scene: Tensor,
-    classes: int,
-    kernels: int,
-    draw: int,
-    errors: list[float],
-    journal: Journal,
-) -> None:
-    """Measure the errors of one network that the table lacks."""
-    lacking = [one for one in errors if _key(kernels, draw, one) not in journal.values]
-    if lacking:
-        for row in _measure(spec, scene, classes, kernels, draw, lacking):
-            journal.add(_key(kernels, draw, row["error"]), row)
+def open_images(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between networks."""
+    spec = unpack_spec(inputs)
+    return _open(spec, load_dataset(spec.data, unpack_root(inputs), Silent()))
 
 
-def _measure(
-    spec: Spec, scene: Tensor, classes: int, kernels: int, draw: int, errors: list[float]
+def _open(spec: Spec, dataset: Dataset) -> tuple[Images, dict[str, Any]]:
+    check_fit(spec.student, dataset.image_shape)
+    student = narrow(spec.student, "kernel_size", "stride", "pooled_size", "pooling")
+    told = {"images": dataset.checksum, "student": describe_section(student)}
+    scene = to_scene(dataset.test.images[:IMAGES])
+    return Images(spec, scene, len(dataset.classes)), told
+
+
+def _list_runs(table: Rows, counts: list[int], errors: list[float], draws: int) -> list[Run]:
+    """The networks, each with the errors that it lacks: its own kernel is computed once."""
+    known, runs = _list_rows(table), []
+    for kernels, draw in product(counts, range(draws)):
+        lacking = [error for error in errors if (kernels, draw, error) not in known]
+        if lacking:
+            name = f"{kernels} kernels, draw {draw}"
+            arguments = {"kernels": kernels, "draw": draw, "errors": lacking}
+            runs.append(Run(name_row(kernels, draw, lacking), name, arguments))
+    return runs
+
+
+def _list_rows(table: Rows) -> dict[tuple[int, int, float], dict[str, Any]]:
+    """Everything measured, by number of kernels, draw and error."""
+    rows = [row for some in table.values.values() for row in some]
+    return {(row["kernels"], row["draw"], row["error"]): row for row in rows}
+
+
+def perturb_network(
+    shared: Images, arguments: dict[str, Any], progress: Progress
 ) -> list[dict[str, Any]]:
-    student = spec.student
+    """Measure some errors of one network: a row each."""
+    return _measure(shared, arguments["kernels"], arguments["draw"], arguments["errors"])
+
+
+def _measure(shared: Images, kernels: int, draw: int, errors: list[float]) -> list[dict[str, Any]]:
+    student, scene, classes = shared.spec.student, shared.scene, shared.classes
     with seeded("perturbation", kernels, draw):
         network = HybridNetwork(
             IdealConvolution(kernels, student.kernel_size, scene.shape[1], student.stride),

@@ -15,7 +15,8 @@ the regression is exact in either form.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -26,7 +27,6 @@ from torch import Tensor
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.random import generator_of
 from hybridonn.data import load_dataset
@@ -44,8 +44,12 @@ from hybridonn.reports.figures.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
 from hybridonn.studies.counts import MOST_KERNELS, refuse_count, split_list
+from hybridonn.studies.engine import map_runs
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
 from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
 # Xiang et al. 2025, table 5, in per cent: 8, 500, 1000 and infinitely many kernels.
@@ -53,6 +57,9 @@ PAPER: dict[str, dict[str, float]] = {
     "mnist": {"8": 96.12, "500": 96.81, "1000": 97.24, "infinite": 97.72},
     "cifar10": {"8": 36.73, "500": 49.32, "1000": 56.23, "infinite": 67.33},
 }
+STUDY = "study random-kernels"
+OPEN = "hybridonn.studies.random_kernels:open_draws"
+DO = "hybridonn.studies.random_kernels:measure_draw"
 INFINITE = "infinite"
 PRIMAL = 6000  # values behind the pooling up to which the normal equations are solved
 LANDMARKS = 8192
@@ -68,6 +75,7 @@ def random_kernels(
     progress: Progress | None = None,
     *,
     infinite: bool = True,
+    workers: Workers = HERE,
 ) -> dict[str, Any]:
     """Accuracy with fixed random kernels and a trained head, beside the paper's.
 
@@ -84,6 +92,7 @@ def random_kernels(
         data_root: Where named data sets lie.
         progress: Shows how far it is.
         infinite: Whether to compute the column of infinitely many as well.
+        workers: Who measures.
 
     Returns:
         What ``random_kernels.json`` holds, of the numbers and seeds that were asked for.
@@ -97,15 +106,18 @@ def random_kernels(
     with open_folder(folder, spec):
         dataset = load_dataset(spec.data, data_root, progress)
         _refuse_early(spec, dataset, counts, infinite)
-        told = describe_settings((DRAW,), spec, dataset, ("student.kernels",))
-        with open_rows(folder, "study random-kernels", told) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            asked = [(str(count), seed) for count in counts for seed in range(seeds)]
-            asked += [(INFINITE, 0)] if infinite else []
-            for name, seed in asked:
-                _measure(spec, dataset, name, seed, folder, journal, progress)
-                write_table(folder / "random_kernels.csv", _tabulate(journal))
-            runs = [journal.values[_key(spec, name, seed)] for name, seed in asked]
+        rows = open_rows(folder, STUDY, _describe(spec, dataset))
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        asked = [(str(count), seed) for count in counts for seed in range(seeds)]
+        asked += [(INFINITE, 0)] if infinite else []
+
+        def write() -> None:
+            write_table(folder / "random_kernels.csv", _tabulate(rows.values))
+
+        work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root))
+        listed = [_list_run(spec, name, seed) for name, seed in asked]
+        map_runs(work, listed, rows, Draws(spec, dataset, folder), progress, workers, write)
+        runs = [rows.values[run.key] for run in listed]
         table = {
             "name": dataset.name,
             "train_images": len(dataset.student_train),
@@ -217,34 +229,55 @@ def _key(spec: Spec, name: str, seed: int) -> str:
     return name_row(name, seed, spec.estimate.features if name == INFINITE else None)
 
 
-def _measure(
-    spec: Spec,
-    dataset: Dataset,
-    name: str,
-    seed: int,
-    folder: Path,
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Measure a draw that the table lacks."""
-    key = _key(spec, name, seed)
-    if key in journal.values:
-        return
+@dataclass(frozen=True)
+class Draws:
+    """What all draws of the study share.
+
+    Attributes:
+        spec: Spec of the study.
+        dataset: The images.
+        folder: Folder of the study.
+    """
+
+    spec: Spec
+    dataset: Dataset
+    folder: Path
+
+
+def open_draws(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between draws."""
+    spec = unpack_spec(inputs)
+    dataset = load_dataset(spec.data, unpack_root(inputs), Silent())
+    return Draws(spec, dataset, folder), _describe(spec, dataset)
+
+
+def _describe(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    return describe_settings((DRAW,), spec, dataset, ("student.kernels",))
+
+
+def _list_run(spec: Spec, name: str, seed: int) -> Run:
+    arguments = {"kernels": name, "seed": seed}
+    return Run(_key(spec, name, seed), f"{name} kernels, seed {seed}", arguments)
+
+
+def measure_draw(shared: Draws, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Measure a draw of ``kernels`` from a ``seed``: its row."""
+    name, seed, spec = arguments["kernels"], arguments["seed"], shared.spec
     draw = DRAW.with_options(kernels=int(name), seed=seed) if name != INFINITE else LIMIT
-    place = folder / "draws" / f"{name}-{seed}"
-    found = complete(draw, spec, dataset, {}, place, progress).results
+    place = shared.folder / "draws" / f"{name}-{seed}"
+    found = complete(draw, spec, shared.dataset, {}, place, progress).results
     sampled = {"features": spec.estimate.features} if name == INFINITE else {}
-    journal.add(key, {"kernels": name, "seed": seed} | sampled | found)
+    return {"kernels": name, "seed": seed} | sampled | found
 
 
-def _tabulate(journal: Journal) -> list[dict[str, Any]]:
+def _tabulate(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All draws that were ever made, by number of kernels and seed."""
 
     def rank(row: dict[str, Any]) -> tuple[bool, int, int]:
         infinite = row["kernels"] == INFINITE
         return infinite, row["features"] if infinite else int(row["kernels"]), row["seed"]
 
-    return sorted(journal.values.values(), key=rank)
+    return sorted(values.values(), key=rank)
 
 
 def _draw(context: Context) -> dict[str, Any]:

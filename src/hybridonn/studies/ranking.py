@@ -13,7 +13,6 @@ import numpy as np
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_tensors, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
@@ -30,14 +29,21 @@ from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
-from hybridonn.spec import Spec, dump_spec, narrow
+from hybridonn.spec import Spec, Student, dump_spec, narrow
 from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.designs import VARIED, DesignPoint, spread_designs
+from hybridonn.studies.engine import map_runs
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
 from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
 Kernels = Literal["design", "infinite"]
+STUDY = "study ranking"
+OPEN = "hybridonn.studies.ranking:open_bench"
+DO = "hybridonn.studies.ranking:measure_design"
 KERNELS: tuple[Kernels, ...] = ("design", "infinite")
 VALIDATION = 1000  # validation images that choose the epoch: each epoch looks at all of them
 
@@ -50,37 +56,25 @@ class Bench:
         spec: Spec of the study.
         dataset: Images; estimates and students are tested on the same ones.
         folder: Folder of the study.
-        journal: What was measured.
-        progress: Shows how far it is.
     """
 
     spec: Spec
     dataset: Dataset
     folder: Path
-    journal: Journal
-    progress: Progress
 
-    def estimate(self, design: DesignPoint, kernels: Kernels) -> None:
-        """Estimate a design before any training, unless it was."""
-        key = name_row("estimate", design.name, kernels)
-        if key in self.journal.values:
-            return
+    def estimate(self, design: DesignPoint, kernels: Kernels, progress: Progress) -> dict[str, Any]:
+        """Estimate a design before any training."""
         settings = self.spec.estimate.model_copy(update={"kernels": kernels})
         spec = self.spec.model_copy(update={"student": design.student, "estimate": settings})
         folder = self.folder / "estimates" / kernels / design.name
-        found = complete(ESTIMATE, spec, self.dataset, {}, folder, self.progress)
-        self.journal.add(key, found.results)
+        return complete(ESTIMATE, spec, self.dataset, {}, folder, progress).results
 
-    def train(self, design: DesignPoint, seed: int) -> None:
-        """Train a design on the task alone, unless it was."""
-        key = name_row("trained", design.name, seed)
-        if key in self.journal.values:
-            return
+    def train(self, design: DesignPoint, seed: int, progress: Progress) -> dict[str, Any]:
+        """Train a design on the task alone."""
         spec = self.spec.model_copy(update={"student": design.student, "seed": seed})
         folder = self.folder / "students" / f"{design.name}-{seed}"
-        found = complete(ALONE, spec, self.dataset, {}, folder, self.progress)
-        varied = {name: getattr(design.student, name) for name in VARIED}
-        self.journal.add(key, found.results | {"design": varied})
+        found = complete(ALONE, spec, self.dataset, {}, folder, progress)
+        return found.results | {"design": _list_varied(design)}
 
 
 def rank(
@@ -91,6 +85,7 @@ def rank(
     folder: Path,
     data_root: Path | None = None,
     progress: Progress | None = None,
+    workers: Workers = HERE,
 ) -> dict[str, Any]:
     """Estimate and train designs that spread out, and compare the two accuracies.
 
@@ -108,6 +103,7 @@ def rank(
         folder: Where students, estimates, tables and figure go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who estimates and trains.
 
     Returns:
         What ``ranking.json`` holds, of the designs, seeds and estimates that were asked for.
@@ -124,16 +120,19 @@ def rank(
         dataset = _choose_images(spec, load_dataset(spec.data, data_root, progress))
         chosen = spread_designs(spec.student, dataset.image_shape, designs, spec.seed)
         _refuse_early(spec, chosen, kernels, dataset)
-        varied = ("seed", "estimate.kernels", *(f"student.{name}" for name in VARIED))
-        told = describe_settings((ESTIMATE, ALONE), spec, dataset, varied)
-        with open_rows(folder, "study ranking", told) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            bench = Bench(spec, dataset, folder, journal, progress)
-            _measure_all(bench, chosen, seeds, kernels)
-            measured = journal.values
+        table = open_rows(folder, STUDY, _describe(spec, dataset))
+        write_text(folder / "spec.yaml", dump_spec(spec))
         metric = make_task(spec.task).metric
+
+        def write() -> None:
+            write_table(folder / "ranking.csv", _tabulate(table.values, metric))
+
+        work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root))
+        bench = Bench(spec, dataset, folder)
+        runs = [run for one in chosen for run in _list_runs(one, seeds, kernels)]
+        map_runs(work, runs, table, bench, progress, workers, write)
         rows = [
-            _read_row(measured, design.name, metric, range(seeds), kernels) for design in chosen
+            _read_row(table.values, design.name, metric, range(seeds), kernels) for design in chosen
         ]
         ranking = summarise(rows, kernels) | {
             "name": spec.name,
@@ -236,19 +235,43 @@ def _refuse_early(
             architecture_of(design.student, max_pooling="average")
 
 
-def _measure_all(
-    bench: Bench, designs: tuple[DesignPoint, ...], seeds: int, kernels: tuple[Kernels, ...]
-) -> None:
-    """Measure what the table lacks, and write it after each design."""
-    metric = make_task(bench.spec.task).metric
-    with bench.progress.bar("designs", len(designs)) as advance:
-        for design in designs:
-            for kind in kernels:
-                bench.estimate(design, kind)
-            for seed in range(seeds):
-                bench.train(design, seed)
-            write_table(bench.folder / "ranking.csv", _tabulate(bench.journal.values, metric))
-            advance()
+def open_bench(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between designs."""
+    spec = unpack_spec(inputs)
+    dataset = _choose_images(spec, load_dataset(spec.data, unpack_root(inputs), Silent()))
+    return Bench(spec, dataset, folder), _describe(spec, dataset)
+
+
+def _describe(spec: Spec, dataset: Dataset) -> dict[str, Any]:
+    varied = ("seed", "estimate.kernels", *(f"student.{name}" for name in VARIED))
+    return describe_settings((ESTIMATE, ALONE), spec, dataset, varied)
+
+
+def _list_varied(design: DesignPoint) -> dict[str, Any]:
+    return {name: getattr(design.student, name) for name in VARIED}
+
+
+def _list_runs(design: DesignPoint, seeds: int, kernels: tuple[Kernels, ...]) -> list[Run]:
+    """The estimates of a design, then its trainings."""
+    asked: list[tuple[str, str | int]] = [("estimate", kind) for kind in kernels]
+    asked += [("trained", seed) for seed in range(seeds)]
+    return [
+        Run(
+            name_row(what, design.name, which),
+            f"{design.name}, {what} {which}",
+            {"what": what, "which": which, "name": design.name, "varied": _list_varied(design)},
+        )
+        for what, which in asked
+    ]
+
+
+def measure_design(bench: Bench, arguments: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Estimate a design by one kind of kernels, or train it from one seed: its row."""
+    student = Student.model_validate(bench.spec.student.model_dump() | arguments["varied"])
+    design, which = DesignPoint(arguments["name"], student), arguments["which"]
+    if arguments["what"] == "estimate":
+        return bench.estimate(design, which, progress)
+    return bench.train(design, which, progress)
 
 
 def _tabulate(measured: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.progress import Progress
+from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.user_code import hash_code
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.methods import find_stored_for, is_own_code
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stage_folder import Finished
+from hybridonn.pipeline.stage_folder import Finished, read_stage
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.layout import LAYOUT
@@ -22,27 +22,38 @@ from hybridonn.pipeline.stages.student import PLAIN_STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.spec import Method, Spec, Tuned, Tuning, validate
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
+from hybridonn.studies.runs import Opened
 from hybridonn.studies.settings import describe_settings
+
+SHARED = (LAYOUT, TEACHER, ALIGNMENT, TEACHER_TARGETS)
 
 
 @dataclass(frozen=True)
 class SharedTeacher:
-    """A trained teacher and its targets, which all students of a study share."""
+    """A trained teacher and its targets, which all students of a study share.
 
+    Attributes:
+        spec: Spec of the study.
+        folder: Folder of the study.
+        dataset: The images.
+        done: Finished stages by name.
+    """
+
+    spec: Spec
     folder: Path
     dataset: Dataset
     done: dict[str, Finished]
-    progress: Progress
 
     @property
     def teacher(self) -> Finished:
         """The finished stage ``teacher``."""
         return self.done[TEACHER.name]
 
-    def train(self, spec: Spec, name: str) -> Finished:
+    def train(self, spec: Spec, name: str, progress: Progress) -> Finished:
         """Train one student under ``students/NAME``, or take the finished one."""
         folder = self.folder / "students" / name
-        return complete(PLAIN_STUDENT, spec, self.dataset, self.done, folder, self.progress)
+        return complete(PLAIN_STUDENT, spec, self.dataset, self.done, folder, progress)
 
 
 def train_shared_teacher(
@@ -53,11 +64,34 @@ def train_shared_teacher(
     The targets hold the tangent kernel whichever method the spec names, so
     that all methods of a study are served by the same file.
     """
-    shared = (LAYOUT, TEACHER, ALIGNMENT, TEACHER_TARGETS)
-    done = make_stages(
-        spec.for_method(find_stored_for(kernel=True)), dataset, folder, progress, shared
-    )
-    return SharedTeacher(folder, dataset, done, progress)
+    richest = spec.for_method(find_stored_for(kernel=True))
+    done = make_stages(richest, dataset, folder, progress, SHARED)
+    return SharedTeacher(spec, folder, dataset, done)
+
+
+def open_shared_teacher(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between students: the teacher that the study has trained.
+
+    Args:
+        inputs: From :func:`pack_shared_teacher`.
+        folder: Folder of the study.
+
+    Raises:
+        HybridonnError: The teacher is not there, or damaged, or the images cannot be read.
+    """
+    spec = unpack_spec(inputs)
+    dataset = load_dataset(spec.data, unpack_root(inputs), Silent())
+    richest = spec.for_method(find_stored_for(kernel=True))
+    done = {one.name: read_stage(folder / one.name) for one in SHARED if one.wanted(richest)}
+    settings = describe_shared_teacher(spec, dataset, inputs["methods"])
+    return SharedTeacher(spec, folder, dataset, done), settings
+
+
+def pack_shared_teacher(
+    spec: Spec, methods: Sequence[Method], data_root: Path | None
+) -> dict[str, Any]:
+    """The inputs of :func:`open_shared_teacher`."""
+    return pack_inputs(spec, data_root, methods=list(methods))
 
 
 def describe_shared_teacher(
@@ -66,7 +100,7 @@ def describe_shared_teacher(
     """What every student of a study depends on beside its method, tuned values and seed."""
     base = spec.model_copy(update={"tuned": Tuning()})
     base = base.for_method(find_stored_for(kernel=True))
-    stages = (LAYOUT, TEACHER, ALIGNMENT, TEACHER_TARGETS, PLAIN_STUDENT)
+    stages = (*SHARED, PLAIN_STUDENT)
     folder = spec.distillation.code_folder
     code = {one: hash_code(one, folder) for one in methods if is_own_code(one)}
     described = describe_settings(stages, base, dataset, ("seed", "distillation.method"))

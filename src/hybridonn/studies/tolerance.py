@@ -14,7 +14,6 @@ from hybridonn.compensation.evaluation import compute_logits
 from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
 from hybridonn.optics.fabrication.table import BY_KEY
@@ -32,11 +31,18 @@ from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
 from hybridonn.spec.tree import name_design
 from hybridonn.studies.counts import refuse_count
+from hybridonn.studies.engine import map_runs
 from hybridonn.studies.few_captures import refuse_few_captures
-from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
+from hybridonn.studies.rows import Rows, name_row, open_rows
+from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
+STUDY = "tolerance"
+OPEN = "hybridonn.studies.tolerance:open_chips"
+DO = "hybridonn.studies.tolerance:measure_chip"
 ALONE_IMAGES = 2000  # test images of each chip with one error alone
 
 
@@ -49,16 +55,12 @@ class Study:
         trained: The run whose optics are made.
         errors: Errors of the process.
         folder: Folder of the study.
-        journal: What was measured.
-        progress: Shows how far it is.
     """
 
     spec: Spec
     trained: Trained
     errors: Fabrication
     folder: Path
-    journal: Journal
-    progress: Progress
 
     @property
     def applied(self) -> Fabrication:
@@ -74,6 +76,7 @@ def tolerate(
     folder: Path,
     data_root: Path | None,
     progress: Progress,
+    workers: Workers = HERE,
 ) -> dict[str, Any]:
     """Make many chips of one design and compensate each.
 
@@ -88,6 +91,7 @@ def tolerate(
         folder: Where chips, tables and figure go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who makes the chips.
 
     Returns:
         What ``tolerance.json`` holds, of the chips that were asked for.
@@ -99,24 +103,23 @@ def tolerate(
     refuse_count("--chips", chips)
     if not 0 < threshold <= 1:
         raise SpecError(f"--threshold {threshold:g}: allowed is a share above 0, up to 1")
-    errors = stated(spec)
-    settings = spec.compensation or Compensation()
-    # The curve, and what is kept, are one chip's affair: every treatment is reported.
-    settings = settings.model_copy(update={"fractions": (), "judged_fraction": 0.0})
-    spec = spec.model_copy(update={"compensation": settings})
-    stated_compensation(spec)
+    spec = _state(spec)
     with open_folder(folder, spec):
         trained = open_trained(spec, run, data_root, progress)
         refuse_few_captures(spec, trained)
-        varied = ("fabrication.seed",)
-        told = describe_settings((PLAIN_COMPENSATED,), spec, trained.dataset, varied, trained.done)
-        with open_rows(folder, "tolerance", told) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            study = Study(spec, trained, errors, folder, journal, progress)
-            _make_chips(study, chips)
-            _leave_one_error(study, chips)
-            rows = [journal.values[name_row("chip", chip)] for chip in range(chips)]
-            found = _describe(study, rows, threshold, chips)
+        study = Study(spec, trained, stated(spec), folder)
+        table = open_rows(folder, STUDY, _tell(study))
+        write_text(folder / "spec.yaml", dump_spec(spec))
+
+        def write() -> None:
+            write_table(folder / "tolerance.csv", _tabulate_chips(table))
+            write_table(folder / "alone.csv", _tabulate_alone(study, table, None))
+
+        work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root, run=str(run.absolute())))
+        runs = [*map(_list_chip, range(chips)), *_list_alone(study, chips)]
+        map_runs(work, runs, table, study, progress, workers, write)
+        write()
+        found = _describe(study, table, threshold, chips)
         write_json(folder / "tolerance.json", found)
         write_tolerance(folder)
     return found
@@ -151,10 +154,9 @@ def _count_good(values: list[float], threshold: float) -> dict[str, float]:
     return {"yield": good / len(values), "yield_low": low, "yield_high": high}
 
 
-def _describe(
-    study: Study, rows: list[dict[str, Any]], threshold: float, chips: int
-) -> dict[str, Any]:
+def _describe(study: Study, table: Rows, threshold: float, chips: int) -> dict[str, Any]:
     """The content of tolerance.json."""
+    rows = [table.values[name_row("chip", chip)] for chip in range(chips)]
     task, few = make_task(study.spec.task), _few(study.trained.dataset)
     return {
         "name": study.spec.name,
@@ -168,52 +170,84 @@ def _describe(
         # Errors alone are measured on some images, and so is what they are compared with.
         "alone_images": len(few),
         "alone_ideal": _score_ideal(study.trained, few),
-        "alone": _tabulate_alone(study, chips),
+        "alone": _tabulate_alone(study, table, chips),
     }
 
 
-def _make_chips(study: Study, chips: int) -> None:
-    """Make and compensate the chips that the table lacks, and write it after each."""
-    end = f"_{make_task(study.spec.task).metric}"
-    for chip in range(chips):
-        key = name_row("chip", chip)
-        if key not in study.journal.values:
-            own = study.spec.model_copy(update={"fabrication": study.errors.with_seed(chip)})
-            place = study.folder / "chips" / f"{chip:03d}"
-            parts = (own, study.trained.dataset, study.trained.done, place, study.progress)
-            results = complete(PLAIN_COMPENSATED, *parts).results
-            treated = {
-                name.removesuffix(end): value
-                for name, value in results.items()
-                if name.endswith(end) and name != f"ideal{end}"
-            }
-            study.journal.add(key, {"chip": chip} | treated)
-        write_table(study.folder / "tolerance.csv", _tabulate_chips(study.journal))
+def _state(spec: Spec) -> Spec:
+    """The spec of the study.
+
+    Raises:
+        SpecError: A setting cannot be.
+    """
+    settings = spec.compensation or Compensation()
+    # The curve, and what is kept, are one chip's affair: every treatment is reported.
+    settings = settings.model_copy(update={"fractions": (), "judged_fraction": 0.0})
+    spec = spec.model_copy(update={"compensation": settings})
+    stated_compensation(spec)
+    return spec
 
 
-def _tabulate_chips(journal: Journal) -> list[dict[str, Any]]:
-    """All chips that were ever made."""
-    rows = [value for key, value in journal.values.items() if json.loads(key)[0] == "chip"]
-    return sorted(rows, key=lambda row: row["chip"])
+def open_chips(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between chips."""
+    spec = unpack_spec(inputs)
+    trained = open_trained(spec, Path(inputs["run"]), unpack_root(inputs), Silent())
+    study = Study(spec, trained, stated(spec), folder)
+    return study, _tell(study)
 
 
-def _leave_one_error(study: Study, chips: int) -> None:
-    """Measure the metric with each error alone, uncompensated, where the table lacks it.
+def _tell(study: Study) -> dict[str, Any]:
+    """What all chips of the study depend on."""
+    trained, varied = study.trained, ("fabrication.seed",)
+    stages = (PLAIN_COMPENSATED,)
+    return describe_settings(stages, study.spec, trained.dataset, varied, trained.done)
+
+
+def _list_chip(chip: int) -> Run:
+    return Run(name_row("chip", chip), f"chip {chip}", {"chip": chip})
+
+
+def _list_alone(study: Study, chips: int) -> list[Run]:
+    """The chips with each error alone, uncompensated.
 
     The first of a metasurface is the design itself, error ``none``: what the pillars cost
     before anything goes wrong in the fab.
     """
-    applied, seeds = study.applied, _seeds_alone(study, chips)
-    with study.progress.bar("one error at a time", sum(map(len, seeds.values()))) as advance:
-        for name, some in seeds.items():
-            for seed in some:
-                key = name_row("alone", name, seed)
-                if key not in study.journal.values:
-                    place = study.folder / "alone" / f"{name}-{seed:03d}"
-                    score = _score_once(study, _leave_one(applied, name, seed), place)
-                    study.journal.add(key, score)
-                advance(1, name)
-            write_table(study.folder / "alone.csv", _tabulate_alone(study, None))
+    return [
+        Run(
+            name_row("alone", name, seed),
+            f"{name} alone, chip {seed}",
+            {"chip": seed, "error": name},
+        )
+        for name, some in _seeds_alone(study, chips).items()
+        for seed in some
+    ]
+
+
+def measure_chip(study: Study, arguments: dict[str, Any], progress: Progress) -> Any:
+    """Make and compensate a ``chip``, or measure it with one ``error`` alone: its row."""
+    chip, alone = arguments["chip"], arguments.get("error")
+    if alone is not None:
+        place = study.folder / "alone" / f"{alone}-{chip:03d}"
+        return _score_once(study, _leave_one(study.applied, alone, chip), place)
+    own = study.spec.model_copy(update={"fabrication": study.errors.with_seed(chip)})
+    place, trained = study.folder / "chips" / f"{chip:03d}", study.trained
+    results = complete(
+        PLAIN_COMPENSATED, own, trained.dataset, trained.done, place, progress
+    ).results
+    end = f"_{make_task(study.spec.task).metric}"
+    treated = {
+        name.removesuffix(end): value
+        for name, value in results.items()
+        if name.endswith(end) and name != f"ideal{end}"
+    }
+    return {"chip": chip} | treated
+
+
+def _tabulate_chips(table: Rows) -> list[dict[str, Any]]:
+    """All chips that were ever made."""
+    rows = [value for key, value in table.values.items() if json.loads(key)[0] == "chip"]
+    return sorted(rows, key=lambda row: row["chip"])
 
 
 def _seeds_alone(study: Study, chips: int) -> dict[str, range]:
@@ -223,15 +257,16 @@ def _seeds_alone(study: Study, chips: int) -> dict[str, range]:
     return first | {name: range(chips if BY_KEY[name].drawn else 1) for name in wanted}
 
 
-def _tabulate_alone(study: Study, chips: int | None) -> list[dict[str, Any]]:
+def _tabulate_alone(study: Study, table: Rows, chips: int | None) -> list[dict[str, Any]]:
     """A row an error: its magnitude, mean, lowest and highest metric.
 
     Args:
-        study: What was measured.
+        study: What all chips share.
+        table: What was measured.
         chips: Chips 0 to N - 1 count; None: all that were ever measured.
     """
     scores: dict[str, list[float]] = {}
-    for key, score in study.journal.values.items():
+    for key, score in table.values.items():
         what, name, *seed = json.loads(key)
         if what == "alone" and (chips is None or seed[0] < chips):
             scores.setdefault(name, []).append(score)

@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import Any
 
 from hybridonn.core.errors import SpecError
-from hybridonn.core.journal import Journal
 from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.distillation.methods import list_unused, rank_method
 from hybridonn.spec import Method, Spec, Tuned
@@ -103,10 +102,14 @@ def combine(grid: Mapping[str, list[Any]], method: Method) -> list[dict[str, Any
     return [dict(zip(keys, values, strict=True)) for values in product(*(grid[k] for k in keys))]
 
 
-def read_trials(journal: Journal) -> list[Trial]:
-    """All settings that were ever tried, in the order of the methods and of their first row."""
+def read_trials(values: Mapping[str, Any]) -> list[Trial]:
+    """All settings that were ever tried, in the order of the methods and of their first row.
+
+    Args:
+        values: Rows of the study by key.
+    """
     found: dict[str, tuple[str, dict[str, Any], dict[int, dict[str, float]]]] = {}
-    for key, value in journal.values.items():
+    for key, value in values.items():
         place, method, tuned = json.loads(key)
         one = found.setdefault(name_row(method, tuned), (method, tuned, {}))
         one[2][place] = value

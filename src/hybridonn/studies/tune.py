@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn.core.files import write_table, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.spec import Method, Spec, dump_spec, validate
 from hybridonn.spec.training import name_tuned
 from hybridonn.studies.counts import refuse_count
+from hybridonn.studies.engine import map_runs
 from hybridonn.studies.rows import open_rows
+from hybridonn.studies.runs import Run, Work
 from hybridonn.studies.shared_teacher import (
+    SharedTeacher,
     describe_shared_teacher,
     load_images,
     name_values,
+    pack_shared_teacher,
     state_method,
     train_shared_teacher,
 )
@@ -29,7 +31,12 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
+
+STUDY = "tune"
+OPEN = "hybridonn.studies.shared_teacher:open_shared_teacher"
+DO = "hybridonn.studies.tune:try_setting"
 
 
 def tune(
@@ -40,6 +47,7 @@ def tune(
     folder: Path,
     data_root: Path | None = None,
     progress: Progress | None = None,
+    workers: Workers = HERE,
 ) -> str:
     """Try every combination of a grid for each method and find the best.
 
@@ -57,6 +65,7 @@ def tune(
         folder: Where students and ``tuning.csv`` go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who trains the students.
 
     Returns:
         The best as YAML, ready for a spec; comments say where a value lies at the edge of what
@@ -71,11 +80,19 @@ def tune(
     settings = list_settings(methods, grid, lambda m, values: _lay_over(spec, m, values))
     with open_folder(folder, spec):
         dataset = load_images(spec, methods, data_root, progress)
-        with open_rows(folder, "tune", describe_shared_teacher(spec, dataset, methods)) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            _try_all(spec, dataset, settings, seeds, folder, journal, progress)
-            trials = read_trials(journal)
-        write_table(folder / "tuning.csv", tabulate(trials, "seed"))
+        rows = open_rows(folder, STUDY, describe_shared_teacher(spec, dataset, methods))
+        write_text(folder / "spec.yaml", dump_spec(spec))
+        runs = [_list_run(one, seed) for one in settings for seed in range(seeds)]
+
+        def write() -> None:
+            write_table(folder / "tuning.csv", tabulate(read_trials(rows.values), "seed"))
+
+        if any(run.key not in rows.values for run in runs):
+            shared = train_shared_teacher(spec, dataset, folder, progress)
+            work = Work(STUDY, OPEN, DO, pack_shared_teacher(spec, methods, data_root))
+            map_runs(work, runs, rows, shared, progress, workers, write)
+        write()
+        trials = read_trials(rows.values)
         best, said = choose_all(trials, methods, range(seeds), "seed")
         text = write_best({"tuned": best}, said)
         write_text(folder / "tuned.yaml", text)
@@ -89,33 +106,21 @@ def _lay_over(spec: Spec, method: Method, values: dict[str, Any]) -> Setting:
     return Setting(method, values, tried.tuned.of(method), tried)
 
 
-def _try_all(
-    spec: Spec,
-    dataset: Dataset,
-    settings: list[Setting],
-    seeds: int,
-    folder: Path,
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Train what the journal lacks, and write the table after each student."""
-    missing = [
-        (one, seed)
-        for one in settings
-        for seed in range(seeds)
-        if one.key(seed) not in journal.values
-    ]
-    if not missing:
-        return
-    shared, metric = (
-        train_shared_teacher(spec, dataset, folder, progress),
-        make_task(spec.task).metric,
-    )
-    for one, seed in missing:
-        results = shared.train(one.spec.with_seed(seed), _name(one, seed)).results
-        found = {"validation": results[f"validation_{metric}"], "seconds": results["seconds"]}
-        journal.add(one.key(seed), found)
-        write_table(folder / "tuning.csv", tabulate(read_trials(journal), "seed"))
+def _list_run(setting: Setting, seed: int) -> Run:
+    """The training of a student with one setting."""
+    arguments = {"method": setting.method, "values": setting.values, "seed": seed}
+    return Run(setting.key(seed), _name(setting, seed), arguments)
+
+
+def try_setting(
+    shared: SharedTeacher, arguments: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Train a student by ``method`` with ``values`` from ``seed``: validation score and seconds."""
+    one = _lay_over(shared.spec, arguments["method"], arguments["values"])
+    spec = one.spec.with_seed(arguments["seed"])
+    results = shared.train(spec, _name(one, spec.seed), progress).results
+    metric = make_task(spec.task).metric
+    return {"validation": results[f"validation_{metric}"], "seconds": results["seconds"]}
 
 
 def _name(setting: Setting, seed: int) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridonn.compensation.calibration import recalibrate
 from hybridonn.compensation.capture_pair import CapturePair
@@ -19,9 +18,9 @@ from hybridonn.compensation.settings import settings_for, stated_compensation
 from hybridonn.compensation.teacher_targets import compute_targets
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_table, write_text
-from hybridonn.core.journal import Journal
 from hybridonn.core.parts import scratch_folder
 from hybridonn.core.progress import Progress, Silent
+from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.splits import thin
 from hybridonn.distillation.methods import find_stored_for, needs_labels
 from hybridonn.pipeline.compensate import Trained, open_trained
@@ -40,8 +39,11 @@ from hybridonn.spec import (
 )
 from hybridonn.spec.training import name_tuned
 from hybridonn.studies.counts import refuse_count
+from hybridonn.studies.engine import map_runs
 from hybridonn.studies.few_captures import refuse_few_captures
+from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
 from hybridonn.studies.rows import open_rows
+from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
 from hybridonn.studies.trials import (
     Setting,
@@ -51,8 +53,15 @@ from hybridonn.studies.trials import (
     tabulate,
     write_best,
 )
+from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STUDY = "tune-compensation"
+OPEN = "hybridonn.studies.tune_compensation:open_workbench"
+DO = "hybridonn.studies.tune_compensation:try_setting"
 # `tolerance` reports chips 0 to N - 1. Settings chosen on the very chips that are reported would
 # have seen their errors, so these are other chips of the same process.
 FIRST_CHIP = 1000
@@ -68,6 +77,7 @@ def tune_compensation(
     folder: Path,
     data_root: Path | None,
     progress: Progress,
+    workers: Workers = HERE,
 ) -> str:
     """Try every combination of a grid for each method behind some chips, and find the best.
 
@@ -86,6 +96,7 @@ def tune_compensation(
         folder: Where ``tuning.csv`` and ``tuned.yaml`` go.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        workers: Who tries.
 
     Returns:
         The best as YAML, ready for a spec; comments say where a value lies at the edge of what
@@ -102,12 +113,18 @@ def tune_compensation(
     with open_folder(folder, spec):
         trained = open_trained(spec, run, data_root, progress)
         refuse_few_captures(spec, trained)
-        told = describe_settings((TRIAL,), spec, trained.dataset, (), trained.done)
-        with open_rows(folder, "tune-compensation", told) as journal:
-            write_text(folder / "spec.yaml", dump_spec(spec))
-            _try_all(spec, trained, settings, seeds, journal, folder / "tuning.csv", progress)
-            trials = read_trials(journal)
-        write_table(folder / "tuning.csv", tabulate(trials, "chip"))
+        rows = open_rows(folder, STUDY, _tell(spec, trained))
+        write_text(folder / "spec.yaml", dump_spec(spec))
+
+        def write() -> None:
+            write_table(folder / "tuning.csv", tabulate(read_trials(rows.values), "chip"))
+
+        inputs = pack_inputs(spec, data_root, run=str(run.absolute()))
+        runs = [_list_run(one, seed) for seed in seeds for one in settings]
+        shared = Workbench(spec, trained, folder)
+        map_runs(Work(STUDY, OPEN, DO, inputs), runs, rows, shared, progress, workers, write)
+        write()
+        trials = read_trials(rows.values)
         # What the spec tuned before took part, so it goes with the best.
         best, said = choose_all(trials, methods, seeds, "chip")
         text = write_best({"compensation": {"tuned": best}}, said)
@@ -171,55 +188,82 @@ def _leave_out_keys(spec: Spec) -> Spec:
 TRIAL = replace(COMPENSATED, name="tune-compensation", inputs=_leave_out_keys)
 
 
-def _try_all(
-    spec: Spec,
-    trained: Trained,
-    settings: list[Setting],
-    seeds: list[int],
-    journal: Journal,
-    table: Path,
-    progress: Progress,
-) -> None:
-    """Try what the journal lacks, and write the table after each."""
-    missing = {
-        seed: [one for one in settings if one.key(seed) not in journal.values] for seed in seeds
-    }
-    total = len(seeds) * len(settings)
-    done = total - sum(map(len, missing.values()))
-    with progress.bar("tuning behind chips", total, done) as advance:
-        for seed, fine_tuning, judged in _make_chips(spec, trained, missing, progress):
-            for one in missing[seed]:
-                found = _score(fine_tuning, judged, one, table.parent)
-                journal.add(one.key(seed), found)
-                write_table(table, tabulate(read_trials(journal), "chip"))
-                said = " ".join(f"{key}={value}" for key, value in one.values.items())
-                advance(1, f"chip {seed}, {one.method} {said}: {found['validation']:.4f}")
+def _tell(spec: Spec, trained: Trained) -> dict[str, Any]:
+    return describe_settings((TRIAL,), spec, trained.dataset, (), trained.done)
 
 
-def _make_chips(
-    spec: Spec, trained: Trained, missing: dict[int, list[Setting]], progress: Progress
-) -> Iterator[tuple[int, FineTuning, CapturePair]]:
-    """Each chip that is not finished, calibrated, with the captures that judge.
+def _list_run(setting: Setting, seed: int) -> Run:
+    """The trial of one setting behind one chip; those of a chip share it."""
+    said = " ".join(f"{key}={value}" for key, value in setting.values.items())
+    arguments = {"method": setting.method, "values": setting.values, "chip": seed}
+    name = f"chip {seed}, {setting.method} {said}"
+    return Run(setting.key(seed), name, arguments, group=f"chip {seed}")
 
-    The same images are shown to every chip, so the teacher is asked once.
+
+class Workbench:
+    """What all trials share, and the chip that the last one was behind.
+
+    Args:
+        spec: Spec of the study.
+        trained: The run whose optics are made.
+        folder: Folder of the study.
     """
-    settings, dataset = stated_compensation(spec), trained.dataset
-    images, targets, classes, task = dataset.student_train, None, dataset.classes, dataset.task
-    chosen = choose_captures(task.cover(images.labels, classes), settings)
-    strata = task.stratify(dataset.validation.labels, classes)
-    judging = thin(dataset.validation, strata, MOST_JUDGED, settings.seed)
-    for seed in (seed for seed, some in missing.items() if some):
-        errors = stated(spec).with_seed(seed)
+
+    def __init__(self, spec: Spec, trained: Trained, folder: Path) -> None:
+        self.spec, self.folder = spec, folder
+        self._trained, self._targets = trained, None
+        self._seed, self._chip = -1, None
+
+    def make_chip(self, seed: int, progress: Progress) -> tuple[FineTuning, CapturePair]:
+        """A chip, calibrated, with the captures that judge; it is kept until another one is made.
+
+        The same images are shown to every chip, so the teacher is asked once.
+        """
+        if self._chip is None or self._seed != seed:
+            self._seed, self._chip = seed, None
+            self._chip = self._make(seed, progress)
+        return self._chip
+
+    def _make(self, seed: int, progress: Progress) -> tuple[FineTuning, CapturePair]:
+        spec, trained, dataset = self.spec, self._trained, self._trained.dataset
+        settings, errors = stated_compensation(spec), stated(spec).with_seed(seed)
+        chosen, judging = _choose_images(settings, dataset)
         chip = make_chip(spec, dataset, trained.student, trained.metasurface, errors, progress)
         capture = partial(chip.capture, part="student_train")
-        data = draw_fine_tuning_data(images, chosen, capture, settings)
-        if targets is None:
+        data = draw_fine_tuning_data(dataset.student_train, chosen, capture, settings)
+        if self._targets is None:
             teacher = load_teacher(spec, dataset, trained.teacher.folder)
-            targets = compute_targets(spec, settings, chip.student, teacher, data.shown, progress)
+            self._targets = compute_targets(
+                spec, settings, chip.student, teacher, data.shown, progress
+            )
         calibration = recalibrate(settings, chip.student, data.captured)
         features = compute_features(settings, chip.student, calibration, data)
-        fine_tuning = FineTuning(settings, chip.student, calibration, data, features, targets)
-        yield seed, fine_tuning, chip.capture(judging, "validation")
+        parts = (settings, chip.student, calibration, data, features, self._targets)
+        return FineTuning(*parts), chip.capture(judging, "validation")
+
+
+def _choose_images(settings: Compensation, dataset: Dataset) -> tuple[Tensor, ImageSet]:
+    """Which training images are captured, and the images whose captures judge."""
+    images, classes, task = dataset.student_train, dataset.classes, dataset.task
+    chosen = choose_captures(task.cover(images.labels, classes), settings)
+    strata = task.stratify(dataset.validation.labels, classes)
+    return chosen, thin(dataset.validation, strata, MOST_JUDGED, settings.seed)
+
+
+def open_workbench(inputs: dict[str, Any], folder: Path) -> Opened:
+    """What a worker shares between trials."""
+    spec = unpack_spec(inputs)
+    trained = open_trained(spec, Path(inputs["run"]), unpack_root(inputs), Silent())
+    return Workbench(spec, trained, folder), _tell(spec, trained)
+
+
+def try_setting(
+    shared: Workbench, arguments: dict[str, Any], progress: Progress
+) -> dict[str, float]:
+    """Fine-tune by a ``method`` with ``values`` behind a ``chip``: score and seconds."""
+    fine_tuning, judged = shared.make_chip(arguments["chip"], progress)
+    one = _lay_over(shared.spec, arguments["method"], arguments["values"])
+    return _score(fine_tuning, judged, one, shared.folder)
 
 
 def _score(
