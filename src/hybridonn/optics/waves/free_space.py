@@ -25,6 +25,7 @@ from hybridonn.optics.waves.kernels import (
     angular_spectrum,
     check_lengths,
     number,
+    on_device,
     paraxial_wave,
     phase_factor,
     sampled_band,
@@ -75,8 +76,9 @@ def propagate_to(
         )
     for plane in (source, target):
         check_lengths(plane.pitch_m, (wavelength_m,), distance_m, index)
-    wave_m = torch.as_tensor(wavelength_m, dtype=torch.float64) / index
-    z_m = torch.as_tensor(distance_m, dtype=torch.float64)
+    # The matrices and kernels are made on the CPU and go to the field.
+    wave_m = torch.as_tensor(wavelength_m, dtype=torch.float64, device="cpu") / index
+    z_m = torch.as_tensor(distance_m, dtype=torch.float64, device="cpu")
     if method is None:
         method = choose_method(source, target, number(wave_m), number(z_m)).method
     else:
@@ -88,7 +90,7 @@ def _sum_plane_waves(
     field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor
 ) -> Tensor:
     fy, fx = (
-        torch.fft.fftfreq(n, dtype=torch.float64) / source.pitch_m
+        torch.fft.fftfreq(n, dtype=torch.float64) / on_device(source.pitch_m, "cpu")
         for n in window_samples(source, target)
     )
     to_rows, to_columns = (
@@ -129,7 +131,8 @@ def _sum_paraxial_waves(
         paraxial_wave(there[:, None] - here, wave_m, z_m)
         for there, here in zip(target.places(), source.places(), strict=True)
     )
-    scale = phase_factor(z_m / wave_m) * source.pitch_m**2 / (1j * wave_m * z_m)
+    cell_m2 = on_device(source.pitch_m, "cpu") ** 2
+    scale = phase_factor(z_m / wave_m) * cell_m2 / (1j * wave_m * z_m)
     return (scale.to(field.device) * _between(rows, field, columns)).to(field.dtype)
 
 
@@ -146,13 +149,15 @@ def _sum_spherical_waves(
 
 def _convolve(field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor) -> Tensor:
     """The sum over spherical waves of planes of one pitch, whose offsets repeat."""
+    pitch_m = on_device(source.pitch_m, "cpu")
     offsets = [
-        (torch.arange(1 - n, m, dtype=torch.float64) + (n - m) / 2) * source.pitch_m + (t - s)
+        (torch.arange(1 - n, m, dtype=torch.float64) + (n - m) / 2) * pitch_m
+        + (on_device(t, "cpu") - on_device(s, "cpu"))
         for n, m, s, t in zip(
             source.shape, target.shape, source.shift_m, target.shift_m, strict=True
         )
     ]
-    wave = spherical_wave(offsets[0], offsets[1], source.pitch_m, wave_m, z_m).to(field.device)
+    wave = spherical_wave(offsets[0], offsets[1], pitch_m, wave_m, z_m).to(field.device)
     periods = [fast_length(n) for n in wave.shape]
     spectrum = torch.fft.fft2(field, s=periods) * torch.fft.fft2(wave, s=periods)
     first, last = ([n - 1 for n in source.shape], wave.shape)
@@ -162,10 +167,10 @@ def _convolve(field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: 
 def _sum_pairs(field: Tensor, source: Plane, target: Plane, wave_m: Tensor, z_m: Tensor) -> Tensor:
     """The sum over spherical waves, a row of the target at a time."""
     (y, x), (rows, columns) = source.places(), target.places()
-    across = (columns[:, None] - x).flatten()
+    across, cell_m = (columns[:, None] - x).flatten(), on_device(source.pitch_m, "cpu")
     lines = []
     for row in rows:
-        wave = spherical_wave(row - y, across, source.pitch_m, wave_m, z_m).to(field.device)
+        wave = spherical_wave(row - y, across, cell_m, wave_m, z_m).to(field.device)
         lines.append(torch.einsum("...hw,hmw->...m", field, wave.unflatten(1, (len(columns), -1))))
     return torch.stack(lines, -2)
 

@@ -29,6 +29,13 @@ def number(length: Length) -> float:
     return float(length.detach()) if isinstance(length, Tensor) else length
 
 
+def on_device(length: Length, device: torch.device | str | None) -> Length:
+    """A length where the samples are that it is multiplied with; gradients flow through."""
+    if not isinstance(length, Tensor):
+        return length
+    return length.to(device or length.device, torch.float64)
+
+
 def sample_steps(samples: int, device: torch.device | str | None = None) -> Tensor:
     """Where the samples of a centred grid lie in units of its pitch, (samples,) float64."""
     return torch.arange(samples, dtype=torch.float64, device=device) - (samples - 1) / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hybridonn.optics.waves.kernels import Length, number, sample_steps
+from hybridonn.optics.waves.kernels import Length, number, on_device, sample_steps
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Plane:
     def places(self) -> tuple[Tensor, Tensor]:
         """Where the samples lie: y, down, and x, to the right, in metres, float64."""
         y, x = (
-            sample_steps(n) * self.pitch_m + shift
+            sample_steps(n) * on_device(self.pitch_m, "cpu") + on_device(shift, "cpu")
             for n, shift in zip(self.shape, self.shift_m, strict=True)
         )
         return y, x

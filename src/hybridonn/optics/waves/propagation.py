@@ -20,7 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
-from hybridonn.optics.waves.kernels import Length, angular_spectrum, check_lengths, number
+from hybridonn.optics.waves.kernels import (
+    Length,
+    angular_spectrum,
+    check_lengths,
+    number,
+    on_device,
+)
 from hybridonn.optics.waves.sampling import check_sampling
 
 
@@ -204,23 +210,20 @@ def transfer_function(
     check_lengths(pitch_m, wavelengths_m, distance_m, index)
     if dtype not in (torch.complex64, torch.complex128):
         raise OpticsError(f"a field cannot be {dtype}; allowed are complex64 and complex128")
-    pitch_m, distance_m = (_on(device, length) for length in (pitch_m, distance_m))
+    # Without a device of its own the result lies where the lengths are.
+    lengths = (pitch_m, distance_m, *wavelengths_m)
+    device = device or next((one.device for one in lengths if isinstance(one, Tensor)), None)
+    pitch_m, distance_m, *waves_m = (on_device(length, device) for length in lengths)
     fy, fx = (torch.fft.rfftfreq(n, dtype=torch.float64, device=device) / pitch_m for n in shape)
     quarters = [
-        angular_spectrum(
-            fy[:, None], fx[None], _on(device, wavelength_m) / index, distance_m, band_limited
-        ).to(dtype)
-        for wavelength_m in wavelengths_m
+        angular_spectrum(fy[:, None], fx[None], wavelength_m / index, distance_m, band_limited).to(
+            dtype
+        )
+        for wavelength_m in waves_m
     ]
     # Even in both frequencies: a quarter of the plane says it all.
     y, x = (_mirror(n, device) for n in shape)
     return torch.stack([quarter[y][:, x] for quarter in quarters])
-
-
-def _on(device: torch.device | str | None, length: Length) -> Length:
-    if not isinstance(length, Tensor):
-        return length
-    return length.to(device or length.device, torch.float64)
 
 
 def _mirror(n: int, device: torch.device | str | None) -> Tensor:
