@@ -21,6 +21,7 @@ from hybridonn.compensation.capture_sampling import choose_captures
 from hybridonn.compensation.fine_tuning_data import FineTuningData, draw_others
 from hybridonn.core.errors import DataError
 from hybridonn.data.dataset import Dataset
+from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.spec import Compensation
 
 # Parts of the data set whose captures may be learnt from, and the part that only evaluates.
@@ -58,7 +59,7 @@ class MeasuredCaptures:
 
 
 def read_measured_captures(
-    folder: Path, dataset: Dataset, origin: Mapping[str, str | None], kernels: int
+    folder: Path, dataset: Dataset, origin: Mapping[str, str | None], optics: Frontend
 ) -> MeasuredCaptures:
     """Read a capture set that was imported for a run.
 
@@ -66,7 +67,7 @@ def read_measured_captures(
         folder: From ``hybridonn captures import``.
         dataset: The images of the run.
         origin: Hashes of the run's ``dataset``, ``student`` and ``metasurface``.
-        kernels: Number of signed kernels of the student.
+        optics: The student's optics, whose branches bin the pictures of the camera.
 
     Raises:
         ArtefactError: A file is missing or damaged.
@@ -75,23 +76,29 @@ def read_measured_captures(
     captures = read_captures(folder)
     cure = "compensate the run that it was imported for, or import captures of this run's chip"
     check_origin(captures.notes, origin, f"{folder} was imported", cure)
-    _check(captures, kernels, folder)
+    _check(captures, optics.kernels, folder)
     train, test = (captures.of_part(*parts) for parts in PARTS)
     return MeasuredCaptures(
-        _pair(train, dataset),
+        _pair(train, dataset, optics),
         tuple(train.image_ids.tolist()),
-        _pair(test, dataset),
+        _pair(test, dataset, optics),
         find_positions(test.image_ids, PARTS[1][0]),
         None if captures.psfs is None else torch.from_numpy(captures.psfs),
         dataset,
     )
 
 
-def _pair(captures: CaptureDataset, dataset: Dataset) -> CapturePair:
+def _pair(captures: CaptureDataset, dataset: Dataset, optics: Frontend) -> CapturePair:
+    """The pictures as the branches of the optics read them out."""
     signs = (torch.from_numpy(one).float() for one in (captures.positive, captures.negative))
-    measured = None if captures.measured is None else (torch.from_numpy(captures.measured),)
+    branches = optics.read_out(torch.stack(list(signs), 2))
     shown = look_up(captures.image_ids, dataset)
-    return CapturePair((torch.stack(list(signs), 2),), shown, measured)
+    if captures.measured is None:
+        return CapturePair(branches, shown)
+    parts = optics.read_out(torch.from_numpy(captures.measured)[None].float())
+    # A binned pixel was measured where all of its pixels were.
+    measured = tuple(part[0] > 1 - 1e-6 for part in parts)
+    return CapturePair(branches, shown, measured)
 
 
 def _check(captures: CaptureDataset, kernels: int, folder: Path) -> None:

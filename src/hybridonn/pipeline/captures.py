@@ -26,7 +26,7 @@ from hybridonn.compensation.acquisition.psf_import import (
 )
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource, Source
 from hybridonn.compensation.acquisition.template import write_template
-from hybridonn.core.errors import DataError, SpecError
+from hybridonn.core.errors import DataError
 from hybridonn.core.files import read_json, write_arrays, write_table
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
@@ -68,14 +68,8 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
 
     Raises:
         ArtefactError: The folder is no run, or its student is not trained.
-        SpecError: The student has several frontends, whose pictures differ in size.
     """
     spec = read_own_spec(run)
-    if spec.student.branches:
-        raise SpecError(
-            f"the student of {run} has {len(spec.student.branches)} frontends side by side "
-            "(student.branches); captures are imported for students with one"
-        )
     finished = read_own_stage(run, STUDENT.name)
     made = METASURFACE.wanted(spec) and (run / METASURFACE.name / "stage.json").is_file()
     dataset = load_dataset(spec.data, data_root, progress)
@@ -84,7 +78,7 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
     )
     put_weights(student, finished.folder / "weights.safetensors")
     return CapturedDesign(
-        kernels=student.frontend.signed_kernels().detach(),
+        kernels=student.frontend.sensor_kernels().detach(),
         stride=spec.student.stride,
         layout=Layout.from_dict(read_json(read_own_stage(run, LAYOUT.name).folder / "layout.json")),
         dataset=dataset,

@@ -5,16 +5,23 @@ import pytest
 import torch
 from tests.pipeline.discs import draw_discs
 
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
+    name_image,
+    write_captures,
+)
 from hybridonn.core.files import read_arrays, read_json, read_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
+from hybridonn.data.batches import to_scene
 from hybridonn.pipeline.compensate import Trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages.alignment import ALIGNMENT
 from hybridonn.pipeline.stages.compensated import COMPENSATED
-from hybridonn.pipeline.stages.fabricated import FABRICATED
+from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
+from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.pipeline.stages.student import PLAIN_STUDENT, STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
@@ -134,6 +141,33 @@ def test_many_chips_are_made_and_each_error_alone_is_measured_in_miou(made, tmp_
     assert {"uncompensated", "calibrated", "ntkd"} <= set(found["summary"])
     worst = max(found["alone"], key=lambda row: found["alone_ideal"] - row["mean"])
     assert worst["mean"] < found["alone_ideal"]
+
+
+def test_captures_of_a_camera_are_compensated_as_those_of_the_simulation(made, tmp_path):
+    _, spec, dataset, done = made
+    chip = make_chip(spec, dataset, done["student"], None, spec.fabrication)
+    taken, names = [], []
+    for part in ("student_train", "test"):
+        images = getattr(dataset, part)
+        # What a camera gives are pictures of all kernels in its own pixels.
+        (seen,) = chip.frontend.frontend.capture(to_scene(images.images))
+        taken.append(seen.numpy())
+        names += [name_image(part, number) for number in range(len(images))]
+    positive, negative = np.moveaxis(np.concatenate(taken), 2, 0)
+    ones = np.ones((KERNELS, 2), np.float32)
+    exposure = np.ones(len(names), np.float32)
+    captures = CaptureDataset(np.array(names), positive, negative, exposure, ones, ones)
+    write_captures(captures, tmp_path / "captures")
+    settings = spec.compensation.model_copy(update={"fraction": 1.0, "methods": ("none",)})
+    own = spec.model_copy(update={"compensation": settings})
+    stage = COMPENSATED_ON_CAPTURES.with_options(captures=tmp_path / "captures")
+    found = complete(stage, own, dataset, done, tmp_path / "compensated", Silent()).results
+    assert found["source"] == "captures"
+    assert found["calibrated_miou"] > found["uncompensated_miou"]
+    assert found["same_images"]["ideal_miou"] == pytest.approx(done["student"].results["miou"])
+    # The camera of the simulated chip adds its noise; this one had none.
+    built = done["fabricated"].results["miou"]
+    assert found["uncompensated_miou"] == pytest.approx(built, abs=0.05)
 
 
 def test_robust_training_sees_a_chip_of_all_branches_at_each_step(made, tmp_path):

@@ -19,8 +19,8 @@ class CapturedDesign:
     """What an import must know of the run.
 
     Attributes:
-        kernels: Signed kernels of the student, (K, C, k, k).
-        stride: Stride of the feature maps.
+        kernels: Signed kernels of the student on the sensor, (K, C, k, k).
+        stride: Stride of the sensor; branches bin its pixels when they are read out.
         layout: Layout of the metasurface.
         dataset: The images of the run.
         fingerprint: Fingerprint of the stage that made the student.

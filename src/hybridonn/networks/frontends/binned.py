@@ -72,7 +72,11 @@ class BinnedFrontend(Frontend):
         The camera's noise is that of its own pixels, so that binning lowers it.
         """
         (seen,) = self.frontend.capture(scene, sensor, generator)
-        pairs = zip(seen.split(self.counts, 1), self.binnings, strict=True)
+        return self.read_out(seen)
+
+    def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """The means of b x b camera pixels: (B, K, 2, H, W) to one (B, K_b, 2, H / b, W / b)."""
+        pairs = zip(pictures.split(self.counts, 1), self.binnings, strict=True)
         return tuple(
             bin_pixels(some.flatten(1, 2), size).unflatten(1, (-1, 2)) for some, size in pairs
         )

@@ -49,6 +49,17 @@ class Frontend(nn.Module):
             "scene; those of ideal kernels, of a metasurface and of a chip are"
         )
 
+    def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """Branches of pictures of all kernels in pixels of the camera.
+
+        Args:
+            pictures: (B, K, 2, H', W'), positive before negative.
+
+        Returns:
+            One (B, K_b, 2, H_b, W_b) a branch; optics of one resolution change nothing.
+        """
+        return (pictures,)
+
     def stored(self) -> dict[str, Tensor]:
         """Arrays that describe a chip of these optics in full; none: its kernels do."""
         return {}

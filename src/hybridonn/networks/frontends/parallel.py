@@ -74,7 +74,7 @@ class ParallelFrontend(Frontend):
 
     def measure(self) -> BinnedFrontend:
         """The same optics as the point spread functions of one chip, frozen."""
-        return self._read_out(turn_kernels(self.sensor_kernels().detach()))
+        return self._put_together(turn_kernels(self.sensor_kernels().detach()))
 
     @torch.no_grad()
     def fabricate(self, errors: ChipErrors, layout: Layout) -> BinnedFrontend:
@@ -85,7 +85,7 @@ class ParallelFrontend(Frontend):
         """
         refuse_pillar_errors(self, errors)
         branches = [(branch.signed_kernels(), size) for branch, size in self.pairs()]
-        return self._read_out(fabricate_kernels(branches, errors, layout).psfs)
+        return self._put_together(fabricate_kernels(branches, errors, layout).psfs)
 
     def capture(
         self,
@@ -99,6 +99,10 @@ class ParallelFrontend(Frontend):
         """
         return self.measure().capture(scene, sensor, generator)
 
-    def _read_out(self, psfs: Tensor) -> BinnedFrontend:
+    def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """The means of b x b camera pixels: (B, K, 2, H, W) to one (B, K_b, 2, H / b, W / b)."""
+        return self.measure().read_out(pictures)
+
+    def _put_together(self, psfs: Tensor) -> BinnedFrontend:
         counts = [branch.kernels for branch, _ in self.pairs()]
         return BinnedFrontend(MeasuredFrontend(psfs), counts, self.binnings)

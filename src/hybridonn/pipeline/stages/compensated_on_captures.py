@@ -16,6 +16,7 @@ from hybridonn.core.files import write_arrays, write_json
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import MeasuredFrontend
+from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.pipeline.compensation_artefacts import keep_compensation
 from hybridonn.pipeline.stage import Context, Stage
@@ -49,7 +50,7 @@ def _run(context: Context) -> dict[str, Any]:
         "student": trained.fingerprint,
         "metasurface": None if metasurface is None else metasurface.fingerprint,
     }
-    captures = read_measured_captures(folder, dataset, origin, student.frontend.kernels)
+    captures = read_measured_captures(folder, dataset, origin, student.frontend)
     settings, test = stated_compensation(spec), captures.test
     teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
     found = compensate(
@@ -67,12 +68,12 @@ def refuse_other_optics(frontend: Frontend) -> None:
     """Refuse captures for optics that no import can simulate yet.
 
     Raises:
-        OpticsError: The optics are not one layer of ideal kernels.
+        OpticsError: The optics are not ideal kernels in one or several branches.
     """
-    if not isinstance(frontend, IdealConvolution):
+    if not isinstance(frontend, IdealConvolution | ParallelFrontend):
         raise OpticsError(
             f"the student's optics are a {type(frontend).__name__}; captures are imported of chips "
-            "of one layer of ideal kernels: set fabrication for a simulated chip instead"
+            "of ideal kernels alone: set fabrication for a simulated chip instead"
         )
 
 
@@ -81,7 +82,7 @@ def _keep_optics(part: Path, student: HybridNetwork, psfs: Tensor | None) -> Non
     if psfs is None:
         return
     chip = MeasuredFrontend(psfs)
-    designed = student.frontend.signed_kernels().detach().numpy()
+    designed = student.frontend.sensor_kernels().detach().numpy()
     write_arrays(part / "kernels.npz", designed=designed, built=chip.signed_kernels().numpy())
     write_arrays(part / "psf.npz", psf=psfs.numpy(), gains=chip.gains.numpy())
 
