@@ -222,12 +222,3 @@ def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
     settle(tmp_path / "r", layout="f", student="f")
     with pytest.raises(ArtefactError, match="does not fit its spec"):
         read_captured_design(tmp_path / "r", None, Silent())
-
-
-def test_several_frontends_are_refused(run, tmp_path):
-    (tmp_path / "spec.yaml").write_text(
-        "task: segmentation\ndata: {name: dsb2018}\nstudent: {name: polychromatic_segmentation}\n"
-    )
-    settle(tmp_path)
-    with pytest.raises(SpecError, match="3 frontends"):
-        read_captured_design(tmp_path, None, Silent())
