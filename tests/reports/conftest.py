@@ -78,7 +78,7 @@ def write_optics(folder, kernels, size, bands, rng):
     )
 
 
-SIDE = 4  # cells along a pixel of a metasurface's picture
+SIDE = 4  # cells along a pixel of a metasurface's image
 
 
 def parts_of(kernels):
@@ -95,9 +95,9 @@ def write_metasurface(folder, strategy="kernels-first", window=15):
     target, scale = parts_of(kernels)
     size, colours = kernels.shape[-1], kernels.shape[1]
 
-    def pad(pictures, pixels):
+    def pad(planes, pixels):
         margin = (pixels - size) // 2
-        return np.pad(pictures, [(0, 0)] * 3 + [(margin, margin)] * 2)
+        return np.pad(planes, [(0, 0)] * 3 + [(margin, margin)] * 2)
 
     fine = pad(target[:4], size + 4).repeat(SIDE, -1).repeat(SIDE, -2)
     stage = folder / "metasurface"

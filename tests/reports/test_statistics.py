@@ -81,7 +81,7 @@ def test_a_difference_of_shares_is_at_most_1():
     assert not alone.clear
 
 
-def test_right_and_wrong_answers_have_bonett_and_prices_interval():
+def test_right_and_wrong_images_have_bonett_and_prices_interval():
     before = np.repeat([0.0, 1.0, 0.0, 1.0], [20, 5, 25, 50])
     after = np.repeat([1.0, 0.0, 0.0, 1.0], [20, 5, 25, 50])
     found = score_difference(after, before)

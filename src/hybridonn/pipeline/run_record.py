@@ -13,10 +13,9 @@ from typing import Any
 
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import checksum_of, read_json, write_json
-from hybridonn.core.yaml_reading import read_yaml
 from hybridonn.pipeline.run_folder import SPEC, read_run_spec, refuse_no_run
 from hybridonn.pipeline.stage_folder import Finished, read_stage
-from hybridonn.spec import Spec
+from hybridonn.spec import Spec, checksum_spec
 
 RUN_RECORD = "record.json"
 AGAIN = "run `hybridonn run` with the spec of this run again, which keeps all stages that fit it"
@@ -32,7 +31,7 @@ def write_run_record(folder: Path, record: dict[str, Any]) -> None:
     Raises:
         ArtefactError: The file cannot be written.
     """
-    record = record | {"spec_checksum": _checksum_spec(folder)}
+    record = record | {"spec_checksum": checksum_spec(folder / SPEC, ArtefactError)}
     write_json(folder / RUN_RECORD, record | {"checksum": checksum_of(record)})
 
 
@@ -97,7 +96,7 @@ def read_own_spec(folder: Path, settings: tuple[str, ...] = ()) -> Spec:
         ArtefactError: The folder is no finished run, or its ``spec.yaml`` was changed since.
         SpecError: A setting is not allowed.
     """
-    if read_run_record(folder)["spec_checksum"] != _checksum_spec(folder):
+    if read_run_record(folder)["spec_checksum"] != checksum_spec(folder / SPEC, ArtefactError):
         raise ArtefactError(
             f"{folder / SPEC} is not the spec that the stages of this run were made with: it was "
             f"changed since, or a later run was interrupted; restore it, or run `hybridonn run "
@@ -159,8 +158,3 @@ def _list_made(spec: Spec) -> dict[str, Any]:
     }
     flat = {f"{name}.{key}": value for name, one in parts.items() for key, value in one.items()}
     return {"task": spec.task} | flat
-
-
-def _checksum_spec(folder: Path) -> str:
-    """Checksum of what ``spec.yaml`` says: comments and the order of keys do not count."""
-    return checksum_of(read_yaml(folder / SPEC, ArtefactError))

@@ -83,7 +83,7 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     ``logit(m) +- t s / (sqrt(n) m (1 - m))``, taken back from log-odds to shares, with Student's
     t of n - 1 degrees of freedom (Korn and Graubard 1998, Survey Methodology 24, 193): it is the
     usual interval in the middle and never leaves [0, 1]. Where all values are 0, or all are 1,
-    there is no spread to go by: they are taken as n right or wrong answers.
+    there is no spread to go by: they are taken as n images, all right or all wrong.
 
     Args:
         values: Shares in [0, 1], (N,); of a single one the interval is all of [0, 1].

@@ -26,7 +26,7 @@ from hybridonn.spec.training import (
     Tuned,
     Tuning,
 )
-from hybridonn.spec.tree import Spec, default_tree, dump_spec, read_spec, validate
+from hybridonn.spec.tree import Spec, checksum_spec, default_tree, dump_spec, read_spec, validate
 
 __all__ = [
     "Augmentation",
@@ -50,6 +50,7 @@ __all__ = [
     "Tuned",
     "Tuning",
     "UndeclaredReadError",
+    "checksum_spec",
     "default_tree",
     "dump_spec",
     "narrow",

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from hybridonn.core.errors import SpecError
+from hybridonn.core.errors import HybridonnError, SpecError
+from hybridonn.core.files import checksum_of
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
@@ -248,6 +249,15 @@ def read_spec(path: str | Path | None = None, settings: tuple[str, ...] = ()) ->
         changed = ", ".join(setting.partition("=")[0] for setting in settings)
         where = f"{where} with {changed} set by the command"
     return validate(tree, where)
+
+
+def checksum_spec(path: Path, error: type[HybridonnError]) -> str:
+    """Checksum of what a spec file says: comments and the order of keys do not count.
+
+    Raises:
+        HybridonnError: An error of class ``error``: the file cannot be read.
+    """
+    return checksum_of(read_yaml(path, error))
 
 
 def validate(tree: dict[str, Any], where: str) -> Spec:

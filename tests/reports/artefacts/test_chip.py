@@ -38,7 +38,7 @@ def change(path, **sections):
     path.write_text(json.dumps(tree))
 
 
-def answer(labels, wrong):
+def make_logits(labels, wrong):
     named = labels.copy()
     named[:wrong] = (labels[:wrong] + 1) % 10
     return np.eye(10, dtype=np.float32)[named]
@@ -60,7 +60,7 @@ def add_chip(folder, source="simulation", psfs=True, fractions=True):
     built, won = folder / "fabricated", folder / "compensated"
     built.mkdir()
     won.mkdir()
-    before, after = (answer(labels, WRONG[name]) for name in ("uncompensated", "ntkd"))
+    before, after = (make_logits(labels, WRONG[name]) for name in ("uncompensated", "ntkd"))
     np.savez(built / "predictions.npz", labels=labels, logits=before)
     np.savez(won / "predictions_before.npz", labels=labels, logits=before)
     np.savez(won / "predictions.npz", labels=labels, logits=after)
@@ -105,7 +105,7 @@ def list_chip_figures(run):
 
 
 def names(run):
-    return [picture.name for picture in list_chip_figures(run)]
+    return [figure.name for figure in list_chip_figures(run)]
 
 
 def test_what_was_lost_and_won_back_is_said(chip_folder):
@@ -142,8 +142,8 @@ def hold_out(folder, method, **scores):
     numbers = {"method": method, "accuracy": accuracy, "held_out": counts | scores}
     change(folder / "results.json", compensated=numbers)
     labels = np.load(folder / "student" / "predictions.npz")["labels"]
-    answers = answer(labels, WRONG[method])
-    np.savez(folder / "compensated" / "predictions.npz", labels=labels, logits=answers)
+    logits = make_logits(labels, WRONG[method])
+    np.savez(folder / "compensated" / "predictions.npz", labels=labels, logits=logits)
     return read_run(folder)
 
 
@@ -255,8 +255,8 @@ def test_the_report_has_one_section_of_the_chip(chip_folder):
 
 def test_confusions_before_and_after_share_one_scale(chip_folder):
     run = read_run(chip_folder)
-    picture = next(one for one in list_chip_figures(run) if one.name == "chip-confusion")
-    figure = picture.draw()
+    section = next(one for one in list_chip_figures(run) if one.name == "chip-confusion")
+    figure = section.draw()
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
     assert titles == ["As fabricated: 270 of 360 right", "Compensated: 342 of 360 right"]
     norms = [axes.images[0].norm for axes in figure.axes[:2]]
@@ -265,8 +265,8 @@ def test_confusions_before_and_after_share_one_scale(chip_folder):
 
 def test_maps_that_were_laid_out_together_have_the_same_limits(chip_folder):
     run = read_run(chip_folder)
-    picture = next(one for one in list_chip_figures(run) if one.name == "chip-embedding")
-    one, other = picture.draw().axes[:2]
+    section = next(one for one in list_chip_figures(run) if one.name == "chip-embedding")
+    one, other = section.draw().axes[:2]
     assert one.get_xlim() == other.get_xlim()
     assert one.get_ylim() == other.get_ylim()
     shown = np.concatenate([some.get_offsets() for some in other.collections])
@@ -402,7 +402,7 @@ def make_no_scores(folder):
     np.savez(folder / "compensated" / "scores.npz", **scores | {"kd": odd})
 
 
-def spoil_answers(folder):
+def spoil_predictions(folder):
     (folder / "compensated" / "predictions_before.npz").write_bytes(
         (folder / "compensated" / "predictions.npz").read_bytes()
     )
@@ -422,7 +422,7 @@ def spoil_optics(folder):
     [
         (spoil_scores, r"scores\.npz .* mean of kd is 0\.7500, and results\.json says 0\.9667"),
         (make_no_scores, r"scores\.npz .* kd holds values that are no accuracy of an image"),
-        (spoil_answers, r"predictions_before\.npz .* uncompensated_accuracy"),
+        (spoil_predictions, r"predictions_before\.npz .* uncompensated_accuracy"),
         (spoil_map, r"compensated.embedding\.npz .* missing"),
         (spoil_optics, r"psf\.npz .* shape \(3, 2, 1, 9, 9\), and the kernels are \(8, 1, 7, 7\)"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from hybridonn.core.errors import ArtefactError
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.reports.artefacts.run import read_run
+from hybridonn.spec import checksum_spec
 
 FILES = {
     "spec.yaml": "the run itself",
@@ -132,4 +133,15 @@ def test_a_file_that_is_no_longer_what_its_stage_wrote_is_refused(run_folder, na
     else:
         change(path, logits=2 * np.load(path)["logits"])
     with pytest.raises(ArtefactError, match=f"{path.name} is damaged: its checksum"):
+        read_run(run_folder)
+
+
+def test_a_spec_that_was_changed_since_the_run_is_refused(run_folder):
+    path = run_folder / "spec.yaml"
+    known = checksum_spec(path, ArtefactError)
+    change_json(run_folder / "record.json", lambda tree: tree.update(spec_checksum=known))
+    path.write_text(path.read_text() + "# a comment changes nothing\n")
+    read_run(run_folder)
+    path.write_text(path.read_text().replace("epochs: 30", "epochs: 31"))
+    with pytest.raises(ArtefactError, match=r"spec\.yaml cannot be used: it was changed since"):
         read_run(run_folder)

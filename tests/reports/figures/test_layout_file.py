@@ -1,4 +1,4 @@
-"""The picture of a layout file that was really written."""
+"""The figure of a layout file that was really written."""
 
 import json
 

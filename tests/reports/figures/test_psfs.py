@@ -64,7 +64,7 @@ def test_each_branch_shows_a_kernel_in_its_own_frame(make, tmp_path, add_metasur
     names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert names[:2] == ["kernel 0\n532 nm\nbinned 1×1", "kernel 4\n532 nm\nbinned 2×2"]
     signed = [panels(figure)[8 * row + 6] for row in range(2)]
-    assert [picture.shape[-1] for picture in signed] == [5, 7]
+    assert [plane.shape[-1] for plane in signed] == [5, 7]
     assert np.allclose(signed[1], kernels[4, 0, ::-1, ::-1], atol=1e-6)
     rows = {row[0]: row[1:] for row in list_numbers(optics, Classification())}
     assert rows["kernel error at full resolution"] == ("–", "3.00 %")
@@ -77,8 +77,8 @@ def test_the_caption_explains_spots_where_a_branch_has_them(make, tmp_path, add_
     for branches in (False, True):
         if branches:
             add_branches(folder, arrays)
-        pictures = {picture.name: picture for picture in list_figures(read_run(folder))}
-        captions.append(pictures["optics"].caption)
+        figures = {figure.name: figure for figure in list_figures(read_run(folder))}
+        captions.append(figures["optics"].caption)
     assert "spots b pixels apart" not in captions[0]
     assert captions[1] == captions[0] + (
         " A kernel that is read out at 1/b of the resolution lies on the sensor as spots b pixels "
@@ -97,7 +97,7 @@ def test_a_kernel_that_is_not_there_is_refused(make, tmp_path, add_metasurface):
 def test_a_narrow_window_shows_what_it_holds(make, tmp_path, add_metasurface):
     folder, kernels, numbers, _ = add_metasurface(make(tmp_path / "run"), window=9)
     shown = panels(draw_optics(read_optics(folder, numbers, kernels)))
-    assert [picture.shape[-1] for picture in shown[:3]] == [9, 9, 9 * SIDE]
+    assert [plane.shape[-1] for plane in shown[:3]] == [9, 9, 9 * SIDE]
 
 
 def test_the_table_has_every_number(make, tmp_path, add_metasurface):

@@ -1,4 +1,4 @@
-"""The pictures by which a user judges an import."""
+"""The frames by which a user judges an import."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ def test_zero_is_white_and_the_scale_is_the_same_up_and_down():
     assert red < blue
 
 
-def test_pictures_of_nothing_but_zero_are_white():
+def test_images_of_nothing_but_zero_are_white():
     norm = zero_white(np.zeros((2, 2)))
     assert diverging()(norm(0.0))[:3] == pytest.approx((1.0, 1.0, 1.0))
 

@@ -98,7 +98,7 @@ def read_drawing(folder: Path) -> LayoutDrawing | None:
 
 
 def pick_drawing(found: LayoutFile) -> LayoutDrawing:
-    """Take from a layout file what its picture shows."""
+    """Take from a layout file what its figure shows."""
     rows, columns = found.widths.shape[2:]
     size = np.array([columns, rows]) * found.cell_nm
     corners = found.corners_nm.reshape(-1, 2)

@@ -20,7 +20,7 @@ SHAPES = {"psf": 5, "target": 5, "gains": 3, "fine_psf": 5, "fine_target": 5}
 
 @dataclass(frozen=True)
 class SimulatedOptics:
-    """What the stage ``metasurface`` leaves for the report; pictures are upright.
+    """What the stage ``metasurface`` leaves for the report; all planes are upright.
 
     Attributes:
         psf: Light a pixel of the camera, in weights of the kernel, (K, 2, C, n, n).
@@ -28,7 +28,7 @@ class SimulatedOptics:
         light: Light of the shown kernels a cell, relative, (S, 2, C, h, w), of the same extent.
         shown: Which of the K kernels these are.
         sizes: Pixels along a side of each kernel's block on the sensor, (K,).
-        binnings: Pixels, along one side, that each kernel's pictures are summed over, (K,).
+        binnings: Pixels, along one side, that are summed into one where a kernel is read out, (K,).
         wavelengths_nm: Wavelengths of the C colours.
         results: The numbers of the stage.
     """
@@ -84,7 +84,7 @@ def read_optics(folder: Path, results: dict[str, Any], kernels: np.ndarray) -> S
     if binnings.min() < 1:
         raise ArtefactError(refusal(path, STAGE, f"binnings are {binnings.tolist()}"))
     _check_parts(folder, results, colours, len(set(binnings.tolist())))
-    # A target's pixel is as many cells across as the picture a cell repeats it.
+    # A target's pixel is as many cells across as a cell of the simulated plane repeats it.
     lit = np.count_nonzero(arrays["target"][chosen])
     side = round((np.count_nonzero(arrays["fine_target"]) / max(lit, 1)) ** 0.5)
     if side < 1 or window < size or fine < size * side or fine % side:
@@ -119,14 +119,14 @@ def _check_parts(folder: Path, results: dict[str, Any], colours: int, branches: 
             raise ArtefactError(refusal(folder / "results.json", "the run itself", found))
 
 
-def resize(pictures: np.ndarray, size: int) -> np.ndarray:
-    """Darkness around small pictures, the middle of large ones."""
-    more = size - pictures.shape[-1]
+def resize(planes: np.ndarray, size: int) -> np.ndarray:
+    """Small planes with darkness around them, large ones cut to their middle."""
+    more = size - planes.shape[-1]
     if more > 0:
         ends = (more // 2, more - more // 2)
-        return np.pad(pictures, [(0, 0)] * (pictures.ndim - 2) + [ends, ends])
+        return np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [ends, ends])
     first = -more // 2
-    return pictures[..., first : first + size, first : first + size]
+    return planes[..., first : first + size, first : first + size]
 
 
 def _read_wavelengths(folder: Path, colours: int) -> tuple[float, ...]:

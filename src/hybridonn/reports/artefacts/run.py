@@ -32,7 +32,7 @@ from hybridonn.reports.artefacts.reading import (
     read_text,
     refusal,
 )
-from hybridonn.spec import Branch, Spec, read_spec
+from hybridonn.spec import Branch, Spec, checksum_spec, read_spec
 
 if TYPE_CHECKING:
     from hybridonn.tasks.task import Task
@@ -139,8 +139,8 @@ def read_run(folder: Path) -> Run:
             f"{folder} is no finished run: it holds no record.json, which a run writes last; name "
             "the folder of a run, or let the run come to its end: hybridonn run SPEC"
         )
-    spec, task = _read_spec(folder / "spec.yaml")
     record = read_json(folder / "record.json", PIPELINE)
+    spec, task = _read_spec(folder / "spec.yaml", record)
     results = read_json(folder / "results.json", PIPELINE)
     _require(record, ("data", "seconds", "versions", "seeds"), folder / "record.json")
     _require(results, ("student",), folder / "results.json")
@@ -188,11 +188,12 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _read_spec(path: Path) -> tuple[Spec, Task]:
+def _read_spec(path: Path, record: dict[str, Any]) -> tuple[Spec, Task]:
     """The spec of a run, and the task that it states.
 
     Raises:
-        ArtefactError: The file is missing or damaged, or holds what no spec allows.
+        ArtefactError: The file is missing or damaged, holds what no spec allows, or was changed
+            since the run.
     """
     from hybridonn.tasks.task import make_task  # imports torch
 
@@ -201,6 +202,9 @@ def _read_spec(path: Path) -> tuple[Spec, Task]:
         spec = read_spec(path)
     except SpecError as error:
         raise ArtefactError(refusal(path, PIPELINE, str(error))) from None
+    if record.get("spec_checksum") not in (None, checksum_spec(path, ArtefactError)):
+        wrong = "it was changed since, and is not the spec that the stages were made with"
+        raise ArtefactError(refusal(path, PIPELINE, wrong))
     return spec, make_task(spec.task)
 
 

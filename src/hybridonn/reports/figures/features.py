@@ -1,4 +1,4 @@
-"""What the camera sees: the difference pictures of one scene."""
+"""What the camera sees: the difference signals of one scene."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @styled
 def draw_features(scene: np.ndarray, features: np.ndarray, title: str = "scene") -> Figure:
-    """Draw a scene and, kernel by kernel, positive less negative picture on the sensor.
+    """Draw a scene and, kernel by kernel, positive less negative frame of the sensor.
 
     Args:
         scene: The image, (C, H, W), in [0, 1].
-        features: Difference pictures, (K, H', W').
+        features: Difference signals, (K, H', W').
         title: What stands over the scene, for example its class.
     """
     from matplotlib.figure import Figure
@@ -37,10 +37,10 @@ def draw_features(scene: np.ndarray, features: np.ndarray, title: str = "scene")
     _draw_scene(framed(figure.add_subplot(grid[:span, :span])), scene, title)
     norm = zero_white(features)
     panels = []
-    for index, picture in enumerate(features):
+    for index, signal in enumerate(features):
         row, column = divmod(index, columns)
         axes = framed(figure.add_subplot(grid[row, span + column]))
-        image = axes.imshow(picture, cmap=diverging(), norm=norm, interpolation="none")
+        image = axes.imshow(signal, cmap=diverging(), norm=norm, interpolation="none")
         axes.set_title(f"kernel {index}", fontsize=9, fontweight="normal", pad=3, loc="center")
         panels.append(axes)
     bar = figure.colorbar(image, ax=panels, shrink=min(1.0, 3.2 / size[1]), aspect=18)

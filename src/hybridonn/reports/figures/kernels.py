@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# In sides of one small picture: a signed kernel is two wide, its two parts stand beside it.
+# In sides of one small square: a signed kernel is two wide, its two parts stand beside it.
 SIGNED, SMALL, SPACE = 2.0, 0.94, 0.12
 CELL_WIDTH = SIGNED + 1 + SPACE
 GUTTER = 0.75
@@ -50,12 +50,10 @@ def draw_kernels(kernels: np.ndarray, wavelengths_nm: np.ndarray | None = None) 
     for index, kernel in enumerate(kernels):
         row, column = divmod(index, columns)
         corner = (column * (CELL_WIDTH + GUTTER), row * cell_height)
-        picture = _draw_cell(axes, kernel, corner, f"kernel {index}", norm)
+        drawn = _draw_cell(axes, kernel, corner, f"kernel {index}", norm)
         if column == 0:
             _name_bands(axes, bands, corner, wavelengths_nm)
-    bar = figure.colorbar(
-        picture, ax=axes, shrink=min(1.0, 3 / (height * inch)), aspect=18, pad=0.01
-    )
+    bar = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 3 / (height * inch)), aspect=18, pad=0.01)
     bar.set_label("weight")
     return figure
 
@@ -68,7 +66,7 @@ def _draw_cell(
     top += HEAD
     for band in kernel:
         small = left + SIGNED + SPACE
-        picture = _draw_square(axes, band, (left, top), SIGNED, norm)
+        drawn = _draw_square(axes, band, (left, top), SIGNED, norm)
         _draw_square(axes, np.maximum(band, 0), (small, top), SMALL, norm)
         below = (small, top + SIGNED - SMALL)
         _draw_square(axes, np.minimum(band, 0), below, SMALL, norm)
@@ -76,7 +74,7 @@ def _draw_cell(
             place = (small + SMALL + 0.07, y + SMALL / 2)
             axes.text(*place, sign, ha="left", va="center", fontsize=10)
         top += SIGNED + SPACE
-    return picture
+    return drawn
 
 
 def _draw_square(

@@ -31,13 +31,13 @@ def draw_width_maps(maps: WidthMaps) -> Figure:
     shown: list[AxesImage] = []
     step = count_step(maps)
     for part, sign in enumerate("+−"):
-        pictures = [maps.widths_nm[part], *maps.phases[:, part]]
+        planes = [maps.widths_nm[part], *maps.phases[:, part]]
         # Cells at even distances: means of neighbours would show widths that nothing has.
-        whole = [picture[::step, ::step] for picture in pictures]
-        close = [_enlarge(picture) for picture in pictures[:2]]
+        whole = [plane[::step, ::step] for plane in planes]
+        close = [_enlarge(plane) for plane in planes[:2]]
         shown = [
-            _draw_map(axes, picture, maps.widths_nm)
-            for axes, picture in zip(rows[part], [*whole, *close], strict=True)
+            _draw_map(axes, plane, maps.widths_nm)
+            for axes, plane in zip(rows[part], [*whole, *close], strict=True)
         ]
         rows[part, 0].set_ylabel(f"kernel {maps.kernel}{sign}")
     for axes, title in zip(rows[0], titles, strict=True):
@@ -60,14 +60,14 @@ def count_step(maps: WidthMaps) -> int:
     return -(-maps.widths_nm.shape[-1] // MOST_CELLS)
 
 
-def _draw_map(axes: Axes, picture: np.ndarray, widths_nm: np.ndarray) -> AxesImage:
+def _draw_map(axes: Axes, plane: np.ndarray, widths_nm: np.ndarray) -> AxesImage:
     look: dict[str, Any] = {"cmap": "twilight", "vmin": 0, "vmax": 1}
-    if picture.dtype.kind == "u":
+    if plane.dtype.kind == "u":
         look = {"cmap": "viridis", "vmin": widths_nm.min(), "vmax": widths_nm.max()}
-    return framed(axes).imshow(picture, interpolation="nearest", **look)
+    return framed(axes).imshow(plane, interpolation="nearest", **look)
 
 
-def _enlarge(picture: np.ndarray) -> np.ndarray:
-    side = min(CLOSE_CELLS, picture.shape[-1])
-    first = (picture.shape[-1] - side) // 2
-    return picture[first : first + side, first : first + side]
+def _enlarge(plane: np.ndarray) -> np.ndarray:
+    side = min(CLOSE_CELLS, plane.shape[-1])
+    first = (plane.shape[-1] - side) // 2
+    return plane[first : first + side, first : first + side]

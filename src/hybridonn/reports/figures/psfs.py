@@ -57,10 +57,10 @@ def _draw_row(
     signed = [resize(parts[0] - parts[1], size) for parts in (wanted, got)]
     panels += [(kernel_, zero_white(*signed)) for kernel_ in signed]
     margin = 0.5 - size / wanted.shape[-1] / 2
-    for column, (picture, scale) in enumerate(panels):
+    for column, (plane, scale) in enumerate(panels):
         axes = framed(figure.add_subplot(grid[row, column + (column > 2) + (column > 5)]))
         look = {"cmap": diverging(), "norm": scale, "interpolation": "none"}
-        axes.imshow(picture, extent=(0, 1, 0, 1), **look)
+        axes.imshow(plane, extent=(0, 1, 0, 1), **look)
         if margin > 0 and column < 6:
             _frame_kernel(axes, margin)
         if row == 0:

@@ -1,4 +1,4 @@
-"""Measured against simulated: the pictures by which a user judges an import."""
+"""Measured against simulated: the frames by which a user judges an import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hybridonn.reports.figures.style import WIDTH_IN, diverging, framed, styled,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CELL_IN = 1.05  # a picture of a sub-optic
+CELL_IN = 1.05  # side of the frame of a sub-optic
 NAME_IN = 0.9
 MOST_COLUMNS = 8
 
@@ -21,12 +21,12 @@ MOST_COLUMNS = 8
 def draw_registration(
     simulated: np.ndarray, measured: np.ndarray, sub_optics: Sequence[Mapping[str, Any]]
 ) -> Figure:
-    """Draw the picture of each sub-optic as simulated, as measured, and their difference.
+    """Draw the frame of each sub-optic as simulated, as measured, and their difference.
 
-    All on one scale: the brightest simulated picture. Below each, what registration found.
+    All on one scale: the brightest simulated frame. Below each, what registration found.
 
     Args:
-        simulated: Mean picture over the fitted images, (2 K, H, W).
+        simulated: Mean frames over the fitted images, (2 K, H, W).
         measured: The same, registered and with its gain, (2 K, H, W).
         sub_optics: ``sub_optic``, ``correlation``, ``shift_y_pixels``, ``shift_x_pixels`` and
             ``rotation_degrees`` of each.
@@ -63,10 +63,10 @@ def draw_pairs(
     notes: Sequence[str],
     unit: str = "light, in units of the simulation",
 ) -> Figure:
-    """Draw pairs of pictures and their differences, one above the other, on one scale.
+    """Draw pairs of frames or other planes, with their differences below them, on one scale.
 
     Args:
-        wanted: Name of the first row, and its pictures, (N, H, W).
+        wanted: Name of the first row, and its planes, (N, H, W).
         found: Values of the second row, likewise.
         names: Above each pair.
         notes: Below each pair.
@@ -83,7 +83,7 @@ def draw_pairs(
     figure = Figure(figsize=(width, blocks * (3 * CELL_IN + 0.75)), layout="constrained")
     rows = figure.subplots(3 * blocks, columns, squeeze=False)
     norm = zero_white(simulated)
-    pictures = None
+    drawn = None
     for number in range(blocks * columns):
         block, column = divmod(number, columns)
         cells = rows[3 * block : 3 * block + 3, column]
@@ -92,16 +92,14 @@ def draw_pairs(
                 axes.set_axis_off()
             continue
         shown = (simulated[number], measured[number], measured[number] - simulated[number])
-        for axes, picture, name in zip(cells, shown, row_names, strict=True):
-            pictures = framed(axes).imshow(
-                picture, cmap=diverging(), norm=norm, interpolation="nearest"
-            )
+        for axes, plane, name in zip(cells, shown, row_names, strict=True):
+            drawn = framed(axes).imshow(plane, cmap=diverging(), norm=norm, interpolation="nearest")
             if column == 0:
                 axes.set_ylabel(name)
         cells[0].set_title(names[number], loc="center")
         cells[2].set_xlabel(notes[number], fontsize=7.5)
-    if pictures is not None:
-        bar = figure.colorbar(pictures, ax=rows, aspect=40, shrink=min(1.0, 1.5 / blocks), pad=0.01)
+    if drawn is not None:
+        bar = figure.colorbar(drawn, ax=rows, aspect=40, shrink=min(1.0, 1.5 / blocks), pad=0.01)
         bar.set_label(unit)
     return figure
 

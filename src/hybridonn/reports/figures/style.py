@@ -111,7 +111,7 @@ def zero_white(*arrays: np.ndarray) -> Normalize:
 
 
 def framed(axes: Axes) -> Axes:
-    """Leave only a thin frame: the axes show a picture whose edge may be white."""
+    """Leave only a thin frame: the axes show an image whose edge may be white."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -120,7 +120,7 @@ def framed(axes: Axes) -> Axes:
 
 
 def bare(axes: Axes) -> Axes:
-    """Take ticks, labels and frame away: the axes show a picture, not a graph."""
+    """Take ticks, labels and frame away: the axes show an image, not a graph."""
     axes.set_axis_off()
     axes.set_aspect("equal")
     return axes

@@ -24,7 +24,7 @@ def _build(run: Run) -> list[ReportFigure]:
             "a pillar delays light, counted from an empty cell, in whole turns; a width has one "
             "phase at each wavelength. On the right, the middle of the sub-optic, cell by cell."
             f"{thinned} The numerical aperture is the sine of the angle at which half a side of "
-            "the sub-optic is seen from the middle of its picture on the sensor. All widths lie "
+            "the sub-optic is seen from the middle of its image on the sensor. All widths lie "
             "in metasurface/widths.npz.",
             lambda: draw_width_maps(maps),
             tuple(list_pillar_numbers(optics.results, optics.wavelengths_nm)),
