@@ -49,6 +49,12 @@ KERNELS = (
     "training.augmentation.shift_pixels=1",
 )
 COHERENT = ("optics.frontend=four_f", "distillation.method=none", "compensation={}")
+COHERENT_CHIP = (
+    "optics.frontend=four_f",
+    "fabrication.preset=four-f-mnist",
+    "distillation.method=none",
+    "compensation={}",
+)
 MASKS = (
     "task=segmentation",
     "data={name: dsb2018}",
@@ -64,6 +70,7 @@ BASES = {
     ),
     "robust kernels, live": KERNELS,
     "coherent, without transfer": COHERENT,
+    "a coherent chip": COHERENT_CHIP,
     "masks": MASKS,
     "plain": (),
 }
@@ -134,6 +141,18 @@ ERRORS_OF_KERNELS = (
 )
 # Of images that are not changed, there are no views.
 STILL = {"training.augmentation.crop_edge": ANY_STUDENT, "training.views": ANY_STUDENT}
+WITHOUT_TRANSFER = {
+    "optics.four_f": ANY_STUDENT,
+    "optics.wavelengths_nm": ANY_STUDENT,
+    "distillation.kd_weight": UNUSED,
+    "distillation.ntk_weight": UNUSED,
+    "distillation.temperature": UNUSED,
+    "distillation.tangent": UNUSED,
+    "distillation.tangent.teacher_layers": UNUSED,
+    "distillation.tangent.probes": ANY_STUDENT | {"alignment"},
+    "distillation.method": ANY_STUDENT,  # the same answers serve KD
+    **STILL,
+}
 # Where a base differs.
 ELSEWHERE = {
     "robust kernels, live": {
@@ -148,17 +167,10 @@ ELSEWHERE = {
         "distillation.tangent": UNUSED,
         "distillation.tangent.teacher_layers": UNUSED,
     },
-    "coherent, without transfer": {
-        "optics.four_f": ANY_STUDENT,
-        "optics.wavelengths_nm": ANY_STUDENT,
-        "distillation.kd_weight": UNUSED,
-        "distillation.ntk_weight": UNUSED,
-        "distillation.temperature": UNUSED,
-        "distillation.tangent": UNUSED,
-        "distillation.tangent.teacher_layers": UNUSED,
-        "distillation.tangent.probes": ANY_STUDENT | {"alignment"},
-        "distillation.method": ANY_STUDENT,  # the same answers serve KD
-        **STILL,
+    "coherent, without transfer": WITHOUT_TRANSFER,
+    "a coherent chip": {
+        **WITHOUT_TRANSFER,
+        **{key: {"layout", "fabricated", "compensated"} for key in PLACES},
     },
     # Beside branches the other optics are lenses, of which there is no estimate.
     "masks": {"optics.frontend": {"estimate", *ANY_STUDENT}, **STILL},
