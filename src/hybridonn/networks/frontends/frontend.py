@@ -106,29 +106,19 @@ class Frontend(nn.Module):
         )
 
 
-def refuse_pillar_errors(frontend: Frontend, errors: ChipErrors) -> None:
-    """Refuse errors of pillars for optics whose pillars are not known.
-
-    Raises:
-        OpticsError: An error of pillars is not zero.
-    """
-    pillars = errors.list_acting_on("pillars", "light")
-    cure = ", or fabricate a MetasurfaceFrontend that is given its designed chip" if pillars else ""
-    refuse_idle_errors(frontend, errors, "kernels", cure)
-
-
-def refuse_idle_errors(frontend: Frontend, errors: ChipErrors, design: str, cure: str = "") -> None:
+def refuse_idle_errors(frontend: Frontend, errors: ChipErrors, design: str = "kernels") -> None:
     """Refuse errors that have nothing to act on in these optics.
 
     Args:
         frontend: The optics.
         errors: Magnitudes of the errors.
         design: Name of the kind of optics in the table of errors.
-        cure: What helps beside leaving them out.
 
     Raises:
         OpticsError: An error of something that the optics do not have is not zero.
     """
+    pillars = design == "kernels" and errors.list_acting_on("pillars", "light")
+    cure = ", or fabricate a MetasurfaceFrontend that is given its designed chip" if pillars else ""
     if stated := errors.list_idle(design):
         what = " and ".join(dict.fromkeys(BY_QUANTITY[name].acts_on for name in stated))
         raise OpticsError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.networks.frontends.chip_kernels import turn_kernels
 from hybridonn.networks.frontends.convolution import BranchConvolution
-from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
+from hybridonn.networks.frontends.frontend import Frontend, refuse_idle_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
@@ -66,7 +66,7 @@ class IdealConvolution(Frontend):
         Raises:
             OpticsError: An error of pillars is not zero: ideal kernels have none.
         """
-        refuse_pillar_errors(self, errors)
+        refuse_idle_errors(self, errors)
         return self.measure().fabricate(errors, layout)
 
     def capture(

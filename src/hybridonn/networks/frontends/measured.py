@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.correlation import DIRECT_PICTURES, correlate
-from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
+from hybridonn.networks.frontends.frontend import Frontend, refuse_idle_errors
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.kernel_errors import ChipPsfs, fabricate
 from hybridonn.optics.layout.sites import Layout
@@ -102,6 +102,6 @@ class MeasuredFrontend(Frontend):
         Raises:
             OpticsError: An error of pillars is not zero: their effect is not known here.
         """
-        refuse_pillar_errors(self, errors)
+        refuse_idle_errors(self, errors)
         made = fabricate(ChipPsfs(self.psfs, self.gains, layout), errors)
         return MeasuredFrontend(made.psfs, made.gains, self.stride)

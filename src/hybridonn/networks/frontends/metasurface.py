@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from hybridonn.core.errors import OpticsError
 from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.correlation import correlate
-from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
+from hybridonn.networks.frontends.frontend import Frontend, refuse_idle_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_psf import DesignedChip, measure_fabricated_psfs
@@ -125,7 +125,7 @@ class MetasurfaceFrontend(Frontend):
         """
         made = self.measure()
         if self.design is None:
-            refuse_pillar_errors(self, errors)
+            refuse_idle_errors(self, errors)
         elif errors.list_acting_on("pillars", "light"):
             design = replace(self.design, layout=layout)
             made.psfs = measure_fabricated_psfs(design, errors, advance).to(made.psfs)

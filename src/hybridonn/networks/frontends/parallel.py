@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hybridonn.networks.frontends.binned import BinnedFrontend, bin_pixels
 from hybridonn.networks.frontends.chip_kernels import fabricate_kernels, frame, spread, turn_kernels
 from hybridonn.networks.frontends.convolution import BranchConvolution
-from hybridonn.networks.frontends.frontend import Frontend, refuse_pillar_errors
+from hybridonn.networks.frontends.frontend import Frontend, refuse_idle_errors
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.layout.sites import Layout
@@ -83,7 +83,7 @@ class ParallelFrontend(Frontend):
         Raises:
             OpticsError: An error of pillars is not zero: ideal kernels have none.
         """
-        refuse_pillar_errors(self, errors)
+        refuse_idle_errors(self, errors)
         branches = [(branch.signed_kernels(), size) for branch, size in self.pairs()]
         return self._put_together(fabricate_kernels(branches, errors, layout).psfs)
 
