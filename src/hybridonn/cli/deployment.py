@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -19,6 +20,10 @@ def deploy(
     run: Run,
     target: Targets = None,
     calibration: Annotated[int, count("Training images that set the ranges of integers.")] = 512,
+    captures: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The capture set that the run was compensated on: a real chip's."),
+    ] = None,
     data_root: DataRoot = None,
 ) -> None:
     """Write the network of a finished run as files that run without torch."""
@@ -26,6 +31,6 @@ def deploy(
     from hybridonn.pipeline.deploy import deploy as deploy_run
 
     with show_bars() as progress:
-        results = deploy_run(run, tuple(target or ()), calibration, data_root, progress)
+        results = deploy_run(run, tuple(target or ()), calibration, data_root, progress, captures)
     print_table(run.name, {"deployed": results})
     typer.echo(run / "deployed")

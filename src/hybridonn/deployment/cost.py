@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from hybridonn.networks.hybrid import HybridNetwork
+
+IMAGE_BITS = 8  # of a pixel in an ordinary image
+SIGNS = 2  # captures of a signed kernel
 
 
 @dataclass(frozen=True)
@@ -16,16 +22,32 @@ class NetworkCost:
     """What one image costs a network.
 
     Attributes:
-        name: The network.
+        name: Name of the network, in results.json too.
+        label: What tables call it.
         macs: Multiply-accumulates of an image.
         parameters: Numbers that are stored.
+        pixels: Pixels that a camera reads out for an image.
+        bits: Bits that it reads out.
         optical: Whether a part of it is computed by light, so that a camera reads features.
     """
 
     name: str
+    label: str
     macs: int
     parameters: int
+    pixels: int = 0
+    bits: int = 0
     optical: bool = False
+
+    def as_row(self) -> dict[str, int | str]:
+        """A row of a table."""
+        return {
+            "network": self.label,
+            "macs": self.macs,
+            "parameters": self.parameters,
+            "read_out_pixels": self.pixels,
+            "read_out_bits": self.bits,
+        }
 
 
 @torch.no_grad()
@@ -42,18 +64,49 @@ def count_macs(network: nn.Module, inputs: Tensor | tuple[Tensor, ...]) -> int:
     return counter.get_total_flops() // 2
 
 
-def count_cost(
-    name: str, network: nn.Module, shapes: Sequence[tuple[int, ...]], optical: bool = False
-) -> NetworkCost:
-    """The cost of a network for one image.
+def count_costs(
+    teacher: nn.Module,
+    student: HybridNetwork,
+    branch_shapes: Sequence[tuple[int, ...]],
+    image_shape: tuple[int, int, int],
+    bit_depth: int,
+) -> list[NetworkCost]:
+    """The costs of a hybrid network and of digital ones, for one image.
 
     Args:
-        name: What tables call it.
-        network: A backend, of a tuple of branches, or a network of one scene.
-        shapes: (K_b, H', W') of each branch of a backend; (C, H, W) of a scene.
-        optical: Whether the network is a backend behind optics.
+        teacher: The digital teacher.
+        student: The hybrid network with the optics as designed. Computed all digitally it gives
+            the same outputs, so that it is the digital network that is as accurate.
+        branch_shapes: (K_b, H', W') of each branch.
+        image_shape: (C, H, W) of a scene.
+        bit_depth: Bits that the camera behind the optics gives of a pixel.
     """
-    given = tuple(torch.zeros(1, *shape) for shape in shapes)
-    macs = count_macs(network, given if optical else given[0])
-    parameters = sum(one.numel() for one in network.parameters())
-    return NetworkCost(name, macs, parameters, optical)
+    scene = torch.zeros(1, *image_shape)
+    features = tuple(torch.zeros(1, *shape) for shape in branch_shapes)
+    digital = nn.Sequential(student.frontend.digital(image_shape), student.backend)
+    seen = prod(image_shape)
+    read = SIGNS * sum(prod(shape) for shape in branch_shapes)
+    lens = {"pixels": seen, "bits": IMAGE_BITS * seen}
+    return [
+        NetworkCost("teacher", "teacher", count_macs(teacher, scene), _count(teacher), **lens),
+        NetworkCost(
+            "digital",
+            "the same network, all digital",
+            count_macs(digital, scene),
+            _count(student),
+            **lens,
+        ),
+        NetworkCost(
+            "backend",
+            "backend behind the optics",
+            count_macs(student.backend, features),
+            _count(student.backend),
+            read,
+            bit_depth * read,
+            optical=True,
+        ),
+    ]
+
+
+def _count(network: nn.Module) -> int:
+    return sum(one.numel() for one in network.parameters())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.cost import NetworkCost
 
 PJ, MJ = 1e-12, 1e-3
@@ -38,26 +39,64 @@ class Assumption:
 
     def energy_j(self, cost: NetworkCost) -> float:
         """Energy of an image, in joules: the capture and all multiply-accumulates."""
-        capture = self.hybrid_capture_j if cost.optical else self.lens_capture_j
-        return capture + cost.macs * self.mac_j
+        return self.capture_j(cost) + cost.macs * self.mac_j
+
+    def capture_j(self, cost: NetworkCost) -> float:
+        """Energy of taking an image, in joules."""
+        return self.hybrid_capture_j if cost.optical else self.lens_capture_j
 
 
 HOROWITZ = "Horowitz, ISSCC 2014, figure 1.1.9, 45 nm, 0.9 V; arithmetic alone, no memory"
-MLPERF = "MLPerf Tiny results, microcontrollers at the wall: 1.4 to 2 nJ"
+MLPERF = "MLPerf Tiny results, whole microcontrollers: 1.4 to 2 nJ a MAC"
+PAPER = "Xiang et al., NeurIPS 2025 (arXiv 2508.08421); capture 2.36 mJ (lens), 3.82 mJ (hybrid)"
 ASSUMPTIONS = (
-    Assumption(
-        "paper",
-        "the paper: 30.84 pJ a MAC, with capture",
-        30.84 * PJ,
-        "Xiang et al., NeurIPS 2025 (arXiv 2508.08421); capture 2.36 mJ (lens), 3.82 mJ (hybrid)",
-        2.36 * MJ,
-        3.82 * MJ,
-    ),
+    Assumption("paper", "the paper, with capture", 30.84 * PJ, PAPER, 2.36 * MJ, 3.82 * MJ),
     Assumption("float32", "float32 arithmetic, 45 nm", (0.9 + 3.7) * PJ, HOROWITZ),
     Assumption("int8", "int8 arithmetic, 45 nm", (0.03 + 0.2) * PJ, HOROWITZ),
     Assumption("mcu-low", "microcontroller, least", 1.4e3 * PJ, MLPERF),
     Assumption("mcu-high", "microcontroller, most", 2.0e3 * PJ, MLPERF),
 )
+# The networks of the paper's table, as it states them.
+PAPER_NETWORKS = (
+    NetworkCost("unet", "U-Net, digital", 65_900_000_000, 0),
+    NetworkCost("hybrid", "hybrid network", 65_000_000, 0, optical=True),
+)
+
+
+def choose_assumptions(
+    names: Sequence[str],
+    mac_pj: float | None = None,
+    lens_capture_mj: float = 0.0,
+    hybrid_capture_mj: float = 0.0,
+) -> tuple[Assumption, ...]:
+    """The assumptions of some names, and one of the user's own.
+
+    Args:
+        names: Names of assumptions; empty: all.
+        mac_pj: Energy of a multiply-accumulate of the user's own processor, in picojoules; None:
+            no assumption of the user's own.
+        lens_capture_mj: Energy of a capture behind a lens, in millijoules.
+        hybrid_capture_mj: Energy of a capture behind the optics, in millijoules.
+
+    Raises:
+        DeploymentError: A name is not known, or energies of captures are given alone.
+    """
+    known = {one.name: one for one in ASSUMPTIONS}
+    if unknown := [name for name in names if name not in known]:
+        raise DeploymentError(
+            f"assumption {unknown[0]!r} is not known; allowed are {', '.join(known)}"
+        )
+    if mac_pj is None and (lens_capture_mj or hybrid_capture_mj):
+        raise DeploymentError(
+            "energies of captures of your own are given without that of a multiply-accumulate; add "
+            "--mac-pj, such as --mac-pj 30.84"
+        )
+    chosen = tuple(known[name] for name in names)
+    if mac_pj is None:
+        return chosen or ASSUMPTIONS
+    label = f"yours: {mac_pj:g} pJ a MAC"
+    captures = (lens_capture_mj * MJ, hybrid_capture_mj * MJ)
+    return (*chosen, Assumption("yours", label, mac_pj * PJ, "given by --mac-pj", *captures))
 
 
 def tabulate_energy(
@@ -66,11 +105,11 @@ def tabulate_energy(
     """A row for each network and assumption: MACs, joules and the source of the constant."""
     return [
         {
-            "network": cost.name,
+            "network": cost.label,
             "macs": cost.macs,
-            "assumption": one.name,
+            "assumption": one.label,
             "joules": one.energy_j(cost),
-            "capture_joules": one.hybrid_capture_j if cost.optical else one.lens_capture_j,
+            "capture_joules": one.capture_j(cost),
             "source": one.source,
         }
         for cost in costs

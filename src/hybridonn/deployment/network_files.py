@@ -7,16 +7,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybridonn.core.errors import DeploymentError
 from hybridonn.core.files import write_text
-from hybridonn.data.batches import to_scene
-from hybridonn.data.dataset import ImageSet
 from hybridonn.deployment.agreement import Agreement, compare
 from hybridonn.deployment.export import export_backend, export_hybrid
 from hybridonn.deployment.quantise import quantise
 from hybridonn.deployment.runtime import OnnxNetwork
+from hybridonn.deployment.samples import Samples
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.tasks.task import Task
 
@@ -24,14 +23,13 @@ BACKEND, INT8, HYBRID, RUNNER = "backend.onnx", "backend.int8.onnx", "hybrid.onn
 KEYS = {BACKEND: "onnx", INT8: "int8", HYBRID: "hybrid"}  # in results.json, which is read by dots
 # Rounding of single precision in sums of thousands of products; a wrong operation is far above.
 ALLOWED = 1e-4
-AT_A_TIME = 64  # images
 
 
 def write_network(
     network: HybridNetwork,
     branch_shapes: Sequence[tuple[int, int, int]],
-    image_shape: tuple[int, int, int],
-    calibration: Tensor,
+    image_shape: tuple[int, int, int] | None,
+    calibration: Samples,
     folder: Path,
 ) -> None:
     """Write backend, backend in 8-bit integers, whole network and runner.
@@ -39,31 +37,27 @@ def write_network(
     Args:
         network: Optics and backend, in inference mode on the CPU.
         branch_shapes: (K_b, H', W') of each branch, from fine to coarse.
-        image_shape: (C, H, W) of a scene.
-        calibration: 8-bit images (N, C, H, W) for whose features the ranges of integers are set.
+        image_shape: (C, H, W) of a scene; None: the optics are not known, so that the whole
+            network is left out.
+        calibration: Samples whose features set the ranges of integers.
         folder: Where to write.
 
     Raises:
         DeploymentError: A package is missing, or the network cannot be translated.
     """
     export_backend(network.backend, branch_shapes, folder / BACKEND)
-    quantise(folder / BACKEND, folder / INT8, take_features(network, calibration))
-    export_hybrid(network, image_shape, folder / HYBRID)
+    quantise(folder / BACKEND, folder / INT8, calibration.features())
+    if image_shape is not None:
+        twin = nn.Sequential(network.frontend.digital(image_shape), network.backend)
+        export_hybrid(twin, image_shape, folder / HYBRID)
     write_text(folder / RUNNER, files("hybridonn.deployment").joinpath("runner.py").read_text())
 
 
 @torch.no_grad()
-def take_features(network: HybridNetwork, images: Tensor) -> tuple[Tensor, ...]:
-    """What the backend sees of 8-bit images (N, C, H, W): (N, K_b, H', W') a branch."""
-    parts = [network.frontend(to_scene(some)) for some in images.split(AT_A_TIME)]
-    return tuple(torch.cat(branch) for branch in zip(*parts, strict=True))
-
-
-@torch.no_grad()
 def run_beside_torch(
-    folder: Path, network: HybridNetwork, test: ImageSet, task: Task
+    folder: Path, backend: nn.Module, test: Samples, task: Task
 ) -> dict[str, Agreement]:
-    """Run each file on test images and compare it with torch.
+    """Run each file on test samples and compare it with torch.
 
     Returns:
         The agreement of each file by name, and that of torch with itself as ``torch``, which tells
@@ -72,20 +66,20 @@ def run_beside_torch(
     Raises:
         DeploymentError: A file in single precision gives something else than torch.
     """
-    running = {name: OnnxNetwork(folder / name) for name in (BACKEND, INT8, HYBRID)}
+    names = [name for name in (BACKEND, INT8, HYBRID) if (folder / name).is_file()]
+    running = {name: OnnxNetwork(folder / name) for name in names}
     answers: dict[str, list[Tensor]] = {name: [] for name in ("torch", *running)}
-    for images in test.images.split(AT_A_TIME):
-        scene = to_scene(images)
-        features = network.frontend(scene)
-        answers["torch"].append(network.backend(features))
+    for scene, features in test.batches():
+        answers["torch"].append(backend(features))
         for name, one in running.items():
-            answers[name].append(one((scene,) if name == HYBRID else features))
+            given = (scene,) if name == HYBRID and scene is not None else features
+            answers[name].append(one(given))
     logits = {name: torch.cat(parts) for name, parts in answers.items()}
     found = {
         name: compare(task, logits["torch"], some, test.labels) for name, some in logits.items()
     }
-    for name in (BACKEND, HYBRID):
-        if not found[name].difference <= ALLOWED:
+    for name in names:
+        if name != INT8 and not found[name].difference <= ALLOWED:
             raise DeploymentError(
                 f"{name} differs from torch by {found[name].difference:.2g} of the largest output "
                 f"on {len(test)} test images; allowed is {ALLOWED:g}: the backend does something "

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.errors import DeploymentError
+from hybridonn.core.errors import ArtefactError, DeploymentError
+from hybridonn.core.files import read_json
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.deployment.extras import need_extra
 from hybridonn.pipeline.run_folder import add_results, open_folder
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
-from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.deployed import DEPLOYED
+from hybridonn.pipeline.stage import Stage, complete
+from hybridonn.pipeline.stage_folder import Finished, read_stage
+from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
+from hybridonn.pipeline.stages.deployed import DEPLOYED, DEPLOYED_ON_CAPTURES
+from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.page import write_report
+from hybridonn.spec import Spec
 
 TARGETS = ("onnx", "c")
 
@@ -24,22 +29,25 @@ def deploy(
     calibration: int,
     data_root: Path | None,
     progress: Progress,
+    captures: Path | None = None,
 ) -> dict[str, Any]:
     """Write ``deployed/`` into the folder of a run.
 
     Args:
         run: A finished run.
         targets: What is written beside ONNX: ``c``.
-        calibration: Training images for whose features the ranges of integers are set.
+        calibration: Training images, or captures, that set the ranges of integers.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
+        captures: The capture set that the run's backend was compensated on; its features take the
+            place of simulated ones.
 
     Returns:
         The numbers of the stage.
 
     Raises:
-        DeploymentError: A target is not known, a package is missing, or the network cannot be
-            translated.
+        DeploymentError: A target is not known, a package is missing, the network cannot be
+            translated, or captures are named for a backend that was not compensated on them.
         ArtefactError: The folder is no finished run.
     """
     if unknown := [one for one in targets if one not in TARGETS]:
@@ -50,14 +58,48 @@ def deploy(
     if "c" in targets:
         need_extra("emx_onnx_cgen")
     spec = read_own_spec(run)
-    wanted = [stage.name for stage in DEPLOYED.needs if stage.wanted(spec)]
-    done = {name: read_own_stage(run, name) for name in wanted}
-    stage = DEPLOYED.with_options(
-        targets=tuple(sorted({"onnx", *targets})), calibration=calibration
-    )
+    stage, done = _find_stages(spec, run)
+    if captures is not None and stage is DEPLOYED:
+        raise DeploymentError(
+            f"{run} was not compensated on captures of a real chip, so {captures} says nothing "
+            f"of it; run `hybridonn compensate {run} --captures {captures}` first"
+        )
+    wanted = {"targets": tuple(sorted({"onnx", *targets})), "captures": captures}
+    stage = stage.with_options(calibration=calibration, **wanted)
     with open_folder(run):
         dataset = load_dataset(spec.data, data_root, progress)
         found = complete(stage, spec, dataset, done, run / stage.name, progress)
         add_results(run, {stage.name: found.results})
-        write_report(run)
+        if (run / "report.html").is_file():  # of a run that was cut short there is none
+            write_report(run)
     return found.results
+
+
+def _find_stages(spec: Spec, run: Path) -> tuple[Stage, dict[str, Finished]]:
+    """The stage to do, and the stages that it needs."""
+    real = _find_real_chip(run)
+    stage = DEPLOYED if real is None else DEPLOYED_ON_CAPTURES
+    needs = [one for one in stage.needs if one.wanted(spec) and one is not COMPENSATED_ON_CAPTURES]
+    done = {one.name: read_own_stage(run, one.name) for one in needs}
+    if real is not None:
+        done[COMPENSATED_ON_CAPTURES.name] = real
+    return stage, done
+
+
+def _find_real_chip(run: Path) -> Finished | None:
+    """The compensation of a run on captures of a real chip; None: there is none.
+
+    Raises:
+        ArtefactError: It is that of another student.
+    """
+    folder = run / "compensated"
+    if not (folder / "origin.json").is_file():
+        return None
+    found = read_stage(folder)
+    student = read_json(folder / "origin.json").get("student")
+    if student != read_own_stage(run, STUDENT.name).fingerprint:
+        raise ArtefactError(
+            f"{folder} is the compensation of another student than that of {run}; compensate the "
+            "run again, with `hybridonn compensate`"
+        )
+    return found

@@ -235,3 +235,48 @@ def test_errors_of_pillars_that_it_does_not_know_are_refused(name):
     frontend, layout = ALL[name]((12, 12)), lay_out(read_surface_size(spec.Optics()), KERNELS)
     with pytest.raises(OpticsError, match=r"width_bias_m act on pillars, and this \w+ holds none"):
         frontend.fabricate(ChipErrors(0, {"width_bias_m": 3e-9}), layout)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("shape", [(12, 12), (13, 11), (5, 9)])
+def test_its_digital_twin_gives_the_same_without_fourier_transforms(name, shape, monkeypatch):
+    frontend = ALL[name](shape)
+    with torch.no_grad():
+        wanted = frontend(scene(shape))
+        twin = frontend.digital((COLOURS, *shape))
+        for transform in ("fft2", "ifft2", "rfft2", "irfft2"):
+            monkeypatch.delattr(torch.fft, transform)
+        found = twin(scene(shape))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9 * float(other.abs().max()))
+
+
+def test_what_never_meets_a_scene_is_left_out_of_a_digital_twin():
+    psfs = torch.rand(2, 2, 1, 41, 41, dtype=torch.float64)
+    optics = MeasuredFrontend(psfs, stride=2)
+    twin = optics.digital((1, 8, 6))
+    images = torch.rand(2, 1, 8, 6, dtype=torch.float64)
+    assert twin.branches[0].weight.shape == (2, 1, 7 + 7, 5 + 5)
+    torch.testing.assert_close(twin(images)[0], optics(images)[0])
+
+
+@pytest.mark.parametrize("name", ["measured", "binned", "fabricated_four_f"])
+def test_gains_of_the_electronics_act_on_the_two_captures(name):
+    optics = ALL[name]((12, 12))
+    gains = 0.5 + torch.rand(KERNELS, 2, dtype=torch.float64)
+    before = [one.clone() for one in optics(scene())]
+    behind = optics.with_gains(gains)
+    start = 0
+    for found, pairs in zip(behind(scene()), optics.capture(scene()), strict=True):
+        own = gains[start : start + pairs.shape[1], :, None, None]
+        torch.testing.assert_close(found, (pairs * own)[:, :, 0] - (pairs * own)[:, :, 1])
+        start += pairs.shape[1]
+    for one, other in zip(optics(scene()), before, strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(behind.digital((COLOURS, 12, 12))(scene()), behind(scene()), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_ideal_optics_have_no_captures_with_gains():
+    with pytest.raises(OpticsError, match="IdealConvolution, whose two signs have no gains"):
+        build("ideal").with_gains(torch.ones(KERNELS, 2))

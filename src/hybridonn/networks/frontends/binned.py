@@ -47,6 +47,10 @@ class BinnedFrontend(Frontend):
             for own, size in pairs
         )
 
+    def with_gains(self, gains: Tensor) -> BinnedFrontend:
+        """The same optics behind other gains of the two signs, (K, 2)."""
+        return BinnedFrontend(self.frontend.with_gains(gains), self.counts, self.binnings)
+
     def stored(self) -> dict[str, Tensor]:
         """What is stored of the optics of all kernels."""
         return self.frontend.stored()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from hybridonn.core.errors import OpticsError
+from hybridonn.networks.frontends.digital import DigitalCoherentOptics
 from hybridonn.networks.frontends.frontend import Frontend, split_signs
 from hybridonn.optics.fabrication.fabricated_four_f import CoherentOptics, take_pictures
 from hybridonn.optics.sensor import Sensor, expose
@@ -28,6 +30,7 @@ class FabricatedFourF(Frontend):
     """
 
     gain: Tensor
+    signs: Tensor
     transfers: Tensor
     linear: Tensor
     curve: Tensor | None
@@ -38,6 +41,8 @@ class FabricatedFourF(Frontend):
         super().__init__()
         self.kernels, self.shape, self.stride = len(gain), shape, stride
         self.register_buffer("gain", gain.detach().clone())
+        # Gains of the electronics for the two pictures of each kernel, (K, 2).
+        self.register_buffer("signs", torch.ones(len(gain), 2), persistent=False)
         self.register_buffer("transfers", optics.transfers.detach().clone())
         self.register_buffer("linear", optics.linearise().detach().clone())
         self.register_buffer("curve", None if optics.curve is None else optics.curve.clone())
@@ -56,7 +61,7 @@ class FabricatedFourF(Frontend):
         Raises:
             OpticsError: The scene has other colours or another size than the system is for.
         """
-        pairs = self._see(scene)
+        pairs = self._see(scene) * self.signs[..., None, None]
         return (self.gain[:, None, None] * (pairs[:, :, 0] - pairs[:, :, 1]),)
 
     @torch.no_grad()
@@ -67,7 +72,21 @@ class FabricatedFourF(Frontend):
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor]:
         """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
-        return capture_pairs(self._see, scene, self.gain, sensor, generator)
+        (seen,) = capture_pairs(self._see, scene, self.gain, sensor, generator)
+        return (seen * self.signs[..., None, None],)
+
+    def digital(self, image_shape: tuple[int, int, int]) -> DigitalCoherentOptics:
+        """Two real convolutions a mask."""
+        gains = self.gain[:, None] * self.signs
+        return DigitalCoherentOptics(
+            self.transfers, gains, image_shape, self.stride, DARKNESS, self.curve
+        )
+
+    def with_gains(self, gains: Tensor) -> FabricatedFourF:
+        """The same optics behind other gains of the two signs, (K, 2)."""
+        made = deepcopy(self)
+        made.signs = self.signs * gains
+        return made
 
     def stored(self) -> dict[str, Tensor]:
         """``psf``, (K, 2, C, k, k), the two parts of the linearised kernels, and ``gains``."""

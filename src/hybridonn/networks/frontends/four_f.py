@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from hybridonn import spec
 from hybridonn.core.errors import OpticsError, SpecError
+from hybridonn.networks.frontends.digital import DigitalCoherentOptics
 from hybridonn.networks.frontends.fabricated_four_f import (
+    DARKNESS,
     FabricatedFourF,
     capture_pairs,
     read_amplitude,
@@ -160,6 +162,12 @@ class FourFFrontend(Frontend):
     ) -> tuple[Tensor]:
         """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
         return capture_pairs(self._see, scene, self.gain, sensor, generator)
+
+    def digital(self, image_shape: tuple[int, int, int]) -> DigitalCoherentOptics:
+        """Two real convolutions a mask."""
+        gains = self.gain[:, None].expand(-1, 2)
+        transfers = self._transfers()[None]
+        return DigitalCoherentOptics(transfers, gains, image_shape, self.stride, DARKNESS)
 
     def fabricate(self, errors: ChipErrors, layout: Layout | None = None) -> FabricatedFourF:
         """The same system as it would be made and put together, frozen.

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from hybridonn.core.errors import OpticsError
 from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.digital import DigitalConvolutions
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.table import BY_QUANTITY
 from hybridonn.optics.layout.sites import Layout
@@ -59,6 +60,31 @@ class Frontend(nn.Module):
             One (B, K_b, 2, H_b, W_b) a branch; optics of one resolution change nothing.
         """
         return (pictures,)
+
+    def digital(self, image_shape: tuple[int, int, int]) -> nn.Module:
+        """The same optics in real arithmetic, for runtimes that have no Fourier transform.
+
+        Args:
+            image_shape: (C, H, W) of a scene.
+
+        Returns:
+            A network from (B, C, H, W) to what :meth:`forward` gives, frozen as the optics are.
+        """
+        return DigitalConvolutions(self.convolutions(), image_shape)
+
+    def with_gains(self, gains: Tensor) -> Frontend:
+        """The same optics behind electronics with other gains of the two signs.
+
+        Args:
+            gains: Factors of the positive and the negative capture of each kernel, (K, 2).
+
+        Raises:
+            OpticsError: Optics of this kind have no captures that gains could act on.
+        """
+        raise OpticsError(
+            f"the optics are a {type(self).__name__}, whose two signs have no gains; those of a "
+            "chip have"
+        )
 
     def stored(self) -> dict[str, Tensor]:
         """Arrays that describe a chip of these optics in full; none: its kernels do."""

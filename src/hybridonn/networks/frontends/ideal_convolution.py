@@ -50,6 +50,10 @@ class IdealConvolution(Frontend):
         """Convolve: (B, C, H, W) to one branch, (B, K, H', W')."""
         return (self.convolution(scene),)
 
+    def digital(self, image_shape: tuple[int, int, int]) -> IdealConvolution:
+        """The convolution itself."""
+        return self
+
     def measure(self) -> MeasuredFrontend:
         """The same optics as point spread functions of two sub-optics a kernel, frozen."""
         psfs = turn_kernels(self.signed_kernels().detach())

@@ -76,6 +76,10 @@ class MeasuredFrontend(Frontend):
         kernels = self.signed_kernels()
         return (BranchConvolution(kernels, self.stride, kernels.shape[-1] // 2),)
 
+    def with_gains(self, gains: Tensor) -> MeasuredFrontend:
+        """The same point spread functions behind other gains of the two signs, (K, 2)."""
+        return MeasuredFrontend(self.psfs, self.gains * gains[..., None], self.stride)
+
     def stored(self) -> dict[str, Tensor]:
         """``psf``, (K, 2, C, P, P), and ``gains``, (K, 2, C)."""
         return {"psf": self.psfs, "gains": self.gains}

@@ -98,6 +98,10 @@ class MetasurfaceFrontend(Frontend):
         kernels = self.effective_kernels()
         return (BranchConvolution(kernels, self.stride, kernels.shape[-1] // 2),)
 
+    def with_gains(self, gains: Tensor) -> MeasuredFrontend:
+        """The same point spread functions behind other gains of the two signs, (K, 2)."""
+        return self.measure().with_gains(gains)
+
     def measure(self) -> MeasuredFrontend:
         """The same point spread functions and gains, frozen."""
         return MeasuredFrontend(self.point_spread_functions(), self.gains, self.stride)

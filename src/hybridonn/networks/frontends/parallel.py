@@ -72,6 +72,13 @@ class ParallelFrontend(Frontend):
             one.see_binned(size) for branch, size in self.pairs() for one in branch.convolutions()
         )
 
+    def digital(self, image_shape: tuple[int, int, int]) -> nn.Module:
+        """The convolutions of averaged scenes themselves, where all branches are convolutions."""
+        colours, rows, columns = image_shape
+        pairs = self.pairs()
+        same = all(one.digital((colours, rows // n, columns // n)) is one for one, n in pairs)
+        return self if same else super().digital(image_shape)
+
     def measure(self) -> BinnedFrontend:
         """The same optics as the point spread functions of one chip, frozen."""
         return self._put_together(turn_kernels(self.sensor_kernels().detach()))
