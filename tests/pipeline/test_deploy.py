@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,16 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from hybridonn.cli.app import app
+from hybridonn.compensation.acquisition.capture_dataset import (
+    CaptureDataset,
+    name_image,
+    write_captures,
+)
 from hybridonn.core.errors import ArtefactError, DeploymentError
 from hybridonn.core.progress import Silent
 from hybridonn.deployment.compilers import find_host_compiler
 from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.runner import subtract
+from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.deploy import deploy
 from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.spec import read_spec
 
 TINY = (
@@ -147,3 +156,48 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     with pytest.raises(ArtefactError, match="no run folder"):
         deploy(tmp_path, (), 10, None, Silent())
+
+
+@pytest.fixture(scope="module")
+def real_chip(finished: Path, tmp_path_factory) -> tuple[Path, Path]:
+    """The run compensated on captures of a real chip, which a simulated one stands for."""
+    place = tmp_path_factory.mktemp("real")
+    run_folder = shutil.copytree(finished, place / "digits", ignore=shutil.ignore_patterns("depl*"))
+    spec = read_spec(run_folder / "spec.yaml")
+    trained = open_trained(spec, run_folder, None, Silent())
+    chip = make_chip(spec, trained.dataset, trained.student, None, spec.fabrication)
+    taken, names = [], []
+    for part in ("student_train", "test"):
+        images = getattr(trained.dataset, part).take(torch.arange(60))
+        taken.append(chip.capture(images, part))
+        names += [name_image(part, k) for k in range(60)]
+    positive, negative = torch.cat([one.branches[0] for one in taken]).numpy().swapaxes(0, 2)
+    ones, exposure = np.ones((4, 2), np.float32), np.ones(120, np.float32)
+    signs = (np.ascontiguousarray(one.swapaxes(0, 1)) for one in (positive, negative))
+    captures = CaptureDataset(np.array(names), *signs, exposure, ones, ones)
+    write_captures(captures, place / "set")
+    compensate_captures(spec, run_folder, place / "set", None, Silent())
+    return run_folder, place / "set"
+
+
+def test_a_real_chips_backend_is_tried_on_its_captures(real_chip) -> None:
+    run_folder, captures = real_chip
+    found = deploy(run_folder, (), 30, None, Silent(), captures)
+    stage = json.loads((run_folder / "compensated" / "stage.json").read_text())
+
+    assert (found["optics"], found["backend"]) == ("captures", "compensated")
+    assert (found["calibration_images"], found["test_images"]) == (30, 60)
+    assert found["onnx"]["largest_relative_difference"] < 1e-5
+    assert found["accuracy"] == pytest.approx(stage["results"]["accuracy"])
+    assert "hybrid" not in found
+    assert not (run_folder / "deployed" / "hybrid.onnx").exists()
+
+
+def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:
+    with pytest.raises(DeploymentError, match=r"were not measured.*name the capture set"):
+        deploy(real_chip[0], (), 30, None, Silent())
+
+
+def test_captures_of_a_run_without_a_real_chip_are_refused(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match="was not compensated on captures of a real chip"):
+        deploy(finished, (), 30, None, Silent(), tmp_path)
