@@ -69,7 +69,7 @@ def count_costs(
     student: HybridNetwork,
     branch_shapes: Sequence[tuple[int, ...]],
     image_shape: tuple[int, int, int],
-    bit_depth: int,
+    bit_depth: int | None,
 ) -> list[NetworkCost]:
     """The costs of a hybrid network and of digital ones, for one image.
 
@@ -79,22 +79,23 @@ def count_costs(
             the same outputs, so that it is the digital network that is as accurate.
         branch_shapes: (K_b, H', W') of each branch.
         image_shape: (C, H, W) of a scene.
-        bit_depth: Bits that the camera behind the optics gives of a pixel.
+        bit_depth: Bits that the camera behind the optics gives of a pixel; None: not stated, as
+            many as an ordinary camera.
     """
     scene = torch.zeros(1, *image_shape)
     features = tuple(torch.zeros(1, *shape) for shape in branch_shapes)
     digital = nn.Sequential(student.frontend.digital(image_shape), student.backend)
     seen = prod(image_shape)
     read = SIGNS * sum(prod(shape) for shape in branch_shapes)
-    lens = {"pixels": seen, "bits": IMAGE_BITS * seen}
+    lens = (seen, IMAGE_BITS * seen)
     return [
-        NetworkCost("teacher", "teacher", count_macs(teacher, scene), _count(teacher), **lens),
+        NetworkCost("teacher", "teacher", count_macs(teacher, scene), _count(teacher), *lens),
         NetworkCost(
             "digital",
             "the same network, all digital",
             count_macs(digital, scene),
             _count(student),
-            **lens,
+            *lens,
         ),
         NetworkCost(
             "backend",
@@ -102,7 +103,7 @@ def count_costs(
             count_macs(student.backend, features),
             _count(student.backend),
             read,
-            bit_depth * read,
+            (bit_depth or IMAGE_BITS) * read,
             optical=True,
         ),
     ]
