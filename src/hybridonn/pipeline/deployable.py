@@ -141,7 +141,7 @@ def _choose_samples(
     """Samples for the ranges of integers, and test samples."""
     number, dataset = context.options["calibration"], context.dataset
     if optics == "captures":
-        captures = _read_captures(context, frontend.kernels)
+        captures = _read_captures(context, frontend)
         order = _shuffle(len(captures.train), context.spec.seed)[:number]
         return _of_captures(captures.train.take(order), gains), _of_captures(captures.test, gains)
     images = dataset.student_train
@@ -149,14 +149,14 @@ def _choose_samples(
     return see_images(frontend, chosen), see_images(frontend, dataset.test)
 
 
-def _read_captures(context: Context, kernels: int) -> MeasuredCaptures:
+def _read_captures(context: Context, optics: Frontend) -> MeasuredCaptures:
     student, metasurface = context.need(STUDENT), context.find(METASURFACE)
     origin = {
         "dataset": context.dataset.checksum,
         "student": student.fingerprint,
         "metasurface": None if metasurface is None else metasurface.fingerprint,
     }
-    return read_measured_captures(context.options["captures"], context.dataset, origin, kernels)
+    return read_measured_captures(context.options["captures"], context.dataset, origin, optics)
 
 
 def _of_captures(pair: CapturePair, gains: Tensor) -> Samples:
