@@ -148,7 +148,9 @@ def _is_compiled(gradient: FactoredGradient, size: FactorSizes, budget: float) -
     differentiated = torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)
     if differentiated or len(kinds) > 1 or not is_available(left):
         return False
-    return left.stride(3) == 1 and right.stride(2) == 1
+    # The left factors of all samples must be the cotangents themselves, not copies of them.
+    view = left.untyped_storage().data_ptr() == call.cotangents.untyped_storage().data_ptr()
+    return view and left.stride(3) == 1 and right.stride(2) == 1
 
 
 def _form(

@@ -144,7 +144,6 @@ def _find_difference(
     for name, full in zip(found.layer.covered, found.layer.full_names, strict=True):
         if full not in parameters:
             continue
-        # As few copies as possible: the largest layers set the peak of the memory.
         expected, actual = truth.get(full), sums.pop(name, None)
         tolerance = rounding_tolerance(weights, parameters[full])
         allowed = tolerance * (norms.get(full, 0.0) + floor)
@@ -157,9 +156,20 @@ def _find_difference(
 
 
 def _distance(a: Tensor | None, b: Tensor | None) -> float:
-    """The norm of the difference of two gradients of a parameter; None stands for zeros."""
+    """The norm of the difference of two gradients of a parameter; None stands for zeros.
+
+    The first may be overwritten: the gradients of the largest layers set the peak of the memory.
+    """
     flat = [at_least_single(one.flatten()) for one in (a, b) if one is not None]
-    difference = flat[0] - flat[1] if len(flat) == 2 else flat[0] if flat else torch.zeros(1)
+    match flat:
+        case [first, second] if first.dtype == second.dtype:
+            difference = first.sub_(second)
+        case [first, second]:
+            difference = first - second
+        case [only]:
+            difference = only
+        case _:
+            return 0.0
     return float(torch.linalg.vector_norm(difference))
 
 
