@@ -106,11 +106,14 @@ def test_ctrl_c_ends_every_command_with_a_sentence(
     assert capsys.readouterr().err == f"{STOPPED}\n"
 
 
-RUN_COMMANDS = ("design", "export-layout", "tolerance", "tune-compensation", "deploy", "report")
+RUN_COMMANDS = (
+    *("design", "export-layout", "tolerance", "tune-compensation", "deploy", "bundle", "report"),
+)
 FILLED: dict[tuple[str, ...], list[str]] = {
     **{(name,): ["somewhere"] for name in RUN_COMMANDS},
     ("captures", "template"): ["somewhere"],
     ("captures", "import"): ["somewhere"],
+    ("predict",): ["somewhere", "else"],
     ("compensate",): ["somewhere", "--captures", "elsewhere"],
 }
 

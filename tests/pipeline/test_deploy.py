@@ -6,16 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from hybridonn.cli.app import app
 from hybridonn.compensation.acquisition.capture_dataset import (
     CaptureDataset,
     name_image,
@@ -28,54 +25,12 @@ from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.runner import subtract
 from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.deploy import deploy
-from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.spec import read_spec
 
-TINY = (
-    "student.kernels=4",
-    "student.hidden=[16]",
-    "data.train_images=200",
-    "training.epochs=2",
-    "teacher.training.epochs=1",
-    "distillation.method=none",
-)
-CHIP = ("fabrication.preset=paper-mnist", "compensation.methods=[none]")
 
-
-@pytest.fixture(scope="module")
-def no_report() -> Iterator[pytest.MonkeyPatch]:
-    """Reports have tests of their own, and take seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, no_report) -> Path:
-    """A finished run of digits with a simulated chip and its compensation."""
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name)
-    folder = tmp_path_factory.mktemp("runs") / "digits"
-    no_report.setattr("hybridonn.pipeline.run.write_report", lambda folder: None)
-    no_report.setattr("hybridonn.pipeline.deploy.write_report", lambda folder: None)
-    more = ("compensation.distillation.method=none", "compensation.training.epochs=1")
-    run(read_spec(None, (*TINY, *CHIP, *more)), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def deployed(finished: Path) -> Path:
-    """The same run with its files, and C where its generator is installed."""
-    asked = ["--target", "c"] if find_spec("emx_onnx_cgen") else []
-    more = ["--calibration", "100", *asked]
-    found = CliRunner().invoke(app, ["deploy", str(finished), *more])
-    assert found.exit_code == 0, found.output
-    assert "deployed.hybrid.accuracy" in found.output
-    return finished
-
-
-def test_its_numbers_say_what_was_deployed_and_how_close_it_is(deployed: Path) -> None:
-    results = json.loads((deployed / "results.json").read_text())
+def test_its_numbers_say_what_was_deployed_and_how_close_it_is(deployed_digits: Path) -> None:
+    results = json.loads((deployed_digits / "results.json").read_text())
     found = results["deployed"]
 
     assert (found["optics"], found["backend"]) == ("fabricated", "compensated")
@@ -88,8 +43,8 @@ def test_its_numbers_say_what_was_deployed_and_how_close_it_is(deployed: Path) -
     assert set(found["latency_us"]) >= {"torch", "onnxruntime", "int8"}
 
 
-def test_the_manifest_says_what_the_files_take_and_were_made_of(deployed: Path) -> None:
-    manifest = read_manifest(deployed / "deployed")
+def test_the_manifest_says_what_the_files_take_and_were_made_of(deployed_digits: Path) -> None:
+    manifest = read_manifest(deployed_digits / "deployed")
 
     assert manifest.classes == tuple("0123456789")
     assert manifest.image_shape == (1, 8, 8)
@@ -99,17 +54,17 @@ def test_the_manifest_says_what_the_files_take_and_were_made_of(deployed: Path) 
     assert {"backend.onnx", "backend.int8.onnx", "hybrid.onnx", "run.py"} <= set(manifest.files)
 
 
-def test_it_is_kept_when_it_is_asked_for_again(deployed: Path) -> None:
-    path = deployed / "deployed" / "backend.onnx"
+def test_it_is_kept_when_it_is_asked_for_again(deployed_digits: Path) -> None:
+    path = deployed_digits / "deployed" / "backend.onnx"
     before = path.stat().st_mtime_ns
     targets = ("c",) if find_spec("emx_onnx_cgen") else ()
-    deploy(deployed, targets, 100, None, Silent())
+    deploy(deployed_digits, targets, 100, None, Silent())
     assert path.stat().st_mtime_ns == before
 
 
-def test_the_runner_needs_no_torch(deployed: Path, tmp_path: Path) -> None:
+def test_the_runner_needs_no_torch(deployed_digits: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", np.zeros((8, 8), np.uint8))
-    folder = deployed / "deployed"
+    folder = deployed_digits / "deployed"
     code = (
         "import runpy, sys; sys.modules['torch'] = None; sys.modules['hybridonn'] = None;"
         f"sys.argv = ['run.py', '--scene', {str(tmp_path / 'image.npy')!r}];"
@@ -128,22 +83,22 @@ def test_the_runner_subtracts_captures_with_the_gains() -> None:
     }
     captures = {"branch_0": np.array([[[[1, 2]], [[4, 8]]]])}
     assert subtract(captures, manifest)["branch_0"].tolist() == [[[[0, 0]]]]
-    with pytest.raises(SystemExit, match=r"branch_0 has the shape \(1, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"branch_0 has the shape \(1, 2, 2\)"):
         subtract({"branch_0": np.zeros((1, 2, 2))}, manifest)
 
 
-def test_the_c_file_was_run_beside_torch(deployed: Path) -> None:
+def test_the_c_file_was_run_beside_torch(deployed_digits: Path) -> None:
     pytest.importorskip("emx_onnx_cgen")
-    results = json.loads((deployed / "results.json").read_text())["deployed"]
-    assert "c/backend.c" in read_manifest(deployed / "deployed").files
+    results = json.loads((deployed_digits / "results.json").read_text())["deployed"]
+    assert "c/backend.c" in read_manifest(deployed_digits / "deployed").files
     if find_host_compiler() is not None:
         assert results["c"]["host_largest_relative_difference"] < 1e-5
         assert results["latency_us"]["c"] > 0
 
 
-def test_a_target_that_is_not_known(finished: Path) -> None:
+def test_a_target_that_is_not_known(finished_digits: Path) -> None:
     with pytest.raises(DeploymentError, match="target 'rust' is not known; allowed are onnx and c"):
-        deploy(finished, ("rust",), 10, None, Silent())
+        deploy(finished_digits, ("rust",), 10, None, Silent())
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path, monkeypatch) -> None:
@@ -159,10 +114,12 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def real_chip(finished: Path, tmp_path_factory) -> tuple[Path, Path]:
+def real_chip(finished_digits: Path, tmp_path_factory) -> tuple[Path, Path]:
     """The run compensated on captures of a real chip, which a simulated one stands for."""
     place = tmp_path_factory.mktemp("real")
-    run_folder = shutil.copytree(finished, place / "digits", ignore=shutil.ignore_patterns("depl*"))
+    run_folder = shutil.copytree(
+        finished_digits, place / "digits", ignore=shutil.ignore_patterns("depl*")
+    )
     spec = read_spec(run_folder / "spec.yaml")
     trained = open_trained(spec, run_folder, None, Silent())
     chip = make_chip(spec, trained.dataset, trained.student, None, spec.fabrication)
@@ -198,6 +155,18 @@ def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:
         deploy(real_chip[0], (), 30, None, Silent())
 
 
-def test_captures_of_a_run_without_a_real_chip_are_refused(finished: Path, tmp_path: Path) -> None:
+def test_captures_of_a_run_without_a_real_chip_are_refused(
+    finished_digits: Path, tmp_path: Path
+) -> None:
     with pytest.raises(DeploymentError, match="was not compensated on captures of a real chip"):
-        deploy(finished, (), 30, None, Silent(), tmp_path)
+        deploy(finished_digits, (), 30, None, Silent(), tmp_path)
+
+
+def test_the_cost_of_a_run_is_printed(finished_digits: Path) -> None:
+    done = CliRunner().invoke(app, ["cost", str(finished_digits), "--json", "--mac-pj", "2"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    backend = found["cost"][2]
+    assert [row["network"] for row in found["cost"]][0] == "teacher"
+    assert backend["read_out_pixels"] == 2 * 4 * 64
+    assert found["energy"][2]["joules"] == pytest.approx(2e-12 * backend["macs"])

@@ -12,7 +12,7 @@ import typer
 from hybridonn.cli.captures import app as captures
 from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
 from hybridonn.cli.data import app as data
-from hybridonn.cli.deployment import deploy
+from hybridonn.cli.deployment import bundle, cost, deploy, predict
 from hybridonn.cli.optics import app as optics
 from hybridonn.cli.options import (
     Commands,
@@ -44,6 +44,9 @@ STORY = (
         "compensate",
         "tune-compensation",
         "deploy",
+        "cost",
+        "predict",
+        "bundle",
         "study",
         "report",
         "version",
@@ -90,7 +93,8 @@ app.add_typer(studies, name="study")
 app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
-app.command()(deploy)
+for command in (deploy, cost, predict, bundle):
+    app.command()(command)
 studies.command()(perturbation)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import DataRoot, Run, calm_threads, count
-from hybridonn.cli.screen import print_table, show_bars
+from hybridonn.cli.options import DataRoot, Run, calm_threads, count, not_negative, positive, refuse
+from hybridonn.cli.screen import print_json, print_line, print_rows, print_table, show_bars
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
@@ -34,3 +34,142 @@ def deploy(
         results = deploy_run(run, tuple(target or ()), calibration, data_root, progress, captures)
     print_table(run.name, {"deployed": results})
     typer.echo(run / "deployed")
+
+
+def cost(
+    run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="RUN", help="A finished run; none with --paper."),
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The energies of the paper's networks in place of RUN.")
+    ] = False,
+    assume: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            help="Energy by paper, float32, int8, mcu-low or mcu-high; repeatable; by default all."
+        ),
+    ] = None,
+    mac_pj: Annotated[
+        Optional[float],  # noqa: UP045
+        positive("Energy of a multiply-accumulate of your processor, in picojoules."),
+    ] = None,
+    capture_mj: Annotated[float, not_negative("Of a capture behind a lens, in millijoules.")] = 0,
+    hybrid_capture_mj: Annotated[
+        float, not_negative("Of a capture behind the optics, in millijoules.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+) -> None:
+    """Print what an image costs: multiply-accumulates, read-out, energy by several assumptions."""
+    calm_threads()
+    from hybridonn.deployment.energy import (
+        PAPER_NETWORKS,
+        choose_assumptions,
+        tabulate_energy,
+    )
+
+    assumptions = choose_assumptions(assume or [], mac_pj, capture_mj, hybrid_capture_mj)
+    latency: dict[str, Any] = {}
+    if paper:
+        costs = list(PAPER_NETWORKS)
+    elif run is None:
+        refuse("name a run, or give --paper")
+    else:
+        from hybridonn.pipeline.cost import cost_run, read_latency
+        from hybridonn.pipeline.loaded_run import load_run
+
+        found = load_run(run)
+        costs, latency = cost_run(found), read_latency(found)
+    energy = tabulate_energy(costs, assumptions)
+    rows = [one.as_row() for one in costs]
+    if as_json:
+        print_json({"cost": rows, "energy": energy, "latency_us": latency})
+        return
+    print_rows("an image", [_leave_zeros(row) for row in rows])
+    print_rows("energy of an image", [_show_energy(row) for row in energy])
+    if latency:
+        print_rows("microseconds of the backend, one thread", [latency])
+
+
+def _leave_zeros(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value != 0}
+
+
+def _show_energy(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of energies with a unit that can be read."""
+    joules = row["joules"]
+    unit, factor = next(
+        (pair for pair in (("J", 1), ("mJ", 1e3), ("uJ", 1e6)) if joules * pair[1] >= 1),
+        ("nJ", 1e9),
+    )
+    energy = f"{joules * factor:.3g} {unit}"
+    return {
+        "network": row["network"],
+        "assumption": row["assumption"],
+        "energy": energy,
+        "source": row["source"],
+    }
+
+
+def predict(
+    system: Annotated[Path, typer.Argument(metavar="SYSTEM", help="A deployed run or a bundle.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Pictures, captures (.npz), or folders of them.")
+    ],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="Folder for predictions.csv and masks."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a file.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--watch", help="Follow one folder and answer what appears in it.")
+    ] = False,
+    fit: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Bring other pictures to the network's size: crop, pad or stretch."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Answer captures in integers.")] = False,
+) -> None:
+    """Answer pictures or captures by a deployed run: labels, or masks."""
+    calm_threads()
+    from hybridonn.core.files import write_table
+    from hybridonn.pipeline.predict import list_files, open_system, predict_files, watch
+
+    if fit not in (None, "crop", "pad", "stretch"):
+        refuse(f"--fit is {fit}; allowed are crop, pad and stretch")
+    opened = open_system(system, fit, int8)
+    if follow:
+        if len(paths) != 1:
+            refuse(f"--watch follows one folder; {len(paths)} are given")
+        answers = watch(opened, paths[0], out, lambda line: typer.echo(line, err=True))
+    else:
+        answers = predict_files(opened, list_files(paths), out)
+    rows = []
+    for row in answers:
+        rows.append(row)
+        print_line(row, as_json)
+        if out is not None:
+            write_table(out / "predictions.csv", rows)
+
+
+def bundle(
+    run: Run,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="File to write; by default RUN.zip.", show_default=False),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the network, such as MIT.")] = "",
+    citation: Annotated[str, typer.Option(help="What is to be cited beside the method.")] = "",
+    upload: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="OWNER/NAME", help="Put it on the Hugging Face Hub, too."),
+    ] = None,
+) -> None:
+    """Pack a finished run into one file that `predict` and `load_run` open."""
+    calm_threads()
+    from hybridonn.pipeline.bundle import bundle_run, upload_bundle
+
+    place = bundle_run(run, out, licence, citation)
+    typer.echo(place)
+    if upload is not None:
+        typer.echo(upload_bundle(place, upload))

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, NoReturn, Optional, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -150,6 +150,15 @@ def _check(fits: Callable[[float], bool], allowed: str) -> Callable[[Optional[fl
         raise typer.BadParameter(f"{value:g} is not allowed; it must be {allowed}")
 
     return check
+
+
+def refuse(message: str) -> NoReturn:
+    """End a command whose arguments do not go together.
+
+    Raises:
+        BadParameter: Always.
+    """
+    raise typer.BadParameter(message)
 
 
 def calm_threads() -> None:

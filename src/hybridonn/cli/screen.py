@@ -114,3 +114,33 @@ def print_comparison(comparison: dict[str, Any]) -> None:
     open_console().print(table)
     for line in comparison["sentences"]:
         print(line)  # noqa: T201
+
+
+def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print rows as a table; its columns are all keys in the order of their first appearance."""
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    numbers = {key for row in rows for key, value in row.items() if isinstance(value, int | float)}
+    for column in columns:
+        justify = "right" if column in numbers else "left"
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(_show("", row[key]) if key in row else "" for key in columns))
+    open_console().print(table)
+
+
+def print_json(tree: dict[str, Any]) -> None:
+    """Print a tree as JSON that can be read."""
+    import json
+
+    print(json.dumps(tree, indent=2))  # noqa: T201
+
+
+def print_line(row: dict[str, Any], as_json: bool) -> None:
+    """Print one row at once: as JSON, or its values with two spaces between them."""
+    import json
+
+    line = json.dumps(row) if as_json else "  ".join(str(value) for value in row.values())
+    print(line, flush=True)  # noqa: T201

@@ -27,14 +27,16 @@ def subtract(captures, manifest):
     """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W).
 
     Raises:
-        SystemExit: The captures have another shape.
+        ValueError: Captures are missing or have another shape.
     """
     features, start = {}, 0
     for branch in manifest["branches"]:
+        if branch["name"] not in captures:
+            raise ValueError(f"the captures hold no array {branch['name']}")
         pair = np.asarray(captures[branch["name"]], dtype=np.float32)
         kernels, height, width = branch["shape"]
         if pair.shape != (kernels, 2, height, width):
-            raise SystemExit(
+            raise ValueError(
                 f"{branch['name']} has the shape {pair.shape}; "
                 f"{(kernels, 2, height, width)} is needed"
             )
@@ -49,33 +51,40 @@ def to_scene(image, manifest):
     """A scene (1, C, H, W) float32 in [0, 1] of an image, 8-bit or from 0 to 1.
 
     Raises:
-        SystemExit: The image has another shape.
+        ValueError: The image has another shape.
     """
     image = np.asarray(image)
     scene = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
     scene = scene[None] if scene.ndim == 2 else scene
     if scene.shape != tuple(manifest["image_shape"]):
-        raise SystemExit(
+        raise ValueError(
             f"the image has the shape {scene.shape}; {tuple(manifest['image_shape'])} is needed"
         )
     return scene[None]
 
 
 def main():
-    """Answer one image or its captures."""
+    """Answer one image or its captures.
+
+    Raises:
+        SystemExit: They do not fit the network.
+    """
     parser = argparse.ArgumentParser(description="Run a deployed network.")
     parser.add_argument("--scene", type=Path, help="an image, .npy")
     parser.add_argument("--captures", type=Path, help="the captures of an image, .npz")
     parser.add_argument("--int8", action="store_true", help="use the backend in 8-bit integers")
     given = parser.parse_args()
     manifest = json.loads((HERE / "manifest.json").read_text())
-    if given.captures is not None:
-        network = load("backend.int8.onnx" if given.int8 else "backend.onnx")
-        logits = network(**subtract(np.load(given.captures), manifest))
-    elif given.scene is not None:
-        logits = load("hybrid.onnx")(scene=to_scene(np.load(given.scene), manifest))
-    else:
+    if given.captures is None and given.scene is None:
         parser.error("give --scene or --captures")
+    try:
+        if given.captures is not None:
+            features = subtract(np.load(given.captures), manifest)
+            logits = load("backend.int8.onnx" if given.int8 else "backend.onnx")(**features)
+        else:
+            logits = load("hybrid.onnx")(scene=to_scene(np.load(given.scene), manifest))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     predicted = logits.argmax(1)[0]
     if predicted.ndim:
         np.save("mask.npy", predicted.astype(np.uint8))

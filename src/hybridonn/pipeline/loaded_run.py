@@ -108,12 +108,13 @@ class LoadedRun:
 
 
 def load_run(folder: str | Path) -> LoadedRun:
-    """Open the folder of a finished run.
+    """Open a finished run: its folder, or a bundle of it.
 
     Args:
-        folder: The run folder, such as ``runs/mnist``.
+        folder: The run folder, such as ``runs/mnist``, or a file that ``hybridonn bundle`` wrote.
 
     Raises:
+        DeploymentError: The bundle is damaged, was changed, or is of another version.
         ArtefactError: The folder is no run, the run is not finished, or its record or its spec
             was changed.
     """
@@ -123,6 +124,10 @@ def load_run(folder: str | Path) -> LoadedRun:
             "such as 'runs/mnist'"
         )
     folder = Path(folder)
+    if folder.suffix == ".zip":
+        from hybridonn.pipeline.bundle import open_bundle
+
+        folder = open_bundle(folder)
     return LoadedRun(folder, read_own_spec(folder))
 
 

@@ -86,7 +86,7 @@ class DigitalCoherentOptics(nn.Module):
         colours, rows, columns = image_shape
         self.colours, self.stride, self.darkness = colours, stride, darkness
         self.margins = [columns - 1, columns - 1, rows - 1, rows - 1]
-        responses = _respond(transfers, rows, columns)
+        responses = _respond(transfers.detach(), rows, columns)
         light = torch.ones(image_shape) if curve is None else curve
         self.parts = 1 if curve is None else 2
         real, imaginary = responses.real, responses.imag
@@ -97,7 +97,7 @@ class DigitalCoherentOptics(nn.Module):
         self.register_buffer("weight", weight.to(transfers.real.dtype))
         phases = torch.view_as_real(light.to(transfers.dtype))[..., : self.parts]
         self.register_buffer("phases", phases.permute(0, 3, 1, 2).flatten(0, 1).clone())
-        self.register_buffer("sums", _sum_signs(gains, len(transfers), colours))
+        self.register_buffer("sums", _sum_signs(gains.detach(), len(transfers), colours))
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
         """Take the pictures and subtract them: (B, C, H, W) to one branch, (B, K, H', W')."""

@@ -1,0 +1,238 @@
+"""Answers of a deployed run to files: pictures, captures, folders, and what a camera writes."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybridonn.core.errors import DataError, DeploymentError, HybridonnError
+from hybridonn.core.files import read_arrays, write_bytes
+from hybridonn.data.readers.image_files import Target, read_picture, read_shape
+from hybridonn.deployment.predictor import Answer, Predictor, describe_answer
+from hybridonn.pipeline.loaded_run import LoadedRun, load_run
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+CAPTURES = ".npz"
+PAUSE_S = 0.2  # between two looks at a watched folder
+COLOURS = ((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178))
+
+
+@dataclass(frozen=True)
+class System:
+    """A deployed run, and how files become what it takes.
+
+    Attributes:
+        predictor: The deployed files.
+        target: Size and colour of its images.
+        fits: Whether pictures of another size or colour are brought to it.
+    """
+
+    predictor: Predictor
+    target: Target
+    fits: bool
+
+    def answer(self, path: Path) -> Answer:
+        """Answer one file.
+
+        Raises:
+            DataError: It is missing or damaged, or does not fit the network.
+        """
+        if path.suffix.lower() == CAPTURES:
+            return self.predictor.answer_captures(read_arrays(path))
+        if not path.is_file():
+            raise DataError(f"{path} is missing; it vanished, or its name is another one")
+        if not self.fits:
+            self._refuse_other(path)
+        return self.predictor.answer_picture(np.array(read_picture(path, self.target)))
+
+    def _refuse_other(self, path: Path) -> None:
+        shape, target = read_shape(path), self.target
+        if (shape.height, shape.width, shape.grey) != (target.height, target.width, target.grey):
+            wanted = f"{target.height} x {target.width} pixels, "
+            raise DataError(
+                f"{path} has {shape}; the network takes {wanted}"
+                f"{'grey' if target.grey else 'in colour'}: bring it to that, or let it be done "
+                "with --fit crop, pad or stretch"
+            )
+
+
+def open_system(place: Path, fit: str | None = None, int8: bool = False) -> System:
+    """Open a deployed run or a bundle of one.
+
+    Args:
+        place: A run folder with ``deployed/``, or a bundle.
+        fit: How pictures of another size or colour are brought to the network's: ``crop``,
+            ``pad`` or ``stretch``. None: as the spec does with the files of its data set, where it
+            states a size; else they are refused.
+        int8: Whether captures are answered in 8-bit integers.
+
+    Raises:
+        DeploymentError: The run is not deployed, or a file of it was changed.
+        ArtefactError: The place is no finished run.
+    """
+    run = load_run(place)
+    folder = run.folder / "deployed"
+    if not folder.is_dir():
+        raise DeploymentError(
+            f"{place} is not deployed; run `hybridonn deploy {place}` first"
+            + (", and bundle it again" if place.suffix == ".zip" else "")
+        )
+    data = run.spec.data
+    channels, height, width = run.image_shape
+    target = Target(height, width, channels == 1, fit or data.resize)
+    return System(Predictor(folder, int8), target, fit is not None or _states_size(run))
+
+
+def _states_size(run: LoadedRun) -> bool:
+    return run.spec.data.size_pixels is not None
+
+
+def list_files(paths: Sequence[Path]) -> list[Path]:
+    """The pictures and captures that paths name: files themselves, and those in folders.
+
+    Raises:
+        DataError: A path is missing, a file is of another kind, or a folder holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = _list_folder(path)
+            if not inside:
+                raise DataError(f"the folder {path} holds no picture and no captures: {_allowed()}")
+            found += inside
+        elif not path.exists():
+            raise DataError(f"{path} is missing; name a picture, captures, or a folder of them")
+        elif path.suffix.lower() not in (*PICTURES, CAPTURES):
+            raise DataError(f"{path} is no picture and no captures: {_allowed()}")
+        else:
+            found.append(path)
+    return found
+
+
+def _allowed() -> str:
+    return f"allowed are {', '.join(PICTURES)} and {CAPTURES}"
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    known = (*PICTURES, CAPTURES)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in known and not path.name.startswith(".")
+    )
+
+
+def predict_files(
+    system: System, paths: Sequence[Path], out: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Answer files one after another, a row each.
+
+    Args:
+        system: The deployed run.
+        paths: Pictures and captures.
+        out: Where masks are written, as PNG with the class of each pixel; None: nowhere.
+
+    Raises:
+        HybridonnError: A file cannot be answered.
+    """
+    for path in paths:
+        yield _make_row(system, path, out)
+
+
+def watch(
+    system: System,
+    folder: Path,
+    out: Path | None,
+    say: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
+    pause_s: float = PAUSE_S,
+) -> Iterator[dict[str, Any]]:
+    """Answer every file that appears in a folder, or that is written anew, once it is whole.
+
+    A file is whole when two looks in a row find it with the same size and time. One that vanishes,
+    or that cannot be read, is a sentence, and the watching goes on.
+
+    Args:
+        system: The deployed run.
+        folder: The folder that a camera writes into.
+        out: Where masks are written; None: nowhere.
+        say: Is told what could not be answered.
+        stop: Whether to end, asked between two looks.
+        pause_s: Seconds between two looks.
+
+    Raises:
+        DataError: The folder is missing when the watching begins.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder that could be watched")
+    seen: dict[Path, tuple[int, int]] = {}
+    done: dict[Path, tuple[int, int]] = {}
+    there = True
+    while not stop():
+        if there and not folder.is_dir():
+            say(f"{folder} vanished; waiting for it to come back")
+        there, now = folder.is_dir(), _look(folder)
+        for path, state in now.items():
+            if seen.get(path) == state and done.get(path) != state:
+                done[path] = state
+                try:
+                    yield _make_row(system, path, out)
+                except HybridonnError as error:
+                    say(str(error))
+        for path in seen.keys() - now.keys() - done.keys():
+            say(f"{path} vanished before it was whole")
+        seen = now
+        time.sleep(pause_s)
+
+
+def _look(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of each picture in a folder; none of one that is not there."""
+    found: dict[Path, tuple[int, int]] = {}
+    with suppress(OSError):  # files vanish, and the folder may
+        for path in _list_folder(folder):
+            with suppress(OSError):
+                state = path.stat()
+                found[path] = (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def _make_row(system: System, path: Path, out: Path | None) -> dict[str, Any]:
+    answer = system.answer(path)
+    row: dict[str, Any] = {"file": str(path)}
+    row |= describe_answer(answer, system.predictor.manifest.classes)
+    if out is not None and not answer.label:
+        row["mask"] = str(write_mask(answer, out, path))
+    return row
+
+
+def write_mask(answer: Answer, out: Path, path: Path) -> Path:
+    """Write a map of classes as PNG: the value of a pixel is its class, and has a colour.
+
+    Maps of numbers are written as ``.npy``.
+
+    Args:
+        answer: The answer.
+        out: The folder to write into.
+        path: The file that was answered, by whose whole name the mask is called.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    if answer.predicted.is_floating_point():
+        np.save(buffer, answer.predicted.numpy())
+        place = out / f"{path.name}.npy"
+    else:
+        picture = Image.fromarray(answer.predicted.numpy().astype(np.uint8), mode="P")
+        picture.putpalette([value for colour in COLOURS for value in colour])
+        picture.save(buffer, "PNG")
+        place = out / f"{path.name}.mask.png"
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(place, buffer.getvalue())
+    return place
