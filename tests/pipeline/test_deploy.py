@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from hybridonn.cli.app import app
 from hybridonn.compensation.acquisition.capture_dataset import (
     CaptureDataset,
     name_image,
@@ -167,6 +169,6 @@ def test_the_cost_of_a_run_is_printed(finished_digits: Path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     backend = found["cost"][2]
-    assert [row["network"] for row in found["cost"]][0] == "teacher"
+    assert [row["network"] for row in found["cost"]] == [row["network"] for row in found["energy"]]
     assert backend["read_out_pixels"] == 2 * 4 * 64
     assert found["energy"][2]["joules"] == pytest.approx(2e-12 * backend["macs"])

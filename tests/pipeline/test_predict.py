@@ -48,7 +48,9 @@ def test_pictures_are_answered_as_by_the_last_optics_and_backend_in_torch(
     network = load_run(deployed_digits).student()
     chip = np.load(deployed_digits / "fabricated" / "psf.npz")
     gains = np.load(deployed_digits / "compensated" / "gains.npz")["gains"]
-    psfs, own, gains = (torch.from_numpy(one).float() for one in (chip["psf"], chip["gains"], gains))
+    psfs, own, gains = (
+        torch.from_numpy(one).float() for one in (chip["psf"], chip["gains"], gains)
+    )
     network.frontend = MeasuredFrontend(psfs, own).with_gains(gains)
     put_weights(network.backend, deployed_digits / "compensated" / "backend.safetensors")
     with torch.no_grad():

@@ -114,7 +114,8 @@ def _show_energy(row: dict[str, Any]) -> dict[str, Any]:
 def predict(
     system: Annotated[Path, typer.Argument(metavar="SYSTEM", help="A deployed run or a bundle.")],
     paths: Annotated[
-        list[Path], typer.Argument(help="Pictures, captures (.npz), or folders of them.")
+        list[Path],
+        typer.Argument(metavar="FILES", help="Pictures, captures (.npz), or folders of them."),
     ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
