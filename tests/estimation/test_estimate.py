@@ -47,7 +47,7 @@ def digits():
 def test_estimate_of_real_digits(digits):
     found = estimate_accuracy(LAYERS, *digits, settings=Settings(**FEW))
     assert found.accuracy > 0.9  # 150 images; k nearest neighbours get less
-    assert found.accuracy == float((found.predictions == digits[3]).double().mean())
+    assert found.accuracy == float(found.scores.mean())
     assert 0 < found.test_uncertainty <= found.uncertainty < 0.05
     assert found.train_uncertainty is not None
     assert [point.images for point in found.learning_curve] == [60, 135, 150]
@@ -62,7 +62,7 @@ def test_same_seed_same_numbers_and_any_order_of_keys(digits):
     settings = Settings(**FEW, method="features", features=800, seed=3)
     one, two = (estimate_accuracy(LAYERS, *digits, settings=settings) for _ in range(2))
     assert (one.accuracy, one.uncertainty) == (two.accuracy, two.uncertainty)
-    assert torch.equal(one.predictions, two.predictions)
+    assert torch.equal(one.scores, two.scores)
 
 
 def test_features_and_landmarks_leave_the_accuracy_nearly_unchanged(digits):
@@ -90,7 +90,7 @@ def test_own_validation_images_are_not_fitted(digits):
         LAYERS, images[:120], labels[:120], *test, validation=noise, settings=Settings(**FEW)
     )
     if other.lambda_ == found.lambda_:
-        assert torch.equal(other.predictions, found.predictions)
+        assert torch.equal(other.scores, found.scores)
 
 
 def test_estimate_from_a_given_kernel_is_the_ridge_formula(digits):
@@ -101,7 +101,8 @@ def test_estimate_from_a_given_kernel_is_the_ridge_formula(digits):
     targets = torch.nn.functional.one_hot(labels[:150], 10).double()
     penalty = 1e-3 * kernel.diagonal()[:150].mean() * torch.eye(150)
     solved = torch.linalg.solve(kernel[:150, :150] + penalty, targets - targets.mean(0))
-    assert torch.equal(found.predictions, (kernel[150:, :150] @ solved + targets.mean(0)).argmax(1))
+    predicted = (kernel[150:, :150] @ solved + targets.mean(0)).argmax(1)
+    assert torch.equal(found.scores, (predicted == labels[150:]).double())
     assert found.train_uncertainty is None
     assert found.uncertainty == found.test_uncertainty
 

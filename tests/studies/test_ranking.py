@@ -117,8 +117,8 @@ def test_the_study_is_whole_and_resumed(tmp_path):
     assert len(weights) == 8
     assert rank(spec, 4, 2, ("design", "infinite"), folder) == found
     assert weights == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    answers = next((folder / "estimates" / "design").glob("*/predictions.npz"))
-    assert found["test_images"] == len(np.load(answers)["labels"]) == 150  # the same for both
+    scores = next((folder / "estimates" / "design").glob("*/scores.npz"))
+    assert found["test_images"] == len(np.load(scores)["scores"]) == 150  # the same for both
 
     # Other designs and fewer seeds: the table keeps what was there, the answer is what was asked.
     other = rank(read_spec(None, (*QUICK, "seed=1")), 3, 1, ("design",), folder)

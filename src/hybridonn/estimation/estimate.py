@@ -79,7 +79,7 @@ class Estimate:
         method: Kernel and regression, in words.
         test_uncertainty: Standard error from resampling the test images.
         train_uncertainty: The same from the training images; None: not resampled.
-        predictions: Predicted class of each test image, (N,) int64, or of its pixels, (N, H, W).
+        scores: The metric of each test image, (N,) float64; their mean is the accuracy.
     """
 
     accuracy: float
@@ -90,7 +90,7 @@ class Estimate:
     method: str
     test_uncertainty: float
     train_uncertainty: float | None
-    predictions: Tensor
+    scores: Tensor
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,8 @@ def estimate_from_kernel(
     with (progress or Silent()).bar("kernel ridge regression", steps) as advance:
         points = [_curve_point(parts, size, settings.lambdas, advance) for size in sizes]
         lambda_ = points[-1].lambda_
-        predictions = _fit(parts, torch.arange(parts.train), lambda_)
+        right = _fit(parts, torch.arange(parts.train), lambda_) == parts.tested[1]
         advance()
-        right = predictions == parts.tested[1]
         test_error = bootstrap_error(right, seed=settings.seed)
         train_error = _train_error(parts, lambda_, resamples, settings.seed, advance)
     accuracy = float(right.double().mean())
@@ -245,7 +244,7 @@ def estimate_from_kernel(
         method=f"kernel ridge regression, {ridge}, {train} training images",
         test_uncertainty=test_error,
         train_uncertainty=train_error,
-        predictions=predictions.cpu(),
+        scores=right.double().cpu(),
     )
 
 

@@ -257,7 +257,7 @@ def _judge(
     order = torch.randperm(sample.images, generator=generator_of("resamples", settings.seed))
     folds = [one for one in order.chunk(RESAMPLES) if len(one) < sample.images]
     fits += [solve_system(sample.without(fold), lambda_) for fold in folds]
-    scores, predicted = _test(sample, fits, test, classes, score)
+    scores = _test(sample, fits, test, classes, score)
     means = scores.mean(1).tolist()
     curve = [CurvePoint(*row) for row in zip(sizes, means, [*points, lambda_], strict=False)]
     last = len(sizes) - 1
@@ -272,7 +272,7 @@ def _judge(
         method="",
         test_uncertainty=test_error,
         train_uncertainty=train_error,
-        predictions=predicted,
+        scores=scores[last].double(),
     )
 
 
@@ -290,15 +290,9 @@ def _curve_sizes(asked: tuple[int, ...] | None, images: int) -> tuple[int, ...]:
 
 def _test(
     sample: _Sample, fits: Sequence[Ridge], test: Masked, classes: int, score: Score
-) -> tuple[Tensor, Tensor]:
-    """The metric of each fit and image, (S, N), and the classes of the first fit to all images.
-
-    Returns:
-        The metric, and the classes of the pixels (N, H, W) by the last fit without resampling;
-        where cells are left out, their neighbour's stands for them.
-    """
+) -> Tensor:
+    """The metric of each fit and image, (S, N), over the cells that are tested."""
     coefficients, means = _stack(fits, len(sample.square))
-    shown = max(range(len(fits)), key=lambda i: (len(fits[i].coefficients), -i))
     side = sample.sight.binnings[0]
     height, width = test.masks.shape[1:]
     area = height * width // side**2 * len(test.masks)
@@ -306,7 +300,7 @@ def _test(
     rows, columns = (-(-one // (side * step)) for one in (height, width))
     split = test.masks.view(len(test.masks), height // side, side, width // side, side)
     truth = split[:, ::step, :, ::step].reshape(len(test.masks), rows * side, columns * side)
-    found, classes_of = [], []
+    found = []
     for start in range(0, len(test.masks), BATCH):
         kernels = covary(
             sample.sight, test.scenes[start : start + BATCH], sample.landmarks[0], step
@@ -319,24 +313,13 @@ def _test(
             scores = scores.view(rows, columns, len(fits), side, side, classes)
             scores = scores.permute(2, 5, 0, 3, 1, 4).flatten(4, 5).flatten(2, 3)
             found.append(score(scores, truth[image].expand(len(fits), -1, -1)))
-            classes_of.append(_enlarge(scores[shown].argmax(0), side, step, (height, width)))
-    return torch.stack(found, 1).cpu(), torch.stack(classes_of).cpu()
+    return torch.stack(found, 1).cpu()
 
 
 def _stack(fits: Sequence[Ridge], landmarks: int) -> tuple[Tensor, Tensor]:
     """Coefficients (M, S T) of all fits side by side, and their means."""
     padded = [F.pad(fit.coefficients, (0, 0, 0, landmarks - len(fit.coefficients))) for fit in fits]
     return torch.cat(padded, 1).float(), torch.cat([fit.mean for fit in fits]).float()
-
-
-def _enlarge(pixels: Tensor, side: int, step: int, shape: tuple[int, int]) -> Tensor:
-    """Classes of every so manieth cell, (h side, w side), to all pixels (H, W)."""
-    rows, columns = (
-        torch.arange(length, device=pixels.device) // (side * step) * side
-        + torch.arange(length, device=pixels.device) % side
-        for length in shape
-    )
-    return pixels[rows][:, columns]
 
 
 def _check_memory(seen: Tensor, memory_gb: float) -> None:

@@ -30,7 +30,7 @@ def estimated(tmp_path, monkeypatch):
 def test_it_leaves_numbers_and_nothing_else(estimated, kernels):
     stage = estimated(f"estimate.kernels={kernels}")
     found = sorted(path.name for path in stage.folder.iterdir())
-    assert found == ["learning_curve.csv", "predictions.npz", "stage.json"]
+    assert found == ["learning_curve.csv", "scores.npz", "stage.json"]
     assert 0.85 < stage.results["accuracy"] < 1
     assert 0 < stage.results["uncertainty"] < 0.1
     assert (stage.results["train_images"], stage.results["test_images"]) == (200, 100)

@@ -41,13 +41,13 @@ def test_the_report_shows_the_estimate_where_there_is_one(promised):
     assert (promised / "figures" / "estimate.png").stat().st_size > 5000
 
 
-def keep_predictions(folder, places, wrong):
-    """The estimate's predictions of some of the test images, the first so many wrong."""
+def keep_scores(folder, places, wrong):
+    """The estimate's scores of some of the test images, the first so many wrong."""
     labels = np.load(folder / "student" / "predictions.npz")["labels"][places]
-    predicted = np.where(np.arange(len(places)) < wrong, (labels + 1) % 10, labels)
-    path = folder / "estimate" / "predictions.npz"
-    np.savez(path, positions=places, labels=labels, predicted=predicted)
-    change = {"accuracy": float((predicted == labels).mean()), "test_images": len(places)}
+    scores = (np.arange(len(places)) >= wrong).astype(float)
+    path = folder / "estimate" / "scores.npz"
+    np.savez(path, positions=places, labels=labels, scores=scores)
+    change = {"accuracy": float(scores.mean()), "test_images": len(places)}
     results = json.loads((folder / "results.json").read_text())
     results["estimate"] |= change
     (folder / "results.json").write_text(json.dumps(results))
@@ -56,16 +56,16 @@ def keep_predictions(folder, places, wrong):
 
 
 def test_estimate_and_student_are_compared_on_the_same_test_images(promised):
-    keep_predictions(promised, np.arange(180), 27)  # the student errs on the first 10 of 360
+    keep_scores(promised, np.arange(180), 27)  # the student errs on the first 10 of 360
     text = " ".join(write_report(promised).read_text("utf-8").split())
     assert "reaches 97.2 % with 1,000 training images, 9.4 points above it" in text
     assert "on the same 180 test images (student less estimate, 95 % over these images: " in text
     assert "The two saw different" not in text
 
 
-def test_predictions_of_other_images_are_refused(promised):
-    keep_predictions(promised, np.arange(180), 27)
-    path = promised / "estimate" / "predictions.npz"
+def test_scores_of_other_images_are_refused(promised):
+    keep_scores(promised, np.arange(180), 27)
+    path = promised / "estimate" / "scores.npz"
     np.savez(path, **(dict(np.load(path)) | {"positions": np.arange(180, 360)}))
     with pytest.raises(ArtefactError, match="not those of the student"):
         read_run(promised)
@@ -140,4 +140,13 @@ def test_a_missing_curve_or_number_is_named(promised):
     del results["estimate"]["uncertainty"]
     (promised / "results.json").write_text(json.dumps(results))
     with pytest.raises(ArtefactError, match=r"lacks estimate\.uncertainty"):
+        read_run(promised)
+
+
+def test_scores_that_contradict_the_estimate_are_refused(promised):
+    keep_scores(promised, np.arange(180), 27)
+    path = promised / "estimate" / "scores.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **(arrays | {"scores": np.ones(180)}))
+    with pytest.raises(ArtefactError, match=r"mean of its scores is 1\.0000"):
         read_run(promised)

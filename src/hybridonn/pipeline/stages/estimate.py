@@ -97,9 +97,9 @@ def _run(context: Context) -> dict[str, Any]:
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
     )
     write_arrays(
-        part / "predictions.npz",
+        part / "scores.npz",
         positions=places.numpy(),
-        predicted=found.predictions,
+        scores=found.scores.numpy(),
         **pack_labels(test.labels),
     )
     replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
