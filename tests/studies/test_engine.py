@@ -5,68 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from toy_study import Watched, make_runs, read_log, squares, study, wait_for
 
-from hybridonn.core.errors import ArtefactError
-from hybridonn.core.progress import Silent
+from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.studies import engine
-from hybridonn.studies.engine import StudyError, map_runs, say_time
+from hybridonn.studies.engine import StudyError, say_time
 from hybridonn.studies.rows import ROWS, name_row, open_rows
-from hybridonn.studies.runs import Run, Work
+from hybridonn.studies.runs import Run
 from hybridonn.studies.workers import HERE, Workers
 
 TWO = Workers(2)
-
-
-@pytest.fixture(autouse=True)
-def toy(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
-def make_runs(count, **harms):
-    """Runs 0 to N - 1; ``harm_3="disk"`` says what befalls run 3."""
-    return [
-        Run(name_row(k), f"run {k}", {"number": k, "harm": harms.get(f"harm_{k}")})
-        for k in range(count)
-    ]
-
-
-class Watched(Silent):
-    """A progress that remembers what it was told."""
-
-    def __init__(self):
-        self.said, self.bars, self.steps = [], [], []
-
-    @contextmanager
-    def bar(self, label, total, done=0):
-        self.bars.append((label, total, done))
-        yield lambda steps=1, note="": self.steps.append(note)
-
-    def say(self, line):
-        self.said.append(line)
-
-
-def study(folder, runs, workers=HERE, settings=None, progress=None, changed=list, **inputs):
-    from toy_study import WORK
-
-    folder.mkdir(exist_ok=True)
-    rows = open_rows(folder, "toy", {"factor": 1} | (settings or {}))
-    work = Work("toy", **WORK, inputs={"factor": 1} | inputs)
-    map_runs(work, runs, rows, folder, progress or Silent(), workers, changed)
-    return rows.values
-
-
-def read_log(folder, what):
-    lines = (folder / "log.txt").read_text().splitlines()
-    return sorted(line.partition(" ")[2] for line in lines if line.split()[1] == what)
-
-
-def squares(values):
-    return {key: value["square"] for key, value in values.items()}
 
 
 @pytest.mark.parametrize("workers", [HERE, TWO], ids=["here", "processes"])
@@ -164,16 +115,9 @@ except KeyboardInterrupt:
 
 def start_study(folder):
     folder.mkdir()
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join(filter(None, sys.path))
     words = [sys.executable, "-c", STUDY, str(folder)]
     return subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path}, start_new_session=True)
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def list_workers(folder):
@@ -285,3 +229,16 @@ def test_a_changed_row_is_no_row(tmp_path):
     tree = json.loads(path.read_text())
     path.write_text(json.dumps(tree | {"value": {"square": 5}}))
     assert squares(study(tmp_path / "s", make_runs(1))) == {name_row(0): 0}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"scheduler": "tls://a:1", "count": 2}, "--scheduler tls://a:1: .* leave --workers out"),
+        ({"scheduler": "tls://a:1", "slurm": True}, "leave --slurm out"),
+        ({"slurm": True}, "--slurm: say with --workers how many"),
+    ],
+)
+def test_options_that_contradict_one_another(options, sentence):
+    with pytest.raises(SpecError, match=sentence):
+        Workers(**options)

@@ -11,6 +11,7 @@ import typer
 
 from hybridonn.cli.captures import app as captures
 from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
+from hybridonn.cli.cluster import app as cluster
 from hybridonn.cli.data import app as data
 from hybridonn.cli.deployment import bundle, cost, deploy, predict
 from hybridonn.cli.optics import app as optics
@@ -48,6 +49,7 @@ STORY = (
         "predict",
         "bundle",
         "study",
+        "cluster",
         "report",
         "version",
     ),
@@ -90,6 +92,7 @@ app.add_typer(data, name="data")
 app.add_typer(optics, name="optics")
 app.add_typer(captures, name="captures")
 app.add_typer(studies, name="study")
+app.add_typer(cluster, name="cluster")
 app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)

@@ -55,10 +55,22 @@ WORKERS: dict[str, Any] = {
         typer.Option(
             min=1,
             max=MOST_TRIALS,
-            help="Processes of this machine that share the runs; by default the command "
-            "does them itself.",
+            help="Processes of this machine that share the runs, or jobs with --slurm; by default "
+            "the command does them itself.",
             show_default=False,
         ),
+    ],
+    "scheduler": Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FOLDER",
+            help="A Dask scheduler whose workers do the runs: the folder of `hybridonn cluster "
+            "scheduler`, or tls://host:port.",
+            show_default=False,
+        ),
+    ],
+    "slurm": Annotated[
+        bool, typer.Option("--slurm", help="Start --workers SLURM jobs that do the runs.")
     ],
 }
 
@@ -72,12 +84,12 @@ def on_workers(command: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
-    def run(*, workers: int | None, **others: Any) -> None:
-        command(**others, workers=Workers(workers))
+    def run(*, workers: int | None, scheduler: str | None, slurm: bool, **others: Any) -> None:
+        command(**others, workers=Workers(workers, scheduler, slurm))
 
     hints = get_type_hints(command, include_extras=True) | WORKERS
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "workers"]
-    defaults = {"workers": None}
+    defaults = {"workers": None, "scheduler": None, "slurm": False}
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
         for name, value in defaults.items()

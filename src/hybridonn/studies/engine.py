@@ -85,6 +85,10 @@ def _list_jobs(work: Work, runs: Sequence[Run], rows: Rows) -> list[Job]:
 
 def _map(jobs: list[Job], shared: Any, progress: Progress, workers: Workers) -> Generator[Outcome]:
     """What does the runs, by who does them."""
+    if workers.scheduler is not None or workers.slurm:
+        from hybridonn.studies.cluster import map_on_cluster
+
+        return map_on_cluster(jobs, workers, progress.say)
     if workers.count is not None:
         from hybridonn.studies.processes import map_in_processes
 
