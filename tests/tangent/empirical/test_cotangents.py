@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
@@ -30,6 +31,18 @@ class Mean(nn.Module):
 
     def forward(self, x):
         return x.mean(self.axes)
+
+
+class OneNumber(nn.Module):
+    """Operations that are given lists of one number, which torch takes for both axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernel", torch.randn(3, 4, 2, 2))
+
+    def forward(self, x):
+        found = F.conv2d(x, self.kernel, None, [1], [1], [2])
+        return F.max_pool2d(F.avg_pool2d(found, [2], [1], [0]), [2], [1])
 
 
 def norm():
@@ -62,6 +75,15 @@ KNOWN = {
         nn.ReLU(),
         nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), groups=2),
     ],
+    "no padding by its name": lambda: [nn.ReLU(), nn.Conv2d(4, 3, (3, 2), padding="valid")],
+    "no padding by its name, average": lambda: [
+        *(nn.ReLU(), nn.Conv2d(4, 3, (3, 2), padding="valid")),
+        *(nn.ReLU(), nn.AvgPool2d(2)),
+    ],
+    "no padding by its name, maximum": lambda: [
+        *(nn.Conv2d(4, 3, (3, 2), dilation=(1, 2), padding="valid"), nn.MaxPool2d((2, 3))),
+    ],
+    "one number for both axes": lambda: [OneNumber()],
     "transposed": lambda: [
         nn.ReLU(),
         nn.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1, groups=2, dilation=2),

@@ -231,14 +231,33 @@ def test_a_complex_parameter_is_two_real_ones(dense_kernel):
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+HALF = {
+    "dense": (lambda: [nn.Linear(7, 6), nn.ReLU(), nn.Linear(6, 4)], (7,)),
+    "convolution, average": (
+        lambda: [nn.Conv2d(2, 6, 3), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(24, 4)],
+        (2, 6, 7),
+    ),
+    "convolution alone, then average": (
+        lambda: [nn.Conv2d(2, 6, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(24, 4)],
+        (2, 6, 7),
+    ),
+    "gains": (lambda: [nn.Conv2d(2, 4, 3), nn.PReLU(4), nn.Flatten(), nn.Linear(80, 4)], (2, 6, 7)),
+    "norm, average": (
+        lambda: [nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.AvgPool2d(2), nn.Flatten()],
+        (2, 6, 7),
+    ),
+}
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_summed_in_single_precision_by_the_rules(dtype):
+@pytest.mark.parametrize("name", HALF)
+def test_half_precision_is_summed_in_single_precision_by_the_rules(name, dtype):
     torch.manual_seed(0)
-    exact = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), nn.Linear(6, 4)).to(dtype).double()
-    half = nn.Sequential(nn.Linear(7, 6), nn.ReLU(), nn.Linear(6, 4)).to(dtype)
+    layers, shape = HALF[name]
+    exact, half = (nn.Sequential(*layers()).to(dtype).eval() for _ in range(2))
     half.load_state_dict(exact.state_dict())
-    x = torch.randn(12, 7).to(dtype)
-    found, expected = ntk(half, x, method="layers"), ntk(exact, x.double())
+    x = torch.randn(12, *shape).to(dtype)
+    found, expected = ntk(half, x, method="layers"), ntk(exact.double(), x.double())
     assert found.dtype == torch.float32
     error = (found.double() - expected).norm() / expected.norm()
     assert error < 4 * torch.finfo(dtype).eps

@@ -119,6 +119,13 @@ def test_reshapes_are_known_by_name(name):
     assert node.name().startswith(internals.RESHAPES), f"{BROKEN}{name} is {node.name()}"
 
 
+@pytest.mark.parametrize("padding", ["valid", "same", 0, [0], (0, 0)])
+def test_sizes_are_a_number_for_each_axis(padding):
+    node = F.conv2d(IMAGE, leaf(4, 3, 1, 1), padding=padding).grad_fn
+    assert internals.saved_sizes(node, "padding", 2) == (0, 0)
+    assert internals.saved_sizes(F.max_pool2d(IMAGE, [2]).grad_fn, "stride", 2) == ()
+
+
 def test_leaves_of_the_graph_know_their_parameter():
     node = torch.relu(X).grad_fn
     ((leaf_node, _),) = node.next_functions

@@ -169,7 +169,8 @@ class ExplicitGradient:
 
     def weighted_sum(self, weights: Tensor) -> dict[str, Tensor]:
         """The parameter gradient of ``sum_ic weights_ic f_ic``, flattened; weights (n, C)."""
-        return {self.parameter: torch.einsum("ic,icp->p", weights, self.values)}
+        values = at_least_single(self.values)
+        return {self.parameter: torch.einsum("ic,icp->p", weights.to(values), values)}
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,7 @@ def combine_outputs(cotangents: Tensor, weights: Tensor) -> Tensor:
     Without a copy of cotangents that all samples share, or whose outputs lie side by side.
     """
     n, _, *shape = cotangents.shape
+    weights = weights.to(cotangents)  # behind a pooling they are in single precision at least
     if cotangents.stride(0) == 0 and n > 1:
         return (weights @ cotangents[0].flatten(1)).view(n, *shape)
     if cotangents.stride(1) != 1 or cotangents.ndim < 3:

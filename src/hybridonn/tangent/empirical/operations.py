@@ -25,7 +25,13 @@ from hybridonn.tangent.empirical.compiled import (
 from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
 from hybridonn.tangent.empirical.graph import argument_shape
 from hybridonn.tangent.empirical.pooling import AveragePooling, MaximumPooling, read_pooling
-from hybridonn.tangent.empirical.torch_internals import RESHAPES, result_shape, saved, signed
+from hybridonn.tangent.empirical.torch_internals import (
+    RESHAPES,
+    result_shape,
+    saved,
+    saved_sizes,
+    signed,
+)
 
 # The cotangents of an operation's arguments by their positions; None: unknown with these settings.
 Cotangents = Mapping[int, GatedCotangent] | None
@@ -101,9 +107,8 @@ def _transpose_convolution(node: Node, batch: Tensor, weight: Tensor, shape: tor
     A convolution without strides and groups has a convolution by the flipped kernel as its
     transpose, which torch computes faster.
     """
-    stride, padding, dilation, groups = (
-        saved(node, name) for name in ("stride", "padding", "dilation", "groups")
-    )
+    stride, padding, dilation = _steps(node, weight)
+    groups = saved(node, "groups")
     convolve, transpose = _CONVOLUTIONS[weight.ndim - 3]
     if saved(node, "transposed"):
         return convolve(batch, weight, None, stride, padding, dilation, groups)
@@ -118,6 +123,14 @@ def _transpose_convolution(node: Node, batch: Tensor, weight: Tensor, shape: tor
     ]
     rest = [size - low for size, low in zip(shape[2:], least, strict=True)]
     return transpose(batch, weight, None, stride, padding, rest, groups, dilation)
+
+
+def _steps(node: Node, weight: Tensor) -> tuple[tuple[int, ...], ...]:
+    """Stride, padding and dilation of a convolution, each with a number for each axis."""
+    stride, padding, dilation = (
+        saved_sizes(node, name, weight.ndim - 2) for name in ("stride", "padding", "dilation")
+    )
+    return stride, padding, dilation
 
 
 def _is_compiled(
@@ -137,8 +150,8 @@ def _from_pooling(
 ) -> Tensor:
     """A convolution's transpose, from the places that its output is pooled to."""
     weight, values, shape = saved(node, "weight"), here.values.flatten(3), result_shape(node)
-    geometry = (tuple(saved(node, name)) for name in ("stride", "dilation", "padding"))
-    geometry = ConvolutionGeometry(tuple(weight.shape[2:]), *geometry)
+    stride, padding, dilation = _steps(node, weight)
+    geometry = ConvolutionGeometry(tuple(weight.shape[2:]), stride, dilation, padding)
     if isinstance(pooling, MaximumPooling):
         places, gates = Maxima(pooling.index, shape, geometry), pooling.index.shape
     else:

@@ -17,7 +17,7 @@ from torch.autograd.graph import Node
 
 from hybridonn.tangent.empirical.graph import argument_shape
 from hybridonn.tangent.empirical.portions import chunks
-from hybridonn.tangent.empirical.torch_internals import result_shape, saved
+from hybridonn.tangent.empirical.torch_internals import result_shape, saved, saved_sizes
 
 # Numbers gathered at a time: what is gathered stays near the cores' own caches (1 to 2 MB each),
 # and there are few calls.
@@ -159,9 +159,9 @@ def read_pooling(node: Node) -> MaximumPooling | AveragePooling | None:
 
 def _read_maximum(node: Node) -> MaximumPooling:
     """A maximum pooling with windows of one size."""
-    size, stride = saved(node, "kernel_size"), saved(node, "stride")
+    size, stride = (saved_sizes(node, name, 2) for name in ("kernel_size", "stride"))
     plain = not any(saved(node, "padding")) and all(d == 1 for d in saved(node, "dilation"))
-    side_by_side = plain and list(size) == list(stride or size)
+    side_by_side = plain and size == (stride or size)
     index, shape = saved(node, "result1").flatten(2), argument_shape(node, 0)[2:]
     return MaximumPooling(index, shape, list(size) if side_by_side else None)
 
@@ -175,8 +175,10 @@ def _read_average(node: Node) -> AveragePooling | None:
     """An average pooling with windows of one size; none with a divisor of its own."""
     if saved(node, "divisor_override") is not None:
         return None
-    size, padding = saved(node, "kernel_size"), saved(node, "padding")
-    stride = saved(node, "stride") or size
+    size, padding, stride = (
+        saved_sizes(node, name, 2) for name in ("kernel_size", "padding", "stride")
+    )
+    stride = stride or size
     more = saved(node, "ceil_mode"), saved(node, "count_include_pad")
     height, width = (
         F.avg_pool1d(_unit_vectors(length, node), q, s, p, *more)[0].T

@@ -92,6 +92,23 @@ def saved(node: Node, name: str) -> Any:
         ) from None
 
 
+def saved_sizes(node: Node, name: str, axes: int) -> tuple[int, ...]:
+    """What an operation saves for each spatial axis, such as its stride.
+
+    torch saves one number for all axes where it was given one, and for ``padding="valid"``.
+
+    Args:
+        node: the operation.
+        name: what the sizes are called there, "padding" for example.
+        axes: the number of spatial axes.
+
+    Returns:
+        A number for each axis; none where torch saves an empty list, which is its default.
+    """
+    found = tuple(saved(node, name))
+    return found * axes if len(found) == 1 else found
+
+
 @contextmanager
 def without_fused_layers() -> Iterator[None]:
     """Switch oneDNN and cuDNN off; torch's own switches warn where there is no such device."""
