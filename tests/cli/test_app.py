@@ -110,7 +110,16 @@ def test_ctrl_c_ends_every_command_with_a_sentence(
 
 
 RUN_COMMANDS = (
-    *("design", "export-layout", "tolerance", "tune-compensation", "deploy", "bundle", "report"),
+    *(
+        "design",
+        "export-layout",
+        "tolerance",
+        "tune-compensation",
+        "deploy",
+        "bundle",
+        "live",
+        "report",
+    ),
 )
 FILLED: dict[tuple[str, ...], list[str]] = {
     **{(name,): ["somewhere"] for name in RUN_COMMANDS},

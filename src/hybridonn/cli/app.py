@@ -13,7 +13,7 @@ from hybridonn.cli.captures import app as captures
 from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
 from hybridonn.cli.cluster import app as cluster
 from hybridonn.cli.data import app as data
-from hybridonn.cli.deployment import bundle, cost, deploy, predict
+from hybridonn.cli.deployment import bundle, cost, deploy, live, predict
 from hybridonn.cli.optics import app as optics
 from hybridonn.cli.options import (
     Commands,
@@ -47,6 +47,7 @@ STORY = (
         "deploy",
         "cost",
         "predict",
+        "live",
         "bundle",
         "study",
         "cluster",
@@ -96,7 +97,7 @@ app.add_typer(cluster, name="cluster")
 app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
-for command in (deploy, cost, predict, bundle):
+for command in (deploy, cost, predict, live, bundle):
     app.command()(command)
 studies.command()(perturbation)
 

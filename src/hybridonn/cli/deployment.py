@@ -15,6 +15,8 @@ Targets = Annotated[
     typer.Option("--target", help="What to write beside ONNX: c. Repeatable."),
 ]
 
+FITS = (None, "crop", "pad", "stretch")
+
 
 def deploy(
     run: Run,
@@ -136,7 +138,7 @@ def predict(
     from hybridonn.core.files import write_table
     from hybridonn.pipeline.predict import list_files, open_system, predict_files, watch
 
-    if fit not in (None, "crop", "pad", "stretch"):
+    if fit not in FITS:
         refuse(f"--fit is {fit}; allowed are crop, pad and stretch")
     opened = open_system(system, fit, int8)
     if follow:
@@ -174,3 +176,26 @@ def bundle(
     typer.echo(place)
     if upload is not None:
         typer.echo(upload_bundle(place, upload))
+
+
+def live(
+    system: Annotated[Path, typer.Argument(metavar="SYSTEM", help="A deployed run or a bundle.")],
+    folder: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Follow a folder that a camera writes into, not the browser's camera."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="Port on 127.0.0.1.")] = 8127,
+    fit: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Bring pictures of a folder to the network's size: crop, pad, stretch."),
+    ] = None,
+) -> None:
+    """Show a page on this machine that answers what a camera sees, until Ctrl-C."""
+    calm_threads()
+    from hybridonn.live.page import serve
+    from hybridonn.pipeline.predict import open_system
+
+    if fit not in FITS:
+        refuse(f"--fit is {fit}; allowed are crop, pad and stretch")
+    typer.echo(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
+    serve(open_system(system, fit), folder, port)

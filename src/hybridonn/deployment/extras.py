@@ -11,6 +11,7 @@ from hybridonn.core.errors import DeploymentError
 EXTRAS = {
     "deploy": ("onnx", "onnxscript", "onnxruntime"),
     "mcu": ("emx_onnx_cgen",),
+    "explorer": ("nicegui",),
 }
 
 
@@ -24,7 +25,7 @@ def need_extra(*modules: str) -> None:
         extra = next(name for name, held in EXTRAS.items() if module in held)
         cure = f"install it with: pip install 'hybridonn[{extra}]'"
         if not _is_installed(module):
-            raise DeploymentError(f"deployment needs {module}, which is not installed; {cure}")
+            raise DeploymentError(f"this needs {module}, which is not installed; {cure}")
         try:
             import_module(module)
         except (ImportError, RuntimeError) as error:

@@ -30,12 +30,14 @@ class Answer:
         confidence: Probability of the class by the softmax of the outputs; of a map, the mean over
             its pixels.
         milliseconds: What the network took.
+        shares: Probability of each class by the softmax; empty: the answer is a map.
     """
 
     predicted: Tensor
     label: str
     confidence: float
     milliseconds: float
+    shares: tuple[float, ...] = ()
 
 
 class Predictor:
@@ -108,9 +110,12 @@ class Predictor:
         logits = network(inputs)
         took = 1e3 * (perf_counter() - began)
         predicted = self.task.predict(logits)[0]
-        confidence = float(logits.softmax(1).amax(1).mean())
-        label = self.manifest.classes[int(predicted)] if predicted.ndim == 0 else ""
-        return Answer(predicted, label, confidence, took)
+        shares = logits.softmax(1)
+        confidence = float(shares.amax(1).mean())
+        if predicted.ndim:
+            return Answer(predicted, "", confidence, took)
+        label = self.manifest.classes[int(predicted)]
+        return Answer(predicted, label, confidence, took, tuple(shares[0].tolist()))
 
 
 def describe_answer(answer: Answer, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A page on this machine that answers what a camera sees."""
