@@ -169,7 +169,19 @@ def estimate(
 @on_workers
 def compare(
     spec: SpecFile = None,
-    methods: Methods = "none,kd,ntkd",
+    methods: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Methods, separated by commas; by default none,kd,ntkd.", show_default=False
+        ),
+    ] = None,
+    optics: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Compare optics, not methods: any of lens, designed, ideal, with commas.",
+            show_default=False,
+        ),
+    ] = None,
     seeds: Annotated[int, count("Seeds 0 to N - 1, the same for each method.")] = 5,
     out: Out = None,
     settings: Settings = None,
@@ -177,18 +189,23 @@ def compare(
     *,
     workers: Workers,
 ) -> None:
-    """Train a design by several methods on the same seeds; print the paired differences."""
+    """Train a design by several methods, or behind several optics, on the same seeds.
+
+    Prints the paired differences.
+    """
     from hybridonn.spec import read_spec
-    from hybridonn.studies.methods import parse_methods
+    from hybridonn.studies.methods import choose_compared
 
     stated = read_spec(spec, tuple(settings or ()))
-    names = parse_methods(methods)
-    folder = out or Path("runs") / f"{stated.name}-compare"
+    names, suffix = choose_compared(methods, optics)
+    folder = out or Path("runs") / f"{stated.name}-{suffix}"
     calm_threads()
     from hybridonn.studies.compare import compare as compare_methods
+    from hybridonn.studies.compare_optics import compare_optics
 
+    study = compare_methods if optics is None else compare_optics
     with show_bars() as progress:
-        comparison = compare_methods(stated, names, seeds, folder, data_root, progress, workers)
+        comparison = study(stated, names, seeds, folder, data_root, progress, workers)
     print_comparison(comparison)
     typer.echo(folder / "comparison.png")
 

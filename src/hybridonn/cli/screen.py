@@ -99,19 +99,21 @@ def _show(key: str, value: Any) -> str:
 
 
 def print_comparison(comparison: dict[str, Any]) -> None:
-    """Print means and deviations by method, then the paired differences."""
+    """Print means and deviations by method or optics, then the paired differences."""
     from rich.table import Table
 
-    seeds = len(comparison["seeds"])
+    seeds, varied = len(comparison["seeds"]), comparison.get("compared", "method")
     table = Table(title=f"{comparison['design']}: {comparison['label']} in %, {seeds} paired seeds")
-    for column in ("method", "mean", "95 % from", "to", "standard deviation", "lowest", "highest"):
-        table.add_column(column, justify="left" if column == "method" else "right")
+    for column in (varied, "mean", "95 % from", "to", "standard deviation", "lowest", "highest"):
+        table.add_column(column, justify="left" if column == varied else "right")
     for method in comparison["methods"].values():
         values = method["values"]
         keys = ("mean", "low", "high", "standard_deviation")
         numbers = (*(method[key] for key in keys), min(values), max(values))
         table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
     open_console().print(table)
+    if varied == "optics":
+        _print_sizes(comparison["methods"])
     for line in comparison["sentences"]:
         print(line)  # noqa: T201
 
@@ -144,3 +146,18 @@ def print_line(row: dict[str, Any], as_json: bool) -> None:
 
     line = json.dumps(row) if as_json else "  ".join(str(value) for value in row.values())
     print(line, flush=True)  # noqa: T201
+
+
+def _print_sizes(optics: dict[str, dict[str, Any]]) -> None:
+    """Print the metric behind a perfect camera, and what each optics leaves to the backend."""
+    from rich.table import Table
+
+    table = Table()
+    columns = ("optics", "perfect camera", "kernels", "pixels read out", "parameters", "MACs")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "optics" else "right")
+    keys = ("kernels", "read_out_pixels", "digital_parameters", "macs")
+    for one in optics.values():
+        sizes = (f"{one[key]:,}" for key in keys)
+        table.add_row(one["label"], f"{100 * one['perfect_camera']:.2f}", *sizes)
+    open_console().print(table)

@@ -165,6 +165,22 @@ def read_sensor(stated: StatedSensor, metasurface: Metasurface) -> Sensor:
     )
 
 
+def read_plain_sensor(stated: StatedSensor, colours: int) -> Sensor:
+    """The camera of a spec with one of its pixels in a pixel of the picture, for each colour.
+
+    Args:
+        stated: Section ``optics.sensor`` of a spec.
+        colours: Channels of a scene.
+    """
+    return Sensor(
+        stated.full_well_electrons,
+        stated.read_noise_electrons,
+        stated.bit_depth,
+        stated.exposure,
+        colours * (1,),
+    )
+
+
 def lay_out_kernels(stated: Optics, kernels: int) -> Layout:
     """Place signed kernels on the metasurface that a spec states.
 

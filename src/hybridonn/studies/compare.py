@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
@@ -134,25 +134,32 @@ def _tabulate(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         seed, method, tuned = keys[key]
         return rank_method(method), groups.index(name_row(method, tuned)), seed
 
-    return [_flat(values[key]) for key in sorted(keys, key=rank)]
+    return [flatten_row(values[key]) for key in sorted(keys, key=rank)]
 
 
-def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+def summarise(
+    rows: list[dict[str, Any]],
+    metric: str,
+    varied: str = "method",
+    label_of: Callable[[str], str] = lambda method: find_method(method).label,
+) -> dict[str, Any]:
     """Means, deviations and paired differences of students.
 
     Args:
-        rows: A student each: ``method``, ``seed``, the metric, ``seconds``.
+        rows: A student each: its method, or what else is varied, ``seed``, the metric, ``seconds``.
         metric: The key of what is compared.
+        varied: The key of what students are compared by.
+        label_of: From a value of that key to what tables and figures call it.
     """
     values: dict[str, dict[int, float]] = {}
     for row in rows:
-        values.setdefault(row["method"], {})[row["seed"]] = row[metric]
+        values.setdefault(row[varied], {})[row["seed"]] = row[metric]
     methods = {
         method: {
-            "label": find_method(method).label,
+            "label": label_of(method),
             "values": list(by_seed.values()),
             **summarise_values(list(by_seed.values())),
-            "seconds": fmean(row["seconds"] for row in rows if row["method"] == method),
+            "seconds": fmean(row["seconds"] for row in rows if row[varied] == method),
         }
         for method, by_seed in values.items()
     }
@@ -165,7 +172,7 @@ def summarise(rows: list[dict[str, Any]], metric: str) -> dict[str, Any]:
         "seeds": sorted(next(iter(values.values()))),
         "methods": methods,
         "differences": differences,
-        "sentences": [_say(difference) for difference in differences],
+        "sentences": [say_difference(one, label_of) for one in differences],
     }
 
 
@@ -197,8 +204,14 @@ def summarise_values(values: list[float]) -> dict[str, float | None]:
     return {"mean": fmean(values), "standard_deviation": stdev(values), "low": low, "high": high}
 
 
-def _say(difference: dict[str, Any]) -> str:
-    method, baseline = (find_method(difference[key]).label for key in ("method", "baseline"))
+def say_difference(difference: dict[str, Any], label_of: Callable[[str], str]) -> str:
+    """A paired difference as a sentence, with its interval and whether it is beyond noise.
+
+    Args:
+        difference: What :func:`paired_difference` gives, with ``method`` and ``baseline``.
+        label_of: From these two to what the sentence calls them.
+    """
+    method, baseline = (label_of(difference[key]) for key in ("method", "baseline"))
     head = f"{method} - {baseline}: {100 * difference['mean']:+.2f} points"
     if difference["low"] is None:
         return f"{head} (one seed: no interval)"
@@ -207,7 +220,8 @@ def _say(difference: dict[str, Any]) -> str:
     return f"{head} (95 % interval {low:+.2f} to {high:+.2f}, {difference['n']} pairs{verdict})"
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def flatten_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a table of a student's numbers, nested ones by dotted key."""
     nested = {key: value for key, value in row.items() if isinstance(value, dict)}
     flat = {key: value for key, value in row.items() if key not in nested}
     return flat | {f"{key}.{name}": v for key, inner in nested.items() for name, v in inner.items()}

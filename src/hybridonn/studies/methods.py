@@ -10,6 +10,7 @@ from hybridonn.core.yaml_reading import parse_yaml
 from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.spec import Method, Tuned
 from hybridonn.studies.counts import split_list
+from hybridonn.studies.optics_choice import parse_optics
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:
@@ -27,6 +28,26 @@ def parse_methods(text: str) -> tuple[Method, ...]:
     if unknown:
         raise SpecError(f"--methods {text}: {unknown[0]!r} is no method; allowed is {allowed}")
     return tuple(names)  # type: ignore[return-value]
+
+
+def choose_compared(methods: str | None, optics: str | None) -> tuple[tuple[str, ...], str]:
+    """What ``compare`` is asked for, and the end of its folder's name.
+
+    Args:
+        methods: Option ``--methods``.
+        optics: Option ``--optics``.
+
+    Raises:
+        SpecError: Both are given, or one of them names what is not known.
+    """
+    if optics is None:
+        return parse_methods("none,kd,ntkd" if methods is None else methods), "compare"
+    if methods is not None:
+        raise SpecError(
+            "--methods and --optics are both given; optics are compared with students of one "
+            "method: leave --methods out and set distillation.method with --set"
+        )
+    return parse_optics(optics), "compare-optics"
 
 
 def parse_grid(lines: list[str]) -> dict[str, list[Any]]:

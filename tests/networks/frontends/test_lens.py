@@ -6,6 +6,7 @@ import torch
 from hybridonn import spec
 from hybridonn.core.errors import SpecError
 from hybridonn.networks.student import build_frontend, build_student
+from hybridonn.optics.sensor import Sensor
 from hybridonn.spec import read_spec
 
 LENS = spec.Optics(frontend="lens")
@@ -37,6 +38,23 @@ def test_its_negative_picture_is_dark():
     (both,) = lens().capture(scene())
     assert torch.equal(both[:, :, 0], scene())
     assert not both[:, :, 1].any()
+
+
+def test_only_the_picture_that_a_lens_takes_has_the_noise_of_the_camera():
+    camera = Sensor(100.0, 20.0, 8, 1.0, (1, 1, 1))
+    (both,) = lens(3).capture(scene(3), camera, torch.Generator().manual_seed(0))
+    assert not torch.equal(both[:, :, 0], scene(3))
+    assert not both[:, :, 1].any()
+
+
+def test_lenses_of_branches_see_binned_pixels_of_the_camera_and_no_negative():
+    branches = [{"kernels": 1}, {"kernels": 1, "binning": 2}]
+    student = spec.Student(branches=branches, backend="pyramid", hidden=(2, 2))
+    optics = build_frontend(student, (1, 8, 8), LENS)
+    pairs = zip(optics.capture(scene()), optics(scene()), strict=True)
+    for both, image in pairs:
+        torch.testing.assert_close(both[:, :, 0] - both[:, :, 1], image)
+        assert not both[:, :, 1].any()
 
 
 def test_no_weight_of_the_student_is_in_it_and_none_is_saved():

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from hybridonn import spec
 from hybridonn.core.errors import SpecError
-from hybridonn.networks.frontends.chip_kernels import turn_kernels
+from hybridonn.networks.frontends.binned import bin_pixels
 from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.frontend import Frontend
-from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.parallel import ParallelFrontend
-from hybridonn.optics.sensor import Sensor
+from hybridonn.optics.sensor import Sensor, expose
 
 
 class LensFrontend(Frontend):
@@ -49,15 +48,45 @@ class LensFrontend(Frontend):
         """The convolution with the bright pixels."""
         return (BranchConvolution(self.deltas, self.stride, self.deltas.shape[-1] // 2),)
 
+    @torch.no_grad()
     def capture(
         self,
         scene: Tensor,
         sensor: Sensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor]:
-        """The image, and darkness as the negative sign: one branch, (B, C, 2, H', W')."""
-        chip = MeasuredFrontend(turn_kernels(self.deltas), stride=self.stride)
-        return chip.capture(scene, sensor, generator)
+        """The image, and darkness as the negative sign: one branch, (B, C, 2, H', W').
+
+        A lens takes one picture: the darkness is not read out and has no noise.
+        """
+        (image,) = self(scene)
+        if sensor is not None:
+            image = expose(image, image.new_ones(()), sensor, generator)
+        return (torch.stack((image, torch.zeros_like(image)), 2),)
+
+
+class ParallelLens(ParallelFrontend):
+    """Lenses side by side, one a branch, each with its own binning of the camera's pixels."""
+
+    @torch.no_grad()
+    def capture(
+        self,
+        scene: Tensor,
+        sensor: Sensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, ...]:
+        """The image of each lens, and darkness: one (B, C, 2, H / b, W / b) a branch.
+
+        The camera's noise is that of its own pixels, so that binning lowers it.
+        """
+        taken = [
+            (both, size)
+            for lens, size in self.pairs()
+            for both in lens.capture(scene, sensor, generator)
+        ]
+        return tuple(
+            bin_pixels(both.flatten(1, 2), size).unflatten(1, (-1, 2)) for both, size in taken
+        )
 
 
 def build_lens(
@@ -88,4 +117,4 @@ def build_lens(
     if not student.branches:
         return LensFrontend(channels, student.kernel_size, student.stride)
     parts = [LensFrontend(channels, branch.kernel_size) for branch in student.branches]
-    return ParallelFrontend(parts, [branch.binning for branch in student.branches])
+    return ParallelLens(parts, [branch.binning for branch in student.branches])

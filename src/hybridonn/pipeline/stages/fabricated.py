@@ -26,7 +26,7 @@ from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.artefacts import store
 from hybridonn.pipeline.chip import in_branches, list_readouts, load_library, plan_optics
-from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors
+from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors, read_plain_sensor
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.layout import PLACED_BY
@@ -197,14 +197,7 @@ def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:
     if not (errors.camera and spec.optics.sensor.noise):
         return None
     # One camera pixel a pixel of the picture: a group of them would be less noisy.
-    stated = spec.optics.sensor
-    return Sensor(
-        stated.full_well_electrons,
-        stated.read_noise_electrons,
-        stated.bit_depth,
-        stated.exposure,
-        colours * (1,),
-    )
+    return read_plain_sensor(spec.optics.sensor, colours)
 
 
 def _write(part: Path, chip: SimulatedChip) -> None:
