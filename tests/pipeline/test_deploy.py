@@ -28,6 +28,8 @@ from hybridonn.deployment.runner import subtract
 from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.deploy import deploy
 from hybridonn.pipeline.stages.fabricated import make_chip
+from hybridonn.reports.artefacts.run import read_run
+from hybridonn.reports.sections.all import list_figures
 from hybridonn.spec import read_spec
 
 
@@ -172,3 +174,15 @@ def test_the_cost_of_a_run_is_printed(finished_digits: Path) -> None:
     assert [row["network"] for row in found["cost"]] == [row["network"] for row in found["energy"]]
     assert backend["read_out_pixels"] == 2 * 4 * 64
     assert found["energy"][2]["joules"] == pytest.approx(2e-12 * backend["macs"])
+
+
+def test_the_report_shows_cost_and_files(deployed_digits: Path) -> None:
+    shown = read_run(deployed_digits)
+    (figure,) = (one for one in list_figures(shown) if one.name == "deployed")
+    cells = [cell for row in figure.table for cell in row]
+    results = json.loads((deployed_digits / "results.json").read_text())["deployed"]
+
+    assert {"teacher", "the same network, all digital", "ONNX", "8-bit integers"} <= set(cells)
+    assert f"{results['macs']['backend']:,}" in cells
+    assert "Horowitz" in figure.caption
+    assert len(figure.draw().axes) == 2

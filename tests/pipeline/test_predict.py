@@ -115,6 +115,14 @@ def test_a_run_that_is_not_deployed(deployed_digits, tmp_path):
         open_system(copy)
 
 
+def test_a_run_that_was_run_again_since_it_was_deployed(deployed_digits, monkeypatch):
+    record = load_run(deployed_digits).record
+    record["hashes"]["student"] = "0" * 16
+    monkeypatch.setattr("hybridonn.pipeline.loaded_run.read_run_record", lambda folder: record)
+    with pytest.raises(DeploymentError, match="the stage student is another one; run `hybridonn d"):
+        open_system(deployed_digits)
+
+
 def test_a_watched_folder_goes_on_when_files_are_bad_or_vanish(system, tmp_path):
     """A camera writes: a whole picture, half of one, one that vanishes, then the half is whole."""
     said: list[str] = []

@@ -84,10 +84,27 @@ def open_system(place: Path, fit: str | None = None, int8: bool = False) -> Syst
             f"{place} is not deployed; run `hybridonn deploy {place}` first"
             + (", and bundle it again" if place.suffix == ".zip" else "")
         )
+    predictor = Predictor(folder, int8)
+    _refuse_other_state(run, predictor, place)
     data = run.spec.data
     channels, height, width = run.image_shape
     target = Target(height, width, channels == 1, fit or data.resize)
-    return System(Predictor(folder, int8), target, fit is not None or _states_size(run))
+    return System(predictor, target, fit is not None or _states_size(run))
+
+
+def _refuse_other_state(run: LoadedRun, predictor: Predictor, place: Path) -> None:
+    """Refuse files that were made of an earlier state of a run.
+
+    Raises:
+        DeploymentError: A stage was made anew since.
+    """
+    now = run.record["hashes"]
+    for stage, known in predictor.manifest.stages.items():
+        if now.get(stage, known) != known:
+            raise DeploymentError(
+                f"{place} was run again since it was deployed: the stage {stage} is another one; "
+                f"run `hybridonn deploy {place}` again"
+            )
 
 
 def _states_size(run: LoadedRun) -> bool:

@@ -9,6 +9,7 @@ from hybridonn.reports.sections.chip_confusion import CHIP_CONFUSION
 from hybridonn.reports.sections.chip_embedding import CHIP_EMBEDDING
 from hybridonn.reports.sections.chip_psfs import CHIP_PSFS
 from hybridonn.reports.sections.confusion import CONFUSION
+from hybridonn.reports.sections.deployed import DEPLOYED
 from hybridonn.reports.sections.embedding import EMBEDDING
 from hybridonn.reports.sections.estimate import ESTIMATE
 from hybridonn.reports.sections.features import FEATURES
@@ -40,6 +41,7 @@ SECTIONS: tuple[Section, ...] = (
     CHIP_CONFUSION,
     CHIP_EMBEDDING,
     CHIP_PSFS,
+    DEPLOYED,
 )
 
 
