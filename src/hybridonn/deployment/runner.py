@@ -64,16 +64,18 @@ def to_scene(image, manifest):
 
 
 def main():
-    """Answer one image or its captures.
+    """Print the prediction for one scene or its captures.
 
     Raises:
         SystemExit: They do not fit the network.
     """
     parser = argparse.ArgumentParser(description="Run a deployed network.")
-    parser.add_argument("--scene", type=Path, help="an image, .npy")
-    parser.add_argument("--captures", type=Path, help="the captures of an image, .npz")
+    parser.add_argument("--scene", type=Path, help="a scene, .npy")
+    parser.add_argument("--captures", type=Path, help="the captures of a scene, .npz")
     parser.add_argument("--int8", action="store_true", help="use the backend in 8-bit integers")
     given = parser.parse_args()
+    if given.int8 and given.captures is None:
+        parser.error("--int8 is the backend alone: give --captures")
     manifest = json.loads((HERE / "manifest.json").read_text())
     if given.captures is None and given.scene is None:
         parser.error("give --scene or --captures")

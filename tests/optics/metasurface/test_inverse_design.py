@@ -147,3 +147,27 @@ def test_light_is_conserved_up_to_what_pillars_reflect(width):
     sent = intensity(field).mean((-1, -2))
     assert (arrived < 1.001 * sent).all()
     assert (arrived > 0.97 * sent).all()
+
+
+def test_a_library_of_other_wavelengths_is_refused():
+    surface = Metasurface(586 * NM, 100, 3e-4, 10, (532 * NM,))
+    limits = limit_widths(default_library(), 65 * NM, 53 * NM, NM)
+    with pytest.raises(OpticsError, match=r"635, 532, 450 nm.*532 nm.*library\.at"):
+        DesignContext(surface, default_library(), limits)
+    assert DesignContext(surface, default_library().at((532 * NM,)), limits).recipe == Recipe()
+
+
+def test_kernels_that_do_not_fit_the_wavelengths_or_the_seeds_are_refused():
+    shop = design_context(wavelengths=(532 * NM,))
+    with pytest.raises(OpticsError, match="3 colours .* 1 wavelengths"):
+        design(kernels(), shop, [0])
+    with pytest.raises(OpticsError, match="2 kernels .* 1 are given"):
+        design(kernels(2, colours=1), shop, [0])
+
+
+def test_a_propagator_refuses_a_field_of_another_shape():
+    there = design_context(cells=40, wavelengths=(532 * NM,)).metasurface.propagator(3)
+    with pytest.raises(OpticsError, match=r"\(3, 40, 40\).*\(1, 40, 40\)"):
+        there(torch.ones(3, 40, 40, dtype=torch.complex64))
+    with pytest.raises(OpticsError, match=r"\(1, 30, 30\)"):
+        there.adjoint(torch.ones(1, 40, 40, dtype=torch.complex64))

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,7 +38,7 @@ from hybridonn.optics.metasurface.sub_optic import (
 )
 from hybridonn.optics.metasurface.targets import Targets, crop_centre, kernel_errors
 
-NM = 1e-9
+NM, PM = 1e-9, 1e-12
 MOST_BRIGHTENING = 3.0  # of an amplitude in one round: a pixel may be dark by chance
 ErrorCallback = Callable[[float], None]
 Loss = Callable[[Tensor], Tensor]  # of light a cell, (K, 2, C, h, w)
@@ -127,12 +128,24 @@ class DesignContext:
         library: Pillars, at the metasurface's wavelengths in their order.
         limits: Widths that the process can make.
         recipe: Settings of the design.
+
+    Raises:
+        OpticsError: The library holds other wavelengths than those of the metasurface.
     """
 
     metasurface: Metasurface
     library: PillarLibrary
     limits: Limits
     recipe: Recipe = Recipe()
+
+    def __post_init__(self) -> None:
+        held, wanted = self.library.wavelengths_m.tolist(), self.metasurface.wavelengths_m
+        if len(held) != len(wanted) or not np.allclose(held, wanted, rtol=0, atol=PM):
+            raise OpticsError(
+                f"the library of pillars holds {_list_nm(held)} nm, the metasurface has "
+                f"{_list_nm(wanted)} nm; give library.at(metasurface.wavelengths_m)",
+                "wavelengths_m",
+            )
 
 
 def design(
@@ -158,7 +171,12 @@ def design(
 
     Returns:
         Widths that can be made, (K, 2, cells, cells) float32 in metres.
+
+    Raises:
+        OpticsError: The kernels have another number of colours than the metasurface has
+            wavelengths, or another number of seeds is given than there are kernels.
     """
+    _check_targets(targets, design_context.metasurface, seeds)
     parts = targets.parts.to(device or "cpu", torch.float32)
     metasurface, recipe = design_context.metasurface, design_context.recipe
     pixels = parts.shape[-1]
@@ -173,6 +191,22 @@ def design(
     loss = make_loss(targets, design_context, seen, scenes)
     widths = refine(widths, targets, design_context, block, loss, watch)
     return design_context.limits.fit(widths)
+
+
+def _check_targets(targets: Targets, metasurface: Metasurface, seeds: Sequence[int]) -> None:
+    kernels, colours = targets.scale.shape
+    if colours != len(metasurface.wavelengths_m):
+        raise OpticsError(
+            f"the kernels have {colours} colours and the metasurface has "
+            f"{len(metasurface.wavelengths_m)} wavelengths; state one wavelength for each colour",
+            "wavelengths_m",
+        )
+    if len(seeds) != kernels:
+        raise OpticsError(f"{kernels} kernels need as many seeds; {len(seeds)} are given")
+
+
+def _list_nm(wavelengths_m: Sequence[float]) -> str:
+    return ", ".join(f"{wavelength_m / NM:.6g}" for wavelength_m in wavelengths_m)
 
 
 def start_at_random(

@@ -68,12 +68,30 @@ class BlockPropagator(nn.Module):
         self.register_buffer("transfer", transfer.to(device), persistent=False)
 
     def forward(self, field: Tensor) -> Tensor:
-        """Propagate: (..., C, cells, cells) complex to (..., C, block, block)."""
+        """Propagate: (..., C, cells, cells) complex to (..., C, block, block).
+
+        Raises:
+            OpticsError: The field has another shape.
+        """
+        self._check_shape(field, self.cells)
         return _Propagation.apply(field, self.transfer, self.block)  # pyright: ignore[reportReturnType]
 
     def adjoint(self, field: Tensor) -> Tensor:
-        """The conjugate transpose: (..., C, block, block) back to (..., C, cells, cells)."""
+        """The conjugate transpose: (..., C, block, block) back to (..., C, cells, cells).
+
+        Raises:
+            OpticsError: The field has another shape.
+        """
+        self._check_shape(field, self.block)
         return convolve(field, self.transfer, self.cells, adjoint=True)
+
+    def _check_shape(self, field: Tensor, side: int) -> None:
+        wanted = (len(self.transfer), side, side)
+        if field.shape[-3:] != wanted:
+            raise OpticsError(
+                f"the field has the shape {tuple(field.shape)}; its last axes must be {wanted}: "
+                "wavelengths, rows and columns"
+            )
 
 
 class _Propagation(torch.autograd.Function):
