@@ -159,9 +159,9 @@ def test_a_library_of_other_wavelengths_is_refused():
 
 def test_kernels_that_do_not_fit_the_wavelengths_or_the_seeds_are_refused():
     shop = design_context(wavelengths=(532 * NM,))
-    with pytest.raises(OpticsError, match="3 colours .* 1 wavelengths"):
+    with pytest.raises(OpticsError, match=r"3 colours .* 1 wavelengths"):
         design(kernels(), shop, [0])
-    with pytest.raises(OpticsError, match="2 kernels .* 1 are given"):
+    with pytest.raises(OpticsError, match=r"2 kernels .* 1 are given"):
         design(kernels(2, colours=1), shop, [0])
 
 
