@@ -103,6 +103,47 @@ def random_kernels(
     typer.echo(folder / "random_kernels.png")
 
 
+@app.command()
+@on_workers
+def readout(
+    spec: SpecFile = None,
+    pooled_size: Annotated[
+        str, typer.Option(help="Camera pixels along a side of a picture, with commas.")
+    ] = "2,4,8",
+    bits: Annotated[str, typer.Option(help="Bits of the camera, with commas.")] = "4,8",
+    kernels: Annotated[str, typer.Option(help="Numbers of ideal kernels, with commas.")] = "4,8,16",
+    optics: Annotated[
+        str, typer.Option(help="What stands before the camera: lens, ideal or both.")
+    ] = "lens,ideal",
+    seeds: Annotated[int, count("Seeds 0 to N - 1, the same for all optics.")] = 3,
+    out: Out = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    *,
+    workers: Workers,
+) -> None:
+    """Compare a plain lens and ideal kernels by the numbers that the camera reads out."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.optics_choice import parse_optics
+
+    stated = read_spec(spec, tuple(settings or ()))
+    chosen = parse_optics(optics, ("lens", "ideal"))
+    folder = out or Path("runs") / f"{stated.name}-readout"
+    calm_threads()
+    from hybridonn.studies.readout import Grid, parse_numbers, sweep_readout
+
+    grid = Grid(
+        parse_numbers("--pooled-size", pooled_size),
+        parse_numbers("--bits", bits),
+        parse_numbers("--kernels", kernels),
+        chosen,
+    )
+    with show_bars() as progress:
+        found = sweep_readout(stated, grid, seeds, folder, data_root, progress, workers)
+    _print_readout(found)
+    typer.echo(folder / "readout.png")
+
+
 def _print_ranking(found: dict[str, Any]) -> None:
     from hybridonn.reports.figures.ranking import say_correlation, say_time
 
@@ -147,6 +188,36 @@ def _print_random_kernels(table: dict[str, Any]) -> None:
     ]
     title = f"{table['name']}: random kernels, {table['train_images']:,} training images"
     _print_rows(title, columns, rows)
+
+
+def _print_readout(found: dict[str, Any]) -> None:
+    columns = ("optics", "pixels", "bits", "numbers read", found["label"], "95 %", "- best lens")
+    rows = [
+        (
+            "lens" if one["optics"] == "lens" else f"{one['kernels']} ideal",
+            f"{one['pooled_size']} x {one['pooled_size']}",
+            f"{one['bits']}",
+            f"{one['numbers']:,}",
+            f"{100 * one['mean']:.2f}",
+            "-" if one["low"] is None else f"{100 * one['low']:.2f} to {100 * one['high']:.2f}",
+            _show_difference(one.get("no_more_numbers")),
+        )
+        for one in found["points"]
+    ]
+    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    for line in found["sentences"]:
+        typer.echo(line)
+    typer.echo("the best lens: of those with the same bits that read no more numbers")
+
+
+def _show_difference(found: dict[str, Any] | None) -> str:
+    """A difference in points with its interval."""
+    if found is None:
+        return "-"
+    head = f"{100 * found['mean']:+.2f}"
+    if found["low"] is None:
+        return head
+    return f"{head} [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
 
 
 def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -75,6 +75,28 @@ def _behind_chips(spec: Spec) -> StepContext:
     return lambda network, step: behind_chip(network, draw_chip(errors, spec.seed, step), layout)
 
 
+def set_up_training(context: Context) -> TrainingSetup:
+    """What a student is trained on and how, by the method of the spec.
+
+    Args:
+        context: A stage that needs the teacher and its targets.
+    """
+    spec, dataset = context.spec, context.dataset
+    targets = None
+    if needs_teacher(spec.distillation.method):
+        stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
+        targets = load_targets(spec, dataset, *stages)
+    return TrainingSetup(
+        Objective(make_task(spec.task, spec.training.label_smoothing), spec.distillation, targets),
+        dataset.student_train,
+        dataset.validation,
+        spec.training,
+        spec.seed,
+        f"student ({spec.distillation.method}, seed {spec.seed})",
+        step_context=_behind_chips(spec),
+    )
+
+
 def _run(context: Context) -> dict[str, Any]:
     """Train the student by the method of the spec.
 
@@ -84,24 +106,14 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     aligned = load_aligned(context.need(ALIGNMENT))
-    targets = None
-    if needs_teacher(spec.distillation.method):
-        stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
-        targets = load_targets(spec, dataset, *stages)
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
-    task = make_task(spec.task, spec.training.label_smoothing)
-    setup = TrainingSetup(
-        Objective(task, spec.distillation, targets),
-        dataset.student_train,
-        dataset.validation,
-        spec.training,
-        spec.seed,
-        f"student ({spec.distillation.method}, seed {spec.seed})",
-        lambda network: {"alignment": _align(network, spec, dataset, aligned)},
-        _behind_chips(spec),
+    setup = replace(
+        set_up_training(context),
+        epoch_callback=lambda network: {"alignment": _align(network, spec, dataset, aligned)},
     )
+    task = setup.objective.task
     history = train(student, setup, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     if context.options["illustrated"]:
