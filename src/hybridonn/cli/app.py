@@ -25,6 +25,7 @@ from hybridonn.cli.options import (
     Run,
     Settings,
     SpecFile,
+    StudyOut,
     calm_threads,
     count,
     new_app,
@@ -178,12 +179,14 @@ def compare(
     optics: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="Compare optics, not methods: any of lens, designed, ideal, with commas.",
+            help="Compare optics in place of methods: lens, designed, ideal, separated by commas.",
             show_default=False,
         ),
     ] = None,
-    seeds: Annotated[int, count("Seeds 0 to N - 1, the same for each method.")] = 5,
-    out: Out = None,
+    seeds: Annotated[
+        int, count("Number N of seeds, 0 to N - 1, the same for all methods or optics.")
+    ] = 5,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
@@ -216,14 +219,14 @@ def tune(
     spec: SpecFile = None,
     methods: Methods = "none,kd,ntkd",
     grid: Grid = None,
-    seeds: Annotated[int, count("Seeds that each setting is tried on.")] = 2,
-    out: Out = None,
+    seeds: Annotated[int, count("Number of seeds for each setting.")] = 2,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
     workers: Workers,
 ) -> None:
-    """Tune the training of each method on validation data; print it as the spec's key `tuned`."""
+    """Tune the training of each method on validation data; print the best for the key `tuned`."""
     from hybridonn.spec import read_spec
     from hybridonn.studies.methods import parse_grid, parse_methods
 

@@ -40,17 +40,21 @@ def template(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="A new folder; by default RUN/template.", show_default=False),
     ] = None,
-    fraction: Annotated[float, share("Share of the student's training images.")] = 0.1,
+    fraction: Annotated[float, share("Share of the training images to capture.")] = 0.1,
     test_images: Annotated[
-        int, count("Test images to capture too.", least=0, most=MOST_IMAGES)
+        int, count("Number of test images to capture.", least=0, most=MOST_IMAGES)
     ] = 1000,
-    exposure_s: Annotated[float, positive("Exposure put into every row.")] = 0.01,
+    exposure_s: Annotated[
+        float, positive("Exposure time, written into each row of the manifest.")
+    ] = 0.01,
     apart: Annotated[
         bool,
-        typer.Option("--apart", help="One frame per sub-optic, not one mosaic per image."),
+        typer.Option(
+            "--apart", help="One frame for each sub-optic in place of one mosaic for each image."
+        ),
     ] = False,
     suffix: Annotated[
-        str, typer.Option(help="Suffix of the frames: tif, tiff, png or npy.")
+        str, typer.Option(help="File type of the frames: tif, tiff, png or npy.")
     ] = "tif",
     data_root: DataRoot = None,
 ) -> None:
@@ -84,7 +88,7 @@ def import_(
         Optional[Path],  # noqa: UP045
         typer.Argument(
             metavar="SOURCE",
-            help="A folder with manifest.csv, or an npz: image_ids, positive, negative.",
+            help="A folder with manifest.csv, or an npz with image_ids, positive and negative.",
         ),
     ] = None,
     out: Annotated[
@@ -93,26 +97,28 @@ def import_(
     ] = None,
     psfs: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--psfs", help="Measured PSFs, npy or npz: (K, 2, C, P, P)."),
+        typer.Option("--psfs", help="Measured PSFs, (K, 2, C, P, P), npy or npz."),
     ] = None,
     pixels_per_feature: Annotated[
-        float, positive("Camera pixels along a pixel of a feature map.")
+        float, positive("Number of camera pixels along the side of a pixel of a feature map.")
     ] = 1.0,
     camera_pixel_um: Annotated[
         Optional[float],  # noqa: UP045
-        positive("Camera pixel in the sensor plane; mosaics need it."),
+        positive("Side of a camera pixel in the sensor plane; mosaics need it."),
     ] = None,
     bit_depth: Annotated[
         Optional[int],  # noqa: UP045
-        count("Bits of the camera; by default recognised and said.", most=32),
+        count("Bits of the camera; by default found from the frames and printed.", most=32),
     ] = None,
     alignment: Annotated[
         Optional[Side],  # noqa: UP045
-        typer.Option(help="Alignment of the camera's bits in the files; by default recognised."),
+        typer.Option(help="Alignment of the bits in the files; by default found from the frames."),
     ] = None,
     skip_bad: Annotated[
         bool,
-        typer.Option("--skip-bad", help="Skip saturated images and repair PSFs; print how many."),
+        typer.Option(
+            "--skip-bad", help="Skip saturated frames and repair PSFs, and print how many."
+        ),
     ] = False,
     data_root: DataRoot = None,
 ) -> None:

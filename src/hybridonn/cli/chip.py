@@ -1,4 +1,4 @@
-"""The commands of a chip that came back: how good chips are, and how accuracy is won back."""
+"""The commands for fabricated chips: tolerance to errors, and compensation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hybridonn.cli.options import (
     DataRoot,
     Grid,
     Methods,
-    Out,
     Run,
     Settings,
     SpecFile,
+    StudyOut,
     calm_threads,
     count,
     on_workers,
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 
 Preset = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(help="Preset of fabrication errors, in place of the spec's: paper-mnist."),
+    typer.Option(
+        help="Preset of fabrication errors in place of those of the spec, such as paper-mnist."
+    ),
 ]
 
 
 @on_workers
 def tolerance(
     run: Run,
-    chips: Annotated[int, count("Simulated chips 0 to N - 1.")] = 5,
+    chips: Annotated[int, count("Number N of simulated chips, with seeds 0 to N - 1.")] = 5,
     preset: Preset = None,
-    threshold: Annotated[float, share("Accuracy of a good chip, 0 to 1.")] = 0.95,
-    out: Out = None,
+    threshold: Annotated[float, share("Least accuracy (or mIoU) of a good chip, 0 to 1.")] = 0.95,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
@@ -60,17 +62,17 @@ def tolerance(
 @on_workers
 def tune_compensation(
     run: Run,
-    chips: Annotated[int, count("Simulated chips, never those of tolerance.")] = 2,
+    chips: Annotated[int, count("Number of simulated chips; `tolerance` uses others.")] = 2,
     methods: Methods = "none,kd,ntkd",
     grid: Grid = None,
     preset: Preset = None,
-    out: Out = None,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
     workers: Workers,
 ) -> None:
-    """Tune the fine-tuning of each method on simulated chips; print it as a spec's key."""
+    """Tune the fine-tuning of each method on simulated chips; print the best for the spec."""
     from hybridonn.studies.methods import parse_grid, parse_methods
 
     stated = _read_spec(run, preset, settings)
@@ -88,10 +90,10 @@ def tune_compensation(
 
 def compensate(
     run: Run,
-    captures: Annotated[Path, typer.Option(help="A capture set, from `captures import`.")],
+    captures: Annotated[Path, typer.Option(help="Folder that `captures import` wrote.")],
     fraction: Annotated[
         Optional[float],  # noqa: UP045
-        share("Of the captures that may be learnt from; by default all.", zero=False),
+        share("Share of the captures to train on, up to 1; by default all.", zero=False),
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
@@ -102,7 +104,7 @@ def compensate(
 ) -> None:
     """Compensate a real chip from its captures: calibrate, then fine-tune the backend.
 
-    What is best on captures held out is kept.
+    The candidate that is best on held-out captures is kept.
     """
     from hybridonn.pipeline.run_record import read_own_spec
 
@@ -128,15 +130,18 @@ def compensate(
 
 @on_workers
 def perturbation(
-    kernels: Annotated[str, typer.Option(help="Numbers of kernels, 3 or more, with commas.")] = (
-        "4,8,16,32,64,128"
-    ),
+    kernels: Annotated[
+        str, typer.Option(help="Three or more numbers of kernels, separated by commas.")
+    ] = ("4,8,16,32,64,128"),
     errors: Annotated[
-        str, typer.Option(help="Kernel noise over a kernel's root mean square, with commas.")
+        str,
+        typer.Option(
+            help="Kernel noise over the root mean square of the kernel, separated by commas."
+        ),
     ] = "0.05,0.1,0.2,0.4",
     spec: SpecFile = None,
-    draws: Annotated[int, count("Draws of kernels and errors.")] = 5,
-    out: Out = None,
+    draws: Annotated[int, count("Number of draws of kernels and errors.")] = 5,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,

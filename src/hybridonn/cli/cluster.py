@@ -9,7 +9,7 @@ import typer
 
 from hybridonn.cli.options import calm_threads, count, new_app
 
-app = new_app("A scheduler and workers that do the runs of studies.")
+app = new_app("A scheduler and workers that run studies on several machines.")
 
 MOST_PORT = 65_535
 
@@ -19,12 +19,12 @@ def scheduler(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder for its address and its keys, on a disk that all machines share."
+            help="Folder for the address and the keys, on a disk that all machines share."
         ),
     ] = Path("cluster"),
     host: Annotated[
         str,
-        typer.Option(help="Address to listen at; any but that of this machine is encrypted."),
+        typer.Option(help="Address to listen at; connections from other machines are encrypted."),
     ] = "127.0.0.1",
     port: Annotated[int, count("Port to listen at; 0: any.", least=0, most=MOST_PORT)] = 8786,
 ) -> None:
@@ -41,7 +41,7 @@ def worker(
     ] = "cluster",
     workers: Annotated[int, count("Workers on this machine, of one thread each.")] = 1,
 ) -> None:
-    """Run workers of a cluster; one that dies is replaced."""
+    """Run workers of a cluster; a worker that dies is replaced."""
     calm_threads()
     from hybridonn.studies.cluster_servers import serve_workers
 

@@ -12,7 +12,7 @@ from hybridonn.cli.screen import print_json, print_line, print_rows, print_table
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
-    typer.Option("--target", help="What to write beside ONNX: c. Repeatable."),
+    typer.Option("--target", help="Format to write beside ONNX: c; repeatable."),
 ]
 
 FITS = (None, "crop", "pad", "stretch")
@@ -21,10 +21,12 @@ FITS = (None, "crop", "pad", "stretch")
 def deploy(
     run: Run,
     target: Targets = None,
-    calibration: Annotated[int, count("Training images that set the ranges of integers.")] = 512,
+    calibration: Annotated[
+        int, count("Number of training images that set the ranges of the 8-bit integers.")
+    ] = 512,
     captures: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="The capture set that the run was compensated on: a real chip's."),
+        typer.Option(help="Captures of the real chip on which the run was compensated."),
     ] = None,
     data_root: DataRoot = None,
 ) -> None:
@@ -41,28 +43,34 @@ def deploy(
 def cost(
     run: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="RUN", help="A finished run; none with --paper."),
+        typer.Argument(metavar="RUN", help="A finished run folder; not with --paper."),
     ] = None,
     paper: Annotated[
-        bool, typer.Option("--paper", help="The energies of the paper's networks in place of RUN.")
+        bool,
+        typer.Option(
+            "--paper", help="Print the energies of the networks of the paper in place of RUN."
+        ),
     ] = False,
     assume: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            help="Energy by paper, float32, int8, mcu-low or mcu-high; repeatable; by default all."
+            help="Assumption of the energy: paper, float32, int8, mcu-low or mcu-high; repeatable; "
+            "by default all."
         ),
     ] = None,
     mac_pj: Annotated[
         Optional[float],  # noqa: UP045
         positive("Energy of a multiply-accumulate of your processor, in picojoules."),
     ] = None,
-    capture_mj: Annotated[float, not_negative("Of a capture behind a lens, in millijoules.")] = 0,
+    capture_mj: Annotated[
+        float, not_negative("Energy of a capture behind a lens, in millijoules.")
+    ] = 0,
     hybrid_capture_mj: Annotated[
-        float, not_negative("Of a capture behind the optics, in millijoules.")
+        float, not_negative("Energy of a capture behind the optics, in millijoules.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
-    """Print what an image costs: multiply-accumulates, read-out, energy by several assumptions."""
+    """Print the cost of an image: multiply-accumulates, read-out, energy under assumptions."""
     calm_threads()
     from hybridonn.deployment.energy import (
         PAPER_NETWORKS,
@@ -117,23 +125,27 @@ def predict(
     system: Annotated[Path, typer.Argument(metavar="SYSTEM", help="A deployed run or a bundle.")],
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILES", help="Pictures, captures (.npz), or folders of them."),
+        typer.Argument(metavar="FILES", help="Images, captures (.npz), or folders of them."),
     ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="Folder for predictions.csv and masks."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a file.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON for each file.")
+    ] = False,
     follow: Annotated[
-        bool, typer.Option("--watch", help="Follow one folder and answer what appears in it.")
+        bool, typer.Option("--watch", help="Watch one folder and predict for each new file.")
     ] = False,
     fit: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Bring other pictures to the network's size: crop, pad or stretch."),
+        typer.Option(help="How images of another size are fitted: crop, pad or stretch."),
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Answer captures in integers.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Use the backend in 8-bit integers; for captures.")
+    ] = False,
 ) -> None:
-    """Answer pictures or captures by a deployed run: labels, or masks."""
+    """Predict the labels or masks of images or captures with a deployed run."""
     calm_threads()
     from hybridonn.core.files import write_table
     from hybridonn.pipeline.predict import list_files, open_system, predict_files, watch
@@ -162,10 +174,15 @@ def bundle(
         typer.Option("--out", help="File to write; by default RUN.zip.", show_default=False),
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the network, such as MIT.")] = "",
-    citation: Annotated[str, typer.Option(help="What is to be cited beside the method.")] = "",
+    citation: Annotated[
+        str, typer.Option(help="Reference to cite beside that of the method.")
+    ] = "",
     upload: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="OWNER/NAME", help="Put it on the Hugging Face Hub, too."),
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Also upload the file to this repository of the Hugging Face Hub.",
+        ),
     ] = None,
 ) -> None:
     """Pack a finished run into one file that `predict` and `load_run` open."""
@@ -182,15 +199,19 @@ def live(
     system: Annotated[Path, typer.Argument(metavar="SYSTEM", help="A deployed run or a bundle.")],
     folder: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Follow a folder that a camera writes into, not the browser's camera."),
+        typer.Option(
+            help="Watch a folder that a camera writes into, in place of the browser's camera."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Port on 127.0.0.1.")] = 8127,
     fit: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Bring pictures of a folder to the network's size: crop, pad, stretch."),
+        typer.Option(
+            help="How images of a folder are fitted to the network: crop, pad or stretch."
+        ),
     ] = None,
 ) -> None:
-    """Show a page on this machine that answers what a camera sees, until Ctrl-C."""
+    """Serve a web page on this machine that shows predictions for a camera, until Ctrl-C."""
     calm_threads()
     from hybridonn.live.page import serve
     from hybridonn.pipeline.predict import open_system

@@ -13,7 +13,7 @@ from hybridonn.cli.screen import show_bars
 if TYPE_CHECKING:
     from hybridonn.optics.meta_atoms.pillars import PillarLibrary
 
-app = new_app("Meta-atoms: what a pillar does to light.")
+app = new_app("Meta-atoms: the transmission of pillars.")
 
 MaterialFile = Annotated[
     Optional[Path],  # noqa: UP045  typer reads the annotation
@@ -30,18 +30,23 @@ def library(
     material: MaterialFile = None,
     substrate: SubstrateFile = None,
     height_nm: Annotated[float, positive("Height of the pillars.")] = 750,
-    period_nm: Annotated[float, positive("From pillar to pillar.")] = 293,
+    period_nm: Annotated[
+        float, positive("Distance from pillar to pillar, centre to centre.")
+    ] = 293,
     widths_nm: Annotated[
-        str, typer.Option(help="FIRST:LAST:STEP, or widths with commas; 0, no pillar, is added.")
+        str,
+        typer.Option(
+            help="FIRST:LAST:STEP, or widths separated by commas; 0 (no pillar) is added."
+        ),
     ] = "65:237:1",
     wavelengths_nm: Annotated[
         str, typer.Option(help="Wavelengths in vacuum, separated by commas.")
     ] = "635,532,450",
     harmonics: Annotated[int, count("Highest Fourier harmonic in x and in y.", most=50)] = 7,
-    minimum_gap_nm: Annotated[float, not_negative("Between neighbouring pillars.")] = 50,
+    minimum_gap_nm: Annotated[float, not_negative("Least gap between neighbouring pillars.")] = 50,
     out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("pillars.csv"),
 ) -> None:
-    """Compute a library of square pillars; beside it its convergence record and a picture.
+    """Compute a library of square pillars; also write its convergence record and a figure.
 
     By default silicon nitride on quartz, the library that comes with the package. The solver is
     meent: pip install 'hybridonn[rcwa]'.
@@ -69,11 +74,11 @@ def library(
 def show(
     file: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(help="Library to check; by default the one of the package."),
+        typer.Argument(help="Library to check (CSV); by default that of the package."),
     ] = None,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("pillars.png"),
 ) -> None:
-    """Check a library of meta-atoms, of this or another solver, and draw it."""
+    """Check a library of meta-atoms, from this or another solver, and draw it."""
     calm_threads()
     from hybridonn.optics.meta_atoms.pillars import PillarLibrary, default_library
 

@@ -26,25 +26,40 @@ Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", help="The run folder; by default runs/NAME.", show_default=False),
 ]
+StudyOut = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--out",
+        help="Folder of the study; by default the name of the spec or run and of the study.",
+        show_default=False,
+    ),
+]
 Replace = Annotated[
     bool,
-    typer.Option("--replace", help="Replace OUT if it holds a run of another name."),
+    typer.Option("--replace", help="Replace a run of another name in the run folder."),
 ]
 Settings = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the spec; repeatable."),
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change a key of the spec; repeatable."),
 ]
-Methods = Annotated[str, typer.Option(help="Methods, separated by commas.")]
+Methods = Annotated[
+    str,
+    typer.Option(help="Methods, separated by commas."),
+]
 Grid = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--grid", metavar="KEY=V1,V2", help="Values to try of a tuned key."),
+    typer.Option(
+        "--grid",
+        metavar="KEY=V1,V2",
+        help="Values of a training setting to try, such as epochs=10,20; repeatable.",
+    ),
 ]
 DataRoot = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
         "--data-root",
         envvar="HYBRIDONN_DATA",
-        help="Folder of the data sets, also for downloads.",
+        help="Folder that holds the data sets, and to which they are downloaded.",
         show_default=False,
     ),
 ]

@@ -10,9 +10,9 @@ import typer
 from hybridonn.cli.options import (
     MOST_IMAGES,
     DataRoot,
-    Out,
     Settings,
     SpecFile,
+    StudyOut,
     calm_threads,
     count,
     new_app,
@@ -28,12 +28,15 @@ app = new_app("Studies over many designs: tables and figures.")
 @on_workers
 def ranking(
     spec: SpecFile = None,
-    designs: Annotated[int, count("How many designs, spread out; --set seed=N: other ones.")] = 24,
-    seeds: Annotated[int, count("Seeds 0 to N - 1 of each training.")] = 1,
+    designs: Annotated[
+        int, count("Number of designs, spread over the space; --set seed=N draws others.")
+    ] = 24,
+    seeds: Annotated[int, count("Number N of seeds of each training, 0 to N - 1.")] = 1,
     kernels: Annotated[
-        str, typer.Option(help="Estimates to compare: design, infinite or both, with a comma.")
+        str,
+        typer.Option(help="Estimates to compare: design, infinite, or both, separated by a comma."),
     ] = "design,infinite",
-    out: Out = None,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
@@ -59,7 +62,8 @@ def ranking(
 def random_kernels(
     spec: SpecFile = None,
     kernels: Annotated[
-        str, typer.Option(help="Numbers of random kernels, with commas; infinite is allowed.")
+        str,
+        typer.Option(help="Numbers of random kernels, separated by commas; infinite is allowed."),
     ] = "8,500,1000,infinite",
     train_images: Annotated[
         Optional[int],  # noqa: UP045
@@ -70,8 +74,8 @@ def random_kernels(
             show_default=False,
         ),
     ] = None,
-    seeds: Annotated[int, count("Seeds 0 to N - 1 of the draws.")] = 3,
-    out: Out = None,
+    seeds: Annotated[int, count("Number N of seeds of the random kernels, 0 to N - 1.")] = 3,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
