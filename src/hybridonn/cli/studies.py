@@ -112,15 +112,20 @@ def random_kernels(
 def readout(
     spec: SpecFile = None,
     pooled_size: Annotated[
-        str, typer.Option(help="Camera pixels along a side of a picture, with commas.")
+        str, typer.Option(help="Camera pixels along a side of an image, separated by commas.")
     ] = "2,4,8",
-    bits: Annotated[str, typer.Option(help="Bits of the camera, with commas.")] = "4,8",
-    kernels: Annotated[str, typer.Option(help="Numbers of ideal kernels, with commas.")] = "4,8,16",
+    bits: Annotated[str, typer.Option(help="Bits of the camera, separated by commas.")] = "4,8",
+    kernels: Annotated[
+        str, typer.Option(help="Numbers of ideal kernels, separated by commas.")
+    ] = "4,8,16",
     optics: Annotated[
-        str, typer.Option(help="What stands before the camera: lens, ideal or both.")
+        str,
+        typer.Option(
+            help="Optics in front of the camera: lens, ideal, or both, separated by a comma."
+        ),
     ] = "lens,ideal",
-    seeds: Annotated[int, count("Seeds 0 to N - 1, the same for all optics.")] = 3,
-    out: Out = None,
+    seeds: Annotated[int, count("Number N of seeds, 0 to N - 1, the same for all optics.")] = 3,
+    out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     *,
