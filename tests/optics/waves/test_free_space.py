@@ -190,3 +190,28 @@ def test_a_field_of_another_shape_is_refused():
     with pytest.raises(OpticsError, match=r"\(3, 3\) samples, the source plane \(4, 4\)"):
         plane = Plane((4, 4), 1e-6)
         propagate_to(torch.ones(3, 3) + 0j, plane, plane, WAVE_M, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["angular spectrum", "Rayleigh-Sommerfeld", "Fresnel"])
+def test_light_of_a_real_aperture_has_a_phase(dtype, method):
+    source, target = Plane((16, 16), 1e-6), Plane((9, 8), 1e-6, (1e-6, 0.0))
+    y, x = source.places()
+    hole = y[:, None] ** 2 + x**2 < (5e-6) ** 2
+    where = source, target, 532e-9, 400e-6
+    expected = propagate_to(hole.to(torch.complex128), *where, method=method)
+    found = propagate_to(hole.to(dtype), *where, method=method)
+    assert found.dtype == (torch.complex128 if dtype == torch.float64 else torch.complex64)
+    torch.testing.assert_close(found.to(torch.complex128), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_method_that_there_is_not_is_refused():
+    plane = Plane((8, 8), 1e-6)
+    with pytest.raises(OpticsError, match="method is 'fresnel'; allowed are angular spectrum"):
+        propagate_to(torch.ones(8, 8), plane, plane, 532e-9, 1e-3, method="fresnel")
+
+
+def test_several_wavelengths_are_refused():
+    plane, waves = Plane((8, 8), 1e-6), torch.tensor([532e-9, 635e-9])
+    with pytest.raises(OpticsError, match="must be one number of metres"):
+        propagate_to(torch.ones(8, 8), plane, plane, waves, 1e-5)

@@ -363,3 +363,14 @@ def test_the_first_field_is_held_against_the_sampling_rules():
         narrow(lens[None])  # said once
         Propagator((64, 64), 1e-6, [GREEN], 1e-3, checked=False)(lens[None])
         Propagator((64, 64), 1e-6, [GREEN], 5e-5)(torch.ones(1, 64, 64, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("waves", [532e-9, torch.tensor(532e-9)])
+def test_a_wavelength_outside_of_a_list_is_refused(waves):
+    with pytest.raises(OpticsError, match="the wavelengths are .* must be a list"):
+        Propagator((8, 8), 1e-6, waves, 1e-5)
+
+
+def test_a_part_of_a_padding_is_refused():
+    with pytest.raises(OpticsError, match="padded 1.5 times; .* whole numbers"):
+        Propagator((8, 8), 1e-6, (532e-9,), 1e-5, padding=1.5)

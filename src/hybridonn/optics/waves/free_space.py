@@ -50,7 +50,7 @@ def propagate_to(
     """The field on another plane.
 
     Args:
-        field: Field on the source plane, (..., H, W) complex.
+        field: Field on the source plane, (..., H, W), complex; a real one has no phase.
         source: Plane of the field.
         target: Plane where the light is wanted.
         wavelength_m: Wavelength in vacuum, in metres.
@@ -60,20 +60,22 @@ def propagate_to(
         method: None: what :func:`choose_method` chooses, which also says why.
 
     Returns:
-        (..., H', W') complex, differentiable in the field, both pitches, the shifts, the
-        wavelength and the distance.
+        (..., H', W') complex, in double precision where the field is; differentiable in the
+        field, both pitches, the shifts, the wavelength and the distance.
 
     Warns where the angular spectrum leaves out more than a thousandth of the light, and where
     Fresnel's integral is asked for and its phase is wrong by more than 0.05 rad.
 
     Raises:
-        OpticsError: The field is not of the source plane's shape, or a length cannot be.
+        OpticsError: The field is not of the source plane's shape, a length cannot be, or there
+            is no such method.
         SamplingError: The method that is asked for would bring light to wrong places.
     """
-    if tuple(field.shape[-2:]) != source.shape:
+    if tuple(field.shape[-2:]) != tuple(source.shape):
         raise OpticsError(
             f"the field has {tuple(field.shape[-2:])} samples, the source plane {source.shape}"
         )
+    field = field.to(torch.promote_types(field.dtype, torch.complex64))
     for plane in (source, target):
         check_lengths(plane.pitch_m, (wavelength_m,), distance_m, index)
     # The matrices and kernels are made on the CPU and go to the field.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -25,8 +26,18 @@ Length = float | Tensor
 
 
 def number(length: Length) -> float:
-    """The value of a length, without its gradient."""
-    return float(length.detach()) if isinstance(length, Tensor) else length
+    """The value of a length, without its gradient.
+
+    Raises:
+        OpticsError: It is no single number.
+    """
+    if isinstance(length, Tensor) and length.numel() == 1:
+        return float(length.detach())
+    if not isinstance(length, Real):
+        raise OpticsError(
+            f"a length is {length!r}; it must be one number of metres, or a tensor of one number"
+        )
+    return float(length)
 
 
 def on_device(length: Length, device: torch.device | str | None) -> Length:
@@ -143,11 +154,32 @@ def check_lengths(
         OpticsError: Pitch, index or a wavelength is not positive, or one of them or the
             distance is not finite.
     """
+    if isinstance(wavelengths_m, Real) or (
+        isinstance(wavelengths_m, Tensor) and wavelengths_m.ndim != 1
+    ):
+        raise OpticsError(
+            f"the wavelengths are {wavelengths_m!r}; they must be a list, of one wavelength too, "
+            "or a tensor (W,), in metres"
+        )
     if len(wavelengths_m) == 0:
         raise OpticsError("no wavelength is given; name at least one, in metres")
-    waves = (("wavelength", number(wave_m)) for wave_m in wavelengths_m)
-    for name, value in (("pitch_m", number(pitch_m)), ("index", index), *waves):
-        if not (math.isfinite(value) and value > 0):
-            raise OpticsError(f"{name} is {value:g}; it must be finite and greater than 0")
+    check_pitch(pitch_m)
+    for wave_m in wavelengths_m:
+        _check_positive("wavelength", number(wave_m))
+    _check_positive("index", index)
     if not math.isfinite(number(distance_m)):
         raise OpticsError(f"distance_m is {number(distance_m):g}; it must be finite")
+
+
+def check_pitch(pitch_m: Length) -> None:
+    """Refuse a pitch that no grid can have.
+
+    Raises:
+        OpticsError: It is not positive, or not finite.
+    """
+    _check_positive("pitch_m", number(pitch_m))
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise OpticsError(f"{name} is {value:g}; it must be finite and greater than 0")

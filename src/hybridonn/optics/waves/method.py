@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from hybridonn.core.errors import OpticsError, SamplingError
 from hybridonn.optics.waves.kernels import check_lengths, number
@@ -101,9 +101,12 @@ def check_method(
         distance_m: Distance of the planes, in metres.
 
     Raises:
-        OpticsError: The distance is 0, where the kernels of both integrals are points.
+        OpticsError: There is no such method, or the distance is 0, where the kernels of both
+            integrals are points.
         SamplingError: The kernel is not sampled, so that light would land at wrong places.
     """
+    if method not in get_args(Method):
+        raise OpticsError(f"method is {method!r}; allowed are {', '.join(get_args(Method))}")
     if method == "angular spectrum":
         return
     if distance_m == 0:

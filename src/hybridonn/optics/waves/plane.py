@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from torch import Tensor
 
-from hybridonn.optics.waves.kernels import Length, number, on_device, sample_steps
+from hybridonn.core.errors import OpticsError
+from hybridonn.optics.waves.kernels import Length, check_pitch, number, on_device, sample_steps
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,29 @@ class Plane:
         shape: Numbers of samples (H, W), down and to the right.
         pitch_m: Distance from sample to sample, in metres; a tensor carries a gradient.
         shift_m: Place of the centre, (down, right) in metres.
+
+    Raises:
+        OpticsError: A number of samples, or a length, that no plane can have.
     """
 
     shape: tuple[int, int]
     pitch_m: Length
     shift_m: tuple[Length, Length] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name, pair in (("shape", self.shape), ("shift_m", self.shift_m)):
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise OpticsError(
+                    f"{name} of a plane is {pair!r}; it must be two numbers, down and to the right"
+                )
+        if not all(isinstance(n, Integral) and n > 0 for n in self.shape):
+            raise OpticsError(
+                f"shape of a plane is {self.shape!r}; it must be two whole numbers of at least 1"
+            )
+        check_pitch(self.pitch_m)
+        for shift_m in map(number, self.shift_m):
+            if not math.isfinite(shift_m):
+                raise OpticsError(f"shift_m of a plane holds {shift_m:g}; it must be finite")
 
     def places(self) -> tuple[Tensor, Tensor]:
         """Where the samples lie: y, down, and x, to the right, in metres, float64."""

@@ -14,6 +14,7 @@ Grids: tensors (..., H, W), y down, x to the right; sample n of N lies at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ class Propagator(nn.Module):
             OpticsError: A length or a number that no grid can have.
         """
         super().__init__()
-        if padding < 1 or min(shape) < 1:
+        if not all(isinstance(n, Integral) and n >= 1 for n in (padding, *shape)):
             raise OpticsError(
                 f"a field of {shape[0]} x {shape[1]} samples cannot be padded {padding} times; "
                 "shape and padding must be whole numbers of at least 1"
