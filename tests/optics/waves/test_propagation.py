@@ -367,10 +367,10 @@ def test_the_first_field_is_held_against_the_sampling_rules():
 
 @pytest.mark.parametrize("waves", [532e-9, torch.tensor(532e-9)])
 def test_a_wavelength_outside_of_a_list_is_refused(waves):
-    with pytest.raises(OpticsError, match="the wavelengths are .* must be a list"):
+    with pytest.raises(OpticsError, match=r"the wavelengths are .* must be a list"):
         Propagator((8, 8), 1e-6, waves, 1e-5)
 
 
 def test_a_part_of_a_padding_is_refused():
-    with pytest.raises(OpticsError, match="padded 1.5 times; .* whole numbers"):
+    with pytest.raises(OpticsError, match=r"padded 1\.5 times; .* whole numbers"):
         Propagator((8, 8), 1e-6, (532e-9,), 1e-5, padding=1.5)
