@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from tests.pipeline.drawn_run import settle_run, write_drawn_run
 from typer.testing import CliRunner
 
 from hybridonn.cli.captures import app
@@ -15,17 +17,14 @@ from hybridonn.compensation.acquisition.capture_dataset import read_captures
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.psf_import import simulate_psfs
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
-from hybridonn.core.files import write_json, write_tensors
+from hybridonn.core.files import write_arrays
 from hybridonn.core.progress import Silent
-from hybridonn.networks.student import build_student
 from hybridonn.pipeline.captures import (
     ImportOptions,
     import_into,
     make_template,
     read_captured_design,
 )
-from hybridonn.pipeline.from_spec import lay_out_kernels
-from hybridonn.pipeline.run_record import write_run_record
 from hybridonn.pipeline.stage_folder import write_record
 from hybridonn.spec import dump_spec, read_spec
 
@@ -34,23 +33,7 @@ SETTINGS = ("student.kernels=2", "student.kernel_size=3", "student.pooled_size=4
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder with a student as it was drawn; what captures read of it and no more."""
-    folder = tmp_path_factory.mktemp("run")
-    spec = read_spec(None, SETTINGS)
-    (folder / "spec.yaml").write_text(dump_spec(spec))
-    write_json(folder / "layout" / "layout.json", lay_out_kernels(spec.optics, 2).to_dict())
-    student = build_student(spec.student, (1, 8, 8), 10, 0)
-    write_tensors(folder / "student" / "weights.safetensors", student.state_dict())
-    for stage in ("layout", "student"):
-        write_record(folder / stage, "f", {})
-    settle(folder, layout="f", student="f")
-    return folder
-
-
-def settle(folder, **hashes):
-    """Write the record of a run whose stages have these fingerprints."""
-    data = {"classes": list("0123456789"), "image_shape": [1, 8, 8]}
-    write_run_record(folder, {"data": data, "hashes": hashes})
+    return write_drawn_run(tmp_path_factory.mktemp("run"), SETTINGS)
 
 
 def invoke(*arguments):
@@ -193,12 +176,18 @@ def test_the_metasurface_of_a_run_is_noted(run, tmp_path):
     assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
     (tmp_path / "r" / "metasurface").mkdir()
     write_record(tmp_path / "r" / "metasurface", "m", {})
+    psf = {"psf": np.ones((2, 2, 1, 9, 9)), "gains": np.full((2, 2, 1), 3.0)}
+    write_arrays(tmp_path / "r" / "metasurface" / "psf.npz", **psf)
     # The spec has none: that of an earlier spec does not count.
     assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] is None
     spec = read_spec(None, (*SETTINGS, "optics.metasurface={}"))
     (tmp_path / "r" / "spec.yaml").write_text(dump_spec(spec))
-    settle(tmp_path / "r", layout="f", student="f", metasurface="m")
-    assert read_captured_design(tmp_path / "r", None, Silent()).origin["metasurface"] == "m"
+    settle_run(tmp_path / "r", layout="f", student="f", metasurface="m")
+    design = read_captured_design(tmp_path / "r", None, Silent())
+    assert design.origin["metasurface"] == "m"
+    # What is captured is compared with the metasurface, and weighed as its electronics do.
+    assert design.simulate_images(torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)).max() == 64
+    np.testing.assert_allclose(design.electronic_gains(), 3)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -208,7 +197,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 def test_a_student_that_is_not_trained_is_named(run, tmp_path):
     (tmp_path / "spec.yaml").write_text((run / "spec.yaml").read_text())
-    settle(tmp_path)
+    settle_run(tmp_path)
     with pytest.raises(ArtefactError, match=r"student.stage\.json is missing"):
         read_captured_design(tmp_path, None, Silent())
 
@@ -219,6 +208,6 @@ def test_a_student_that_does_not_fit_its_spec_is_refused(run, tmp_path):
     (tmp_path / "r" / "spec.yaml").write_text(text)
     with pytest.raises(ArtefactError, match="not the spec that the stages of this run were made"):
         read_captured_design(tmp_path / "r", None, Silent())
-    settle(tmp_path / "r", layout="f", student="f")
+    settle_run(tmp_path / "r", layout="f", student="f")
     with pytest.raises(ArtefactError, match="does not fit its spec"):
         read_captured_design(tmp_path / "r", None, Silent())

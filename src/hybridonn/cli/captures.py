@@ -141,6 +141,83 @@ def import_(
     typer.echo(folder / "registration.png")
 
 
+@app.command()
+def simulate(
+    run: Run,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Preset of fabrication errors; by default those of the run's spec."),
+    ] = None,
+    shift_pixels: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="DOWN RIGHT", help="Shift of the pictures in feature pixels."),
+    ] = (1.3, -0.8),
+    rotation_degrees: Annotated[float, typer.Option(help="Turn of the pictures, clockwise.")] = 0.7,
+    scale: Annotated[float, positive("Size of the pictures over the stated one.")] = 1.01,
+    pixels_per_feature: Annotated[
+        float, positive("Camera pixels along a pixel of a feature map.")
+    ] = 2.0,
+    camera_pixel_um: Annotated[float, positive("Camera pixel in the sensor plane.")] = 5.86,
+    bit_depth: Annotated[int, count("Bits of the camera.", least=4, most=16)] = 12,
+    alignment: Annotated[
+        Side, typer.Option(help="Alignment of the camera's bits in its files.")
+    ] = Side.right,
+    exposure: Annotated[
+        float, positive("Brightest light over full scale; above 1 it saturates.")
+    ] = 0.8,
+    seed: Annotated[int, count("Seed of the camera's pixels and noise.", least=0)] = 0,
+    chip: Annotated[
+        Optional[int],  # noqa: UP045
+        count("Seed of the chip; by default that of the run's spec.", least=0),
+    ] = None,
+    psfs: Annotated[
+        bool, typer.Option("--psfs", help="Measure point spread functions in place of images.")
+    ] = False,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="A new folder; by default RUN/captured.", show_default=False),
+    ] = None,
+    fraction: Annotated[float, share("Share of the student's training images.")] = 0.1,
+    test_images: Annotated[
+        int, count("Test images to capture too.", least=0, most=MOST_IMAGES)
+    ] = 1000,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="One frame per sub-optic, not one mosaic per image."),
+    ] = False,
+    suffix: Annotated[
+        str, typer.Option(help="Suffix of the frames: tif, tiff, png or npy.")
+    ] = "tif",
+    data_root: DataRoot = None,
+) -> None:
+    """Rehearse a measurement: the frames of a camera behind a simulated chip of a run."""
+    calm_threads()
+    from hybridonn.compensation.acquisition.camera_view import CameraView
+    from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
+    from hybridonn.pipeline.simulated_captures import Rehearsal, simulate_captures
+
+    view = CameraView(
+        pixels_per_feature, camera_pixel_um * 1e-6, shift_pixels, rotation_degrees, scale
+    )
+    camera = SimulatedCamera(bit_depth, alignment.value, exposure, seed=seed)
+    wanted = Rehearsal(view, camera, preset, chip, fraction, test_images, apart, suffix, psfs)
+    folder = out or run / "captured"
+    with show_bars() as progress:
+        found = simulate_captures(run, folder, wanted, data_root, progress)
+    typer.echo(", ".join(f"{number:,} {name}" for name, number in found.items()))
+    typer.echo(_say_next(run, folder, wanted.psfs, pixels_per_feature, camera_pixel_um))
+
+
+def _say_next(run: Path, folder: Path, psfs: bool, pixels: float, pixel_um: float) -> str:
+    """The command that takes the captures in."""
+    if psfs:
+        return f"hybridonn captures import {run} --psfs {folder / 'psfs.npz'}"
+    return (
+        f"hybridonn captures import {run} {folder} --camera-pixel-um {pixel_um:g} "
+        f"--pixels-per-feature {pixels:g}"
+    )
+
+
 def _draw(imported: ImportResult, folder: Path) -> None:
     """Draw the figures of an import into the folder of its captures."""
     from hybridonn.reports.figures.registration import draw_psfs, draw_registration
@@ -173,6 +250,8 @@ def _print_notes(notes: dict[str, Any]) -> None:
         )
     open_console().print(table)
     lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
+    if notes["mosaic"] is not None:
+        lines.append(_say_mosaic(notes["mosaic"]))
     lines += [notes["camera"]] if "camera" in notes else []
     partly = [one for one in notes["sub_optics"] if one["measured_share"] < 1]
     if partly:
@@ -187,3 +266,12 @@ def _print_notes(notes: dict[str, Any]) -> None:
         lines.append(f"{notes['frames_not_in_manifest']} pictures are not in the manifest")
     for line in lines:
         typer.echo(line)
+
+
+def _say_mosaic(found: dict[str, float]) -> str:
+    return (
+        f"the whole frame is shifted by {found['shift_y_pixels']:+.2f} and "
+        f"{found['shift_x_pixels']:+.2f} camera pixels down and right, turned by "
+        f"{found['rotation_degrees']:+.3f} degrees and scaled by {found['scale']:.4f}; what each "
+        "sub-optic is off comes on top"
+    )

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hybridonn.compensation.acquisition.capture_dataset import (
     check_origin,
     refuse_taken,
@@ -27,16 +29,19 @@ from hybridonn.compensation.acquisition.psf_import import (
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource, Source
 from hybridonn.compensation.acquisition.template import write_template
 from hybridonn.core.errors import DataError
-from hybridonn.core.files import read_json, write_arrays, write_table
+from hybridonn.core.files import read_arrays, read_json, write_arrays, write_table
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
+from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
+from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.layout import LAYOUT
 from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.weights import put_weights
+from hybridonn.spec import Spec
 
 MANIFEST = "manifest.csv"
 _SILENT = Silent()
@@ -77,14 +82,26 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     put_weights(student, finished.folder / "weights.safetensors")
+    student.eval()
+    metasurface = read_own_stage(run, METASURFACE.name) if made else None
     return CapturedDesign(
         kernels=student.frontend.sensor_kernels().detach(),
         stride=spec.student.stride,
         layout=Layout.from_dict(read_json(read_own_stage(run, LAYOUT.name).folder / "layout.json")),
         dataset=dataset,
         fingerprint=finished.fingerprint,
-        metasurface=read_own_stage(run, METASURFACE.name).fingerprint if made else None,
+        metasurface=None if metasurface is None else metasurface.fingerprint,
+        optics=student.frontend if metasurface is None else _read_metasurface(spec, metasurface),
+        frontend=spec.optics.frontend,
+        branches=tuple(branch.kernels for branch in spec.student.branches),
     )
+
+
+def _read_metasurface(spec: Spec, metasurface: Finished) -> MeasuredFrontend:
+    """The point spread functions of the sub-optics as they were designed."""
+    arrays = read_arrays(metasurface.folder / "psf.npz")
+    psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
+    return MeasuredFrontend(psfs, gains, spec.student.stride)
 
 
 def make_template(

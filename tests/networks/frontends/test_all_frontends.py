@@ -149,6 +149,17 @@ def test_a_capture_without_noise_is_what_it_gives(name):
         torch.testing.assert_close(both[:, :, 0] - both[:, :, 1], one)
 
 
+@pytest.mark.parametrize("name", ["ideal", "four_f", "measured", "binned", "fabricated_four_f"])
+def test_the_light_weighed_and_read_out_is_a_capture(name):
+    frontend = ALL[name]((12, 12))
+    light = frontend.light(scene())
+    assert light.shape[1:3] == (frontend.kernels, 2)
+    assert light.min() >= -1e-9
+    weighed = light * frontend.electronic_gains()[..., None, None]
+    for one, wanted in zip(frontend.read_out(weighed), frontend.capture(scene()), strict=True):
+        torch.testing.assert_close(one, wanted)
+
+
 @pytest.mark.parametrize("name", sorted(CAPTURED))
 def test_a_camera_adds_the_noise_of_its_generator(name):
     frontend, camera = ALL[name]((12, 12)), Sensor(1000.0, 5.0, None, 1.0, (1, 1))

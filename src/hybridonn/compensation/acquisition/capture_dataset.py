@@ -21,7 +21,12 @@ from hybridonn.core.parts import scratch_folder
 from hybridonn.data.dataset import Dataset, ImageSet, join_sets
 
 PARTS = ("student_train", "validation", "test")  # of a data set, as an image id names them
-KINDS = {"dataset": "data set", "student": "student", "metasurface": "metasurface"}
+KINDS = {
+    "optics": "optics",
+    "dataset": "data set",
+    "student": "student",
+    "metasurface": "metasurface",
+}
 SHOWN_DIGITS = 12  # of a hash
 MOST_DIGITS = 12  # of a position: no data set has more images
 ARRAYS = ("image_ids", "positive", "negative", "exposure_s", "gains", "quality")
@@ -176,11 +181,11 @@ def refuse_taken(folder: Path) -> None:
 def check_origin(
     stated: Mapping[str, Any], wanted: Mapping[str, str | None], what: str, cure: str
 ) -> None:
-    """Refuse what was made for another student, metasurface or data set than those of a run.
+    """Refuse what was made for other optics, another student or data set than those of a run.
 
     Args:
-        stated: What it was made for: hashes by ``dataset``, ``student`` and ``metasurface``. What
-            it does not state is not compared.
+        stated: What it was made for: ``optics`` by name, and hashes by ``dataset``, ``student``
+            and ``metasurface``. What it does not state is not compared.
         wanted: Those of the run.
         what: The file or folder, and what was done to it, such as ``x was imported``.
         cure: What the user should do.
@@ -189,7 +194,7 @@ def check_origin(
         DataError: A hash differs; both are named.
     """
     for kind, name in KINDS.items():
-        if kind not in stated or stated[kind] == wanted[kind]:
+        if kind not in stated or kind not in wanted or stated[kind] == wanted[kind]:
             continue
         one, other = (_name_hash(tree[kind], name) for tree in (stated, wanted))
         raise DataError(f"{what} for {one}, and this run has {other}; {cure}")

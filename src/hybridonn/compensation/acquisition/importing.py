@@ -89,10 +89,13 @@ def import_captures(
         tiles += matching.offsets.astype(np.float32)[:, None, None]
         seen = seen + matching.offsets[:, None, None]
     level = float(np.median(matching.gains[matching.gains > 0]))
+    # The electronics weigh the pictures as designed, of a 4f system with the gains of its kernels.
+    weights = (level * design.electronic_gains()).astype(np.float32)[:, None, None]
+    tiles *= weights
     captures = CaptureDataset(
         image_ids=np.array(image_ids, dtype=str),
-        positive=np.ascontiguousarray(tiles[:, 0::2]) * np.float32(level),
-        negative=np.ascontiguousarray(tiles[:, 1::2]) * np.float32(level),
+        positive=np.ascontiguousarray(tiles[:, 0::2]),
+        negative=np.ascontiguousarray(tiles[:, 1::2]),
         exposure_s=np.array([source.exposure_s(one) for one in image_ids], np.float32),
         gains=(matching.gains / level).reshape(-1, 2),
         quality=matching.correlations.reshape(-1, 2),

@@ -42,6 +42,7 @@ def describe(
         "images": Counter(split_image_id(one)[0] for one in image_ids),
         "skipped_images": 0,
         "mounting": describe_orientation(geometry.orientation),
+        "mosaic": None if geometry.mosaic is None else _describe_movement(geometry.mosaic),
         "paired_otherwise": [
             f"{name_sub_optic(int(n))} was found at {name_sub_optic(int(geometry.order[n]))}"
             for n in moved
@@ -51,11 +52,7 @@ def describe(
         "sub_optics": [
             {
                 "sub_optic": name_sub_optic(number),
-                "shift_y_pixels": found.shift_pixels[0],
-                "shift_x_pixels": found.shift_pixels[1],
-                "rotation_degrees": float(np.degrees(found.rotation_rad)),
-                "scale": found.scale,
-                **_describe_uncertainty(found),
+                **_describe_movement(found),
                 "measured_share": float(geometry.covered[number].mean()),
                 "gain": float(matching.gains[number]) / level,
                 "correlation": float(matching.correlations[number]),
@@ -65,10 +62,14 @@ def describe(
     }
 
 
-def _describe_uncertainty(found: Registration) -> dict[str, float]:
-    """Standard deviations; what is below twice its own was not applied."""
+def _describe_movement(found: Registration) -> dict[str, float]:
+    """Movement and its standard deviations; what is below twice its own was not applied."""
     y, x, angle, scale = found.uncertainty
     return {
+        "shift_y_pixels": found.shift_pixels[0],
+        "shift_x_pixels": found.shift_pixels[1],
+        "rotation_degrees": float(np.degrees(found.rotation_rad)),
+        "scale": found.scale,
         "shift_y_uncertainty_pixels": y,
         "shift_x_uncertainty_pixels": x,
         "rotation_uncertainty_degrees": float(np.degrees(angle)),

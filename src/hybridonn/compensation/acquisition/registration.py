@@ -19,7 +19,7 @@ movement is none of the noise: it is taken for one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -61,6 +61,47 @@ class Registration:
     def matrix(self) -> np.ndarray:
         """``scale R(angle)`` on (y, x), (2, 2): from simulated to measured coordinates."""
         return turn(self.rotation_rad) * self.scale
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing has moved."""
+        return bool(np.all(_parameters(self) == STILL))
+
+    def then(self, step: Registration) -> Registration:
+        """This movement and one of the pictures that were cut after it; how well: of the second."""
+        y, x = np.array(self.shift_pixels) + self.matrix @ np.array(step.shift_pixels)
+        angle = self.rotation_rad + step.rotation_rad
+        return replace(
+            step,
+            shift_pixels=(float(y), float(x)),
+            rotation_rad=angle,
+            scale=self.scale * step.scale,
+        )
+
+    def with_error(self, pixels: float, shape: tuple[int, int]) -> Registration:
+        """The same with the error of each place in the uncertainty, beside that of noise.
+
+        Args:
+            pixels: Standard deviation of the place of what the pictures show, in pixels.
+            shape: Shape of a picture: the error turns and scales it the less, the larger it is.
+        """
+        lever = float(np.sqrt(np.square(shape).mean() / 12))  # of pixels from the middle
+        errors = pixels * np.array([1, 1, 1 / lever, 1 / lever])
+        together = np.hypot(self.uncertainty, errors)
+        return replace(self, uncertainty=tuple(together.tolist()))
+
+    def without_noise(self) -> Registration:
+        """The same, each part that is below its expanded uncertainty taken for none."""
+        own, deviations = _parameters(self), np.array(self.uncertainty)
+        y, x, angle, scale = np.where(np.abs(own - STILL) > COVERAGE * deviations, own, STILL)
+        return replace(
+            self, shift_pixels=(float(y), float(x)), rotation_rad=float(angle), scale=float(scale)
+        )
+
+
+def still() -> Registration:
+    """No movement at all."""
+    return Registration((0.0, 0.0), 0.0, 1.0, 1.0, 0.0, 0.0)
 
 
 def turn(angle_rad: float) -> np.ndarray:

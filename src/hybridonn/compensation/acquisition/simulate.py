@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from hybridonn.data.batches import to_scene
 from hybridonn.networks.frontends.frontend import split_signs
 
+AT_A_TIME = 100  # images whose pictures are simulated together
+
 
 @torch.no_grad()
 def simulate_pictures(kernels: Tensor, stride: int, images: Tensor) -> Tensor:

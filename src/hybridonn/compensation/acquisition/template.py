@@ -79,6 +79,7 @@ def write_template(
     """
     suffix = check_suffix(suffix)
     refuse_taken(folder)
+    apart = apart or design.is_coherent  # its masks are shown one after another
     dataset = design.dataset
     if dataset.image_shape[0] not in (1, 3):
         raise SpecError(
@@ -98,7 +99,7 @@ def write_template(
     rows = list(_rows(ids, design, exposure_s, apart, suffix))
     try:
         with scratch_folder(folder) as part:
-            _write_display(part / "display", chosen, dataset)
+            _write_display(part / "display", chosen, dataset, point=not design.is_coherent)
             write_table(part / "manifest.csv", rows)
             write_json(part / "template.json", {**design.origin, "images": len(ids)})
             write_text(part / "GUIDE.txt", _guide(design, apart))
@@ -125,7 +126,9 @@ def _rows(
     for kind in (DARK, FLAT):
         for number in range(REPEATS):
             yield _row(f"{kind}_{number}", kind, exposure_s, suffix)
-    shown = [(f"point_{colour}", POINT, colour) for colour in range(colours)]
+    shown: list[tuple[str, str, int | str]] = []
+    if not design.is_coherent:
+        shown = [(f"point_{colour}", POINT, colour) for colour in range(colours)]
     for name, image_id, channel in [*shown, *((one, one, "") for one in ids)]:
         if not apart:
             yield _row(name, image_id, exposure_s, suffix, channel=channel)
@@ -143,8 +146,9 @@ def _row(name: str, image_id: str, exposure_s: float, suffix: str, **more: Any) 
 
 def _guide(design: CapturedDesign, apart: bool) -> str:
     sub_optics = 2 * len(design.kernels)
+    what = "masks" if design.is_coherent else "sub-optics"
     layout = (
-        f"Each frame shows one of the {sub_optics} sub-optics (columns kernel and sign), its\n"
+        f"Each frame shows one of the {sub_optics} {what} (columns kernel and sign), its\n"
         "   picture in the middle."
         if apart
         else f"Each frame shows all {sub_optics} sub-optics at once, the middle of the metasurface "
@@ -155,13 +159,17 @@ def _guide(design: CapturedDesign, apart: bool) -> str:
     return GUIDE.format(layout=layout, point=point)
 
 
-def _write_display(folder: Path, chosen: dict[str, Tensor], dataset: Dataset) -> None:
+def _write_display(folder: Path, chosen: dict[str, Tensor], dataset: Dataset, point: bool) -> None:
     folder.mkdir(parents=True)
     for name, positions in chosen.items():
         images = getattr(dataset, name).images
         for position in positions.tolist():
             _write_png(folder / f"{name_image(name, position)}.png", images[position].numpy())
-    point = draw_point(dataset.image_shape)[0].numpy()
+    if point:
+        _write_point(folder, draw_point(dataset.image_shape)[0].numpy())
+
+
+def _write_point(folder: Path, point: np.ndarray) -> None:
     if len(point) == 1:
         _write_png(folder / "point.png", point)
         return

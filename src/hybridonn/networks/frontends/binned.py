@@ -78,6 +78,14 @@ class BinnedFrontend(Frontend):
         (seen,) = self.frontend.capture(scene, sensor, generator)
         return self.read_out(seen)
 
+    def light(self, scene: Tensor) -> Tensor:
+        """The light of all kernels before it is binned, (B, K, 2, H, W)."""
+        return self.frontend.light(scene)
+
+    def electronic_gains(self) -> Tensor:
+        """Gains of all kernels, (K, 2)."""
+        return self.frontend.electronic_gains()
+
     def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """The means of b x b camera pixels: (B, K, 2, H, W) to one (B, K_b, 2, H / b, W / b)."""
         pairs = zip(pictures.split(self.counts, 1), self.binnings, strict=True)

@@ -75,6 +75,15 @@ class FabricatedFourF(Frontend):
         (seen,) = capture_pairs(self._see, scene, self.gain, sensor, generator)
         return (seen * self.signs[..., None, None],)
 
+    @torch.no_grad()
+    def light(self, scene: Tensor) -> Tensor:
+        """Intensities behind both masks of each kernel, (B, K, 2, H', W')."""
+        return self._see(scene)
+
+    def electronic_gains(self) -> Tensor:
+        """The gain of each kernel times that of its signs, (K, 2)."""
+        return self.gain[:, None] * self.signs
+
     def digital(self, image_shape: tuple[int, int, int]) -> DigitalCoherentOptics:
         """Two real convolutions a mask."""
         gains = self.gain[:, None] * self.signs

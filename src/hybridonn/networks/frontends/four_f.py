@@ -163,6 +163,15 @@ class FourFFrontend(Frontend):
         """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
         return capture_pairs(self._see, scene, self.gain, sensor, generator)
 
+    @torch.no_grad()
+    def light(self, scene: Tensor) -> Tensor:
+        """Intensities behind both masks of each kernel, (B, K, 2, H', W')."""
+        return self._see(scene)
+
+    def electronic_gains(self) -> Tensor:
+        """The gain of each kernel, of both its masks, (K, 2)."""
+        return self.gain.detach()[:, None].expand(-1, 2)
+
     def digital(self, image_shape: tuple[int, int, int]) -> DigitalCoherentOptics:
         """Two real convolutions a mask."""
         gains = self.gain[:, None].expand(-1, 2)

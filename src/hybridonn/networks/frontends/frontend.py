@@ -50,6 +50,27 @@ class Frontend(nn.Module):
             "scene; those of ideal kernels, of a metasurface and of a chip are"
         )
 
+    def light(self, scene: Tensor) -> Tensor:
+        """The light of both signs of all kernels on the sensor, (B, K, 2, H', W').
+
+        It is what a camera can see, positive before negative, colours summed, in pixels of the
+        camera: without noise, gains of the electronics, and binning.
+
+        Args:
+            scene: (B, C, H, W).
+
+        Raises:
+            OpticsError: The two signs of optics of this kind cannot be captured yet.
+        """
+        raise OpticsError(
+            f"the optics are a {type(self).__name__}, whose two signs cannot be captured yet; "
+            "those of ideal kernels, of a metasurface, of a 4f system and of a chip can"
+        )
+
+    def electronic_gains(self) -> Tensor:
+        """What the electronics multiply the light of both signs by, (K, 2)."""
+        return torch.ones(self.kernels, 2)
+
     def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """Branches of pictures of all kernels in pixels of the camera.
 

@@ -73,6 +73,10 @@ class IdealConvolution(Frontend):
         refuse_idle_errors(self, errors)
         return self.measure().fabricate(errors, layout)
 
+    def light(self, scene: Tensor) -> Tensor:
+        """The light behind both sub-optics of each kernel, (B, K, 2, H', W')."""
+        return self.measure().light(scene)
+
     def capture(
         self,
         scene: Tensor,

@@ -64,6 +64,11 @@ class LensFrontend(Frontend):
             image = expose(image, image.new_ones(()), sensor, generator)
         return (torch.stack((image, torch.zeros_like(image)), 2),)
 
+    def light(self, scene: Tensor) -> Tensor:
+        """The image, and darkness as the negative sign, (B, C, 2, H', W')."""
+        (image,) = self(scene)
+        return torch.stack((image, torch.zeros_like(image)), 2)
+
 
 class ParallelLens(ParallelFrontend):
     """Lenses side by side, one a branch, each with its own binning of the camera's pixels."""

@@ -64,6 +64,17 @@ class MeasuredFrontend(Frontend):
         seen = seen.unflatten(1, (colours, kernels, 2))
         return seen.permute(0, 2, 3, 1, 4, 5)
 
+    @torch.no_grad()
+    def light(self, scene: Tensor) -> Tensor:
+        """The pictures of all colours together, (B, K, 2, H', W')."""
+        return self.pictures(scene).sum(3)
+
+    def electronic_gains(self) -> Tensor:
+        """The gains, (K, 2); of several colours their mean, weighed by the colours' light."""
+        share = self.psfs.sum((-1, -2))
+        total = share.sum(-1).clamp_min(torch.finfo(share.dtype).tiny)
+        return (self.gains * share).sum(-1) / total
+
     def forward(self, scene: Tensor) -> tuple[Tensor]:
         """Take the picture without noise: (B, C, H, W) to one branch, (B, K, H', W')."""
         kernels = self.signed_kernels()

@@ -144,6 +144,15 @@ class MetasurfaceFrontend(Frontend):
         """Both sub-optics' images, colours weighed and summed: one branch, (B, K, 2, H', W')."""
         return self.measure().capture(scene, sensor, generator)
 
+    @torch.no_grad()
+    def light(self, scene: Tensor) -> Tensor:
+        """The light behind both sub-optics of each kernel, (B, K, 2, H', W')."""
+        return self.measure().light(scene)
+
+    def electronic_gains(self) -> Tensor:
+        """The gains, (K, 2); of several colours their mean, weighed by the colours' light."""
+        return self.measure().electronic_gains()
+
     def pictures(self, scene: Tensor) -> Tensor:
         """Read-out of the sensor behind each sub-optic, (B, K, 2, C, H', W')."""
         psfs = self.point_spread_functions()

@@ -94,6 +94,10 @@ class ParallelFrontend(Frontend):
         branches = [(branch.signed_kernels(), size) for branch, size in self.pairs()]
         return self._put_together(fabricate_kernels(branches, errors, layout).psfs)
 
+    def light(self, scene: Tensor) -> Tensor:
+        """The light behind both sub-optics of each kernel, (B, K, 2, H', W')."""
+        return self.measure().light(scene)
+
     def capture(
         self,
         scene: Tensor,

@@ -21,6 +21,7 @@ class BuiltInFrontend:
         several_branches: Whether it takes a student with several branches.
         drawn_kernels: Whether its kernels are drawn at random before training, which is what the
             estimate of a design takes them to be.
+        coherent: Whether its pictures are no convolution of the scene.
     """
 
     code: str
@@ -29,6 +30,7 @@ class BuiltInFrontend:
     ideal_kernels: bool = False
     several_branches: bool = False
     drawn_kernels: bool = True
+    coherent: bool = False
 
 
 FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
@@ -43,6 +45,7 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
             "hybridonn.networks.frontends.four_f:build_four_f",
             reads=("optics.four_f", "optics.wavelengths_nm"),
             design="four_f",
+            coherent=True,
         ),
         "lens": BuiltInFrontend(
             "hybridonn.networks.frontends.lens:build_lens",

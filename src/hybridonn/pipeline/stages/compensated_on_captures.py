@@ -7,16 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from hybridonn.compensation.acquisition.captured_design import name_origin
 from hybridonn.compensation.compensate import compensate
 from hybridonn.compensation.evaluation import evaluate_ideal
 from hybridonn.compensation.measured_captures import read_measured_captures
 from hybridonn.compensation.settings import stated_compensation
-from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import write_arrays, write_json
-from hybridonn.networks.frontends.frontend import Frontend
-from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.measured import MeasuredFrontend
-from hybridonn.networks.frontends.parallel import ParallelFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.pipeline.compensation_artefacts import keep_compensation
 from hybridonn.pipeline.stage import Context, Stage
@@ -41,15 +38,11 @@ def _run(context: Context) -> dict[str, Any]:
     spec, dataset, part = context.spec, context.dataset, context.part
     trained, metasurface = context.need(STUDENT), context.find(METASURFACE)
     student, task = load_student(spec, dataset, trained), make_task(spec.task)
-    refuse_other_optics(student.frontend)
     if metasurface is not None:
         take_backend(student, metasurface)
     folder: Path = context.options["captures"]
-    origin = {
-        "dataset": dataset.checksum,
-        "student": trained.fingerprint,
-        "metasurface": None if metasurface is None else metasurface.fingerprint,
-    }
+    designed = None if metasurface is None else metasurface.fingerprint
+    origin = name_origin(dataset, trained.fingerprint, designed, spec.optics.frontend)
     captures = read_measured_captures(folder, dataset, origin, student.frontend)
     settings, test = stated_compensation(spec), captures.test
     teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
@@ -62,19 +55,6 @@ def _run(context: Context) -> dict[str, Any]:
     numbers = keep_compensation(part, task, settings, student, found, test)
     ideal = evaluate_ideal(task, load_student(spec, dataset, trained), test)
     return numbers | {"source": "captures", "same_images": ideal}
-
-
-def refuse_other_optics(frontend: Frontend) -> None:
-    """Refuse captures for optics that no import can simulate yet.
-
-    Raises:
-        OpticsError: The optics are not ideal kernels in one or several branches.
-    """
-    if not isinstance(frontend, IdealConvolution | ParallelFrontend):
-        raise OpticsError(
-            f"the student's optics are a {type(frontend).__name__}; captures are imported of chips "
-            "of ideal kernels alone: set fabrication for a simulated chip instead"
-        )
 
 
 def _keep_optics(part: Path, student: HybridNetwork, psfs: Tensor | None) -> None:

@@ -1,0 +1,147 @@
+"""Which light of the sensor plane falls on which pixel of a camera that is not quite in place.
+
+The law, from the scene's side: light at the point P of the sensor plane, in camera pixels from the
+centre of the chip, reaches the camera at ``scale R(angle) P + shift`` from the centre of its frame.
+A camera pixel integrates over its area; it is divided into equal parts, each of which sees the
+feature pixel in which its centre lies. Nothing here is shared with the import, which has to find
+all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, cos, hypot, radians, sin
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridonn.optics.layout.sites import Layout
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+PARTS = 8  # of a camera pixel, along a side
+MARGIN = 6  # camera pixels around all pictures
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """How a camera looks at the sensor plane.
+
+    Attributes:
+        pixels_per_feature: Camera pixels along the side of a feature map's pixel, as stated.
+        pixel_m: Side of a camera pixel in the sensor plane, as stated.
+        shift_pixels: (y, x) by which pictures are moved down and right, in pixels of the feature
+            map.
+        rotation_degrees: By how much pictures are turned about the centre of the frame, clockwise
+            as they are displayed.
+        scale: Size of the pictures over the stated one.
+        orientation: How the camera is mounted: quarter turns that bring its frames upright; 4 to
+            7: mirrored left to right before.
+    """
+
+    pixels_per_feature: float
+    pixel_m: float
+    shift_pixels: tuple[float, float] = (0.0, 0.0)
+    rotation_degrees: float = 0.0
+    scale: float = 1.0
+    orientation: int = 0
+
+    def to_scene(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The point of the sensor plane that a point of the frame sees, both from the centre.
+
+        Args:
+            y: Camera pixels down.
+            x: Camera pixels to the right.
+        """
+        down, right = (self.pixels_per_feature * one for one in self.shift_pixels)
+        y, x = (y - down) / self.scale, (x - right) / self.scale
+        cosine, sine = cos(radians(self.rotation_degrees)), sin(radians(self.rotation_degrees))
+        return cosine * y - sine * x, sine * y + cosine * x
+
+    def mount(self, upright: np.ndarray) -> np.ndarray:
+        """The frame that the camera writes, of what an upright one would write, (H, W)."""
+        frame = np.rot90(upright, -(self.orientation % 4))
+        return frame[:, ::-1] if self.orientation >= 4 else frame
+
+
+def place_apart(sub_optics: int) -> np.ndarray:
+    """Centres of pictures that each fill a frame of their own, (M, 2) zeros."""
+    return np.zeros((sub_optics, 2))
+
+
+def place_on_chip(layout: Layout, pixel_m: float) -> np.ndarray:
+    """Centres of all sub-optics from the chip's centre, camera pixels down and right, (2 K, 2)."""
+    used = {(s.kernel, s.sign): s for s in layout.sites if s.kernel is not None}
+    order = [(kernel, sign) for kernel in range(layout.kernels) for sign in (1, -1)]
+    return np.array([(-used[one].y_m, used[one].x_m) for one in order]) / pixel_m
+
+
+def size_frame(view: CameraView, centres: np.ndarray, shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of an upright frame that holds all pictures, wherever they are moved to.
+
+    Args:
+        view: How the camera looks.
+        centres: Centres of the pictures in camera pixels, (M, 2).
+        shape: Shape of a feature map.
+    """
+    reach = view.pixels_per_feature * hypot(*shape) / 2 + np.hypot(*centres.T).max()
+    turned = abs(sin(radians(view.rotation_degrees))) * reach
+    moved = [view.pixels_per_feature * abs(one) for one in view.shift_pixels]
+    sides = []
+    for axis in (0, 1):
+        half = view.pixels_per_feature * shape[axis] / 2 + np.abs(centres[:, axis]).max()
+        sides.append(2 * ceil(view.scale * (half + turned) + moved[axis] + MARGIN))
+    return sides[0], sides[1]
+
+
+def project(
+    view: CameraView, centres: np.ndarray, frame_shape: tuple[int, int], shape: tuple[int, int]
+) -> csr_array:
+    """The light of each camera pixel as weights of feature pixels.
+
+    Args:
+        view: How the camera looks.
+        centres: Centres of the pictures in camera pixels, (M, 2).
+        frame_shape: Rows and columns of an upright frame.
+        shape: Shape of a feature map.
+
+    Returns:
+        (rows columns, M H W) weights, at most 1 a picture: times the pictures, they are the
+        frame. Where pictures overlap their light adds up.
+    """
+    from scipy.sparse import csr_array
+
+    count = len(centres) * shape[0] * shape[1]
+    total = csr_array((frame_shape[0] * frame_shape[1], count))
+    for down in range(PARTS):
+        for right in range(PARTS):
+            inner = ((down + 0.5) / PARTS - 0.5, (right + 0.5) / PARTS - 0.5)
+            seen, weight = _look(view, centres, frame_shape, shape, inner)
+            values = np.full(len(seen), 1 / PARTS**2)
+            total = total + csr_array((values, (seen, weight)), shape=total.shape)
+    return total
+
+
+def _look(
+    view: CameraView,
+    centres: np.ndarray,
+    frame_shape: tuple[int, int],
+    shape: tuple[int, int],
+    inner: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Camera pixels, and the feature pixels that one part of each of them sees, (n,) each."""
+    rows, columns = frame_shape
+    y = np.arange(rows)[:, None] - (rows - 1) / 2 + inner[0]
+    x = np.arange(columns) - (columns - 1) / 2 + inner[1]
+    y, x = view.to_scene(*np.broadcast_arrays(y, x))
+    camera, feature = [], []
+    for number, (centre_y, centre_x) in enumerate(centres):
+        row, column = (
+            np.floor((place - centre) / view.pixels_per_feature + side / 2).astype(int)
+            for place, centre, side in ((y, centre_y, shape[0]), (x, centre_x, shape[1]))
+        )
+        lit = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
+        camera.append(np.flatnonzero(lit))
+        feature.append((number * shape[0] + row[lit]) * shape[1] + column[lit])
+    return np.concatenate(camera), np.concatenate(feature)

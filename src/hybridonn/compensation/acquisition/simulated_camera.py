@@ -1,0 +1,83 @@
+"""The electronics of a simulated camera: from light to the numbers of its files.
+
+With ``e`` the mean number of electrons, shot noise is Poisson's and read noise normal; a black
+level is added, and the converter clips and rounds (EMVA Standard 1288, release 4.0, section 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hybridonn.compensation.acquisition.levels import FILE_BITS, Alignment
+
+FLAT_LEVEL = 0.6  # of full scale, in the middle of the flat field
+HOT_LEVEL = 0.4  # of full scale, what a hot pixel adds
+EVENNESS = 0.01  # standard deviation of the pixels' own sensitivities
+
+
+@dataclass(frozen=True)
+class SimulatedCamera:
+    """A camera as its data sheet describes it.
+
+    Attributes:
+        bit_depth: Bits of its converter.
+        alignment: Alignment of its bits in files of 16.
+        exposure: The brightest light over full scale; above 1 it saturates.
+        full_well_electrons: Electrons at full scale.
+        read_noise_electrons: Standard deviation of a pixel in darkness.
+        black_level: Value of darkness over full scale.
+        vignetting: By how much the corners see less than the centre, as a share.
+        hot_share: Share of the pixels that are hot.
+        seed: Seed of its pixels and of its noise.
+    """
+
+    bit_depth: int = 12
+    alignment: Alignment = "right"
+    exposure: float = 0.8
+    full_well_electrons: float = 32_500.0
+    read_noise_electrons: float = 7.0
+    black_level: float = 0.02
+    vignetting: float = 0.2
+    hot_share: float = 1e-4
+    seed: int = 0
+
+
+class SimulatedSensor:
+    """One camera of a frame size, whose pixels stay what they are from frame to frame.
+
+    Args:
+        camera: The data sheet.
+        shape: Rows and columns of its frames.
+    """
+
+    def __init__(self, camera: SimulatedCamera, shape: tuple[int, int]) -> None:
+        self.camera = camera
+        pixels, self.noise = (np.random.default_rng([camera.seed, stream]) for stream in (0, 1))
+        y, x = (np.linspace(-1, 1, side) for side in shape)
+        fall = 1 - camera.vignetting * (y[:, None] ** 2 + x**2) / 2
+        self.sensitivity = fall * (1 + EVENNESS * pixels.normal(size=shape))
+        self.hot = pixels.random(shape) < camera.hot_share
+
+    def flat(self) -> np.ndarray:
+        """A frame of even light, (H, W) integers."""
+        return self.expose(np.full(self.hot.shape, FLAT_LEVEL / self.camera.exposure))
+
+    def expose(self, light: np.ndarray) -> np.ndarray:
+        """The values of one frame, (H, W) uint8 or uint16.
+
+        Args:
+            light: Over the brightest light of all frames, (H, W).
+        """
+        camera = self.camera
+        mean = light * self.sensitivity * camera.exposure * camera.full_well_electrons
+        noise = camera.read_noise_electrons * self.noise.normal(size=light.shape)
+        level = (self.noise.poisson(mean) + noise) / camera.full_well_electrons
+        level += camera.black_level + HOT_LEVEL * self.hot
+        top = 2**camera.bit_depth - 1
+        values = np.clip(np.rint(level * top), 0, top)
+        if camera.bit_depth <= 8:
+            return values.astype(np.uint8)
+        left = camera.alignment == "left"
+        return values.astype(np.uint16) << (FILE_BITS - camera.bit_depth if left else 0)

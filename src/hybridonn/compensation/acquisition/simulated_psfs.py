@@ -1,0 +1,32 @@
+"""Point spread functions as a camera would have measured them, one picture of a point each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
+
+REPEATS = 16  # pictures of a point that are averaged
+
+
+def take_psfs(psfs: np.ndarray, camera: SimulatedCamera) -> np.ndarray:
+    """Mean of several noisy pictures of a point less the black level, in values of the camera.
+
+    Args:
+        psfs: Light of a point, (K, 2, C, P, P).
+        camera: The camera; its pixels are those of the point spread functions.
+
+    Returns:
+        The measured ones, of the same shape; in darkness noise leaves some values below zero.
+    """
+    noise = np.random.default_rng([camera.seed, 2])
+    top = 2**camera.bit_depth - 1
+    mean = psfs / max(float(psfs.max()), 1e-30) * camera.exposure * camera.full_well_electrons
+    total = np.zeros_like(mean)
+    for _ in range(REPEATS):
+        electrons = noise.poisson(mean) + camera.read_noise_electrons * noise.normal(
+            size=mean.shape
+        )
+        level = electrons / camera.full_well_electrons + camera.black_level
+        total += np.clip(np.rint(level * top), 0, top)
+    return total / REPEATS - camera.black_level * top

@@ -1,0 +1,158 @@
+"""A measurement rehearsed: what is put in is found again by the import, which knows nothing."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.pipeline.drawn_run import write_drawn_run
+from typer.testing import CliRunner
+
+from hybridonn.cli.captures import app
+from hybridonn.compensation.acquisition.camera_view import CameraView, place_on_chip
+from hybridonn.compensation.acquisition.frame_files import read_picture
+from hybridonn.compensation.acquisition.placement import Camera
+from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
+from hybridonn.core.errors import DataError, OpticsError
+from hybridonn.core.progress import Silent
+from hybridonn.pipeline.captures import ImportOptions, import_into, read_captured_design
+from hybridonn.pipeline.simulated_captures import Rehearsal, simulate_captures
+
+PIXEL_M = 5.86e-6
+SETTINGS = ("student.kernels=2", "student.kernel_size=3", "student.pooled_size=4")
+SITES = "optics={metasurface_width_mm: 0.8, metasurface_height_mm: 0.8, kernel_site_mm: 0.18}"
+FOUR_F = ("optics.frontend=four_f", "optics.four_f={mask_pixels: 15, mask_pitch_um: 30}")
+SMALL = {"preset": "none", "fraction": 0.02, "test_images": 12}
+TAKEN = ImportOptions(None, camera=Camera(3.0, PIXEL_M))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_drawn_run(tmp_path_factory.mktemp("drawn") / "run", (*SETTINGS, SITES))
+
+
+@pytest.fixture(scope="module")
+def four_f(tmp_path_factory):
+    return write_drawn_run(tmp_path_factory.mktemp("drawn") / "run", (*SETTINGS, *FOUR_F))
+
+
+def look(*movement, **more):
+    return CameraView(3.0, PIXEL_M, *movement, **more)
+
+
+def rehearse(run, folder, view, camera=None, **more):
+    """Simulate and import; what was found."""
+    wanted = Rehearsal(view, camera or SimulatedCamera(), **SMALL | more)
+    simulate_captures(run, folder, wanted)
+    taken = ImportOptions(folder, camera=Camera(view.pixels_per_feature, view.pixel_m))
+    return import_into(run, taken, folder.with_name(f"{folder.name}-imported"))
+
+
+@pytest.mark.parametrize(
+    ("alignment", "suffix", "movement"),
+    [
+        ("left", "tif", ((0.7, -0.4), 1.5, 1.02)),
+        ("right", "png", ((0.7, -0.4), 0.0, 1.0)),
+        ("right", "npy", ((0.0, 0.0), 1.5, 1.0)),
+    ],
+)
+def test_the_movement_of_each_sub_optic_is_found_within_its_uncertainty(
+    run, tmp_path, alignment, suffix, movement
+):
+    camera = SimulatedCamera(alignment=alignment, hot_share=1e-3)
+    found = rehearse(run, tmp_path / "c", look(*movement), camera, apart=True, suffix=suffix)
+    wanted = np.array([*movement[0], np.radians(movement[1]), movement[2]])
+    for one in found.geometry.registrations:
+        away = np.array([*one.shift_pixels, one.rotation_rad, one.scale]) - wanted
+        np.testing.assert_array_less(np.abs(away), 2 * np.array(one.uncertainty))
+        assert max(one.uncertainty) < 0.02  # pixels, and radians, of pictures of 8 x 8
+    assert found.captures.quality.min() > 0.98
+
+
+@pytest.mark.parametrize("orientation", [0, 3, 6])
+def test_a_mosaic_is_found_however_the_camera_is_mounted(run, tmp_path, orientation):
+    view = look(shift_pixels=(1.1, -0.6), rotation_degrees=0.8, scale=1.01, orientation=orientation)
+    found = rehearse(run, tmp_path / "c", view)
+    assert found.geometry.orientation == orientation
+    design = read_captured_design(run, None, Silent())
+    centres = place_on_chip(design.layout, PIXEL_M)
+    frame = next((tmp_path / "c" / "frames").glob("test*"))
+    shape = np.array(read_picture(frame).shape)
+    middle = (shape[::-1] if orientation % 2 else shape) / 2 - 0.5
+    for centre, place in zip(centres, found.geometry.placements, strict=True):
+        y, x = view.to_scene(*(place.origin - middle))
+        # A hundredth of a feature pixel is 0.03 camera pixels.
+        np.testing.assert_allclose((y, x), centre, atol=0.15)
+    notes = found.captures.notes["mosaic"]
+    assert notes["rotation_degrees"] == pytest.approx(0.8, abs=0.05)
+    assert notes["scale"] == pytest.approx(1.01, abs=5e-3)
+
+
+def test_frames_are_those_of_the_camera_that_was_asked_for(run, tmp_path):
+    wanted = {"exposure": 1.5, "bit_depth": 10, "alignment": "left", "hot_share": 0.001}
+    simulate_captures(
+        run, tmp_path / "c", Rehearsal(look(), SimulatedCamera(**wanted), **SMALL | {"apart": True})
+    )
+    shown = [read_picture(path) for path in (tmp_path / "c" / "frames").glob("test*")]
+    assert {one.dtype.name for one in shown} == {"uint16"}
+    assert not np.any([one % 64 for one in shown])  # 6 of 16 bits are left over
+    assert max(one.max() for one in shown) == 1023 * 64
+    with pytest.raises(DataError, match=r"frames are saturated .*10 bits, left-aligned"):
+        import_into(run, ImportOptions(tmp_path / "c", camera=Camera(3.0)), tmp_path / "d")
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    said = json.loads((tmp_path / "c" / "rehearsal.json").read_text())
+    assert said["camera"]["bit_depth"] == 10
+
+
+def test_a_rehearsal_is_repeated_by_its_seed(run, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        wanted = Rehearsal(look(), SimulatedCamera(seed=seed), **SMALL | {"test_images": 0})
+        simulate_captures(run, tmp_path / name, wanted)
+    first, again, other = (
+        read_picture(tmp_path / name / "frames" / "dark_0.tif") for name in "abc"
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_masks_of_a_4f_system_are_captured_one_after_another(four_f, tmp_path):
+    view = look(shift_pixels=(0.4, -0.7), rotation_degrees=0.6)
+    found = rehearse(four_f, tmp_path / "c", view)
+    rows = list(csv.DictReader((tmp_path / "c" / "manifest.csv").open()))
+    assert {row["kernel"] for row in rows if row["image_id"].startswith("test")} == {"0", "1"}
+    assert not [row for row in rows if row["image_id"] == "point"]
+    assert found.captures.quality.min() > 0.98
+    # One gain of the chip: the electronics weigh each kernel's pictures as designed.
+    np.testing.assert_allclose(found.captures.gains, 1, rtol=0.03)
+    design = read_captured_design(four_f, None, Silent())
+    ids = found.captures.image_ids.tolist()
+    wanted = design.simulate(ids) * design.electronic_gains()[:, None, None]
+    for sign, pictures in enumerate((found.captures.positive, found.captures.negative)):
+        away = pictures - wanted[:, sign::2]
+        assert np.linalg.norm(away) < 0.1 * np.linalg.norm(wanted[:, sign::2])
+
+
+def test_point_spread_functions_of_a_4f_system_are_refused(four_f, tmp_path):
+    wanted = Rehearsal(look(), SimulatedCamera(), psfs=True)
+    with pytest.raises(OpticsError, match="4f system are no convolution"):
+        simulate_captures(four_f, tmp_path / "c", wanted)
+    assert not list(tmp_path.iterdir())
+
+
+def test_point_spread_functions_are_measured_and_imported(run, tmp_path):
+    said = CliRunner().invoke(
+        app, ["simulate", str(run), "--psfs", "--preset", "none", "--out", str(tmp_path / "c")]
+    )
+    assert said.exit_code == 0, said.output
+    assert f"hybridonn captures import {run} --psfs {tmp_path / 'c' / 'psfs.npz'}" in said.output
+    found = import_into(run, ImportOptions(None, tmp_path / "c" / "psfs.npz"), tmp_path / "d")
+    assert found.captures.quality.min() > 0.999
+
+
+def test_the_point_of_a_template_gives_the_kernels(run, tmp_path):
+    found = rehearse(run, tmp_path / "c", look(), SimulatedCamera(bit_depth=16), apart=True)
+    own, wanted = found.captures.psfs, found.designed_psfs
+    assert np.corrcoef(own.ravel(), wanted.ravel())[0, 1] > 0.98
+    with Image.open(tmp_path / "c" / "display" / "point.png") as point:
+        assert np.asarray(point).sum() == 255
