@@ -4,7 +4,8 @@
     python run.py --captures captures.npz  arrays branch_0, branch_1, ... of the two captures of
                                            each kernel, (K, 2, H, W): positive, then negative
 
-It prints the class of the image with its probability; of masks it writes ``mask.npy``.
+It prints the class of the image with its probability; segmentation writes ``mask.npy``, the class
+of each pixel, any other task ``outputs.npy``, the outputs of the network.
 """
 
 import argparse
@@ -87,13 +88,25 @@ def main():
             logits = load("hybrid.onnx")(scene=to_scene(np.load(given.scene), manifest))
     except ValueError as error:
         raise SystemExit(str(error)) from None
-    predicted = logits.argmax(1)[0]
-    if predicted.ndim:
-        np.save("mask.npy", predicted.astype(np.uint8))
-        print("mask.npy")
-        return
-    shares = np.exp(logits[0] - logits[0].max())
-    print(f"{manifest['classes'][predicted]} {shares[predicted] / shares.sum():.3f}")
+    print(describe(logits[0], manifest))
+
+
+def describe(outputs, manifest):
+    """The class with its probability, or the name of the file that the outputs were written to.
+
+    Args:
+        outputs: Outputs of the network for one scene, (classes,) or (C, H, W).
+        manifest: The manifest of the network.
+    """
+    if manifest["task"] == "classification":
+        shares = np.exp(outputs - outputs.max())
+        predicted = outputs.argmax()
+        return f"{manifest['classes'][predicted]} {shares[predicted] / shares.sum():.3f}"
+    if manifest["task"] == "segmentation":
+        np.save("mask.npy", outputs.argmax(0).astype(np.uint8))
+        return "mask.npy"
+    np.save("outputs.npy", outputs)  # only the task knows what they mean
+    return "outputs.npy"
 
 
 if __name__ == "__main__":
