@@ -27,10 +27,20 @@ from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.runner import subtract
 from hybridonn.pipeline.compensate import compensate_captures, open_trained
 from hybridonn.pipeline.deploy import deploy
+from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.reports.artefacts.run import read_run
 from hybridonn.reports.sections.all import list_figures
 from hybridonn.spec import read_spec
+
+TINY = (
+    "student.kernels=4",
+    "student.hidden=[16]",
+    "data.train_images=200",
+    "training.epochs=2",
+    "teacher.training.epochs=1",
+    "distillation.method=none",
+)
 
 
 def test_its_numbers_say_what_was_deployed_and_how_close_it_is(deployed_digits: Path) -> None:
@@ -186,3 +196,25 @@ def test_the_report_shows_cost_and_files(deployed_digits: Path) -> None:
     assert f"{results['macs']['backend']:,}" in cells
     assert "Horowitz" in figure.caption
     assert len(figure.draw().axes) == 2
+
+
+@pytest.mark.slow
+def test_a_4f_chip_is_deployed_with_the_optics_as_it_was_made(tmp_path, no_report) -> None:
+    """No file tells all of its masks, so it is made again; its twin has no Fourier transform."""
+    settings = (
+        *TINY,
+        "optics.frontend=four_f",
+        "optics.four_f={mask_pixels: 15, scene_pixel_um: 240}",
+        "fabrication={preset: four-f-mnist, camera: false}",
+        *("compensation.fraction=0.5", "compensation.methods=[none]"),
+        *("compensation.distillation.method=none", "compensation.training.epochs=1"),
+        "estimate.train_images=40",
+        "student.kernels=2",
+        "data.train_images=60",
+    )
+    results = run(read_spec(None, settings), tmp_path / "run")
+    found = deploy(tmp_path / "run", (), 50, None, Silent())
+
+    assert (found["optics"], found["backend"]) == ("fabricated", "compensated")
+    assert found["accuracy"] == pytest.approx(results["compensated"]["accuracy"], abs=0.005)
+    assert found["hybrid"]["largest_relative_difference"] < 1e-5

@@ -18,6 +18,7 @@ LABELS = {
     "digital": "the same network, all digital",
     "backend": "backend behind the optics",
 }
+RUNTIMES = {"int8": "onnxruntime, int8", "c": "C, gcc -O2"}
 FILES = {"onnx": "ONNX", "int8": "8-bit integers", "hybrid": "optics and backend"}
 
 
@@ -25,7 +26,8 @@ def _build(run: Run) -> list[ReportFigure]:
     from hybridonn.deployment.energy import ASSUMPTIONS, tabulate_energy
 
     found = run.results["deployed"]
-    energy, latency = tabulate_energy(_list_costs(found)), found["latency_us"]
+    energy = tabulate_energy(_list_costs(found))
+    latency = {RUNTIMES.get(name, name): one for name, one in found["latency_us"].items()}
     sources = "; ".join(f"{one.label}: {one.source}" for one in ASSUMPTIONS)
     return [
         ReportFigure(
