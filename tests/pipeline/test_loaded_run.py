@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hybridonn
-from hybridonn.core.errors import ArtefactError, DataError
+from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.core.files import read_arrays, read_json, write_json
 from hybridonn.pipeline.stage_folder import write_record
 
@@ -200,3 +200,9 @@ def test_the_front_door_opens_in_a_moment():
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = hybridonn.nothing
+
+
+def test_a_path_in_place_of_a_spec_is_refused(tmp_path):
+    with pytest.raises(SpecError, match=r"a str; give what hybridonn\.read_spec returns"):
+        hybridonn.run("mine.yaml", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

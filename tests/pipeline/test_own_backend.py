@@ -159,7 +159,7 @@ def test_no_estimate_is_made_of_it(stated: Path) -> None:
 
 
 def test_what_a_spec_alone_can_tell() -> None:
-    with pytest.raises(SpecError, match=f"is none of {', '.join(BACKENDS)}"):
+    with pytest.raises(SpecError, match=f"is not one of {', '.join(BACKENDS)}"):
         read_spec(None, ("student.backend=dence",))
     with pytest.raises(SpecError, match="backend_arguments are those of a backend of your own"):
         read_spec(None, ("student.backend_arguments={a: 1}",))

@@ -107,7 +107,7 @@ def test_what_no_memory_holds_is_refused_before_it_is_taken(digits, monkeypatch,
     [
         ("data.size_pixels=30000", "a batch of 128 images of 30000 x 30000 pixels would take 461"),
         ("teacher.name=:x", "':x' is no name of code"),
-        ("teacher.name=lenett", "is none of lenet"),
+        ("teacher.name=lenett", "is not one of lenet"),
         (
             "teacher.name=u-net",
             "answers each pixel; classification takes lenet, alexnet, .*resnet50",

@@ -118,3 +118,7 @@ def test_a_setting_fills_a_section_that_is_null():
     assert spec.optics.metasurface is not None
     assert spec.optics.metasurface.steps == 3
     assert spec.with_metasurface() is spec
+
+
+def test_one_setting_may_be_given_alone():
+    assert read_spec(settings="student.kernels=4") == read_spec(settings=["student.kernels=4"])

@@ -59,10 +59,10 @@ class Selection:
         if not self.scores:
             return f"{self.method} is kept as stated: no captures were held out to choose by"
         best = [name for name, score in self.scores.items() if score == self.scores[self.method]]
-        alike = f", as {' and '.join(best[1:])}, and changes less" if len(best) > 1 else ""
+        equal = f"; {', '.join(best[1:])} reach the same and change more" if len(best) > 1 else ""
         return (
             f"{self.method} is kept: of {len(self.scores)} candidates made of {self.trained_on} "
-            f"captures it is best on {self.held_out} others{alike}"
+            f"captures it is best on the {self.held_out} held out{equal}"
         )
 
     def as_numbers(self) -> dict[str, Any]:

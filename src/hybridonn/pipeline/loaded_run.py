@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -35,7 +35,7 @@ class LoadedRun:
     """
 
     folder: Path
-    spec: Spec
+    spec: Spec = field(repr=False)
 
     @cached_property
     def results(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Prediction:
 
 
 def predict(run: LoadedRun | str | Path, images: Tensor | np.ndarray | Sequence[Any]) -> Prediction:
-    """Ask the trained student of a run.
+    """Predict the classes of images, or of their pixels, with the trained student of a run.
 
     Args:
         run: A run, or its folder.

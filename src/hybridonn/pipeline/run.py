@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_text
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
@@ -37,7 +38,7 @@ def run(
     it redoes only the stages that the change touches.
 
     Args:
-        spec: What the user states.
+        spec: What the user states, from :func:`~hybridonn.spec.read_spec`.
         folder: The run folder, made if need be.
         data_root: Where named data sets lie or are downloaded to.
         progress: Shows how far it is.
@@ -49,6 +50,10 @@ def run(
     Raises:
         HybridonnError: Something that the user can mend; earlier results stay.
     """
+    if not isinstance(spec, Spec):
+        raise SpecError(
+            f"the spec is a {type(spec).__name__}; give what hybridonn.read_spec returns for a file"
+        )
     folder, progress = Path(folder), progress or Silent()
     started = _now()
     with open_folder(folder, spec, replace):

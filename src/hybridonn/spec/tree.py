@@ -229,17 +229,18 @@ def check_robust(spec: Spec) -> None:
         )
 
 
-def read_spec(path: str | Path | None = None, settings: tuple[str, ...] = ()) -> Spec:
+def read_spec(path: str | Path | None = None, settings: Sequence[str] = ()) -> Spec:
     """Read a spec file and lay ``key.path=value`` settings over it.
 
     Args:
         path: A YAML file; without one, the default spec (the embedded digits).
-        settings: Settings as ``key.path=value``, the value in YAML.
+        settings: Settings as ``key.path=value``, the value in YAML; one may be given alone.
 
     Raises:
         SpecError: The file cannot be read, or a key or value is not allowed.
     """
     path = Path(path) if path else None
+    settings = (settings,) if isinstance(settings, str) else settings
     tree = _read_file(path) if path else default_tree()
     for setting in settings:
         _lay_over(tree, setting)

@@ -317,6 +317,6 @@ def require_inference(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, Dropout) and module.training and module.p > 0:
             raise TangentError(
-                f"dropout '{name}' is in training mode: every forward pass is another network, "
-                "and a kernel of several is none; call .eval() on the model"
+                f"dropout '{name}' is in training mode: each forward pass draws another "
+                "network, so that there is no kernel of one; call .eval() on the model"
             )
