@@ -68,7 +68,8 @@ class NameOf:
         if ":" not in text:
             allowed = ", ".join(self.table)
             raise ValueError(
-                f"{text!r} is not one of {allowed}; your own code is written package.module:callable"
+                f"{text!r} is not one of {allowed}; your own code is written "
+                "package.module:callable"
             )
         split_name(text)
         return text

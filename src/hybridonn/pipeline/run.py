@@ -48,7 +48,8 @@ def run(
         All numbers by stage, as in ``results.json``.
 
     Raises:
-        HybridonnError: Something that the user can mend; earlier results stay.
+        SpecError: A path is given in place of a spec.
+        HybridonnError: Something else that the user can mend; earlier results stay.
     """
     if not isinstance(spec, Spec):
         raise SpecError(
