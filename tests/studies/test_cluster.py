@@ -118,7 +118,7 @@ def test_a_killed_scheduler_loses_no_finished_run(tmp_path):
     with running_cluster(tmp_path / "c", workers=1) as (place, processes):
 
         def kill():
-            wait_for(lambda: len(list((folder / ROWS).glob("*.json"))) >= 3)
+            wait_for(lambda: len(list((folder / ROWS).rglob("*.json"))) >= 3)
             processes[0].kill()
 
         killer = Thread(target=kill)
@@ -126,7 +126,7 @@ def test_a_killed_scheduler_loses_no_finished_run(tmp_path):
         with pytest.raises(ClusterError, match="the scheduler is gone; what is finished is kept"):
             study(folder, runs, Workers(scheduler=str(place)))
         killer.join()
-    kept = {path: path.read_bytes() for path in (folder / ROWS).glob("*.json")}
+    kept = {path: path.read_bytes() for path in (folder / ROWS).rglob("*.json")}
     assert len(kept) >= 3
     assert squares(study(folder, runs, HERE)) == {name_row(k): k**2 for k in range(8)}
     assert {path: path.read_bytes() for path in kept} == kept

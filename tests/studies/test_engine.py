@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_study import Watched, make_runs, read_log, squares, study, wait_for
@@ -13,6 +14,7 @@ from toy_study import Watched, make_runs, read_log, squares, study, wait_for
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.studies import engine
 from hybridonn.studies.engine import StudyError, say_time
+from hybridonn.studies.processes import _Pool
 from hybridonn.studies.rows import ROWS, name_row, open_rows
 from hybridonn.studies.runs import Run
 from hybridonn.studies.workers import HERE, Workers
@@ -31,7 +33,7 @@ def test_each_run_is_done_once_and_its_row_is_kept(tmp_path, workers):
     assert (os.getpid() in processes) == (workers is HERE)
     assert study(tmp_path / "s", make_runs(8), workers).items() >= found.items()
     assert read_log(tmp_path / "s", "done") == [f"done {k}" for k in range(8)]
-    assert not list((tmp_path / "s" / ROWS).glob("*.lock"))
+    assert not list((tmp_path / "s" / ROWS).rglob("*.lock"))
 
 
 def test_a_worker_opens_what_runs_share_once(tmp_path):
@@ -139,11 +141,11 @@ def test_a_study_that_ends_early_goes_on_where_it_was(tmp_path, how):
     folder = tmp_path / "s"
     process = start_study(folder)
     rows = folder / ROWS
-    wait_for(lambda: len(list(rows.glob("*.json"))) >= 3)  # the settings and two runs
+    wait_for(lambda: len(list(rows.rglob("*.json"))) >= 3)  # the settings and two runs
     process.kill() if how == "kill" else os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) == (-signal.SIGKILL if how == "kill" else 130)
     wait_for(lambda: not any(map(is_running, list_workers(folder))), 10)
-    kept = {path: path.read_bytes() for path in rows.glob("*.json")}
+    kept = {path: path.read_bytes() for path in rows.rglob("*.json")}
     assert len(kept) >= 3
     found = study(folder, make_runs(6), TWO)
     assert squares(found) == {name_row(k): k**2 for k in range(6)}
@@ -163,12 +165,16 @@ def test_a_run_that_another_process_still_does_is_waited_for(tmp_path):
     assert len(found) == 6
 
 
+def read_files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*.json")}
+
+
 def test_other_settings_are_refused_and_what_is_finished_is_kept(tmp_path):
     study(tmp_path / "s", make_runs(3))
-    kept = {path: path.read_bytes() for path in (tmp_path / "s" / ROWS).iterdir()}
+    kept = read_files(tmp_path / "s" / ROWS)
     with pytest.raises(ArtefactError, match="factor is 1 there and 2 here"):
         study(tmp_path / "s", make_runs(3), settings={"factor": 2})
-    assert {path: path.read_bytes() for path in (tmp_path / "s" / ROWS).iterdir()} == kept
+    assert read_files(tmp_path / "s" / ROWS) == kept
 
 
 @pytest.mark.parametrize(
@@ -202,14 +208,13 @@ def test_progress_is_over_all_runs_and_tells_the_time_left(tmp_path):
     assert [say_time(s) for s in (40, 200, 9000)] == ["40 s", "3 min", "2.5 h"]
 
 
-def test_runs_of_a_group_stay_with_a_worker(tmp_path):
-    runs = [
-        Run(name_row(k), f"run {k}", {"number": k, "seconds": 0.1}, group="ab"[k % 2])
-        for k in range(8)
-    ]
-    found = study(tmp_path / "s", runs, TWO)
-    groups = {(value["process"], key[1:-1] in "0246") for key, value in found.items()}
-    assert len(groups) == 2
+def test_runs_of_a_group_stay_with_a_worker():
+    runs = [Run(str(k), f"run {k}", group="ab"[k % 2]) for k in range(6)]
+    pool = _Pool([SimpleNamespace(run=run) for run in runs])
+    taken = [pool._take(number) for number in (0, 1, 1, 0, 1, 1)]
+    # The first worker does a, the second b, and then what is left.
+    assert [job.run.key for job in taken] == ["0", "1", "3", "2", "5", "4"]
+    assert pool._take(0) is None
 
 
 @pytest.mark.parametrize(
@@ -225,7 +230,7 @@ def test_a_damaged_row_is_measured_again(tmp_path, harm):
 
 def test_a_changed_row_is_no_row(tmp_path):
     study(tmp_path / "s", make_runs(1))
-    [path] = (tmp_path / "s" / ROWS).glob("[0-9a-f]*.json")
+    [path] = (tmp_path / "s" / ROWS).glob("*/*.json")
     tree = json.loads(path.read_text())
     path.write_text(json.dumps(tree | {"value": {"square": 5}}))
     assert squares(study(tmp_path / "s", make_runs(1))) == {name_row(0): 0}

@@ -20,7 +20,7 @@ def keep(folder, settings=STATED, study="tune", **values):
 
 
 def read_files(folder):
-    return {path: path.read_bytes() for path in (folder / ROWS).iterdir()}
+    return {path: path.read_bytes() for path in (folder / ROWS).rglob("*.json")}
 
 
 def test_rows_of_all_calls_stay_together_in_their_order(tmp_path):
@@ -48,9 +48,12 @@ def test_a_row_of_other_settings_or_of_another_key_is_no_row(tmp_path):
     keep(tmp_path / "x", a=1)
     keep(tmp_path / "y", change(epochs=30))
     [path] = set(read_files(tmp_path / "x")) - {tmp_path / "x" / ROWS / SETTINGS}
-    (tmp_path / "y" / ROWS / path.name).write_bytes(path.read_bytes())
+    copy = tmp_path / "y" / ROWS / path.parent.name / path.name
+    copy.parent.mkdir()
+    copy.write_bytes(path.read_bytes())
     assert keep(tmp_path / "y", change(epochs=30)) == {}
     rows = open_rows(tmp_path / "x", "tune", STATED)
+    rows.file("b").path.parent.mkdir()
     rows.file("b").path.write_bytes(path.read_bytes())
     assert dict(open_rows(tmp_path / "x", "tune", STATED).values) == {"a": 1}
 

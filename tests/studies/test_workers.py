@@ -57,7 +57,7 @@ def finished(tmp_path_factory):
 
 def read_rows(folder):
     """All rows by key, without times."""
-    trees = [json.loads(path.read_text()) for path in (folder / "rows").glob("*.json")]
+    trees = [json.loads(path.read_text()) for path in (folder / "rows").rglob("*.json")]
     return {tree["key"]: drop_times(tree["value"]) for tree in trees if "key" in tree}
 
 

@@ -50,8 +50,9 @@ class RowFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
-        return self.folder / ROWS / f"{_hash(self.mark, self.key)}.json"
+        """Where it lies: in one of 256 folders, since large folders are slow."""
+        name = _hash(self.mark, self.key)
+        return self.folder / ROWS / name[:2] / f"{name}.json"
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -62,6 +63,7 @@ class RowFile:
         """
         lock = self.path.with_suffix(".lock")
         try:
+            lock.parent.mkdir(exist_ok=True)
             with hold(lock, wait=True):
                 yield
                 if self.path.exists():  # who still waits finds it, with or without the lock's file
@@ -136,7 +138,7 @@ class Rows:
         self._rows[key], self._values = found, None
 
     def _read_all(self) -> Iterator[tuple[str, tuple[int, Any]]]:
-        for path in sorted((self.folder / ROWS).glob("*.json")):
+        for path in sorted((self.folder / ROWS).glob("*/*.json")):
             tree = _read(path)
             if tree and path == self.file(tree["key"]).path:
                 yield tree["key"], (tree["number"], tree["value"])

@@ -16,7 +16,7 @@ from hybridonn.core.errors import ArtefactError, DataError, HybridonnError
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.user_code import split_name
 from hybridonn.pipeline.errors import translate_tangent_errors
-from hybridonn.studies.rows import RowFile, mark_of, tell, tell_apart
+from hybridonn.studies.rows import ROWS, RowFile, mark_of, tell, tell_apart
 
 Opened = tuple[Any, dict[str, Any]]
 
@@ -226,7 +226,7 @@ def _enter(job: Job) -> None:
             f"the worker cannot enter {job.working_folder}, where the study was started: "
             f"{error.strerror}; start it on a disk that all workers share"
         ) from None
-    if not (job.row.path.parent).is_dir():
+    if not (Path(job.folder) / ROWS).is_dir():
         raise WorkerError(
             f"the worker does not find the folder of the study, {job.folder}; choose one with "
             "--out on a disk that all workers share"

@@ -1,0 +1,100 @@
+"""How much faster a study is on several workers, and what the engine itself costs.
+
+Run ``python benchmarks/engine.py [--runs 12] [--workers 1,2] [--repeats 1] [--set KEY.PATH=VALUE]``
+on a quiet machine. A study of students of the digits, one a seed, is done in a new folder by each
+number of workers in turn; the teacher is made before. The rows must be the same. Then runs without
+work are done, by this process and by workers: what is left is the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hybridonn.core.progress import Progress, Silent
+from hybridonn.spec import Spec, read_spec
+from hybridonn.studies.compare import compare
+from hybridonn.studies.engine import map_runs
+from hybridonn.studies.rows import name_row, open_rows
+from hybridonn.studies.runs import Opened, Run, Work
+from hybridonn.studies.workers import HERE, Workers
+
+
+def open_nothing(inputs: dict[str, Any], folder: Path) -> Opened:
+    return None, {}
+
+
+def do_nothing(shared: None, arguments: dict[str, Any], progress: Progress) -> dict[str, float]:
+    return {"accuracy": 0.97, "seconds": 0.1}
+
+
+def time_study(spec: Spec, runs: int, workers: Workers, folder: Path) -> tuple[float, Any]:
+    """Seconds of a study, and its accuracies."""
+    compare(spec, ("none",), 1, folder)  # the teacher and what is compiled at first use
+    began = time.perf_counter()
+    found = compare(spec, ("none",), 1 + runs, folder, workers=workers)
+    return time.perf_counter() - began, found["methods"]["none"]["values"]
+
+
+def time_nothing(workers: Workers, folder: Path, empty: int) -> float:
+    """Milliseconds of a run without work, the start of the workers left out."""
+    folder.mkdir()
+    rows, work = (
+        open_rows(folder, "nothing", {}),
+        Work("nothing", "engine:open_nothing", "engine:do_nothing", {}),
+    )
+    runs = [Run(name_row(k), f"run {k}") for k in range(10 + empty)]
+    times = []
+    for some in (runs[:10], runs):
+        began = time.perf_counter()
+        map_runs(work, some, rows, None, Silent(), workers)
+        times.append(time.perf_counter() - began)
+    start = times[0] if workers is not HERE else 0.0
+    return 1000 * (times[1] - start) / empty
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=12)
+    parser.add_argument("--workers", default="1,2")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--scheduler", help="folder of a scheduler, for runs without work")
+    parser.add_argument("--empty", type=int, default=1000, help="runs without work")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
+    options = parser.parse_args()
+    spec, counts = read_spec(None, tuple(options.set)), list(map(int, options.workers.split(",")))
+    print(f"load {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores, {options.runs} students")
+    best: dict[int, float] = {}
+    known = None
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        os.environ["HYBRIDONN_CACHE"] = str(Path(home) / "cache")
+        for repeat in range(options.repeats if options.runs else 0):
+            for count in counts:
+                place = Path(home) / f"{repeat}-{count}"
+                seconds, found = time_study(spec, options.runs, Workers(count), place)
+                assert known in (None, found), "the rows differ"
+                known, best[count] = found, min(seconds, best.get(count, seconds))
+                print(f"{count} workers: {seconds:.1f} s")
+        for count in counts[1:] if options.runs else ():
+            print(
+                f"{count} workers / {counts[0]}: {best[counts[0]] / best[count]:.2f} times as fast"
+            )
+        asked = {"here": HERE, "2 workers": Workers(2)}
+        if options.scheduler:
+            asked["cluster"] = Workers(scheduler=str(Path(options.scheduler).absolute()))
+        for name, workers in asked.items():
+            milliseconds = time_nothing(workers, Path(home) / name, options.empty)
+            print(f"a run without work, {name}: {milliseconds:.1f} ms")
+        some = next((Path(home) / "here" / "rows").glob("*/*.json"))
+        print(
+            f"a row on disk: {some.stat().st_size} bytes, {json.loads(some.read_text())['value']}"
+        )
+
+
+if __name__ == "__main__":
+    main()
