@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +34,21 @@ def do_nothing(shared: None, arguments: dict[str, Any], progress: Progress) -> d
     return {"accuracy": 0.97, "seconds": 0.1}
 
 
-def time_study(spec: Spec, runs: int, workers: Workers, folder: Path) -> tuple[float, Any]:
-    """Seconds of a study, and its accuracies."""
+def time_study(
+    spec: Spec, runs: int, workers: Workers, folder: Path
+) -> tuple[float, float, list[float]]:
+    """Seconds of a study, CPU seconds of its workers, and the accuracies."""
     compare(spec, ("none",), 1, folder)  # the teacher and what is compiled at first use
-    began = time.perf_counter()
+    began, used = time.perf_counter(), count_cpu_seconds()
     found = compare(spec, ("none",), 1 + runs, folder, workers=workers)
-    return time.perf_counter() - began, found["methods"]["none"]["values"]
+    values = found["methods"]["none"]["values"]
+    return time.perf_counter() - began, count_cpu_seconds() - used, values
+
+
+def count_cpu_seconds() -> float:
+    """CPU time of all workers that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def time_nothing(workers: Workers, folder: Path, empty: int) -> float:
@@ -76,10 +86,10 @@ def main() -> None:
         for repeat in range(options.repeats if options.runs else 0):
             for count in counts:
                 place = Path(home) / f"{repeat}-{count}"
-                seconds, found = time_study(spec, options.runs, Workers(count), place)
+                seconds, cpu, found = time_study(spec, options.runs, Workers(count), place)
                 assert known in (None, found), "the rows differ"
                 known, best[count] = found, min(seconds, best.get(count, seconds))
-                print(f"{count} workers: {seconds:.1f} s")
+                print(f"{count} workers: {seconds:.1f} s, {cpu:.1f} s of CPU", flush=True)
         for count in counts[1:] if options.runs else ():
             print(
                 f"{count} workers / {counts[0]}: {best[counts[0]] / best[count]:.2f} times as fast"
