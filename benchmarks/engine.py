@@ -2,8 +2,8 @@
 
 Run ``python benchmarks/engine.py [--runs 12] [--workers 1,2] [--repeats 1] [--set KEY.PATH=VALUE]``
 on a quiet machine. A study of students of the digits, one a seed, is done in a new folder by each
-number of workers in turn; the teacher is made before. The rows must be the same. Then runs without
-work are done, by this process and by workers: what is left is the engine.
+number of workers in turn; the teacher is made before. The rows must be the same. Then runs that
+wait and runs without work are done, by this process and by workers: what is left is the engine.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def open_nothing(inputs: dict[str, Any], folder: Path) -> Opened:
 
 
 def do_nothing(shared: None, arguments: dict[str, Any], progress: Progress) -> dict[str, float]:
+    time.sleep(arguments["seconds"])
     return {"accuracy": 0.97, "seconds": 0.1}
 
 
@@ -43,6 +44,17 @@ def time_study(
     found = compare(spec, ("none",), 1 + runs, folder, workers=workers)
     values = found["methods"]["none"]["values"]
     return time.perf_counter() - began, count_cpu_seconds() - used, values
+
+
+def time_waiting(workers: Workers, folder: Path, runs: int, seconds: float) -> float:
+    """Seconds of runs that wait in place of computing, so that other jobs do not matter."""
+    folder.mkdir()
+    rows = open_rows(folder, "nothing", {})
+    work = Work("nothing", "engine:open_nothing", "engine:do_nothing", {})
+    some = [Run(name_row(k), f"run {k}", {"seconds": seconds}) for k in range(runs)]
+    began = time.perf_counter()
+    map_runs(work, some, rows, None, Silent(), workers)
+    return time.perf_counter() - began
 
 
 def count_cpu_seconds() -> float:
@@ -58,7 +70,7 @@ def time_nothing(workers: Workers, folder: Path, empty: int) -> float:
         open_rows(folder, "nothing", {}),
         Work("nothing", "engine:open_nothing", "engine:do_nothing", {}),
     )
-    runs = [Run(name_row(k), f"run {k}") for k in range(10 + empty)]
+    runs = [Run(name_row(k), f"run {k}", {"seconds": 0.0}) for k in range(10 + empty)]
     times = []
     for some in (runs[:10], runs):
         began = time.perf_counter()
@@ -74,6 +86,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--scheduler", help="folder of a scheduler, for runs without work")
+    parser.add_argument("--wait", type=float, default=3.0, help="seconds of runs that wait")
     parser.add_argument("--empty", type=int, default=1000, help="runs without work")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     options = parser.parse_args()
@@ -93,6 +106,16 @@ def main() -> None:
         for count in counts[1:] if options.runs else ():
             print(
                 f"{count} workers / {counts[0]}: {best[counts[0]] / best[count]:.2f} times as fast"
+            )
+        if options.wait:
+            waits = [
+                time_waiting(Workers(count), Path(home) / f"wait-{count}", 12, options.wait)
+                for count in counts
+            ]
+            said = ", ".join(f"{one:.1f} s" for one in waits)
+            ratio = waits[0] / waits[-1]
+            print(
+                f"12 runs that wait {options.wait:g} s, {counts}: {said}; {ratio:.2f} times as fast"
             )
         asked = {"here": HERE, "2 workers": Workers(2)}
         if options.scheduler:
