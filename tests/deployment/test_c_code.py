@@ -16,6 +16,7 @@ from hybridonn.deployment.compilers import (
     ARM,
     EMULATOR,
     find_host_compiler,
+    fits_board,
     measure_footprint,
     run_on_cortex_m4,
     run_on_host,
@@ -108,6 +109,14 @@ def test_no_compiler_is_no_error(dense, monkeypatch, tmp_path) -> None:
     assert run_on_host(code, dense.features) is None
     assert run_on_cortex_m4(code, dense.features) is None
     assert measure_footprint(code) is None
+
+
+@pytest.mark.parametrize(("weights", "working"), [(2**22, 8), (8, 2**22)])
+def test_what_is_larger_than_the_board_is_not_run_on_it(dense, tmp_path, weights, working) -> None:
+    code = c_code.CFile(tmp_path / "backend.c", weights, working, 3, 4)
+    assert not fits_board(code)
+    assert run_on_cortex_m4(code, dense.features) is None
+    assert fits_board(c_code.CFile(tmp_path / "backend.c", 8, 8, 3, 4))
 
 
 def test_another_form_of_the_generators_output_is_refused() -> None:

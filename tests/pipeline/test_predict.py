@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hybridonn.cli.app import app
 from hybridonn.core.errors import DataError, DeploymentError
 from hybridonn.data.readers.image_files import Target
-from hybridonn.deployment.predictor import Answer
+from hybridonn.deployment.predictor import Answer, describe_answer
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.pipeline.loaded_run import load_run
 from hybridonn.pipeline.predict import (
@@ -177,6 +177,11 @@ def test_masks_are_pictures_of_classes_and_maps_of_numbers_arrays(tmp_path):
         assert np.asarray(picture).tolist() == classes.tolist()
     numbers = write_mask(Answer(classes / 2, "", 1.0, 1.0), tmp_path, Path("cell.tif"))
     assert np.load(numbers).tolist() == [[0, 0.5], [1, 0]]
+
+
+def test_numbers_have_no_confidence():
+    row = describe_answer(Answer(torch.rand(2, 2), "", None, 1.5), ("depth",))
+    assert row == {"milliseconds": 1.5}
 
 
 def test_the_command_writes_lines_and_a_table(deployed_digits, tmp_path):

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DeploymentError
-from hybridonn.deployment.c_code import NAME, CFile
+from hybridonn.deployment.c_code import FLOAT_BYTES, NAME, CFile
 
 ARM, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 PARTS = ("check.c", "start_m4.c", "mps2.ld")
 WAIT_S = 600
+BOARD_BYTES, LIBRARY_BYTES = 2**22, 2**17  # of each memory of the board; code, C library and stack
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,15 @@ def _compiled_for_host(code: CFile, branches: Sequence[Tensor]) -> Iterator[Path
 
 
 def run_on_cortex_m4(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:
-    """The same on an emulated Cortex-M4F (MPS2+ board); None: compiler or emulator is missing.
+    """The same on an emulated Cortex-M4F (MPS2+ board).
+
+    None: compiler or emulator is missing, or the backend is larger than the memory of the board.
 
     Raises:
         DeploymentError: The file cannot be compiled or run.
     """
     compiler, emulator = shutil.which(ARM), shutil.which(EMULATOR)
-    if compiler is None or emulator is None:
+    if compiler is None or emulator is None or not fits_board(code):
         return None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -140,6 +143,12 @@ def run_on_cortex_m4(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:
         semihosting = ["-semihosting-config", "enable=on,target=native", "-kernel", "check.elf"]
         _call([emulator, *machine, *semihosting], folder)
         return _read(folder, code)
+
+
+def fits_board(code: CFile) -> bool:
+    """Whether the emulated board has room for a backend, 4 MB for code and 4 MB for data."""
+    data = code.working_bytes + FLOAT_BYTES * (code.input_floats + code.output_floats)
+    return max(code.weight_bytes, data) + LIBRARY_BYTES <= BOARD_BYTES
 
 
 def _lay_out(folder: Path, code: CFile, branches: Sequence[Tensor]) -> None:

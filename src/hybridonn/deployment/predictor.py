@@ -28,14 +28,14 @@ class Answer:
         predicted: The class of the image, (), or what the task predicts of each pixel, (H, W).
         label: Name of the class; empty: the answer is a map.
         confidence: Probability of the class by the softmax of the outputs; of a map, the mean over
-            its pixels.
+            its pixels. None: the task predicts numbers, not classes.
         milliseconds: What the network took.
         shares: Probability of each class by the softmax; empty: the answer is a map.
     """
 
     predicted: Tensor
     label: str
-    confidence: float
+    confidence: float | None
     milliseconds: float
     shares: tuple[float, ...] = ()
 
@@ -110,6 +110,8 @@ class Predictor:
         logits = network(inputs)
         took = 1e3 * (perf_counter() - began)
         predicted = self.task.predict(logits)[0]
+        if predicted.is_floating_point():
+            return Answer(predicted, "", None, took)
         shares = logits.softmax(1)
         confidence = float(shares.amax(1).mean())
         if predicted.ndim:
@@ -126,7 +128,6 @@ def describe_answer(answer: Answer, classes: tuple[str, ...]) -> dict[str, Any]:
             f"share_{name}": round(float((answer.predicted == index).float().mean()), 6)
             for index, name in enumerate(classes)
         }
-    return row | {
-        "confidence": round(answer.confidence, 6),
-        "milliseconds": round(answer.milliseconds, 3),
-    }
+    if answer.confidence is not None:
+        row["confidence"] = round(answer.confidence, 6)
+    return row | {"milliseconds": round(answer.milliseconds, 3)}

@@ -43,12 +43,18 @@ def answer_frame(system: System, content: bytes, invert: bool) -> dict[str, Any]
 
 
 def show_answer(system: System, answer: Answer) -> dict[str, Any]:
-    """An answer as the page takes it."""
+    """An answer as the page takes it.
+
+    Raises:
+        DataError: It is no class and no map of classes.
+    """
     shown: dict[str, Any] = {
         "label": answer.label,
         "confidence": answer.confidence,
         "milliseconds": answer.milliseconds,
     }
+    if answer.predicted.is_floating_point():
+        raise DataError("this network predicts numbers, and the page shows classes; use `predict`")
     if answer.label:
         classes = system.predictor.manifest.classes
         shown["shares"] = dict(zip(classes, answer.shares, strict=True))

@@ -27,7 +27,9 @@ def _build(run: Run) -> list[ReportFigure]:
 
     found = run.results["deployed"]
     energy = tabulate_energy(_list_costs(found))
-    latency = {RUNTIMES.get(name, name): one for name, one in found["latency_us"].items()}
+    latency: dict[str, float] = {
+        RUNTIMES.get(str(name), str(name)): one for name, one in found["latency_us"].items()
+    }
     sources = "; ".join(f"{one.label}: {one.source}" for one in ASSUMPTIONS)
     return [
         ReportFigure(
