@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STAGE = "hybridonn compare"
+HALF_TEXT = 0.25  # of the panel's width: half of a difference with its interval
 # Colours of the methods in their order; the paper's own method comes last, in the strongest.
 METHODS = (PALETTE[8], PALETTE[6], PALETTE[4], PALETTE[0], PALETTE[5])
 
@@ -125,7 +126,7 @@ def _draw_teacher(axes: Axes, teacher: float, values: np.ndarray) -> None:
 def _draw_differences(
     axes: Axes, differences: list[dict[str, Any]], methods: dict[str, Any]
 ) -> None:
-    names = list(methods)
+    names, texts = list(methods), []
     for place, difference in enumerate(differences):
         mean, low, high = (_percent(difference[key]) for key in ("mean", "low", "high"))
         method = str(difference["method"])
@@ -134,9 +135,7 @@ def _draw_differences(
         look = {"fmt": "D", "ms": 6, "capsize": 4, "elinewidth": 2, "color": colour}
         axes.errorbar(mean, place, xerr=sides, **look)
         interval = f"[{low:+.2f}, {high:+.2f}]" if sides else "(one pair: no interval)"
-        text = f"{mean:+.2f}  {interval}".replace("-", "−")
-        look = {"textcoords": "offset points", "ha": "center", "path_effects": _halo()}
-        axes.annotate(text, (mean, place), (0, 9), **look)
+        texts.append(f"{mean:+.2f}  {interval}".replace("-", "−"))
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     labels = [
         f"{_label(methods, item['method'])}\n− {_label(methods, item['baseline'])}"
@@ -149,6 +148,12 @@ def _draw_differences(
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
     axes.margins(x=0.25)
+    low, high = axes.get_xlim()
+    room = HALF_TEXT * (high - low)
+    for place, (difference, text) in enumerate(zip(differences, texts, strict=True)):
+        middle = float(np.clip(_percent(difference["mean"]), low + room, high - room))
+        look = {"textcoords": "offset points", "ha": "center", "path_effects": _halo()}
+        axes.annotate(text, (middle, place), (0, 9), **look)
 
 
 def _label(methods: dict[str, Any], name: str) -> str:
