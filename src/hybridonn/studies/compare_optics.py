@@ -148,7 +148,7 @@ def measure_optics(
         | {f"perfect_camera_{metric}": _score(network, spec, dataset)}
         | {metric: _score(_behind_camera(network, spec, dataset), spec, dataset)}
         | {"seconds": trained.results["seconds"]}
-        | _measure_sizes(network, dataset.image_shape, 1 if choice == LENS else SIGNS)
+        | _measure_sizes(network, dataset.image_shape, choice)
     )
 
 
@@ -204,11 +204,13 @@ def _score(network: HybridNetwork, spec: Spec, dataset: Dataset) -> float:
 
 @torch.no_grad()
 def _measure_sizes(
-    network: HybridNetwork, image_shape: tuple[int, int, int], signs: int
+    network: HybridNetwork, image_shape: tuple[int, int, int], choice: str
 ) -> dict[str, int]:
     """The numbers of :data:`SIZES`: those of the backend are what its optics leave to it."""
     branches = network.frontend(torch.zeros(1, *image_shape))
-    pixels = signs * sum(prod(one.shape) for one in branches)
+    # A lens takes one picture a channel, a kernel two signs in each channel.
+    pictures = 1 if choice == LENS else SIGNS * image_shape[0]
+    pixels = pictures * sum(prod(one.shape) for one in branches)
     parameters, macs = count_parameters(network.backend), count_macs(network.backend, branches)
     return dict(zip(SIZES, (network.frontend.kernels, parameters, macs, pixels), strict=True))
 

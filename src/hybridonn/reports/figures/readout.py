@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from hybridonn.core.errors import ArtefactError
@@ -61,15 +62,16 @@ def draw_readout(table: dict[str, Any]) -> Figure:
         axes.set_ylabel(f"test {label} (%)")
     seeds = len(table["seeds"])
     count = f"{seeds} seed{'s' * (seeds > 1)}" + (", mean and 95 % interval" if seeds > 1 else "")
-    design = str(table["design"]).replace("$", r"\$")
-    figure.suptitle(f"{design}: {label} behind the camera, {count}", fontweight="bold", fontsize=11)
+    design = fill(str(table["design"]), 40).replace("$", r"\$")
+    title = f"{design}\n{label} behind the camera, {count}"
+    figure.suptitle(title, fontweight="bold", fontsize=11)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
 def _draw_depth(axes: Axes, points: list[dict[str, Any]], kernels: list[int]) -> None:
     """One line for the lens and one for each number of ideal kernels."""
-    _draw_line(axes, [p for p in points if p["optics"] == LENS], "plain lens", INK, "s")
+    _draw_line(axes, [p for p in points if p["optics"] == LENS], "plain lens", INK, "X")
     for place, count in enumerate(kernels):
         own = [p for p in points if p["optics"] != LENS and p["kernels"] == count]
         label = f"{count} ideal kernel{'s' * (count > 1)}"
