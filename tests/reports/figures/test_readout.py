@@ -28,7 +28,7 @@ def test_one_panel_a_depth_and_one_line_an_optics():
     )
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["4 bits", "8 bits"]
     for axes in figure.axes:
-        lines = [container.lines[0] for container in axes.containers]
+        lines = [container[0] for container in axes.containers]
         assert [list(line.get_xdata()) for line in lines] == [[4, 8], [32], [128]]
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
