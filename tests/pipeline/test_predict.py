@@ -84,13 +84,13 @@ def test_pictures_of_another_size_or_colour(deployed_digits, system, tmp_path, s
 def test_what_is_no_file_to_answer(system, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("a")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     np.savez(tmp_path / "shape.npz", branch_0=np.zeros((4, 2, 8, 7)))
     np.savez(tmp_path / "nan.npz", branch_0=np.full((4, 2, 8, 8), np.nan))
     for name, words in (
-        ("empty", "holds no picture and no captures: allowed are .png"),
-        ("a.txt", "is no picture and no captures"),
+        ("empty", "holds no image and no captures: allowed are .png"),
+        ("a.txt", "is no image and no captures"),
         ("missing.png", "is missing"),
     ):
         with pytest.raises(DataError, match=words):

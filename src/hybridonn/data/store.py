@@ -60,7 +60,7 @@ def store(key: str, fill: Callable[[Path], dict[str, Any]]) -> Stored:
             put_folder(part, folder, cache_folder() / ".lock", lambda known: bool(_read(known)))
     except (OSError, ArtefactError) as error:
         raise DataError(
-            f"cannot keep the decoded pictures in {folder.parent}: {error}; free some space, or "
+            f"cannot keep the decoded images in {folder.parent}: {error}; free some space, or "
             "name another folder in the environment variable HYBRIDONN_CACHE"
         ) from None
     stored = _read(folder)

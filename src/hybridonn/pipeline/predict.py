@@ -122,12 +122,12 @@ def list_files(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             inside = _list_folder(path)
             if not inside:
-                raise DataError(f"the folder {path} holds no picture and no captures: {_allowed()}")
+                raise DataError(f"the folder {path} holds no image and no captures: {_allowed()}")
             found += inside
         elif not path.exists():
-            raise DataError(f"{path} is missing; name a picture, captures, or a folder of them")
+            raise DataError(f"{path} is missing; name an image, captures, or a folder of them")
         elif path.suffix.lower() not in (*PICTURES, CAPTURES):
-            raise DataError(f"{path} is no picture and no captures: {_allowed()}")
+            raise DataError(f"{path} is no image and no captures: {_allowed()}")
         else:
             found.append(path)
     return found

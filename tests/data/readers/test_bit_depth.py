@@ -60,12 +60,12 @@ def test_a_camera_of_fewer_bits(tmp_path, bits, left, ending):
         white = 65535 if left else 2**bits - 1
         assert (f"{white:,} is white" in shown.lines[0]) or left
     survey, _ = survey_data(data, None, Silent())
-    assert "6 pictures lie in files of 16 bits" in survey.remarks[0]
+    assert "6 images lie in files of 16 bits" in survey.remarks[0]
 
 
 def test_what_contradicts_the_statement_is_named(tmp_path, pictures):
     pictures.classes(tmp_path, count=3, mode="L")
-    with pytest.raises(DataError, match=r"data.bit_depth is 12, but no picture of .* with 16 bits"):
+    with pytest.raises(DataError, match=r"data.bit_depth is 12, but no image of .* with 16 bits"):
         load_unsplit(Data(name="image_folder", folder=tmp_path, bit_depth=12))
     for k in range(3):
         for name in "ab":

@@ -188,7 +188,7 @@ def test_lists_that_leave_their_folder(tmp_path, pictures, name):
     listing = list_coco_stuff10k(tmp_path)
     assert [item.image.name for item in listing.train] == ["x.jpg"]
     assert len(listing.faults) == 2
-    assert all("which is no name of a picture" in fault for fault in listing.faults)
+    assert all("which is no name of an image" in fault for fault in listing.faults)
     (tmp_path / "imageLists" / "test.txt").write_text("x\n")
     listing = list_coco_stuff10k(tmp_path)  # in both lists: it is for testing
     assert (len(listing.train), len(listing.test)) == (0, 1)

@@ -101,7 +101,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, pictures, monkeypatch):
     pictures.classes(tmp_path / "set")
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"cannot keep the decoded pictures.*HYBRIDONN_CACHE"):
+    with pytest.raises(DataError, match=r"cannot keep the decoded images.*HYBRIDONN_CACHE"):
         load_dataset(own(tmp_path / "set"))
 
 
@@ -109,7 +109,7 @@ def test_bad_files_are_all_named_and_none_is_dropped(tmp_path, pictures):
     root = tmp_path / "set"
     pictures.masks(root, count=12)
     whole = load_unsplit(own(root, "mask_folder"))
-    (root / "images" / "p1.png").write_bytes(b"no picture")
+    (root / "images" / "p1.png").write_bytes(b"no image")
     (root / "masks" / "p4.png").write_bytes((root / "masks" / "p4.png").read_bytes()[:40])
     pictures.save_mask(root / "masks" / "p7.png", size=(6, 9))
     Image.fromarray(np.full((6, 8), 9, np.uint8)).save(root / "masks" / "p8.png")
@@ -119,9 +119,9 @@ def test_bad_files_are_all_named_and_none_is_dropped(tmp_path, pictures):
     message = str(caught.value)
     words = (
         "has 5 faults",
-        "images/p1.png is damaged or no picture",
-        "masks/p4.png is damaged or no picture",
-        "masks/p7.png is 6 x 9 pixels, but its picture p7.png is 6 x 8",
+        "images/p1.png is damaged or no image",
+        "masks/p4.png is damaged or no image",
+        "masks/p7.png is 6 x 9 pixels, but its image p7.png is 6 x 8",
         "masks/p8.png holds the values 9",
         "images/p9.png is 7 x 8 pixels, in colour; most are 6 x 8; set data.size_pixels",
     )
@@ -185,11 +185,11 @@ def test_nothing_left(tmp_path, pictures):
     pictures.masks(tmp_path / "m", count=3)
     for number in range(3):
         (tmp_path / "m" / "images" / f"p{number}.png").write_bytes(b"")
-    with pytest.raises(DataError, match="no picture is left"):
+    with pytest.raises(DataError, match="no image is left"):
         load_dataset(own(tmp_path / "m", "mask_folder", skip_bad=True))
     for folder in ("images", "masks"):
         (tmp_path / "none" / folder).mkdir(parents=True)
-    with pytest.raises(DataError, match="there is no picture to read"):
+    with pytest.raises(DataError, match="there is no image to read"):
         load_dataset(own(tmp_path / "none", "mask_folder", skip_bad=True))
 
 

@@ -73,14 +73,14 @@ def test_more_than_one_picture_is_refused_in_every_format(tmp_path, ending):
     lossless = {"lossless": True} if ending == "webp" else {}
     frames[0].save(path, save_all=True, append_images=frames[1:], **lossless)
     for read in (read_shape, mask_of):
-        with pytest.raises(DataError, match=rf"x.{ending} holds 3 pictures; it must hold one"):
+        with pytest.raises(DataError, match=rf"x.{ending} holds 3 images; it must hold one"):
             read(path)
 
 
 @pytest.mark.parametrize("options", [{"imagej": True}, {"truncate": True}])
 def test_pages_that_no_tag_tells_of(tmp_path, options):
     path = tiff(tmp_path / "x.tif", np.zeros((5, H, W), np.uint8), **options)
-    with pytest.raises(DataError, match="holds 5 pictures"):
+    with pytest.raises(DataError, match="holds 5 images"):
         read_shape(path)
 
 
@@ -90,7 +90,7 @@ def test_an_animation_beside_the_picture(tmp_path):
     assert read_shape(path).grey  # one frame, which is the picture
     late = chunk(b"fcTL", bytes(26))
     path.write_bytes(path.read_bytes().replace(chunk(b"IEND", b""), late + chunk(b"IEND", b"")))
-    with pytest.raises(DataError, match="holds 2 pictures"):
+    with pytest.raises(DataError, match="holds 2 images"):
         read_shape(path)
 
 
@@ -591,7 +591,7 @@ def test_formats_whose_decoders_start_programs_are_not_opened(tmp_path):
     path = write(
         tmp_path / "x.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     )
-    with pytest.raises(DataError, match=r"x.png is damaged or no picture: its format"):
+    with pytest.raises(DataError, match=r"x.png is damaged or no image: its format"):
         read_shape(path)
 
 

@@ -63,7 +63,7 @@ def test_depths_that_no_scene_has_are_refused(tmp_path):
         read_picture(path, GREY)
     frames = [Image.fromarray(colours(seed)) for seed in range(3)]
     frames[0].save(tmp_path / "z.gif", save_all=True, append_images=frames[1:])
-    with pytest.raises(DataError, match=r"z.gif holds 3 pictures"):
+    with pytest.raises(DataError, match=r"z.gif holds 3 images"):
         read_shape(tmp_path / "z.gif")
 
 
@@ -73,7 +73,7 @@ def test_truncated_pictures_are_named(tmp_path, ending):
     whole = path.read_bytes()
     for share in (0.0, 0.01, 0.5, 0.9):
         path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(DataError, match=rf"x.{ending} is damaged or no picture: \S+"):
+        with pytest.raises(DataError, match=rf"x.{ending} is damaged or no image: \S+"):
             read_picture(path, Target(60, 80, grey=False))
 
 
@@ -189,8 +189,8 @@ def test_palettes_of_binary_masks(tmp_path):
         (np.full((6, 8), 7), MaskRule("binary"), r"m.png holds the values 7; .* data.mask_classes"),
         (np.arange(48).reshape(6, 8), MaskRule("binary"), r"0, 1, 2, 3, 4, 5 ... \(48 values\)"),
         (np.full((6, 8), 3), MaskRule("classes", 3), r"holds the values 3; with 3 names .* 0 to 2"),
-        (np.zeros((6, 7)), MaskRule("binary"), r"m.png is 6 x 7 pixels, but its picture i.png is"),
-        (np.zeros((8, 6)), MaskRule("binary"), r"is 8 x 6 pixels, but its picture i.png is 6 x 8"),
+        (np.zeros((6, 7)), MaskRule("binary"), r"m.png is 6 x 7 pixels, but its image i.png is"),
+        (np.zeros((8, 6)), MaskRule("binary"), r"is 8 x 6 pixels, but its image i.png is 6 x 8"),
     ],
 )
 def test_masks_that_mean_nothing_are_named(tmp_path, values, rule, words):

@@ -61,10 +61,10 @@ def test_what_is_wrong_is_named_file_by_file(tmp_path, pictures):
     pictures.save(tmp_path / "test" / "odd" / "0.png")
     words = (
         r"the class folder \S*empty is empty",
-        r"a/notes.txt is not a picture",
+        r"a/notes.txt is not an image",
         r"train/loose.png lies beside the class folders",
-        r"test/odd/0.png is of class odd, which has no training pictures",
-        r"test has no pictures of class c",
+        r"test/odd/0.png is of class odd, which has no training images",
+        r"test has no images of class c",
     )
     for word in words:
         with pytest.raises(DataError, match=word):
@@ -78,7 +78,7 @@ def test_what_is_wrong_is_named_file_by_file(tmp_path, pictures):
 def test_folders_that_hold_no_set(tmp_path, pictures):
     with pytest.raises(DataError, match=r"cannot read the folder .*No such file"):
         list_image_folder(tmp_path / "none")
-    with pytest.raises(DataError, match="holds no folder with pictures"):
+    with pytest.raises(DataError, match="holds no folder with images"):
         list_image_folder(tmp_path)
     pictures.classes(tmp_path, ("only",))
     with pytest.raises(DataError, match="holds the one class only"):

@@ -45,9 +45,9 @@ def test_unpaired_files_are_named(tmp_path, pictures):
         load_dataset(own(tmp_path))
     for words in (
         "images/p1.png has no mask in",
-        "masks/p2.png has no picture in",
+        "masks/p2.png has no image in",
         "p3.png has the same name as p3.bmp",
-        "notes.txt is not a picture",
+        "notes.txt is not an image",
         "has 4 faults",
         "data.skip_bad: true",
     ):
@@ -108,7 +108,7 @@ def test_dsb2018_as_it_is_published(tmp_path, pictures):
     (root / f"{1:064x}" / "masks" / "0.png").unlink()
     for mask in (root / f"{2:064x}" / "masks").iterdir():
         mask.unlink()
-    with pytest.raises(DataError, match=r"2 holds 1 pictures in images/ and 0 masks"):
+    with pytest.raises(DataError, match=r"2 holds 1 images in images/ and 0 masks"):
         load_unsplit(Data(name="dsb2018"), tmp_path)
     assert len(load_unsplit(Data(name="dsb2018", skip_bad=True), tmp_path).images) == 3
 
@@ -136,7 +136,7 @@ def test_coco_stuff10k(tmp_path, pictures):
     with pytest.raises(DataError) as caught:
         load_dataset(Data(name="coco_stuff10k"), tmp_path)
     for words in (
-        f"{stems[2]}.mat is damaged or no picture",
+        f"{stems[2]}.mat is damaged or no image",
         f"{stems[6]}.jpg is missing",
         f"{stems[4]}.mat holds labels from 1 to 183; COCO-Stuff has 0 to 182",
     ):

@@ -72,7 +72,7 @@ def test_nothing_asked_for_draws_nothing():
 def test_a_reflected_crop_must_be_smaller_than_the_picture():
     scene = torch.rand(2, 1, 4, 9)
     settings = Augmentation(crop_pixels=4, crop_edge="reflect")
-    with pytest.raises(DataError, match=r"crop_pixels is 4 for pictures of 4 x 9 .* crop_edge"):
+    with pytest.raises(DataError, match=r"crop_pixels is 4 for images of 4 x 9 .* crop_edge"):
         augment(scene, settings, torch.Generator())
     assert augment(scene, Augmentation(crop_pixels=3, crop_edge="reflect"), torch.Generator()).shape
     assert augment(scene, Augmentation(crop_pixels=9), torch.Generator()).shape == scene.shape

@@ -194,7 +194,7 @@ def test_a_fab_without_errors_gives_back_what_was_designed(name):
 def test_each_branch_is_one_strided_convolution_of_the_scene(name):
     frontend = ALL[name]((12, 12))
     if name in COHERENT:
-        with pytest.raises(OpticsError, match="whose pictures are no convolution of the scene"):
+        with pytest.raises(OpticsError, match="whose images are no convolution of the scene"):
             frontend.convolutions()
         return
     for one, branch in zip(frontend.convolutions(), frontend(scene()), strict=True):

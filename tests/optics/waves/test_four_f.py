@@ -142,14 +142,12 @@ def test_a_mask_wider_than_the_band_is_refused_with_a_cure_that_works():
 
 
 def test_copies_of_the_picture_on_the_sensor_warn():
-    with pytest.warns(
-        SamplingWarning, match=r"copies of the picture 69.27 pixels .* at most 5.542"
-    ):
+    with pytest.warns(SamplingWarning, match=r"copies of the image 69.27 pixels .* at most 5.542"):
         check_four_f(SYSTEM, (100, 100))
 
 
 def test_a_mask_that_is_too_small_warns():
-    with pytest.warns(SamplingWarning, match="picture is blurred; use at least 35 mask pixels"):
+    with pytest.warns(SamplingWarning, match="image is blurred; use at least 35 mask pixels"):
         check_four_f(FourFSystem((532e-9,), 0.1, 20, 8e-6, 96e-6), (28, 28))
 
 

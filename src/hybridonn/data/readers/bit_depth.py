@@ -42,7 +42,7 @@ def find_bit_depth(used: Mapping[Path, int], stated: int | None) -> BitDepth:
     together = reduce(or_, used.values(), 0)
     filled = together.bit_length()
     empty = (together & -together).bit_length() - 1 if together else 0  # of the lower bits
-    count = f"{len(used):,} pictures lie in files of 16 bits"
+    count = f"{len(used):,} images lie in files of 16 bits"
     if filled == 16 and empty >= max(1, 16 - (stated or DEPTHS[-2])):
         return BitDepth(16, f"{count}, their values in the upper {16 - empty} bits")
     if stated is None:

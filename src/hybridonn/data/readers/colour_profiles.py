@@ -40,7 +40,7 @@ def to_srgb(image: Image) -> Image:
     else:
         raise DataError(
             f"its colour profile is for {mode} and its values are {image.mode}; remove the "
-            "profile, or save the picture in the profile's colours"
+            "profile, or save the image in the profile's colours"
         )
     return image if transform is None else transform.apply(plain)
 

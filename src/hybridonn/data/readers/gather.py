@@ -50,7 +50,7 @@ def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
             ``data.skip_bad`` is not set: all such files are named; or nothing is left.
     """
     if not listing.items:
-        raise DataError(_describe(listing, ("there is no picture to read", *listing.faults)))
+        raise DataError(_describe(listing, ("there is no image to read", *listing.faults)))
     _refuse_size(data)
     key = _key(listing, data)
     stored = find_stored(key) or store(key, lambda part: _fill(part, listing, data, progress))
@@ -60,7 +60,7 @@ def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
     if faults and not data.skip_bad:
         raise DataError(_describe(listing, faults))
     if not stored.notes["kept"]:
-        raise DataError(_describe(listing, ("no picture is left", *faults)))
+        raise DataError(_describe(listing, ("no image is left", *faults)))
     return _divide(listing, stored, faults)
 
 
@@ -144,7 +144,7 @@ def _find_depth(
     if not deep:
         if stated is not None:
             raise DataError(
-                f"data.bit_depth is {stated}, but no picture of {listing.root} is stored with 16 "
+                f"data.bit_depth is {stated}, but no image of {listing.root} is stored with 16 "
                 "bits; leave it out"
             )
         return None
@@ -221,7 +221,7 @@ def _refuse_disk(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise DataError(
-            f"the decoded pictures take {say_bytes(size)}, and {folder.parent} has "
+            f"the decoded images take {say_bytes(size)}, and {folder.parent} has "
             f"{say_bytes(free)}; set a smaller data.size_pixels, free some space, or name another "
             "folder in the environment variable HYBRIDONN_CACHE"
         )

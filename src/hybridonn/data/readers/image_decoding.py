@@ -75,7 +75,7 @@ def guard(path: Path, load: Callable[[], T]) -> T:
         reason = " ".join(str(error).split()) or type(error).__name__
         if type(error).__name__ == "UnidentifiedImageError":  # its text names no file
             reason = "its format, or the kind of its values, is not read"
-        raise DataError(f"{path} is damaged or no picture: {reason}") from None
+        raise DataError(f"{path} is damaged or no image: {reason}") from None
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def read_facts(file: BinaryIO, path: Path) -> tuple[ImageFacts, Image | None]:
     if facts.orientation != UPRIGHT and facts.orientation not in TURNED:
         raise DataError(
             f"{path} states the orientation {facts.orientation}; EXIF has 1 to 8: "
-            "turn the picture as it should be, and save it without"
+            "turn the image as it should be, and save it without"
         )
     return facts, image
 

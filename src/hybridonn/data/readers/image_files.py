@@ -139,7 +139,7 @@ def read_mask(item: Item, rule: MaskRule, target: Target) -> np.ndarray:
         _compare_orientation(item.image, facts.orientation, path, orientation)
         if drawn.shape != size:
             raise DataError(
-                f"{path} is {drawn.shape[0]} x {drawn.shape[1]} pixels, but its picture "
+                f"{path} is {drawn.shape[0]} x {drawn.shape[1]} pixels, but its image "
                 f"{item.image.name} is {size[0]} x {size[1]}"
             )
         mask = np.where(drawn > 0, drawn, mask)

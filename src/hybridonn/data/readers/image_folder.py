@@ -62,10 +62,10 @@ def _list_parts(
     found = _list_classes(walk, train)
     classes = tuple(sorted(found))
     if len(classes) < 2:
-        held = f"the one class {classes[0]}" if classes else "no folder with pictures"
+        held = f"the one class {classes[0]}" if classes else "no folder with images"
         detail = "".join(f"; {fault}" for fault in faults[:3])
         raise DataError(
-            f"{' and '.join(map(str, train))} holds {held}; there must be a folder of pictures "
+            f"{' and '.join(map(str, train))} holds {held}; there must be a folder of images "
             f"for each of at least 2 classes{detail}"
         )
     number = {key: index for index, key in enumerate(classes)}
@@ -89,7 +89,7 @@ def _list_classes(walk: FolderWalk, folders: list[Path]) -> dict[str, list[Path]
             if pictures:
                 found.setdefault(of_class.name, []).extend(pictures)
             else:
-                faults.append(f"the class folder {of_class} is empty: it holds no picture")
+                faults.append(f"the class folder {of_class} is empty: it holds no image")
     return found
 
 
@@ -99,13 +99,13 @@ def _list_other(walk: FolderWalk, folder: Path | None, number: dict[str, int]) -
     faults = walk.faults
     found = _list_classes(walk, [folder])
     faults += [
-        f"{folder} has no pictures of class {key}, which is among the training pictures"
+        f"{folder} has no images of class {key}, which is among the training images"
         for key in number
         if key not in found
     ]
     for key in sorted(found.keys() - number.keys()):
         faults += [
-            f"{path} is of class {key}, which has no training pictures" for path in found.pop(key)
+            f"{path} is of class {key}, which has no training images" for path in found.pop(key)
         ]
     return tuple(Item(path, number[key]) for key in sorted(found) for path in found[key])
 

@@ -39,14 +39,14 @@ RULES = (
     Rule(
         _ALL,
         lambda facts: facts.pages != 1,
-        lambda facts: f"holds {facts.pages:,} pictures",
-        "it must hold one: save each picture as a file of its own",
+        lambda facts: f"holds {facts.pages:,} images",
+        "it must hold one: save each image as a file of its own",
     ),
     Rule(
         _ALL,
         lambda facts: facts.reduced > 0,
-        lambda facts: "holds thumbnails, resolutions or sub-images beside or in place of a picture",
-        "save the one picture that is meant without them",
+        lambda facts: "holds thumbnails, resolutions or sub-images beside or in place of an image",
+        "save the one image that is meant without them",
     ),
     Rule(
         ("picture", "mask"),
@@ -136,7 +136,7 @@ RULES = (
         ("picture",),
         lambda facts: bool(facts.curve),
         lambda facts: f"states {facts.curve}",
-        "pictures are read as sRGB: convert it, or remove the statement if it is wrong",
+        "images are read as sRGB: convert it, or remove the statement if it is wrong",
     ),
 )
 

@@ -84,9 +84,7 @@ def divide_pictures(files: Iterable[Path], faults: list[str]) -> list[Path]:
         if path.suffix.lower() in ENDINGS:
             pictures.append(path)
         else:
-            faults.append(
-                f"{path} is not a picture: its name ends with none of {' '.join(ENDINGS)}"
-            )
+            faults.append(f"{path} is not an image: its name ends with none of {' '.join(ENDINGS)}")
     return pictures
 
 

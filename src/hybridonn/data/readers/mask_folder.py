@@ -132,7 +132,7 @@ def _pair(walk: FolderWalk, images: Path, masks: Path) -> tuple[Item, ...]:
         for stem in sorted(pictures.keys() ^ drawn.keys())
     ]
     walk.faults += [
-        f"{path} has no mask in {masks}" if is_picture else f"{path} has no picture in {images}"
+        f"{path} has no mask in {masks}" if is_picture else f"{path} has no image in {images}"
         for path, is_picture in alone
     ]
     both = sorted(pictures.keys() & drawn.keys())
@@ -156,8 +156,8 @@ def _list_nuclei(walk: FolderWalk, folder: Path) -> list[Item]:
     )
     if len(pictures) != 1 or not masks:
         walk.faults.append(
-            f"{folder} holds {len(pictures)} pictures in images/ and {len(masks)} masks in masks/; "
-            "there must be 1 picture and at least 1 mask"
+            f"{folder} holds {len(pictures)} images in images/ and {len(masks)} masks in masks/; "
+            "there must be 1 image and at least 1 mask"
         )
         return []
     return [Item(pictures[0], masks=tuple(masks))]
@@ -169,7 +169,7 @@ def _list_coco(folder: Path, part: str, faults: list[str]) -> tuple[Item, ...]:
     for stem in _read_list(path):
         if not _is_name(stem):
             faults.append(
-                f"{path} names {stem[:80]!r}, which is no name of a picture: allowed are names of "
+                f"{path} names {stem[:80]!r}, which is no name of an image: allowed are names of "
                 "files in the folder images, without the ending"
             )
             continue
@@ -192,7 +192,7 @@ def _is_name(stem: str) -> bool:
 def _read_list(path: Path) -> list[str]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to read a pipe would never end
-            raise DataError(f"{path} is no file; it is the list of a part's pictures")
+            raise DataError(f"{path} is no file; it is the list of a part's images")
         return path.read_text("utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from None

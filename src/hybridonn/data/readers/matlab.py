@@ -74,13 +74,13 @@ def read_label_map(path: Path, name: str) -> np.ndarray:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:_HEADER_BYTES])
     if order is None:
         raise DataError(
-            f"{path} is damaged or no picture: it is not a MATLAB file of level 5, as save -v6 and "
+            f"{path} is damaged or no image: it is not a MATLAB file of level 5, as save -v6 and "
             "-v7 write"
         )
     try:
         labels = _find(content[_HEADER_BYTES:], order, name, path)
     except (struct.error, zlib.error, ValueError) as error:
-        raise DataError(f"{path} is damaged or no picture: {error}") from None
+        raise DataError(f"{path} is damaged or no image: {error}") from None
     if labels.size == 0 or (labels.dtype.kind == "f" and (labels != labels.round()).any()):
         raise DataError(f"{path} holds no whole numbers in {name}")
     return labels

@@ -141,7 +141,7 @@ class _Machine:
             elif name == "STOP":
                 return self.stack.pop()
             elif name not in _IDLE:
-                raise DataError(f"it takes the step {name}, which no picture needs")
+                raise DataError(f"it takes the step {name}, which no image needs")
         raise DataError("it ends too early")
 
     @staticmethod
@@ -231,7 +231,7 @@ class _Machine:
         """
         if name not in _ALLOWED:
             shown = name.replace(" ", ".")[:100]
-            raise DataError(f"it names {shown}, which no picture needs; nothing of it was run")
+            raise DataError(f"it names {shown}, which no image needs; nothing of it was run")
         self.stack.append(_ALLOWED[name])
 
     def call(self, _: Any) -> None:

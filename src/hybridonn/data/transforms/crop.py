@@ -58,8 +58,8 @@ def check_crop(settings: Augmentation, height: int, width: int) -> None:
     edge = settings.crop_pixels
     if settings.crop_edge == "reflect" and edge >= min(height, width):
         raise DataError(
-            f"augmentation.crop_pixels is {edge} for pictures of {height} x {width} pixels; "
-            "a reflected crop must be smaller than the pictures, or set crop_edge: dark"
+            f"augmentation.crop_pixels is {edge} for images of {height} x {width} pixels; "
+            "a reflected crop must be smaller than the images, or set crop_edge: dark"
         )
 
 

@@ -46,7 +46,7 @@ class Frontend(nn.Module):
             OpticsError: What optics of this kind take is no convolution of the scene.
         """
         raise OpticsError(
-            f"the optics are a {type(self).__name__}, whose pictures are no convolution of the "
+            f"the optics are a {type(self).__name__}, whose images are no convolution of the "
             "scene; those of ideal kernels, of a metasurface and of a chip are"
         )
 

@@ -319,7 +319,7 @@ TABLE = (
         "pictures",
         "ErrorFraction",
         "brightness",
-        "Standard deviation of the logarithm of the brightness of each picture and colour.",
+        "Standard deviation of the logarithm of the brightness of each image and colour.",
         law=f"{LAWS}.kernel_errors:brighten",
         order=2,
     ),
@@ -330,7 +330,7 @@ TABLE = (
         "pictures",
         "ErrorPixels",
         "shift",
-        "Standard deviation of the place of each picture, along each axis.",
+        "Standard deviation of the place of each image, along each axis.",
         law=f"{LAWS}.kernel_errors:misalign",
     ),
     FabricationError(

@@ -120,10 +120,10 @@ def check_steepness(
     allowed = carried_sine(pitch_m, shortest_m)
     if sine >= allowed:
         raise SamplingError(
-            f"light of {shortest_m * 1e9:.4g} nm meets the picture's edge with a sine of "
+            f"light of {shortest_m * 1e9:.4g} nm meets the image's edge with a sine of "
             f"{sine:.3f}; cells of {pitch_m * 1e9:.4g} nm carry less than {allowed:.3f}: use "
             f"smaller cells (below {shortest_m / (2 * sine) * 1e9:.4g} nm), a longer distance to "
-            "the sensor, a smaller sub-optic or a smaller picture",
+            "the sensor, a smaller sub-optic or a smaller image",
             "cell_pillars",
             "distance_m",
             "site_m",

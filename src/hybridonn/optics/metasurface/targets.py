@@ -57,7 +57,7 @@ def split_kernels(kernels: Tensor) -> Targets:
         which = ", ".join(str(int(index)) for index in dark.nonzero().flatten()[:5])
         raise OpticsError(
             f"{int(dark.sum())} of {len(kernels)} kernels are zero everywhere (kernel {which}); "
-            "there is no picture that they could take: train longer, or ask for fewer kernels",
+            "no sub-optic can represent them: train longer, or ask for fewer kernels",
             "kernels",
         )
     parts = turn(torch.stack([F.relu(kernels), F.relu(-kernels)], 1))

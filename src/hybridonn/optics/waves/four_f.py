@@ -95,7 +95,7 @@ def check_four_f(system: FourFSystem, shape: tuple[int, int]) -> None:
         )
     if shortest < max(shape) * (1 - ROUNDING):
         _warn(
-            f"the pixels of the mask send copies of the picture {shortest:.4g} pixels beside it, "
+            f"the pixels of the mask send copies of the image {shortest:.4g} pixels beside it, "
             f"on to a sensor of {max(shape)} pixels; the mask pitch would have to be at most "
             f"{system.mask_pitch_m * shortest / max(shape) * 1e6:.4g} um"
         )
@@ -103,7 +103,7 @@ def check_four_f(system: FourFSystem, shape: tuple[int, int]) -> None:
         _warn(
             f"the mask passes {system.mask_pixels / longest:.3g} of the scene's band at "
             f"{max(system.wavelengths_m) * 1e9:.4g} nm, allowed is {LEAST_BAND:g} and more: the "
-            f"picture is blurred; use at least {math.ceil(LEAST_BAND * longest)} mask pixels"
+            f"image is blurred; use at least {math.ceil(LEAST_BAND * longest)} mask pixels"
         )
 
 
