@@ -18,7 +18,13 @@ from hybridonn.compensation.acquisition.captured_design import CapturedDesign
 from hybridonn.compensation.acquisition.frame_files import check_suffix
 from hybridonn.compensation.acquisition.importing import ImportResult, import_captures, with_psfs
 from hybridonn.compensation.acquisition.levels import Alignment
-from hybridonn.compensation.acquisition.manifest import read_manifest
+from hybridonn.compensation.acquisition.manifest import (
+    DARK,
+    FLAT,
+    POINT,
+    Manifest,
+    read_manifest,
+)
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.psf_import import (
     import_psfs,
@@ -165,6 +171,11 @@ def import_into(
 
 
 def _import(taken: ImportOptions, design: CapturedDesign, progress: Progress) -> ImportResult:
+    if taken.psfs is not None and design.is_coherent:
+        raise DataError(
+            f"{taken.psfs}: point spread functions do not tell what a 4f system does to a scene; "
+            "leave --psfs out, and capture images"
+        )
     if taken.frames is None:
         if taken.psfs is None:
             raise DataError(
@@ -195,10 +206,32 @@ def _open_source(
     kernels = len(design.kernels)
     if path.is_dir():
         _check_template(path, design)
-        return FrameSource(read_manifest(path / MANIFEST, kernels), bit_depth, alignment)
+        manifest = read_manifest(path / MANIFEST, kernels, design.branches)
+        if design.is_coherent:
+            _check_masks(manifest)
+        return FrameSource(manifest, bit_depth, alignment)
     if path.suffix != ".npz":
         raise DataError(f"{path} is neither a folder with {MANIFEST} nor an npz of feature maps")
-    return ArraySource(path, kernels, design.shape, bit_depth, alignment)
+    return ArraySource(path, kernels, design.shape, bit_depth, alignment, design.branches)
+
+
+def _check_masks(manifest: Manifest) -> None:
+    """Refuse frames that no 4f system gives: mosaics, and pictures of a point.
+
+    Raises:
+        DataError: There are some.
+    """
+    shown = [frame for frame in manifest.frames if frame.image_id not in (DARK, FLAT)]
+    if mosaics := sum(frame.sub_optic is None for frame in shown):
+        raise DataError(
+            f"{manifest.path}: {mosaics} of {len(shown)} frames name no kernel, but a 4f system "
+            "shows its masks one after another: take one frame a mask, and name kernel and sign"
+        )
+    if points := len(manifest.showing(POINT)):
+        raise DataError(
+            f"{manifest.path}: {points} frames show a point, which does not tell what a 4f system "
+            "does to a scene; remove their rows"
+        )
 
 
 def _check_template(folder: Path, design: CapturedDesign) -> None:

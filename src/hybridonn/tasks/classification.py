@@ -140,6 +140,10 @@ class Classification:
         """The share of the images that each class has, (classes,), float64."""
         return count_shares(labels, classes)
 
+    def draw_labels(self, labels: Tensor, classes: int) -> Tensor | None:
+        """None: a label is no picture."""
+        return None
+
     def remark(self, labels: Tensor, part: str) -> list[str]:
         """Nothing: one label cannot be suspicious."""
         return []

@@ -147,6 +147,10 @@ class Segmentation:
         """The share of the pixels that each class has, (classes,), float64."""
         return count_shares(labels, classes)
 
+    def draw_labels(self, labels: Tensor, classes: int) -> Tensor | None:
+        """Masks, the last class white, (B, 1, H, W) uint8."""
+        return (labels.float() * (255 / max(1, classes - 1))).to(torch.uint8)[:, None]
+
     def remark(self, labels: Tensor, part: str) -> list[str]:
         """How many masks hold a single class."""
         empty = sum(int(mask.min() == mask.max()) for mask in labels)

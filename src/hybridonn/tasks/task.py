@@ -137,6 +137,13 @@ class Task(Protocol):
         """The share of the labels that each class has, (classes,), float64."""
         ...
 
+    def draw_labels(self, labels: Tensor, classes: int) -> Tensor | None:
+        """Pictures that could be taken for the images of labels, (B, 1, H, W) uint8.
+
+        None: labels are no pictures.
+        """
+        ...
+
     def remark(self, labels: Tensor, part: str) -> list[str]:
         """Suspicious, but not wrong, facts of the labels of a part of a set, in sentences."""
         ...

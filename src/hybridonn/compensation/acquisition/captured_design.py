@@ -78,6 +78,16 @@ class CapturedDesign:
             images = look_up(image_ids, self.dataset).images
         return self.simulate_images(images)
 
+    def simulate_labels(self, image_ids: list[str]) -> np.ndarray | None:
+        """Simulated light of the labels of images; None: they are no pictures."""
+        if image_ids == [POINT]:
+            return None
+        labels = look_up(image_ids, self.dataset).labels
+        drawn = self.dataset.task.draw_labels(labels, len(self.dataset.classes))
+        if drawn is None:
+            return None
+        return self.simulate_images(drawn.expand(-1, self.dataset.image_shape[0], -1, -1))
+
     @torch.no_grad()
     def simulate_images(self, images: Tensor) -> np.ndarray:
         """Simulated light of images (N, C, H, W) uint8, (N, 2 K, H', W') float32."""

@@ -118,12 +118,9 @@ def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
         picture: (H, W) or (H, W, C).
         bad: (H, W); where 5 x 5 pixels are all bad, the nearest good one goes on.
     """
-    from scipy.ndimage import distance_transform_edt
-
     repaired = picture.copy()
     if bad.all():
         return repaired
-    nearest = np.asarray(distance_transform_edt(bad, return_distances=False, return_indices=True))
     masked = np.where(bad if picture.ndim == 2 else bad[..., None], np.nan, picture)
     for row, column in zip(*np.nonzero(bad), strict=True):
         for reach in (1, 2):
@@ -135,8 +132,14 @@ def repair(picture: np.ndarray, bad: np.ndarray) -> np.ndarray:
                 repaired[row, column] = np.nanmedian(near, 0)
                 break
         else:
-            repaired[row, column] = picture[tuple(nearest[:, row, column])]
+            repaired[row, column] = picture[_find_nearest(~bad, row, column)]
     return repaired
+
+
+def _find_nearest(good: np.ndarray, row: int, column: int) -> tuple[int, int]:
+    rows, columns = np.nonzero(good)
+    place = int(np.argmin((rows - row) ** 2 + (columns - column) ** 2))
+    return int(rows[place]), int(columns[place])
 
 
 def _read_flat(frames: Sequence[Frame], darkened: Corrections) -> np.ndarray | None:

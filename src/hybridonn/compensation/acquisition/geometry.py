@@ -14,6 +14,7 @@ from hybridonn.compensation.acquisition.manifest import refuse
 from hybridonn.compensation.acquisition.matching import (
     common_pixels,
     find_disorder,
+    find_impostors,
     pair_sub_optics,
 )
 from hybridonn.compensation.acquisition.placement import (
@@ -37,6 +38,7 @@ ROUNDS = 3  # in which a picture is cut and registered; each leaves a third of t
 # Standard deviation of a place that is read between camera pixels, in pixels of a feature map:
 # that of pictures whose movement is known, two or three camera pixels to a pixel.
 CUT_PIXELS = 0.012
+MOST_BY_CHANCE = 0.1  # of pictures that are not registered yet look like other images
 LEAST_COVERED = 0.5  # of a picture: what most pixels were not measured for cannot be used
 _SILENT = Silent()
 
@@ -85,7 +87,9 @@ def find_geometry(
     """
     start = _first_geometry(simulated, source, design, camera, image_ids)
     tiles = read_tiles(source, image_ids, start, design.shape, _SILENT)
-    check_order(tiles, simulated, start.covered, image_ids, source)
+    check_shown(tiles, simulated, start.covered, image_ids, design, source)
+    # Single pictures are judged once they are registered.
+    check_order(tiles, simulated, start.covered, image_ids, source, MOST_BY_CHANCE)
     order = pair_sub_optics(tiles, simulated, start.covered)
     begun = replace(
         start,
@@ -198,24 +202,61 @@ def _read_tile(
     return tiles
 
 
+def check_shown(
+    tiles: np.ndarray,
+    simulated: np.ndarray,
+    covered: np.ndarray,
+    image_ids: list[str],
+    design: CapturedDesign,
+    source: Source,
+) -> None:
+    """Refuse captures that look like the labels of their images, such as masks.
+
+    Raises:
+        DataError: Some do.
+    """
+    drawn = design.simulate_labels(image_ids)
+    if drawn is None:
+        return
+    common = common_pixels(tiles.shape[2:], covered)
+    wrong = find_impostors(tiles.sum(1), simulated.sum(1), drawn.sum(1), common)
+    refuse(
+        [image_ids[number] for number in wrong],
+        f"of {len(image_ids)} captures look like the masks of their images, not like the images",
+        "display the pictures of the folder display, which `hybridonn captures template` writes",
+        source.where,
+    )
+
+
 def check_order(
     tiles: np.ndarray,
     simulated: np.ndarray,
     covered: np.ndarray,
     image_ids: list[str],
     source: Source,
+    most: float = 0.0,
 ) -> None:
     """Refuse images that look like others.
+
+    Args:
+        tiles: Measured pictures, (N, 2 K, H', W').
+        simulated: Simulated ones, (N, 2 K, H', W').
+        covered: Pixels that were measured, (2 K, H', W') bool.
+        image_ids: The images, (N,).
+        source: Frames or arrays.
+        most: Share of the images of which it is taken for chance.
 
     Raises:
         DataError: Some do; the message says whether most moved alike.
     """
     common = common_pixels(tiles.shape[2:], covered)
     wrong = find_disorder(tiles.sum(1), simulated.sum(1), common)
+    if len(wrong) <= most * len(image_ids):
+        return
     named = [f"{image_ids[here]} looks like {image_ids[there]}" for here, there in wrong]
     steps = Counter(there - here for here, there in wrong)
     cure = "compare the frames with the manifest"
-    if steps and steps.most_common(1)[0][1] > 0.6 * len(wrong):
+    if len(wrong) > 1 and steps.most_common(1)[0][1] > 0.6 * len(wrong):
         by = steps.most_common(1)[0][0]
         cure = f"most are {abs(by)} {'later' if by > 0 else 'earlier'} in the manifest's order"
         cure += " than they should be: a frame was lost or doubled there; mend the rows"

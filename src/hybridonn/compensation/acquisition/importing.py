@@ -16,6 +16,7 @@ from hybridonn.compensation.acquisition.captured_design import CapturedDesign, n
 from hybridonn.compensation.acquisition.geometry import (
     Geometry,
     check_order,
+    check_shown,
     find_geometry,
     read_tiles,
 )
@@ -29,6 +30,8 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
 
 FITTED = 48  # images that registration looks at; a dozen reach 0.1 pixels at 20 dB
+FEWEST_FITTED = 8  # where pictures are large, and each says the more
+FITTED_PIXELS = 2**19  # of all fitted pictures of a sub-optic together
 LEAST_MEDIAN = 0.5  # of all sub-optics: below, this is not the chip of this run
 # Of signed features less what all share. A choice: chips that read a third of MNIST's digits have
 # 0.5 to 0.8, chips of other students -0.1 to 0.5.
@@ -77,7 +80,9 @@ def import_captures(
         DataError: The captures cannot be used; the message names and counts what is wrong.
     """
     image_ids, skipped = _choose_images(source, design, camera, skip_bad)
-    fitted = [one for one in image_ids if split_image_id(one)[0] != "test"][:FITTED]
+    enough = FITTED_PIXELS // (design.shape[0] * design.shape[1])
+    most = min(FITTED, max(FEWEST_FITTED, enough))
+    fitted = [one for one in image_ids if split_image_id(one)[0] != "test"][:most]
     fitted = fitted or [POINT]
     simulated = design.simulate(fitted)
     geometry = find_geometry(simulated, source, design, camera, fitted)
@@ -162,6 +167,7 @@ def _compare(
     """
     if image_ids:
         simulated = design.simulate(image_ids)
+        check_shown(tiles, simulated, geometry.covered, image_ids, design, source)
         check_order(tiles, simulated, geometry.covered, image_ids, source)
         learnt = [n for n, one in enumerate(image_ids) if split_image_id(one)[0] != "test"]
         seen, simulated = tiles[learnt], simulated[learnt]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os.path import normpath
 from pathlib import Path, PurePath
@@ -86,12 +86,13 @@ class Manifest:
         return all(frame.sub_optic is None for frame in shown)
 
 
-def read_manifest(path: Path, kernels: int) -> Manifest:
+def read_manifest(path: Path, kernels: int, branches: Sequence[int] = ()) -> Manifest:
     """Read a manifest and check that it is whole.
 
     Args:
         path: The CSV file.
         kernels: Signed kernels of the student.
+        branches: Signed kernels of each of its branches; empty: it has one.
 
     Raises:
         DataError: It is missing or no CSV; rows are wrong or leave the folder, files are missing or
@@ -100,7 +101,7 @@ def read_manifest(path: Path, kernels: int) -> Manifest:
     frames = _parse_rows(_read_rows(path), path, kernels)
     _check_files(frames, path)
     _check_doubles(frames, path)
-    _check_sub_optics(frames, path, kernels)
+    _check_sub_optics(frames, path, kernels, branches)
     named = {frame.path.resolve() for frame in frames}
     suffixes = {frame.path.suffix for frame in frames}
     folders = {frame.path.parent for frame in frames}
@@ -259,7 +260,9 @@ def _check_doubles(frames: list[Frame], path: Path) -> None:
     refuse(doubled, "images were captured more than once", "keep one capture of each", path)
 
 
-def _check_sub_optics(frames: list[Frame], path: Path, kernels: int) -> None:
+def _check_sub_optics(
+    frames: list[Frame], path: Path, kernels: int, branches: Sequence[int]
+) -> None:
     shown = [frame for frame in frames if frame.image_id not in (DARK, FLAT)]
     apart = [frame.sub_optic is not None for frame in shown]
     if not any(apart):
@@ -269,8 +272,26 @@ def _check_sub_optics(frames: list[Frame], path: Path, kernels: int) -> None:
             f"{path}: {sum(apart)} of {len(apart)} rows name a kernel; name one in each row (a "
             "file a sub-optic) or in none (mosaic pictures)"
         )
+    _check_branches({frame.sub_optic for frame in shown}, path, branches)
     counts = Counter(frame.image_id for frame in shown if frame.channel in (None, 0))
     wanted = 2 * kernels
     lacking = [f"{key} ({found} of {wanted})" for key, found in counts.items() if found != wanted]
     cure = f"each needs one a sub-optic, {kernels} kernels plus and minus"
     refuse(lacking, "images lack frames", cure, path)
+
+
+def _check_branches(sub_optics: set[int | None], path: Path, branches: Sequence[int]) -> None:
+    """Refuse a manifest that holds no frame of a branch at all."""
+    missing = [
+        f"branch {number} (kernels {start} to {start + count - 1})"
+        for number, start, count in list_branches(branches)
+        if not sub_optics & set(range(2 * start, 2 * (start + count)))
+    ]
+    cure = "capture the sub-optics of all branches; each image needs one frame of each"
+    refuse(missing, f"of {len(branches)} branches have no frame", cure, path)
+
+
+def list_branches(branches: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Number, first kernel and number of kernels of each branch."""
+    starts = [sum(branches[:number]) for number in range(len(branches))]
+    return list(zip(range(len(branches)), starts, branches, strict=True))

@@ -12,6 +12,7 @@ from hybridonn.optics.waves.pruned_fft import fast_length
 
 MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
 CLEARLY = 0.1  # by how much another image must fit better to be called another one
+LEAST_USUAL = 0.25  # quantile of the images' correlations with their own that another must reach
 PAIRED = 16  # images by which sub-optics are paired
 NAMED_BONUS = 1.0  # another name must leave less than 1/e of the unexplained power
 NOTHING = 1e-8  # of the power: what rounding leaves of a feature that the mean explains
@@ -164,8 +165,34 @@ def find_disorder(
         )
         scores = shifted_correlations(seen, wanted, MOST_SHIFT_PIXELS)
         best, own = scores.argmax(1), scores.diagonal()
-        wrong = np.flatnonzero(scores.max(1) > own + CLEARLY)
+        # Another image must also fit as images do here: behind poor optics, on few pixels, chance
+        # finds a better one for a picture that fits none.
+        usual = np.quantile(own, LEAST_USUAL)
+        wrong = np.flatnonzero((scores.max(1) > own + CLEARLY) & (scores.max(1) >= usual))
         found += [(start + int(i), start + int(best[i])) for i in wrong]
+    return found
+
+
+def find_impostors(
+    measured: np.ndarray, simulated: np.ndarray, others: np.ndarray, covered: np.ndarray
+) -> list[int]:
+    """Positions of pictures that look clearly more like others than like their own.
+
+    Args:
+        measured: (N, H, W).
+        simulated: What they should show, (N, H, W).
+        others: What else might have been shown, (N, H, W).
+        covered: Pixels at which something was measured, (H, W) bool.
+    """
+    found = []
+    for number in range(len(measured)):
+        one = _contrasts(measured[number : number + 1], covered)[:, None]
+        two = np.concatenate(
+            [_contrasts(stack[number : number + 1], covered) for stack in (simulated, others)]
+        )[:, None]
+        own, other = shifted_correlations(one, two, MOST_SHIFT_PIXELS)[0]
+        if other > own + CLEARLY:
+            found.append(number)
     return found
 
 

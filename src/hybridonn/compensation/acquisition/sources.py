@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -187,6 +188,7 @@ class ArraySource:
         shape: Shape of the feature maps.
         bit_depth: Bits of the camera, where the arrays hold its own values; None: recognised.
         alignment: Alignment of these bits in the array's; None: recognised.
+        branches: Signed kernels of each branch of the student; empty: it has one.
 
     Raises:
         DataError: An array is missing or of a wrong shape or kind, holds values that are not
@@ -203,11 +205,13 @@ class ArraySource:
         shape: tuple[int, int],
         bit_depth: int | None = None,
         alignment: Alignment | None = None,
+        branches: Sequence[int] = (),
     ) -> None:
         self.where = path
         self.stated = bit_depth, alignment
         self.levels = find_levels((), bit_depth, alignment)
         headers = read_headers(path)
+        _check_branches(headers, branches, path)
         count = _check_headers(headers, kernels, shape, path)
         arrays = read_archive(path, [*CAPTURED, *FIELDS])
         ids = [str(one) for one in arrays["image_ids"]]
@@ -259,6 +263,24 @@ class ArraySource:
 
 KINDS = ("dark", "flat")
 CAPTURED, FIELDS = ("image_ids", "positive", "negative"), ("exposure_s", *KINDS)
+
+
+def _check_branches(headers: dict[str, ArrayHeader], branches: Sequence[int], path: Path) -> None:
+    """Refuse arrays of the kernels of one branch alone.
+
+    Raises:
+        DataError: They are.
+    """
+    for name in CAPTURED[1:]:
+        held = headers[name].shape[1:2] if name in headers else ()
+        alike = [number for number, count in enumerate(branches) if held == (count,)]
+        if alike and len(branches) > 1:
+            others = [number for number in range(len(branches)) if number != alike[0]]
+            raise DataError(
+                f"{path}: {name} holds {held[0]} kernels, as many as branch {alike[0]} has; those "
+                f"of {len(others)} branches ({', '.join(map(str, others))}) are missing: put the "
+                "kernels of all branches into one array, in their order"
+            )
 
 
 def _check_headers(
