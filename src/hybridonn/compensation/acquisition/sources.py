@@ -272,7 +272,7 @@ def _check_branches(headers: dict[str, ArrayHeader], branches: Sequence[int], pa
         DataError: They are.
     """
     for name in CAPTURED[1:]:
-        held = headers[name].shape[1:2] if name in headers else ()
+        held: tuple[int, ...] = headers[name].shape[1:2] if name in headers else ()
         alike = [number for number, count in enumerate(branches) if held == (count,)]
         if alike and len(branches) > 1:
             others = [number for number in range(len(branches)) if number != alike[0]]
