@@ -272,13 +272,14 @@ def _check_branches(headers: dict[str, ArrayHeader], branches: Sequence[int], pa
         DataError: They are.
     """
     for name in CAPTURED[1:]:
-        held: tuple[int, ...] = headers[name].shape[1:2] if name in headers else ()
-        alike = [number for number, count in enumerate(branches) if held == (count,)]
-        if alike and len(branches) > 1:
-            others = [number for number in range(len(branches)) if number != alike[0]]
+        shape = headers[name].shape if name in headers else ()
+        held = shape[1] if len(shape) > 1 else 0
+        if len(branches) > 1 and held in branches:
+            own = list(branches).index(held)
+            others = [number for number in range(len(branches)) if number != own]
             raise DataError(
-                f"{path}: {name} holds {held[0]} kernels, as many as branch {alike[0]} has; those "
-                f"of {len(others)} branches ({', '.join(map(str, others))}) are missing: put the "
+                f"{path}: {name} holds {held} kernels, as many as branch {own} has; those of "
+                f"{len(others)} branches ({', '.join(map(str, others))}) are missing: put the "
                 "kernels of all branches into one array, in their order"
             )
 
