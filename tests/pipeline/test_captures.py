@@ -16,6 +16,7 @@ from hybridonn.cli.captures import app
 from hybridonn.compensation.acquisition.capture_dataset import read_captures
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.psf_import import simulate_psfs
+from hybridonn.compensation.measured_captures import read_measured_captures
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.core.files import write_arrays
 from hybridonn.core.progress import Silent
@@ -111,6 +112,9 @@ def test_point_spread_functions_alone_are_imported(run, tmp_path):
     np.save(tmp_path / "p.npy", psfs)
     said = invoke("import", run, "--psfs", tmp_path / "p.npy", "--out", tmp_path / "c")
     assert "point spread functions only" in said
+    assert "compensation needs pictures of images too" in said
+    with pytest.raises(DataError, match="holds point spread functions alone: they say how far"):
+        read_measured_captures(tmp_path / "c", design.dataset, {}, design.optics)
     captures = read_captures(tmp_path / "c")
     assert len(captures) == 0
     np.testing.assert_allclose(captures.psfs, psfs / 30, atol=1e-5)

@@ -264,6 +264,10 @@ def _print_notes(notes: dict[str, Any]) -> None:
         lines.append(f"{notes['skipped_images']} images were left out")
     if notes.get("frames_not_in_manifest"):
         lines.append(f"{notes['frames_not_in_manifest']} pictures are not in the manifest")
+    if not notes["images"]:
+        lines.append("compensation needs pictures of images too: hybridonn captures template")
+    elif lacking := [part for part in ("student_train", "test") if part not in notes["images"]]:
+        lines.append(f"compensation needs pictures of images of {' and '.join(lacking)} too")
     for line in lines:
         typer.echo(line)
 

@@ -107,6 +107,12 @@ def _check(captures: CaptureDataset, kernels: int, folder: Path) -> None:
             f"{folder} holds pictures of {captures.kernels} kernels, but the student has "
             f"{kernels}; import captures of the chip of this run"
         )
+    if not len(captures) and captures.psfs is not None:
+        raise DataError(
+            f"{folder} holds point spread functions alone: they say how far the optics are from "
+            "the design (psfs.png, quality), and compensation learns from pictures of images; "
+            "display some, see `hybridonn captures template`, and import them with --psfs"
+        )
     for parts, what in zip(PARTS, ("to learn from", "to judge by"), strict=True):
         if not len(captures.of_part(*parts)):
             raise DataError(

@@ -9,6 +9,7 @@ import numpy as np
 from hybridonn.compensation.acquisition.capture_dataset import CaptureDataset
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.corrections import repair
+from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.geometry import Geometry
 from hybridonn.compensation.acquisition.importing import LEAST_MEDIAN, ImportResult
 from hybridonn.compensation.acquisition.manifest import Frame, refuse
@@ -203,6 +204,8 @@ def find_hot(psfs: np.ndarray, simulated: np.ndarray) -> np.ndarray:
 
 def _load(path: Path) -> np.ndarray:
     try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return read_picture(path)
         if path.suffix != ".npz":
             return read_array(path)
         headers = read_headers(path)
