@@ -55,7 +55,7 @@ def tolerance(
     folder = out or run.with_name(f"{run.name}-tolerance")
     with show_bars() as progress:
         found = tolerate(stated, run, chips, threshold, folder, data_root, progress, workers)
-    print_table(f"{stated.name}: {chips} chips", _percent(found["summary"]))
+    print_table(f"{stated.name}: {chips} chip{'s' * (chips > 1)}", _percent(found["summary"]))
     typer.echo(folder / "tolerance.png")
 
 

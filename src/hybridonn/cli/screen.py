@@ -44,8 +44,8 @@ def show_bars() -> Iterator[_Bars]:
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
-        TextColumn("left"),
         Left(),
+        TextColumn("left"),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=open_console(stderr=True)) as bars:
@@ -84,6 +84,8 @@ def _list_shares() -> tuple[str, ...]:
 
 def _show(key: str, value: Any) -> str:
     if key.endswith(_list_shares()) and value is not None:
+        return f"{100 * value:.2f} %"
+    if ".held_out." in key and isinstance(value, float) and not key.endswith("seconds"):
         return f"{100 * value:.2f} %"
     if key.endswith(("uncertainty", "margin", "drop")) and value is not None:
         return f"{100 * value:.2f} points"

@@ -1,0 +1,18 @@
+"""How numbers are shown."""
+
+import pytest
+
+from hybridonn.cli.screen import _show
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("compensated.held_out.calibrated", 0.5, "50.00 %"),
+        ("compensated.held_out.captures", 2, "2"),
+        ("compensated.held_out.seconds", 21.9, "21.9 s"),
+        ("student.accuracy", 0.5, "50.00 %"),
+    ],
+)
+def test_scores_are_shown_in_per_cent(key, value, shown):
+    assert _show(key, value) == shown
