@@ -125,6 +125,7 @@ FILLED: dict[tuple[str, ...], list[str]] = {
     **{(name,): ["somewhere"] for name in RUN_COMMANDS},
     ("captures", "template"): ["somewhere"],
     ("captures", "import"): ["somewhere"],
+    ("captures", "simulate"): ["somewhere"],
     ("predict",): ["somewhere", "else"],
     ("compensate",): ["somewhere", "--captures", "elsewhere"],
 }
