@@ -13,6 +13,13 @@ from hybridonn.compensation.acquisition.matching import (
 )
 
 
+def test_large_pictures_out_of_order_are_found_on_coarse_ones():
+    rng = np.random.default_rng(0)
+    pictures = np.kron(rng.normal(size=(12, 28, 28)), np.ones((8, 8)))
+    measured = np.roll(pictures, 9, 2)[[0, 1, 3, 2, *range(4, 12)]]
+    assert find_disorder(measured, pictures) == [(2, 3), (3, 2)]
+
+
 def pictures(made, count=16):
     ids = [name_image("student_train", n) for n in range(count)]
     return made.design.simulate(ids).astype(float)

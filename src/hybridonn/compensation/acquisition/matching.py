@@ -12,6 +12,7 @@ from hybridonn.optics.waves.pruned_fft import fast_length
 
 MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
 CLEARLY = 0.1  # by how much another image must fit better to be called another one
+COARSE_SIDE = 56  # pixels along a side by which images are told from one another
 LEAST_USUAL = 0.25  # quantile of the images' correlations with their own that another must reach
 PAIRED = 16  # images by which sub-optics are paired
 NAMED_BONUS = 1.0  # another name must leave less than 1/e of the unexplained power
@@ -158,6 +159,9 @@ def find_disorder(
     """
     found = []
     common = np.ones(measured.shape[1:], bool) if covered is None else covered
+    bins = max(1, min(measured.shape[1:]) // COARSE_SIDE)  # which image it is, coarse ones tell
+    measured, simulated = (_bin(stack, bins) for stack in (measured, simulated))
+    common = _bin(common[None].astype(np.float32), bins)[0] > 1 - 1e-6
     for start in range(0, len(measured), AT_A_TIME):
         block = slice(start, start + AT_A_TIME)
         seen, wanted = (
@@ -223,6 +227,15 @@ def shifted_correlations(left: np.ndarray, right: np.ndarray, most: int) -> np.n
         correlation = np.fft.irfft2(product, shape)[:, near[:, None], near]
         scores[row] = correlation.max((1, 2))
     return scores
+
+
+def _bin(stack: np.ndarray, side: int) -> np.ndarray:
+    """The means of side x side pixels, (N, H / side, W / side)."""
+    if side == 1:
+        return stack
+    rows, columns = (length // side for length in stack.shape[1:])
+    whole = stack[:, : rows * side, : columns * side]
+    return whole.reshape(len(stack), rows, side, columns, side).mean((2, 4))
 
 
 def _contrasts(pictures: np.ndarray, common: np.ndarray) -> np.ndarray:
