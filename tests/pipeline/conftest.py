@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,23 +25,31 @@ TINY = (
 CHIP = ("fabrication.preset=paper-mnist", "compensation.methods=[none]")
 
 
-@pytest.fixture(scope="session")
-def no_report() -> Iterator[pytest.MonkeyPatch]:
+@contextmanager
+def without_reports() -> Iterator[None]:
     """Reports have tests of their own, and take seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        yield patch
+        patch.setattr("hybridonn.pipeline.run.write_report", lambda folder: None)
+        patch.setattr("hybridonn.pipeline.deploy.write_report", lambda folder: None)
+        yield
+
+
+@pytest.fixture
+def no_report() -> Iterator[None]:
+    """Write no report within a test."""
+    with without_reports():
+        yield
 
 
 @pytest.fixture(scope="session")
-def finished_digits(tmp_path_factory, no_report) -> Path:
+def finished_digits(tmp_path_factory) -> Path:
     """A finished run of digits with a simulated chip and its compensation."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    no_report.setattr("hybridonn.pipeline.run.write_report", lambda folder: None)
-    no_report.setattr("hybridonn.pipeline.deploy.write_report", lambda folder: None)
     more = ("compensation.distillation.method=none", "compensation.training.epochs=1")
-    run(read_spec(None, (*TINY, *CHIP, *more)), folder)
+    with without_reports():
+        run(read_spec(None, (*TINY, *CHIP, *more)), folder)
     return folder
 
 
@@ -49,7 +58,8 @@ def deployed_digits(finished_digits: Path) -> Path:
     """The same run with its files, and C where its generator is installed."""
     asked = ["--target", "c"] if find_spec("emx_onnx_cgen") else []
     more = ["--calibration", "100", *asked]
-    found = CliRunner().invoke(app, ["deploy", str(finished_digits), *more])
+    with without_reports():
+        found = CliRunner().invoke(app, ["deploy", str(finished_digits), *more])
     assert found.exit_code == 0, found.output
     assert "deployed.hybrid.accuracy" in found.output
     return finished_digits

@@ -122,10 +122,8 @@ def write_set(spec, trained, folder, parts, count=300, kernels=None):
         images = images.take(torch.arange(min(count, len(images))))
         taken.append(chip.capture(images, part))
         names += [name_image(part, k) for k in range(len(images))]
-    positive, negative = (
-        torch.cat([getattr(one, sign) for one in taken]).numpy()[:, :kernels]
-        for sign in ("positive", "negative")
-    )
+    both = torch.cat([one.branches[0] for one in taken]).numpy()[:, :kernels]
+    positive, negative = both[:, :, 0], both[:, :, 1]
     ones = np.ones((positive.shape[1], 2), np.float32)
     exposure = np.ones(len(names), np.float32)
     write_captures(

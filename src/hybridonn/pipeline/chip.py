@@ -11,7 +11,6 @@ from torch import Tensor
 from hybridonn import spec as specs
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.memory import refuse_beyond_memory
-from hybridonn.core.random import generator_of
 from hybridonn.networks.frontends.binned import BinnedFrontend
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
@@ -32,6 +31,7 @@ from hybridonn.optics.metasurface.targets import Targets, crop_centre, split_ker
 from hybridonn.optics.sensor import Sensor
 from hybridonn.optics.waves.pruned_fft import fast_length
 from hybridonn.pipeline.from_spec import (
+    draw_camera_noise,
     fit_stated_metasurface,
     lay_out_kernels,
     naming_keys,
@@ -208,9 +208,7 @@ def put_in(
         camera: With the camera of the spec; else with a perfect one.
     """
     device = next(network.backend.parameters()).device
-    noise = None
-    if camera and spec.optics.sensor.noise:
-        noise = generator_of("camera", spec.seed, device=device)
+    noise = draw_camera_noise(spec, device) if camera else None
     sensor = build_sensor(spec, chip) if camera else None
     optics = MetasurfaceFrontend(psfs, chip.kernel_size, spec.student.stride, gains, sensor, noise)
     network.frontend = in_branches(optics, chip.branches).to(device)

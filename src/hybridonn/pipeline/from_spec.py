@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from hybridonn.core.errors import OpticsError, SamplingError, SpecError
+from hybridonn.core.random import generator_of
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_psf import refuse_unsampled
 from hybridonn.optics.fabrication.table import TABLE
@@ -20,9 +22,12 @@ from hybridonn.optics.metasurface.design_rules import DesignRules
 from hybridonn.optics.metasurface.inverse_design import Limits, limit_widths
 from hybridonn.optics.metasurface.sub_optic import Metasurface, fit_metasurface
 from hybridonn.optics.sensor import Sensor, count_camera_pixels, share_camera_pixels
-from hybridonn.spec import Fabrication, Optics
+from hybridonn.spec import Fabrication, Optics, Spec
 from hybridonn.spec import Metasurface as StatedMetasurface
 from hybridonn.spec import Sensor as StatedSensor
+
+if TYPE_CHECKING:
+    import torch
 
 NM, UM, MM = 1e-9, 1e-6, 1e-3
 
@@ -179,6 +184,18 @@ def read_plain_sensor(stated: StatedSensor, colours: int) -> Sensor:
         stated.exposure,
         colours * (1,),
     )
+
+
+def draw_camera_noise(spec: Spec, device: Any = "cpu") -> torch.Generator | None:
+    """The generator of the camera's noise on test images; None: the spec wants no noise.
+
+    Every optics of a spec meets the same draws, so that comparisons are paired.
+
+    Args:
+        spec: With the camera and the seed.
+        device: Of the images.
+    """
+    return generator_of("camera", spec.seed, device=device) if spec.optics.sensor.noise else None
 
 
 def lay_out_kernels(stated: Optics, kernels: int) -> Layout:

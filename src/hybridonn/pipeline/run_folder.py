@@ -12,7 +12,7 @@ from hybridonn.core.files import cache_folder, read_json, write_json, write_text
 from hybridonn.core.parts import hold, remove, sweep
 from hybridonn.core.stage_record import RECORD
 from hybridonn.core.yaml_reading import read_yaml
-from hybridonn.pipeline.stage_folder import read_stage
+from hybridonn.pipeline.stage_folder import read_stage, turns_folder
 from hybridonn.spec import Spec, dump_spec, read_spec
 
 SPEC, LOCK, RESULTS = "spec.yaml", ".lock", "results.json"
@@ -85,6 +85,16 @@ def sweep_cache() -> None:
     with suppress(OSError):
         for kind in cache_folder().iterdir():
             sweep(kind)
+    with suppress(OSError, ArtefactError):
+        for lock in list(turns_folder().iterdir()):
+            _drop_lock(lock)
+
+
+def _drop_lock(lock: Path) -> None:
+    """Remove the lock of a shared artefact that nobody makes: its command ended or was killed."""
+    with hold(lock, wait=False) as free:
+        if free:
+            remove(lock)
 
 
 def _take_over(folder: Path, spec: Spec, replace: bool | None) -> bool:

@@ -105,12 +105,17 @@ def finish(
     return _read(folder, reused=False)
 
 
+def turns_folder() -> Path:
+    """Where the locks lie by which commands take turns to make what they share: KIND-MARK."""
+    return cache_folder() / ".locks"
+
+
 @contextmanager
 def _take_turns(store: Path | None, name: str, say: Say) -> Iterator[None]:
     """Hold an artefact that is shared, so that of several runs that want it one makes it."""
     with ExitStack() as stack:
         if store:
-            path = cache_folder() / ".locks" / f"{store.parent.name}-{store.name}"
+            path = turns_folder() / f"{store.parent.name}-{store.name}"
             with suppress(OSError, ArtefactError):  # the cache only saves time
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not stack.enter_context(hold(path, wait=False)):

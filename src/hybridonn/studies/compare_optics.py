@@ -20,7 +20,6 @@ import torch
 from hybridonn.core.files import read_arrays, write_json, write_table, write_text
 from hybridonn.core.parts import hold
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.core.random import generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.deployment.cost import SIGNS, count_macs
@@ -30,7 +29,10 @@ from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.chip import in_branches, list_readouts
-from hybridonn.pipeline.from_spec import read_plain_sensor
+from hybridonn.pipeline.from_spec import (
+    draw_camera_noise,
+    read_plain_sensor,
+)
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import complete
@@ -190,7 +192,7 @@ def read_designed(spec: Spec, metasurface: Finished) -> Frontend:
 def _behind_camera(network: HybridNetwork, spec: Spec, dataset: Dataset) -> HybridNetwork:
     """The same network with the camera of the spec."""
     sensor = read_plain_sensor(spec.optics.sensor, dataset.image_shape[0])
-    noise = generator_of("camera", spec.seed) if spec.optics.sensor.noise else None
+    noise = draw_camera_noise(spec)
     return HybridNetwork(BehindCamera(network.frontend, sensor, noise), network.backend).eval()
 
 

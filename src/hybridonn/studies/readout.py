@@ -23,7 +23,6 @@ import torch
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_tensors, write_text
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.core.random import generator_of
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.deployment.cost import count_macs
@@ -32,7 +31,10 @@ from hybridonn.distillation.training import predict, train
 from hybridonn.networks.frontends.coarse_read_out import CoarseReadOut
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.student import build_student, check_fit
-from hybridonn.pipeline.from_spec import read_plain_sensor
+from hybridonn.pipeline.from_spec import (
+    draw_camera_noise,
+    read_plain_sensor,
+)
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
@@ -226,8 +228,7 @@ def _train(context: Context) -> dict[str, Any]:
     history = train(network, setup, part / "checkpoint.safetensors", context.progress)
     write_tensors(part / "weights.safetensors", network.state_dict())
     device = next(network.parameters()).device
-    if spec.optics.sensor.noise:
-        camera.generator = generator_of("camera", spec.seed, device=device)
+    camera.generator = draw_camera_noise(spec, device)
     task, numbers = setup.objective.task, camera.count_numbers()
     best = history[find_best(history, task.metric)]
     features = torch.zeros(1, camera.kernels, camera.side, camera.side, device=device)

@@ -62,8 +62,8 @@ def test_a_colour_png_of_16_bits_is_refused_not_cut(tmp_path):
         ("a.npy", lambda p: np.save(p, np.full((3, 4), "x")), "allowed are unsigned"),
         ("a.npy", lambda p: np.save(p, GREY.astype(complex)), "allowed are unsigned"),
         ("a.tif", lambda p: imwrite(p, GREY, photometric="miniswhite"), "says that 0 is white"),
-        ("a.tif", lambda p: imwrite(p, np.stack([GREY, GREY])), "of transparency|holds 2 pictures"),
-        ("a.tif", lambda p: (imwrite(p, GREY), imwrite(p, GREY, append=True)), "holds 2 pictures"),
+        ("a.tif", lambda p: imwrite(p, np.stack([GREY, GREY])), "of transparency|holds 2 images"),
+        ("a.tif", lambda p: (imwrite(p, GREY), imwrite(p, GREY, append=True)), "holds 2 images"),
         (
             "a.tif",
             lambda p: imwrite(p, GREY, extratags=[(274, "H", 1, 6, True)]),

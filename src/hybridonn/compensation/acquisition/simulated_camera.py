@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from hybridonn.compensation.acquisition.levels import FILE_BITS, Alignment
+from hybridonn.core.random import generator_of
 
 FLAT_LEVEL = 0.6  # of full scale, in the middle of the flat field
 HOT_LEVEL = 0.4  # of full scale, what a hot pixel adds
@@ -54,11 +56,12 @@ class SimulatedSensor:
 
     def __init__(self, camera: SimulatedCamera, shape: tuple[int, int]) -> None:
         self.camera = camera
-        pixels, self.noise = (np.random.default_rng([camera.seed, stream]) for stream in (0, 1))
+        pixels = generator_of("pixels of a simulated camera", camera.seed)
+        self.noise = generator_of("noise of a simulated camera", camera.seed)
         y, x = (np.linspace(-1, 1, side) for side in shape)
         fall = 1 - camera.vignetting * (y[:, None] ** 2 + x**2) / 2
-        self.sensitivity = fall * (1 + EVENNESS * pixels.normal(size=shape))
-        self.hot = pixels.random(shape) < camera.hot_share
+        self.sensitivity = fall * (1 + EVENNESS * draw_normal(shape, pixels))
+        self.hot = torch.rand(shape, generator=pixels).numpy() < camera.hot_share
 
     def flat(self) -> np.ndarray:
         """A frame of even light, (H, W) integers."""
@@ -72,8 +75,8 @@ class SimulatedSensor:
         """
         camera = self.camera
         mean = light * self.sensitivity * camera.exposure * camera.full_well_electrons
-        noise = camera.read_noise_electrons * self.noise.normal(size=light.shape)
-        level = (self.noise.poisson(mean) + noise) / camera.full_well_electrons
+        electrons = draw_electrons(mean, camera.read_noise_electrons, self.noise)
+        level = electrons / camera.full_well_electrons
         level += camera.black_level + HOT_LEVEL * self.hot
         top = 2**camera.bit_depth - 1
         values = np.clip(np.rint(level * top), 0, top)
@@ -81,3 +84,20 @@ class SimulatedSensor:
             return values.astype(np.uint8)
         left = camera.alignment == "left"
         return values.astype(np.uint16) << (FILE_BITS - camera.bit_depth if left else 0)
+
+
+def draw_normal(shape: tuple[int, ...], generator: torch.Generator) -> np.ndarray:
+    """Standard normal numbers, float64."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64).numpy()
+
+
+def draw_electrons(mean: np.ndarray, read_noise: float, generator: torch.Generator) -> np.ndarray:
+    """Electrons of a capture: Poisson's shot noise and normal read noise.
+
+    Args:
+        mean: Mean number of electrons, not negative.
+        read_noise: Standard deviation of a pixel in darkness, in electrons.
+        generator: Generator of both.
+    """
+    shot = torch.poisson(torch.from_numpy(np.ascontiguousarray(mean)).double(), generator=generator)
+    return shot.numpy() + read_noise * draw_normal(mean.shape, generator)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
+from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera, draw_electrons
+from hybridonn.core.random import generator_of
 
 REPEATS = 16  # pictures of a point that are averaged
 
@@ -19,14 +20,12 @@ def take_psfs(psfs: np.ndarray, camera: SimulatedCamera) -> np.ndarray:
     Returns:
         The measured ones, of the same shape; in darkness noise leaves some values below zero.
     """
-    noise = np.random.default_rng([camera.seed, 2])
+    noise = generator_of("noise of simulated points", camera.seed)
     top = 2**camera.bit_depth - 1
     mean = psfs / max(float(psfs.max()), 1e-30) * camera.exposure * camera.full_well_electrons
     total = np.zeros_like(mean)
     for _ in range(REPEATS):
-        electrons = noise.poisson(mean) + camera.read_noise_electrons * noise.normal(
-            size=mean.shape
-        )
+        electrons = draw_electrons(mean, camera.read_noise_electrons, noise)
         level = electrons / camera.full_well_electrons + camera.black_level
         total += np.clip(np.rint(level * top), 0, top)
     return total / REPEATS - camera.black_level * top
