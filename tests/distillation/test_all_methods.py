@@ -46,6 +46,18 @@ def unreduced(step) -> Tensor:
     return step.logits.square()
 
 
+def detached(step) -> Tensor:
+    return step.logits.detach().square().mean()
+
+
+def failing(step) -> Tensor:
+    return {}["weight"]
+
+
+def unstored(step) -> Tensor:
+    return step.teacher_kernel(step.batch.indices, step.batch.inputs).mean() / 0 + missing
+
+
 def silent(step):
     return step.logits.mean()
 """
@@ -169,6 +181,19 @@ def test_a_users_own_loss_term_joins_the_task_and_kd(folder, targets):
 def test_an_own_term_that_is_no_scalar_is_refused(folder, targets):
     with pytest.raises(TrainingError, match=r"own_loss:unreduced.*shape \(6, 4\).*scalar"):
         _compute(targets, method="own_loss:unreduced", code_folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("detached", "returned a number that has no gradient"),
+        ("failing", r"failed at line \d+ of own_loss.py: KeyError: 'weight'"),
+        ("unstored", r"failed at line \d+ of own_loss.py: NameError"),
+    ],
+)
+def test_an_own_term_that_fails_or_teaches_nothing_is_refused(folder, targets, name, said):
+    with pytest.raises(TrainingError, match=rf"distillation\.method is 'own_loss:{name}'.*{said}"):
+        _compute(targets, method=f"own_loss:{name}", code_folder=folder)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,45 @@ class Wider(Head):
     def forward(self, branches):
         return super().forward(branches)[:, :-1]
 
+class Mixing(Head):
+    def forward(self, branches):
+        found = super().forward(branches)
+        return found - found.mean(0, keepdim=True)
+
+class Noisy(Head):
+    def forward(self, branches):
+        found = super().forward(branches)
+        return found + torch.randn_like(found)
+
+class Counting(Head):
+    calls = 0
+
+    def forward(self, branches):
+        self.calls += 1
+        return super().forward(branches) * (1 + self.calls)
+
+class Squeezed(Head):
+    def forward(self, branches):
+        return super().forward(branches).squeeze()
+
+class Several(Head):
+    def forward(self, branches):
+        if len(branches[0]) < 2:
+            raise KeyError("one image")
+        return super().forward(branches)
+
+class Blind(Head):
+    def __init__(self, **arguments):
+        super().__init__(arguments["branch_shapes"], (10,))
+
+class Lazy(nn.Module):
+    def __init__(self, output_shape):
+        super().__init__()
+        self.layer, self.norm = nn.LazyLinear(output_shape[0]), nn.BatchNorm1d(output_shape[0])
+
+    def forward(self, branches):
+        return self.norm(self.layer(branches[0].flatten(1)))
+
 class NotFinite(Head):
     def forward(self, branches):
         return super().forward(branches) / 0
@@ -117,6 +156,12 @@ def test_the_stage_is_of_its_code_and_not_of_its_place(stated: Path) -> None:
         ("own_backends:Wider", r"gives \(2, 9\) for 2 images in inference; the task takes"),
         ("own_backends:NotFinite", "not all finite"),
         ("own_backends:make", "has no weights that train"),
+        ("own_backends:Mixing", "other numbers to a sample by itself in inference"),
+        ("own_backends:Noisy", "other numbers to the same samples once more in inference"),
+        ("own_backends:Counting", "other numbers to the same samples once more in inference"),
+        ("own_backends:Squeezed", r"gives \(10,\) for a sample by itself in place of \(1, 10\)"),
+        ("own_backends:Several", "cannot take a sample by itself in inference: KeyError"),
+        ("own_backends:Blind", "built with no arguments: .* where its signature names them"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_any_training(stated, name, words) -> None:
@@ -138,6 +183,14 @@ def test_what_cannot_be_trained_is_refused_before_any_training(stated, name, wor
 def test_what_may_not_be_called_is_refused_before_data_are_read(stated, name, words) -> None:
     with pytest.raises(SpecError, match=words):
         refuse_unread(read_spec(stated, (f"student.backend={name}",)))
+
+
+def test_lazy_layers_and_running_statistics_are_as_they_were_built(stated: Path) -> None:
+    more = ("student.backend=own_backends:Lazy", "student.backend_arguments={}")
+    spec = read_spec(stated, more)
+    backend = refuse_networks(spec, load_dataset(spec.data)).backend
+    assert backend.layer.in_features == 8 * 64
+    assert backend.norm.num_batches_tracked == 0
 
 
 def test_arguments_that_it_does_not_take(stated: Path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from hybridonn import spec
-from hybridonn.core.errors import TrainingError
+from hybridonn.core.errors import HybridonnError, TrainingError
 from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable
 from hybridonn.distillation.methods import OWN, TERMS, find_method, is_own_code
 from hybridonn.distillation.step import Batch, Step
 from hybridonn.distillation.teacher_targets import TeacherTargets
+from hybridonn.networks.own_code import quote
 from hybridonn.tasks.task import Task
 
 LossTerm = Callable[[Step], Tensor]
@@ -53,13 +56,15 @@ class Objective:
         """The weighted sum under ``loss``, and each term that went into it under its name.
 
         Raises:
-            TrainingError: The user's own loss term gives no scalar.
+            TrainingError: The user's own loss term fails, or gives no scalar with a gradient.
         """
         weights = self.weights_at(batch.progress)
         step = Step(network, batch, self.task, self.settings, self.targets)
-        terms = {name: term(step) for name, term in self.terms.items() if weights[name]}
-        if OWN in terms:
-            _check_scalar(terms[OWN], self.settings.method)
+        terms = {
+            name: _call_own(term, step) if name == OWN else term(step)
+            for name, term in self.terms.items()
+            if weights[name]
+        }
         total = sum(weights[name] * term for name, term in terms.items())
         return {"loss": total} | terms  # type: ignore[dict-item]
 
@@ -119,16 +124,41 @@ def refuse_own_term(distillation: spec.Distillation) -> None:
         import_own_term(distillation.method, distillation.code_folder)
 
 
+def _call_own(term: LossTerm, step: Step) -> Tensor:
+    """The user's own loss term.
+
+    Raises:
+        HybridonnError: What the package itself refuses within the term.
+        TrainingError: It fails, or gives no scalar with a gradient.
+    """
+    method = step.settings.method
+    try:
+        value = term(step)
+    except HybridonnError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise TrainingError(
+            f"distillation.method is {method!r}, which failed at line {line.lineno} of "
+            f"{Path(line.filename).name}: {quote(error)}"
+        ) from error
+    _check_scalar(value, method)
+    return value
+
+
 def _check_scalar(value: object, method: str) -> None:
     if not isinstance(value, Tensor):
         found = f"a {type(value).__name__}"
     elif value.ndim or not value.is_floating_point():
         found = f"a tensor of shape {tuple(value.shape)} and type {value.dtype}"
+    elif torch.is_grad_enabled() and not value.requires_grad:
+        found = "a number that has no gradient, so that nothing learns of it"
     else:
         return
     raise TrainingError(
         f"distillation.method is {method!r}, which returned {found}; a loss term returns a scalar "
-        "tensor of floating-point numbers, such as a mean over the batch"
+        "tensor of floating-point numbers, such as a mean over the batch, made of step.logits "
+        "without detach()"
     )
 
 

@@ -37,6 +37,8 @@ class Odd(nn.Module):
             "training": logits[:, :-1] if self.training else logits,
             "transposed": logits.T,
             "pixels": logits[:, :, None, None],
+            "mixing": logits - logits.mean(0),
+            "noisy": logits + torch.randn_like(logits),
         }.get(self.how, logits)
 
 class Empty(nn.Module):
@@ -118,6 +120,8 @@ def test_a_teacher_of_ones_own_gets_what_it_asks_for(own):
         ("own_teacher:Odd", {"how": "training"}, r"gives \(2, 9\) .*, in training mode"),
         ("own_teacher:Odd", {"how": "transposed"}, r"gives \(10, 2\)"),
         ("own_teacher:Odd", {"how": "pixels"}, r"gives \(2, 10, 1, 1\)"),
+        ("own_teacher:Odd", {"how": "mixing"}, "other numbers to a sample by itself"),
+        ("own_teacher:Odd", {"how": "noisy"}, "other numbers to the same samples once more"),
         ("own_teacher:Odd", {"how": "frozen"}, "all weights of teacher .* are frozen"),
         ("lenet", {"hidden": -1}, "cannot be built"),
         ("lenet", {"hidden": 2.5}, "cannot be built"),

@@ -15,7 +15,7 @@ from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable, searched_first
 from hybridonn.networks.backends.backend import Backend, Shape
 from hybridonn.networks.backends.table import BACKEND_CODE, BACKENDS
-from hybridonn.networks.own_code import accepts, quote
+from hybridonn.networks.own_code import accepts, find_instability, quote
 
 IMAGES = 2  # whose feature maps a user's own backend answers before any training
 
@@ -35,8 +35,8 @@ def build_backend(
         A network from a tuple of branches, each (B, K_b, H', W'), to (B, *output_shape).
 
     Raises:
-        SpecError: The user's own backend cannot be built, has no weights that train, or gives
-            something else.
+        SpecError: The user's own backend cannot be built, has no weights that train, gives
+            something else, or is no function of an image in inference.
     """
     if student.backend in BACKENDS:
         return find_built_in(student.backend).build(student, branch_shapes, output_shape)
@@ -70,8 +70,9 @@ def _call(make: partial[Any], name: str) -> Any:
         return make()
     except Exception as error:  # the user's own code may raise anything
         raise SpecError(
-            f"backend {name} cannot be built with {make.keywords}: {quote(error)}; what it takes "
-            "beside branch_shapes and output_shape is stated by student.backend_arguments"
+            f"backend {name} cannot be built with {_state(make.keywords)}: {quote(error)}; "
+            "branch_shapes and output_shape are given where its signature names them, and what "
+            "else it takes is stated by student.backend_arguments"
         ) from error
 
 
@@ -89,27 +90,44 @@ def _check(backend: Any, name: str, branch_shapes: tuple[Shape, ...], output_sha
             f"backend {name} has no weights that train; a backend needs parameters that require "
             "a gradient"
         )
-    training, state = backend.training, {k: v.clone() for k, v in backend.state_dict().items()}
-    for mode in (False, True):
-        _try(backend.train(mode), name, branch_shapes, output_shape)
+    training = backend.training
+    _try(backend.eval(), name, branch_shapes, output_shape)  # lazy layers get their weights
+    state = {key: value.clone() for key, value in backend.state_dict().items()}
+    _try(backend.train(), name, branch_shapes, output_shape)
     backend.load_state_dict(state)  # batch norm has seen the branches
+    _check_stability(backend.eval(), name, branch_shapes)
     backend.train(training)
+
+
+def _check_stability(backend: nn.Module, name: str, branch_shapes: tuple[Shape, ...]) -> None:
+    """Refuse a backend in inference whose answer is no function of an image.
+
+    Raises:
+        SpecError: It draws random numbers or mixes images.
+    """
+    branches = _draw_branches(branch_shapes)
+    few = tuple(branch[:1] for branch in branches)
+    if fault := find_instability(backend, branches, few):
+        raise SpecError(f"backend {name} {fault}")
+
+
+def _draw_branches(branch_shapes: tuple[Shape, ...]) -> tuple[Tensor, ...]:
+    generator = generator_of("feature maps to try a backend")
+    return tuple(torch.randn((IMAGES, *shape), generator=generator) for shape in branch_shapes)
 
 
 @torch.no_grad()
 def _try(
     backend: nn.Module, name: str, branch_shapes: tuple[Shape, ...], output_shape: Shape
 ) -> None:
-    generator = generator_of("feature maps to try a backend")
-    shapes = [(IMAGES, *shape) for shape in branch_shapes]
-    branches = tuple(torch.randn(shape, generator=generator) for shape in shapes)
+    branches = _draw_branches(branch_shapes)
     when = "in training mode" if backend.training else "in inference"
     try:
         found = backend(branches)
     except Exception as error:  # the user's own code may raise anything
         raise SpecError(
-            f"backend {name} cannot take a tuple of {len(shapes)} feature maps of "
-            f"{_list(shapes)} (B, K, H, W) {when}: {quote(error)}"
+            f"backend {name} cannot take a tuple of {len(branches)} feature maps of "
+            f"{_list(branches)} (B, K, H, W) {when}: {quote(error)}"
         ) from error
     wanted = (IMAGES, *output_shape)
     shape = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
@@ -125,5 +143,9 @@ def _try(
         )
 
 
-def _list(shapes: list[Shape]) -> str:
-    return ", ".join(map(str, shapes))
+def _list(branches: tuple[Tensor, ...]) -> str:
+    return ", ".join(str(tuple(branch.shape)) for branch in branches)
+
+
+def _state(arguments: dict[str, Any]) -> str:
+    return f"the arguments {arguments}" if arguments else "no arguments"

@@ -18,7 +18,7 @@ from hybridonn.core.random import generator_of, seeded
 from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable, searched_first
 from hybridonn.networks.network_size import refuse_large_weights
-from hybridonn.networks.own_code import accepts, quote
+from hybridonn.networks.own_code import accepts, find_instability, quote
 from hybridonn.networks.teachers.table import TEACHER_CODE, TEACHERS
 
 
@@ -237,12 +237,16 @@ def _check_output(
     """Refuse a teacher that does not give a logit for each class in inference.
 
     Raises:
-        SpecError: What it gives has another form, another type, or is not finite.
+        SpecError: What it gives has another form, another type, is not finite, or is no function
+            of an image.
     """
     if not isinstance(teacher, nn.Module):
         raise SpecError(f"teacher {name} is a {type(teacher).__name__}; it must be an nn.Module")
     training = teacher.training
     _try(teacher.eval(), name, image_shape, answer, "in inference")
+    scene = _draw_scenes(image_shape)
+    if fault := find_instability(teacher, scene, scene[:1]):
+        raise SpecError(f"teacher {name} {fault}")
     if next(teacher.parameters(), None) is None:
         raise SpecError(f"teacher {name} has no weights; a teacher must have a tangent kernel")
     teacher.train(training)
@@ -267,6 +271,10 @@ def _check_training(
     teacher.train(training)
 
 
+def _draw_scenes(image_shape: tuple[int, int, int]) -> Tensor:
+    return torch.rand(2, *image_shape, generator=generator_of("scenes to try a teacher"))
+
+
 @torch.no_grad()
 def _try(
     teacher: nn.Module,
@@ -275,7 +283,7 @@ def _try(
     answer: tuple[int, ...],
     when: str,
 ) -> None:
-    scene = torch.rand(2, *image_shape, generator=generator_of("scenes to try a teacher"))
+    scene = _draw_scenes(image_shape)
     try:
         logits = teacher(scene)
     except Exception as error:  # the user's own code may raise anything
