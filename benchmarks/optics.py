@@ -85,7 +85,7 @@ def design_step() -> dict[str, float]:
     """A gradient step of the inverse design against its transforms alone.
 
     Of both sub-optics of a kernel at three wavelengths, as the stage ``metasurface`` takes it for
-    pictures of 32 x 32: light on all pixels that such a picture sees, and 128 scenes. Alone:
+    captures of 32 x 32: light on all pixels that such a capture sees, and 128 scenes. Alone:
     forward and back, each with one whole transform to the spectrum and one from it, of the
     size that the step uses.
     """

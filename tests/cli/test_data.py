@@ -49,7 +49,7 @@ def test_a_sound_set(folder):
 
 
 def keep(folder, count):
-    """Leave so many pictures of each class."""
+    """Leave so many captures of each class."""
     for path in (folder / "zoo").glob("*/*.png"):
         if int(path.stem) >= count:
             path.unlink()

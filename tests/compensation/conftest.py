@@ -1,4 +1,4 @@
-"""A chip and a camera made up independently of the code that imports their pictures."""
+"""A chip and a camera made up independently of the code that imports their captures."""
 
 from dataclasses import dataclass
 
@@ -60,7 +60,7 @@ class Bench:
     rng: np.random.Generator
 
     def light(self, image):
-        """Pictures behind all sub-optics by direct sums, (2 K, H, W)."""
+        """Captures behind all sub-optics by direct sums, (2 K, H, W)."""
         scene = np.asarray(image, float) / 255
         kernels = self.design.kernels.numpy().astype(float)
         size = kernels.shape[-1]

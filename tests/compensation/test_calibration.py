@@ -37,7 +37,7 @@ def test_gains_and_offsets_are_found_to_one_percent_at_20_db():
 
 
 def test_gains_are_those_of_numpy_in_double_precision():
-    # Pictures that are nearly alike over a large background: single precision loses them.
+    # Captures that are nearly alike over a large background: single precision loses them.
     positive, negative = draw(50)
     positive, negative = 100 + 0.1 * positive, 100 + 0.1 * negative
     simulated = 1.5 * positive - 1.2 * negative + 0.3

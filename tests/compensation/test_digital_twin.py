@@ -187,4 +187,4 @@ def test_the_seed_alone_decides_the_noise():
     first, again, other = (look(twin, some, ones, seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert float(first.std()) == pytest.approx(2**0.5, rel=0.01)  # of two pictures
+    assert float(first.std()) == pytest.approx(2**0.5, rel=0.01)  # of two captures

@@ -101,7 +101,7 @@ def test_no_candidate_sees_what_judges_it(tmp_path, candidates):
     seen, unseen = (one.shown.images.flatten().tolist() for one in (data.captured, judged))
     assert sorted(seen + unseen) == list(range(COUNT))
     assert torch.equal(judged.shown.labels.bincount(), torch.full((CLASSES,), 2))
-    for captured in (data.captured, judged):  # pictures, labels and images go together
+    for captured in (data.captured, judged):  # captures, labels and images go together
         first = captured.branches[0][:, 0, 0, 0, 0]
         assert first.tolist() == captured.shown.images.flatten().tolist()
         assert torch.equal(captured.shown.labels, captured.shown.images.flatten().long() % CLASSES)

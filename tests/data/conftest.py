@@ -1,4 +1,4 @@
-"""Tiny IDX files and pictures, written independently of the code that reads them."""
+"""Tiny IDX files and images, written independently of the code that reads them."""
 
 import gzip
 import struct
@@ -56,14 +56,14 @@ def idx():
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch) -> Path:
-    """A store of decoded pictures for each test alone."""
+    """A store of decoded images for each test alone."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("HYBRIDONN_CACHE", str(folder))
     return folder
 
 
 def save_picture(path: Path, seed: int = 0, size=(6, 8), mode: str = "RGB") -> np.ndarray:
-    """Write a picture of random values; return what is in it."""
+    """Write an image of random values; return what is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = size if mode == "L" else (*size, 3)
     values = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
@@ -81,7 +81,7 @@ def save_mask(path: Path, seed: int = 0, size=(6, 8), high: int = 255) -> np.nda
 
 @pytest.fixture
 def pictures():
-    """The writers of pictures, as a namespace."""
+    """The writers of images, as a namespace."""
 
     class Writers:
         save = staticmethod(save_picture)

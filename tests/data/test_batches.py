@@ -140,7 +140,7 @@ def test_the_generator_alone_decides():
     assert first.shape == scene.shape
     assert first.dtype == scene.dtype
     assert 0 <= float(first.min()) <= float(first.max()) <= 1 + 1e-6
-    # Each picture is changed by itself.
+    # Each image is changed by itself.
     same = augment(scene[:1].expand(4, -1, -1, -1), settings, torch.Generator().manual_seed(5))
     assert not torch.equal(same[0], same[1])
 
@@ -168,7 +168,7 @@ EVERYTHING = Augmentation(
 
 
 def test_a_mask_moves_as_its_picture_does():
-    # A picture of two values far apart: where it is bright after the change, its mask is 1.
+    # An image of two values far apart: where it is bright after the change, its mask is 1.
     masks = torch.zeros(40, 30, 24, dtype=torch.uint8)
     masks[:, 8:20, 5:16] = 1
     scene = masks[:, None].float().expand(-1, 3, -1, -1)

@@ -1,4 +1,4 @@
-"""The examples whose pictures cannot be shipped, on a few pictures in the same layout."""
+"""The examples whose images cannot be shipped, on a few images in the same layout."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ def test_a_view_is_the_same_each_time_and_unlike_another():
     first, again, other = (make_view(part, Segmentation(), FLIP, view) for view in (0, 0, 1))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
-    for view in (first, other):  # the mask goes where its picture goes; what comes in is dark
+    for view in (first, other):  # the mask goes where its image goes; what comes in is dark
         assert torch.equal(view.labels, (view.images[:, 0] > 99).to(torch.uint8))
 
 

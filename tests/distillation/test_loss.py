@@ -239,7 +239,7 @@ def test_pixels_of_a_segmentation_are_matched_exactly_in_the_last_layer():
     design = spec.Student(
         name="extreme_meta", branches=[{"kernels": 2}, {"kernels": 2, "binning": 2}], hidden=(3, 4)
     )
-    # The kernels of random pictures are almost constant: centring them costs digits.
+    # The kernels of random images are almost constant: centring them costs digits.
     student = build_student(design, (3, 16, 16), 2, seed=0).eval().double()
     teacher = (
         build_teacher("u-net", {"width": 4, "depth": 2}, (3, 16, 16), 2, 0, outputs=(2, 16, 16))

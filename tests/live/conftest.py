@@ -28,7 +28,7 @@ SYSTEMS = {
 
 
 def write_system(folder: Path, name: str):
-    """The files of a deployed system that answers pictures."""
+    """The files of a deployed system that answers images."""
     from hybridonn.core.files import checksum
     from hybridonn.deployment.network_files import BACKEND, HYBRID
     from hybridonn.deployment.predictor import Predictor

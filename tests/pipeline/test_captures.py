@@ -112,7 +112,7 @@ def test_point_spread_functions_alone_are_imported(run, tmp_path):
     np.save(tmp_path / "p.npy", psfs)
     said = invoke("import", run, "--psfs", tmp_path / "p.npy", "--out", tmp_path / "c")
     assert "point spread functions only" in said
-    assert "compensation needs pictures of images too" in said
+    assert "compensation needs captures of images too" in said
     with pytest.raises(DataError, match="holds point spread functions alone: they say how far"):
         read_measured_captures(tmp_path / "c", design.dataset, {}, design.optics)
     captures = read_captures(tmp_path / "c")

@@ -124,7 +124,7 @@ def test_captures_of_a_4f_system_are_none_of_a_metasurface(tmp_path):
     home = tmp_path / "home"
     simulate_captures(four_f, home / "c", Rehearsal(VIEW, CAMERA, **small))
     refuse(other, home / "c", "template for the optics four_f, .* has the optics ideal; name")
-    # Without the note of the template the pictures themselves say it.
+    # Without the note of the template the captures themselves say it.
     (home / "c" / "template.json").unlink()
     refuse(other, home / "c", "not behind the kernels of this run|do not agree|out of order")
 

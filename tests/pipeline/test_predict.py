@@ -124,7 +124,7 @@ def test_a_run_that_was_run_again_since_it_was_deployed(deployed_digits, monkeyp
 
 
 def test_a_watched_folder_goes_on_when_files_are_bad_or_vanish(system, tmp_path):
-    """A camera writes: a whole picture, half of one, one that vanishes, then the half is whole."""
+    """A camera writes: a whole image, half of one, one that vanishes, then the half is whole."""
     said: list[str] = []
     looks = 0
 

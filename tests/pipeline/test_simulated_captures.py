@@ -66,7 +66,7 @@ def test_the_movement_of_each_sub_optic_is_found_within_its_uncertainty(
     for one in found.geometry.registrations:
         away = np.array([*one.shift_pixels, one.rotation_rad, one.scale]) - wanted
         np.testing.assert_array_less(np.abs(away), 2 * np.array(one.uncertainty))
-        assert max(one.uncertainty) < 0.02  # pixels, and radians, of pictures of 8 x 8
+        assert max(one.uncertainty) < 0.02  # pixels, and radians, of captures of 8 x 8
     assert found.captures.quality.min() > 0.98
 
 
@@ -123,7 +123,7 @@ def test_masks_of_a_4f_system_are_captured_one_after_another(four_f, tmp_path):
     assert {row["kernel"] for row in rows if row["image_id"].startswith("test")} == {"0", "1"}
     assert not [row for row in rows if row["image_id"] == "point"]
     assert found.captures.quality.min() > 0.98
-    # One gain of the chip: the electronics weigh each kernel's pictures as designed.
+    # One gain of the chip: the electronics weigh each kernel's captures as designed.
     np.testing.assert_allclose(found.captures.gains, 1, rtol=0.03)
     design = read_captured_design(four_f, None, Silent())
     ids = found.captures.image_ids.tolist()

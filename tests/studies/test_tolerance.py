@@ -146,7 +146,7 @@ def test_captures_of_a_camera_are_compensated(finished, tmp_path):
     [
         (("test",), None, "no capture to learn from"),
         (("student_train",), None, "no capture to judge by"),
-        (("student_train", "test"), 5, "pictures of 5 kernels, but the student has 8"),
+        (("student_train", "test"), 5, "captures of 5 kernels, but the student has 8"),
     ],
 )
 def test_captures_that_do_not_fit(finished, tmp_path, parts, kernels, sentence):

@@ -150,10 +150,10 @@ def simulate(
     ] = None,
     shift_pixels: Annotated[
         tuple[float, float],
-        typer.Option(metavar="DOWN RIGHT", help="Shift of the pictures in feature pixels."),
+        typer.Option(metavar="DOWN RIGHT", help="Shift of the captures in feature pixels."),
     ] = (1.3, -0.8),
-    rotation_degrees: Annotated[float, typer.Option(help="Turn of the pictures, clockwise.")] = 0.7,
-    scale: Annotated[float, positive("Size of the pictures over the stated one.")] = 1.01,
+    rotation_degrees: Annotated[float, typer.Option(help="Turn of the captures, clockwise.")] = 0.7,
+    scale: Annotated[float, positive("Size of the captures over the stated one.")] = 1.01,
     pixels_per_feature: Annotated[
         float, positive("Camera pixels along a pixel of a feature map.")
     ] = 2.0,
@@ -263,11 +263,11 @@ def _print_notes(notes: dict[str, Any]) -> None:
     if notes["skipped_images"]:
         lines.append(f"{notes['skipped_images']} images were left out")
     if notes.get("frames_not_in_manifest"):
-        lines.append(f"{notes['frames_not_in_manifest']} pictures are not in the manifest")
+        lines.append(f"{notes['frames_not_in_manifest']} captures are not in the manifest")
     if not notes["images"]:
-        lines.append("compensation needs pictures of images too: hybridonn captures template")
+        lines.append("compensation needs captures of images too: hybridonn captures template")
     elif lacking := [part for part in ("student_train", "test") if part not in notes["images"]]:
-        lines.append(f"compensation needs pictures of images of {' and '.join(lacking)} too")
+        lines.append(f"compensation needs captures of images of {' and '.join(lacking)} too")
     for line in lines:
         typer.echo(line)
 

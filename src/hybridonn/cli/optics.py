@@ -86,7 +86,7 @@ def show(
 
 
 def _tell(library: PillarLibrary, beside: Path) -> None:
-    """Draw the library beside a file, print what matters of it, and name the picture."""
+    """Draw the library beside a file, print what matters of it, and name the image."""
     from hybridonn.optics.meta_atoms.published_phase import summarise
     from hybridonn.reports.figures.pillar_library import draw_library
     from hybridonn.reports.figures.save import save_figure

@@ -3,7 +3,7 @@
 What merges exactly into a deployed network, operation for operation:
 
 * a gain of each sub-optic: into the electronic subtraction, which weighs the two
-  pictures already (the design restores a gain there);
+  captures already (the design restores a gain there);
 * an offset of each kernel: into the offset that follows the subtraction
   (:mod:`hybridonn.compensation.fold_into_backend`);
 * any linear correction of what a dense or convolutional layer sees: into its weights.
@@ -38,7 +38,7 @@ class Calibration:
     """What the closed form found.
 
     Attributes:
-        gains: Of the positive and the negative picture of each kernel, (K, 2).
+        gains: Of the positive and the negative capture of each kernel, (K, 2).
         offsets: Of each kernel after the subtraction, (K,).
         backend: The backend with everything merged: the same layers, the same shapes.
     """
@@ -60,7 +60,7 @@ def calibrate(
 
     Args:
         backend: As it was trained with the simulated optics; it is left as it is.
-        captured: Pictures behind the chip.
+        captured: Captures behind the chip.
         simulated: What the design gives for the same images, (N, K_b, H_b, W_b) a branch.
         form: ``none``; ``gains``: of sub-optics and offsets; ``layers``: then also each layer.
         ridge: Of the layers, see :func:`~hybridonn.compensation.layer_fit.fit_layer`.
@@ -103,7 +103,7 @@ def fit_gains(captured: CapturePair, simulated: tuple[Tensor, ...]) -> tuple[Ten
     All sums are in float64, over the pixels that were measured behind both sub-optics.
 
     Args:
-        captured: Pictures behind the chip.
+        captured: Captures behind the chip.
         simulated: What the design gives for the same images, (N, K_b, H_b, W_b) a branch.
 
     Returns:
@@ -128,7 +128,7 @@ def _fit_branch(pictures: Tensor, covered: Tensor, simulated: Tensor) -> tuple[T
         y = wanted.double().transpose(0, 1).flatten(1)[..., None]
         gram += A.mT @ A
         moment += A.mT @ y
-    # A picture that stays dark has no gain: the tiny ridge leaves it at zero.
+    # A capture that stays dark has no gain: the tiny ridge leaves it at zero.
     tiny = 1e-12 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     tiny = tiny.clamp_min(1e-30)  # of a kernel without a common pixel nothing is known
     fit = torch.linalg.solve(gram + tiny * torch.eye(3).to(gram), moment)[..., 0].float()

@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 class CameraTwin:
-    """A model of the optics and the camera of one branch; each kind of optics has its pictures.
+    """A model of the optics and the camera of one branch; each kind of optics has its captures.
 
     Attributes:
-        offsets: Offset of each sub-optic's pictures, (K, 2).
+        offsets: Offset of each sub-optic's captures, (K, 2).
         noise: Variance without light and by light, (K, 2, 2).
-        nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64: of the true
+        nearest: Whose value each pixel of a capture has, (K, 2, H' W') int64: of the true
             captures, too, those outside of the frame hold their neighbour's. None: its own.
     """
 
@@ -21,11 +21,11 @@ class CameraTwin:
     nearest: Tensor | None
 
     def pictures(self, scene: Tensor) -> Tensor:
-        """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
+        """The captures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
         raise NotImplementedError
 
     def fill(self, pictures: Tensor) -> Tensor:
-        """Pictures whose pixels outside of the frame hold their neighbour's value."""
+        """Captures whose pixels outside of the frame hold their neighbour's value."""
         if self.nearest is None:
             return pictures
         index = self.nearest.expand(len(pictures), -1, -1, -1)

@@ -23,12 +23,12 @@ ROOM = 2**26  # pixels behind all sub-optics in all colours
 
 @dataclass(frozen=True)
 class CapturePair:
-    """Pictures of the two sub-optics of each kernel, colours already summed.
+    """Captures of the two sub-optics of each kernel, colours already summed.
 
     Attributes:
-        branches: Pictures of each branch of the optics, (N, K_b, 2, H_b, W_b): positive, negative.
+        branches: Captures of each branch of the optics, (N, K_b, 2, H_b, W_b): positive, negative.
         shown: The raw images in the same order, with their labels.
-        measured: Pixels of each branch's pictures that were measured, (K_b, 2, H_b, W_b) bool,
+        measured: Pixels of each branch's captures that were measured, (K_b, 2, H_b, W_b) bool,
             the same of all images; no fit looks at the others. None: all were.
     """
 
@@ -55,14 +55,14 @@ class CapturePair:
         return tuple(subtract(pictures, own) for pictures, own in pairs)
 
     def covered(self) -> tuple[Tensor, ...]:
-        """Pixels of each branch's pictures that were measured, (K_b, 2, H_b, W_b) bool."""
+        """Pixels of each branch's captures that were measured, (K_b, 2, H_b, W_b) bool."""
         if self.measured is not None:
             return self.measured
         return tuple(torch.ones(one.shape[1:], dtype=torch.bool) for one in self.branches)
 
 
 def subtract(pictures: Tensor, gains: Tensor) -> Tensor:
-    """Signed features, (N, K, H', W'), of pictures (N, K, 2, H', W') by gains (K, 2)."""
+    """Signed features, (N, K, H', W'), of captures (N, K, 2, H', W') by gains (K, 2)."""
     plus, minus = gains.to(pictures)[:, :, None, None].unbind(1)
     positive, negative = pictures.unbind(2)
     return plus * positive - minus * negative
@@ -93,7 +93,7 @@ def find_nearest(covered: Tensor) -> Tensor | None:
 def capture_images(
     frontend: Frontend, shown: ImageSet, seed: int, camera: Sensor | None = None
 ) -> CapturePair:
-    """Take pictures of images behind a simulated chip, with the camera's noise.
+    """Take captures of images behind a simulated chip, with the camera's noise.
 
     Args:
         frontend: The chip.
@@ -102,7 +102,7 @@ def capture_images(
         camera: The camera; None: a perfect one.
 
     Raises:
-        SpecError: The pictures take more memory than there is.
+        SpecError: The captures take more memory than there is.
     """
     device = next(chain(frontend.buffers(), frontend.parameters())).device
     generator = generator_of("noise of a chip's camera", seed, device=device)
@@ -123,7 +123,7 @@ def count_at_a_time(kernels: int, shown: ImageSet) -> int:
 
 
 def _allocate(frontend: Frontend, shown: ImageSet, device: torch.device) -> tuple[Tensor, ...]:
-    """Room for the pictures of all images, one (N, K_b, 2, H_b, W_b) a branch."""
+    """Room for the captures of all images, one (N, K_b, 2, H_b, W_b) a branch."""
     like = frontend.capture(to_scene(shown.images[:1]).to(device))
     size = len(shown) * sum(one[0].numel() * one.element_size() for one in like)
     refuse_beyond_memory(

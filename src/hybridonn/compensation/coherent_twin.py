@@ -1,7 +1,7 @@
 """A digital twin of a 4f system: its masks are fitted, through the coherent model, to captures.
 
 A 4f system is no convolution of the scene, so no least squares gives its twin; what its captures
-say of it is found by gradient descent. The model of the picture behind mask (k, s) is
+say of it is found by gradient descent. The model of the capture behind mask (k, s) is
 
     sum_j sum_c |h_jksc * (sqrt(scene_c) exp(i curve_c x^2))|^2 + offset_ks + noise,
 
@@ -33,7 +33,7 @@ MODES = 2  # coherent modes of each mask
 FAINT = 0.02  # amplitude at which the second mode starts: at 0 its gradient is 0
 STEPS, BATCH = 150, 32
 # Adam's first steps: of transmissions, of the phase at the edge of the scene in radians, and of
-# the offsets over the contrast of the pictures.
+# the offsets over the contrast of the captures.
 MASK_RATE, EDGE_RATE, OFFSET_RATE = 0.05, 0.05, 0.01
 
 
@@ -43,9 +43,9 @@ class CoherentTwin(CameraTwin):
 
     Attributes:
         optics: The fitted system, with the gains of the design.
-        offsets: Offset of each mask's pictures, (K, 2).
+        offsets: Offset of each mask's captures, (K, 2).
         noise: Variance without light and by light, (K, 2, 2).
-        nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64; None: its own.
+        nearest: Whose value each pixel of a capture has, (K, 2, H' W') int64; None: its own.
     """
 
     optics: FabricatedFourF
@@ -54,7 +54,7 @@ class CoherentTwin(CameraTwin):
     nearest: Tensor | None = None
 
     def pictures(self, scene: Tensor) -> Tensor:
-        """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
+        """The captures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
         (seen,) = self.optics.capture(scene)
         return self.fill(seen + self.offsets[..., None, None])
 
@@ -79,7 +79,7 @@ class _Model(nn.Module):
         return design.model(torch.view_as_complex(self.masks), self.edge * self.curvature)
 
     def see(self, scene: Tensor, design: FourFFrontend) -> Tensor:
-        """Pictures times the gains of the design, without offsets, (B, K, 2, H', W')."""
+        """Captures times the gains of the design, without offsets, (B, K, 2, H', W')."""
         optics, step = self.build(design), design.stride
         amplitude = read_amplitude(scene, optics.transfers.shape[3], design.shape)
         seen = take_pictures(amplitude, optics.transfers, optics.curve)[..., ::step, ::step]
@@ -90,7 +90,7 @@ def fit_coherent_twin(captured: CapturePair, design: FourFFrontend) -> DigitalTw
     """Fit a twin of a 4f system to captures, by gradient descent and without a label.
 
     Args:
-        captured: Pictures of training images behind the chip, of one branch.
+        captured: Captures of training images behind the chip, of one branch.
         design: The system as designed, where the fit starts.
     """
     few = captured.take(torch.arange(min(ENOUGH, len(captured))))
@@ -128,7 +128,7 @@ def _descend(
 
 
 def _contrast(pictures: Tensor, covered: Tensor) -> Tensor:
-    """Standard deviation of each mask's pictures over what was measured, (K, 2)."""
+    """Standard deviation of each mask's captures over what was measured, (K, 2)."""
     used = covered.to(pictures.dtype)
     count = (used.sum((-2, -1)) * len(pictures)).clamp_min(1)
     mean = (pictures * used).sum((0, -2, -1)) / count

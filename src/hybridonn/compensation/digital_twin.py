@@ -3,13 +3,13 @@
 A few hundred captures hold a hundred thousand pixels; the optics of a sub-optic that shifts,
 turns, blurs, leaks and darkens are still one convolution, a few hundred numbers. So they are
 known well long before a network has seen enough images, and the training images that were
-never captured can be shown to the twin in place of the chip. What the model says: the picture
+never captured can be shown to the twin in place of the chip. What the model says: the capture
 behind sub-optic (k, s) is
 
-    sum_c scene_c conv psf_ksc + offset_ks + sqrt(a_ks + b_ks picture) noise
+    sum_c scene_c conv psf_ksc + offset_ks + sqrt(a_ks + b_ks capture) noise
 
 with the read noise in a and the shot noise in b (EMVA Standard 1288, release 4.0, eq. 1 to 3);
-what varies over the picture, such as distortion, it cannot say.
+what varies over the capture, such as distortion, it cannot say.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class BranchTwin(CameraTwin):
 
     Attributes:
         kernels: What each sub-optic convolves with, as torch correlates, (K, 2, C, P, P).
-        offsets: Of each sub-optic's pictures, (K, 2).
+        offsets: Of each sub-optic's captures, (K, 2).
         noise: Variance without light and by light, (K, 2, 2).
-        stride: Pixels of the scene a pixel of a picture.
+        stride: Pixels of the scene a pixel of a capture.
         padding: Dark pixels around the scene.
-        nearest: Whose value each pixel of a picture has, (K, 2, H' W') int64: of the true
+        nearest: Whose value each pixel of a capture has, (K, 2, H' W') int64: of the true
             captures, too, those outside of the frame hold their neighbour's. None: its own.
     """
 
@@ -57,7 +57,7 @@ class BranchTwin(CameraTwin):
     nearest: Tensor | None = None
 
     def pictures(self, scene: Tensor) -> Tensor:
-        """The pictures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
+        """The captures without noise: (B, C, H, W) to (B, K, 2, H', W')."""
         weight, offsets = self.kernels.flatten(0, 1), self.offsets.flatten()
         seen = F.conv2d(scene, weight, offsets, self.stride, padding=self.padding)
         return self.fill(seen.unflatten(1, (-1, 2)))
@@ -93,7 +93,7 @@ def fit_digital_twin(captured: CapturePair, designed: tuple[BranchConvolution, .
     """Fit a twin to captures, branch by branch.
 
     Args:
-        captured: Pictures of training images behind the chip.
+        captured: Captures of training images behind the chip.
         designed: What each branch was designed to convolve with.
     """
     few = captured.take(torch.arange(min(ENOUGH, len(captured))))
@@ -142,7 +142,7 @@ class _Seen:
 
     Attributes:
         shown: The images.
-        pictures: (N, 2 K, H', W').
+        captures: (N, 2 K, H', W').
         covered: Pixels that were measured behind each sub-optic, (2 K, H' W') bool.
         optics: Stride and padding of the model.
         side: Side of its kernels.

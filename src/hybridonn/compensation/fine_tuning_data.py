@@ -102,11 +102,11 @@ def fit_twin(captured: CapturePair, design: Frontend) -> DigitalTwin:
     """A digital twin of a chip, by the model of its optics.
 
     Args:
-        captured: Pictures of training images behind the chip.
+        captured: Captures of training images behind the chip.
         design: The optics as designed.
 
     Raises:
-        OpticsError: The pictures of these optics are no convolution of the scene.
+        OpticsError: The captures of these optics are no convolution of the scene.
     """
     if isinstance(design, FourFFrontend):
         return fit_coherent_twin(captured, design)

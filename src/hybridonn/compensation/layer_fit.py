@@ -25,7 +25,7 @@ def fit_layers(
 
     Depthwise convolutions stay as they are: what follows them makes up for it. Outputs of a
     convolution that depend on pixels that were not measured are left out where most others do
-    not; a dense layer sees all pixels of a picture or none.
+    not; a dense layer sees all pixels of a capture or none.
 
     Args:
         backend: What sees the measured features.

@@ -67,7 +67,7 @@ def read_measured_captures(
         folder: From ``hybridonn captures import``.
         dataset: The images of the run.
         origin: Hashes of the run's ``dataset``, ``student`` and ``metasurface``.
-        optics: The student's optics, whose branches bin the pictures of the camera.
+        optics: The student's optics, whose branches bin the captures of the camera.
 
     Raises:
         ArtefactError: A file is missing or damaged.
@@ -89,7 +89,7 @@ def read_measured_captures(
 
 
 def _pair(captures: CaptureDataset, dataset: Dataset, optics: Frontend) -> CapturePair:
-    """The pictures as the branches of the optics read them out."""
+    """The captures as the branches of the optics read them out."""
     signs = (torch.from_numpy(one).float() for one in (captures.positive, captures.negative))
     branches = optics.read_out(torch.stack(list(signs), 2))
     shown = look_up(captures.image_ids, dataset)
@@ -104,13 +104,13 @@ def _pair(captures: CaptureDataset, dataset: Dataset, optics: Frontend) -> Captu
 def _check(captures: CaptureDataset, kernels: int, folder: Path) -> None:
     if captures.kernels != kernels:
         raise DataError(
-            f"{folder} holds pictures of {captures.kernels} kernels, but the student has "
+            f"{folder} holds captures of {captures.kernels} kernels, but the student has "
             f"{kernels}; import captures of the chip of this run"
         )
     if not len(captures) and captures.psfs is not None:
         raise DataError(
             f"{folder} holds point spread functions alone: they say how far the optics are from "
-            "the design (psfs.png, quality), and compensation learns from pictures of images; "
+            "the design (psfs.png, quality), and compensation learns from captures of images; "
             "display some, see `hybridonn captures template`, and import them with --psfs"
         )
     for parts, what in zip(PARTS, ("to learn from", "to judge by"), strict=True):

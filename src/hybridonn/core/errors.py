@@ -39,7 +39,7 @@ class OpticsError(HybridonnError):
 
 
 class SamplingError(OpticsError):
-    """A grid on which a law of wave optics would give a wrong picture."""
+    """A grid on which a law of wave optics would give a wrong image."""
 
 
 class DeploymentError(HybridonnError):

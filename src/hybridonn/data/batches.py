@@ -53,7 +53,7 @@ def load_batch(
 
 
 def augment(scene: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Change each picture of a scene at random, as :func:`augment_pair` does.
+    """Change each image of a scene at random, as :func:`augment_pair` does.
 
     Args:
         scene: (B, C, H, W).

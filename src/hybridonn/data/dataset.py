@@ -68,7 +68,7 @@ class UnsplitSet:
         test: The source's own test part; None: it has none.
         validation: The source's own validation part; None: it has none.
         skipped: What was left out, a sentence a file.
-        stored: How many pictures were stored as what, by size and depth in words;
+        stored: How many images were stored as what, by size and depth in words;
             empty: all were stored as they are here.
         remarks: What was recognised rather than stated, a sentence each.
     """

@@ -40,7 +40,7 @@ def load_dataset(
     Args:
         data: The set and how to split it.
         root: The folder of the named sets; see :func:`hybridonn.data.data_root`.
-        progress: Shows downloads, and pictures as they are decoded.
+        progress: Shows downloads, and images as they are decoded.
         sources: The sets that can be downloaded, by name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures that were decoded once, kept as memory-mapped arrays in the user's cache.
+"""Images that were decoded once, kept as memory-mapped arrays in the user's cache.
 
 Each set lies in a folder of its own, ``pictures/KEY/``, with a checksum of each
 array and of its notes. It takes its final name only when it is complete; a damaged one is made
@@ -22,7 +22,7 @@ from hybridonn.core.parts import put_folder, scratch_folder, sweep
 
 @dataclass(frozen=True)
 class Stored:
-    """Decoded pictures.
+    """Decoded images.
 
     Attributes:
         arrays: By name; memory-mapped, copied on writing: the files never change.

@@ -33,7 +33,7 @@ class Survey:
         image_shape: (C, H, W) of every image, as networks see it.
         counts: Images in each part.
         balance: For each class, its share of each part's images, or of its pixels.
-        stored: How many pictures were stored as what, by size and depth.
+        stored: How many images were stored as what, by size and depth.
         mean: Mean of each channel over all training images, of radiance in [0, 1].
         standard_deviation: Likewise.
         faults: What is wrong with which file.

@@ -1,4 +1,4 @@
-"""Answers of deployed files: a picture through simulated optics, or captures behind real ones."""
+"""Answers of deployed files: an image through simulated optics, or captures behind real ones."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Predictor:
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether the optics are known, so that pictures can be answered."""
+        """Whether the optics are known, so that images can be answered."""
         return self._hybrid is not None
 
     def answer_picture(self, image: np.ndarray) -> Answer:
-        """Answer a picture, (C, H, W) uint8, through the simulated optics.
+        """Answer an image, (C, H, W) uint8, through the simulated optics.
 
         Raises:
             DataError: It has another shape or type.
@@ -75,12 +75,12 @@ class Predictor:
         if self._hybrid is None:
             raise DeploymentError(
                 f"the optics of {self.manifest.run} are known by their captures alone, so that no "
-                "picture can be answered; give captures, files of .npz"
+                "image can be answered; give captures, files of .npz"
             )
         wanted = self.manifest.image_shape
         if image.dtype != np.uint8 or image.shape != wanted:
             raise DataError(
-                f"found a picture of shape {image.shape} and type {image.dtype}; the network takes "
+                f"found an image of shape {image.shape} and type {image.dtype}; the network takes "
                 f"{wanted} of uint8"
             )
         scene = torch.from_numpy(np.ascontiguousarray(image))[None].float() / 255

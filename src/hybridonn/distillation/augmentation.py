@@ -2,7 +2,7 @@
 
 Live augmentation asks the teacher anew at each step. A few fixed changes of
 each image can be asked once: the teacher's answers are stored and serve every
-method and seed, and teacher and student still see the very same picture.
+method and seed, and teacher and student still see the very same image.
 """
 
 from __future__ import annotations

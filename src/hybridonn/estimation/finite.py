@@ -3,12 +3,12 @@
 At infinite width designs with 1 and with 1,000 kernels are the same. Here the optical
 layer has the design's K kernels, drawn as training draws them (He et al. 2015, eq. 10),
 and everything behind it is infinitely wide. With u_p(x) the patch at position p, scaled
-so that w_k u_p is kernel k's picture, and phi_kc its rectified, pooled value in cell c:
+so that w_k u_p is kernel k's image, and phi_kc its rectified, pooled value in cell c:
 
     NNGP behind Flatten   1 / (K C) sum_kc phi_kc(x) phi_kc(x')
     NTK behind Flatten    1 / (K C) sum_kc <d phi_kc(x) / d w_k, d phi_kc(x') / d w_k>
 
-Where both signs of a picture are kept, the sums run over both.
+Where both signs of an image are kept, the sums run over both.
 
 The second is the part of the trained optical layer in expectation over the first dense
 layer's weights, which are independent from cell to cell; the dense layers above act on
@@ -155,8 +155,8 @@ class Optical:
         directions: Directions of a cell, (S d, F), each entry of variance 2 / d, along which the
             derivatives are taken; None: the kernels are not trained.
         maximum: Whether the cells take the largest value in place of the mean.
-        two_sided: Whether both signs of a picture are kept, each with a head of its own:
-            there are S = 2 K rectified pictures, else S = K.
+        two_sided: Whether both signs of an image are kept, each with a head of its own:
+            there are S = 2 K rectified images, else S = K.
     """
 
     block: Block

@@ -1,8 +1,8 @@
-"""What the electronics of a segmentation design see around a pixel: its optics' pictures there.
+"""What the electronics of a segmentation design see around a pixel: its optics' images there.
 
 The unit is a cell, one pixel of the finest sensor. Of each branch of the optics a cell sees
-the rectified pictures in windows around it, at the branch's own resolution; coarser
-pictures are repeated, not interpolated.
+the rectified images in windows around it, at the branch's own resolution; coarser
+images are repeated, not interpolated.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.student import build_frontend
 
-BATCH = 8  # images whose pictures are held at once
+BATCH = 8  # images whose images are held at once
 
 
 @dataclass(frozen=True)
 class Sight:
-    """The design's optics as drawn, and what is seen of their pictures.
+    """The design's optics as drawn, and what is seen of their images.
 
     Attributes:
         frontend: The optics.
@@ -37,9 +37,9 @@ class Sight:
         windows: Window of each branch.
         shares: Share of each branch in the kernel; they sum to 1.
         hidden: Number of layers with a ReLU behind what is seen.
-        scales: Mean and standard deviation of each kernel's picture, one pair of (K, 1, 1)
+        scales: Mean and standard deviation of each kernel's image, one pair of (K, 1, 1)
             a branch: what batch normalisation takes out.
-        two_sided: Whether both signs of a picture are kept.
+        two_sided: Whether both signs of an image are kept.
     """
 
     frontend: Frontend
@@ -56,7 +56,7 @@ def draw_sight(student: spec.Student, scenes: Tensor, *seeds: int) -> Sight:
 
     Args:
         student: A design that answers each pixel.
-        scenes: Training images, (N, C, H, W), in [0, 1]: they scale the pictures.
+        scenes: Training images, (N, C, H, W), in [0, 1]: they scale the images.
         seeds: What the draw depends on.
 
     Raises:

@@ -26,11 +26,11 @@ def make_app(system: System, folder: Path | None, port: int) -> Any:
 
     Args:
         system: The deployed run.
-        folder: A folder whose pictures are answered; None: the browser's camera is.
+        folder: A folder whose images are answered; None: the browser's camera is.
         port: Port that it is served on; requests to any other address are refused.
 
     Raises:
-        DeploymentError: NiceGUI is not installed, or pictures are asked of a system whose optics
+        DeploymentError: NiceGUI is not installed, or images are asked of a system whose optics
             are not known.
         DataError: The folder is missing.
     """

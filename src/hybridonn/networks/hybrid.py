@@ -16,7 +16,7 @@ class HybridNetwork(nn.Module):
         self.backend = backend
 
     def forward(self, scene: Tensor) -> Tensor:
-        """Take the picture and answer."""
+        """Take the image and answer."""
         return self.backend(self.frontend(scene))
 
 

@@ -116,7 +116,7 @@ def _list_weights(network: nn.Module) -> list[Tensor]:
 
 
 def _bound_layers(network: nn.Module, scene: tuple[int, ...]) -> int:
-    """More bytes than layers give that make no picture larger than the scene."""
+    """More bytes than layers give that make no image larger than the scene."""
     widest = max((one.shape[0] for one in network.parameters() if one.ndim), default=1)
     layers = sum(1 for _ in network.modules())
     return 4 * layers * max(widest, scene[1]) * scene[0] * scene[2] * scene[3]

@@ -2,7 +2,7 @@
 
 With ``e`` the mean number of electrons of a camera pixel, shot noise is Poisson's with mean e
 and read noise is normal; the converter clips at full well and rounds it to ``2^bits - 1``
-steps (EMVA Standard 1288, release 4.0, section 2). A pixel of the picture is a group of
+steps (EMVA Standard 1288, release 4.0, section 2). A pixel of the image is a group of
 camera pixels that are read out separately and summed in electronics.
 """
 
@@ -27,7 +27,7 @@ class Sensor:
         read_noise_electrons: Standard deviation of a camera pixel in darkness.
         bit_depth: Bits of the converter; None: not rounded.
         exposure: Electrons of the brightest light over full well; above 1 it saturates.
-        camera_pixels: Camera pixels in a pixel of the picture, for each colour.
+        camera_pixels: Camera pixels in a pixel of the image, for each colour.
     """
 
     full_well_electrons: float
@@ -38,7 +38,7 @@ class Sensor:
 
 
 def count_camera_pixels(pixel_m: float, camera_pixel_m: float, bayer: bool) -> int:
-    """Camera pixels along a side of the picture's pixel.
+    """Camera pixels along a side of the image's pixel.
 
     Raises:
         OpticsError: It is not a whole number, or not 2 where there is a Bayer mosaic.
@@ -68,16 +68,16 @@ def share_camera_pixels(side: int, colours: int, bayer: bool) -> tuple[int, ...]
 def expose(
     picture: Tensor, white: Tensor, sensor: Sensor, generator: torch.Generator | None = None
 ) -> Tensor:
-    """The picture as it is read out, in its own unit.
+    """The image as it is read out, in its own unit.
 
     Without a generator there is no noise, and the result is differentiable: rounding passes
     the gradient on as if it were not there.
 
     Args:
         picture: (..., C, H, W), not negative.
-        white: The brightest light there can be, broadcastable to the picture.
+        white: The brightest light there can be, broadcastable to the image.
         sensor: The camera.
-        generator: Generator of the noise, on the device of the picture.
+        generator: Generator of the noise, on the device of the image.
     """
     # White at an exposure of 1 fills every camera pixel.
     level = picture / white * sensor.exposure

@@ -17,7 +17,7 @@ from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.features import penultimate
 from hybridonn.tasks.task import Task
 
-EMBEDDED = 1000  # test images in a t-SNE picture: enough to see clusters, seconds to compute
+EMBEDDED = 1000  # test images in a t-SNE image: enough to see clusters, seconds to compute
 
 
 def keep_training(

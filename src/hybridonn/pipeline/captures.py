@@ -216,7 +216,7 @@ def _open_source(
 
 
 def _check_masks(manifest: Manifest) -> None:
-    """Refuse frames that no 4f system gives: mosaics, and pictures of a point.
+    """Refuse frames that no 4f system gives: mosaics, and captures of a point.
 
     Raises:
         DataError: There are some.

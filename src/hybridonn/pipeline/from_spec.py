@@ -171,7 +171,7 @@ def read_sensor(stated: StatedSensor, metasurface: Metasurface) -> Sensor:
 
 
 def read_plain_sensor(stated: StatedSensor, colours: int) -> Sensor:
-    """The camera of a spec with one of its pixels in a pixel of the picture, for each colour.
+    """The camera of a spec with one of its pixels in a pixel of the image, for each colour.
 
     Args:
         stated: Section ``optics.sensor`` of a spec.

@@ -26,7 +26,7 @@ class Exported:
     """A layout file that holds the design of a run.
 
     Attributes:
-        path: The file; its picture lies beside it as PNG and SVG.
+        path: The file; its image lies beside it as PNG and SVG.
         summary: What it holds.
     """
 

@@ -18,7 +18,7 @@ CITATION = """\
   note = {arXiv 2508.08421}
 }"""
 USE = """\
-    hybridonn predict {name}.zip picture.png      # labels or masks
+    hybridonn predict {name}.zip image.png      # labels or masks
     python -c "import hybridonn; print(hybridonn.load_run('{name}.zip').student())"
 
 `deployed/` holds ONNX files with `run.py`, which needs numpy and onnxruntime alone, if the run was

@@ -1,4 +1,4 @@
-"""Answers of a deployed run to files: pictures, captures, folders, and what a camera writes."""
+"""Answers of a deployed run to files: images, captures, folders, and what a camera writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class System:
     Attributes:
         predictor: The deployed files.
         target: Size and colour of its images.
-        fits: Whether pictures of another size or colour are brought to it.
+        fits: Whether images of another size or colour are brought to it.
     """
 
     predictor: Predictor
@@ -68,7 +68,7 @@ def open_system(place: Path, fit: str | None = None, int8: bool = False) -> Syst
 
     Args:
         place: A run folder with ``deployed/``, or a bundle.
-        fit: How pictures of another size or colour are brought to the network's: ``crop``,
+        fit: How images of another size or colour are brought to the network's: ``crop``,
             ``pad`` or ``stretch``. None: as the spec does with the files of its data set, where it
             states a size; else they are refused.
         int8: Whether captures are answered in 8-bit integers.
@@ -112,7 +112,7 @@ def _states_size(run: LoadedRun) -> bool:
 
 
 def list_files(paths: Sequence[Path]) -> list[Path]:
-    """The pictures and captures that paths name: files themselves, and those in folders.
+    """The images and captures that paths name: files themselves, and those in folders.
 
     Raises:
         DataError: A path is missing, a file is of another kind, or a folder holds none.
@@ -153,7 +153,7 @@ def predict_files(
 
     Args:
         system: The deployed run.
-        paths: Pictures and captures.
+        paths: Images and captures.
         out: Where masks are written, as PNG with the class of each pixel; None: nowhere.
 
     Raises:
@@ -210,7 +210,7 @@ def watch(
 
 
 def _look(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Size and time of each picture in a folder; none of one that is not there."""
+    """Size and time of each image in a folder; none of one that is not there."""
     found: dict[Path, tuple[int, int]] = {}
     with suppress(OSError):  # files vanish, and the folder may
         for path in _list_folder(folder):

@@ -88,7 +88,7 @@ def simulate_captures(
     spec = read_own_spec(run)
     if wanted.psfs and FRONTENDS[spec.optics.frontend].coherent:
         raise OpticsError(
-            "the pictures of a 4f system are no convolution of the scene, so that point spread "
+            "the captures of a 4f system are no convolution of the scene, so that point spread "
             "functions do not tell them; leave --psfs out, and capture images"
         )
     chip = _make_chip(spec, run, wanted, data_root, progress)

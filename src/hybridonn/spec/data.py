@@ -28,7 +28,7 @@ class Data(Section):
     )
     variant: str | None = None  # which of a folder's sets, where it holds several (EMNIST)
     transpose: bool = False  # EMNIST stores its images transposed
-    colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all pictures alike
+    colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all images alike
     size_pixels: Size | None = None  # of a square, or [height, width]; None: as stored
     resize: Literal["crop", "stretch", "pad"] = "crop"  # where the shape differs
     bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None  # of 16-bit files; None: recognised

@@ -16,7 +16,7 @@ class FourF(Section):
     The mask's pixel is that of a common spatial light modulator (8 um), the scene's is twelve
     of them. With 100 mm lenses the band of the scene is then ``wavelength * focal length /
     (mask pitch * scene pitch)`` = 69 mask pixels wide at 532 nm and 58.6 at 450 nm: 57 fit into
-    every colour, and copies of the picture fall outside of images of up to 58 pixels.
+    every colour, and copies of the image fall outside of images of up to 58 pixels.
     """
 
     focal_length_mm: FocalLengthMm = 100.0

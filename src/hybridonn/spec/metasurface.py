@@ -32,7 +32,7 @@ class Metasurface(Section):
     steps: Count = 12  # of the gradient
     learning_rate: Positive = 0.01  # of Adam, in parts of the range of widths
     schedule: Literal["constant", "falling"] = "falling"  # of the learning rate
-    picture_weight: NotNegative = 0.1  # of the images' pictures beside the kernel itself
+    picture_weight: NotNegative = 0.1  # of the images' images beside the kernel itself
     end_to_end_epochs: Count = 3  # of optics.strategy: end-to-end
     end_to_end_learning_rate: Positive = 1e-3
     seed: Seed = 0

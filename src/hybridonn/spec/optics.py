@@ -44,7 +44,7 @@ class Optics(Section):
     wafer_diameter_mm: WaferMm = 100.0  # that the metasurface is made on, corners and all
     # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
     wavelengths_nm: Wavelengths | None = None
-    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"  # what takes the picture
+    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"  # what takes the image
     four_f: FourF = FourF()  # of frontend: four_f
     # kernels-first: train ideal kernels, then fit the metasurface to them; end-to-end: go on
     # from there and train the pillars' widths and the backend through the wave optics.

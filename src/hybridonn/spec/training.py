@@ -21,7 +21,7 @@ class Augmentation(Section):
     shift_pixels: NotNegative = 0.0
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
     scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    flip: bool = False  # left and right, every other picture
+    flip: bool = False  # left and right, every other image
     crop_pixels: Annotated[int, Field(ge=0)] = 0  # shift by up to so many whole pixels: cheap
     crop_edge: Literal["dark", "reflect"] = "dark"  # what comes in at the edges of a crop
     brightness: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -3,7 +3,7 @@
 Under full read-out no incoherent mask has to beat an ideal lens (arXiv 2606.09792): the row of a
 lens says what the optics buy. A seed gives the students of all optics the same data order. Students
 train with a perfect camera; what is compared is their metric on test images that the camera of the
-spec has taken, one camera pixel for each colour of a pixel of the picture. The backend behind a
+spec has taken, one camera pixel for each colour of a pixel of the image. The backend behind a
 lens has the same hidden widths and pooled size, but fewer inputs: a lens has as many kernels as
 images have channels.
 """
@@ -63,7 +63,7 @@ from hybridonn.tasks.task import make_task
 STUDY = "compare --optics"
 OPEN = "hybridonn.studies.compare_optics:open_optics"
 DO = "hybridonn.studies.compare_optics:measure_optics"
-MOST_NUMBERS = 2**27  # of the pictures of a batch in all colours: half a gigabyte
+MOST_NUMBERS = 2**27  # of the images of a batch in all colours: half a gigabyte
 SIZES = ("kernels", "digital_parameters", "macs", "read_out_pixels")
 
 
@@ -210,7 +210,7 @@ def _measure_sizes(
 ) -> dict[str, int]:
     """The numbers of :data:`SIZES`: those of the backend are what its optics leave to it."""
     branches = network.frontend(torch.zeros(1, *image_shape))
-    # A lens takes one picture a channel, a kernel two signs in each channel.
+    # A lens takes one image a channel, a kernel two signs in each channel.
     pictures = 1 if choice == LENS else SIGNS * image_shape[0]
     pixels = pictures * sum(prod(one.shape) for one in branches)
     parameters, macs = count_parameters(network.backend), count_macs(network.backend, branches)

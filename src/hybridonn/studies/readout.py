@@ -1,11 +1,11 @@
 """Accuracy of a plain lens and of ideal kernels against the numbers that a camera reads out.
 
 With all pixels of a sharp image at hand, the electronics can compute what optics can; optics gain
-where the read-out is small (arXiv 2606.09792). So the read-out is swept: each picture is integrated
+where the read-out is small (arXiv 2606.09792). So the read-out is swept: each image is integrated
 on ``pooled_size`` x ``pooled_size`` camera pixels and rounded to some bits before anything
 nonlinear happens, and the rest of the design stays. Students train through this camera, rounding
 and saturation included, with the gradient passing the rounding as if it were not there; noise is
-left out of the training and acts on all test images. A lens reads one picture a channel, kernels
+left out of the training and acts on all test images. A lens reads one image a channel, kernels
 two signs in each channel. Backends have the same hidden widths, and the inputs that their optics
 give.
 """
@@ -71,7 +71,7 @@ class Grid:
     """What is tried.
 
     Attributes:
-        pooled_sizes: Camera pixels along a side of a picture.
+        pooled_sizes: Camera pixels along a side of an image.
         bits: Bits of the camera.
         kernels: Numbers of ideal kernels; a lens has one a channel.
         optics: The optics, of :data:`OPTICS`.
@@ -90,7 +90,7 @@ class ReadOut:
     Attributes:
         optics: Name of the optics.
         kernels: Number of kernels.
-        pooled_size: Camera pixels along a side of a picture.
+        pooled_size: Camera pixels along a side of an image.
         bits: Bits of the camera.
     """
 

@@ -141,7 +141,7 @@ class Classification:
         return count_shares(labels, classes)
 
     def draw_labels(self, labels: Tensor, classes: int) -> Tensor | None:
-        """None: a label is no picture."""
+        """None: a label is no image."""
         return None
 
     def remark(self, labels: Tensor, part: str) -> list[str]:

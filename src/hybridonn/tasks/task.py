@@ -138,9 +138,9 @@ class Task(Protocol):
         ...
 
     def draw_labels(self, labels: Tensor, classes: int) -> Tensor | None:
-        """Pictures that could be taken for the images of labels, (B, 1, H, W) uint8.
+        """Images that could be taken for the images of labels, (B, 1, H, W) uint8.
 
-        None: labels are no pictures.
+        None: labels are no images.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Dark and flat pictures go with pictures of their own size alone."""
+"""Dark and flat frames go with captures of their own size alone."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_corrections_of_another_size_are_refused(kind, size):
     picture = np.ones(size)
     darks = {0.01: picture} if kind == "dark" else {}
     corrections = Corrections(darks, picture if kind == "flat" else None, None)
-    with pytest.raises(DataError, match=rf"the {kind} pictures have the size .*\(4, 6\)"):
+    with pytest.raises(DataError, match=rf"the {kind} captures have the size .*\(4, 6\)"):
         corrections.apply(RAW, 0.01)
 
 

@@ -45,7 +45,7 @@ def test_a_colour_png_of_16_bits_is_refused_not_cut(tmp_path):
         ("a.png", lambda p: p.write_bytes(b"no"), "damaged"),
         ("a.tif", lambda p: p.write_bytes(b"no"), "damaged"),
         ("a.npy", lambda p: p.write_bytes(b"no"), "damaged"),
-        ("a.jpg", lambda p: p.write_bytes(b"no"), "no picture that can be read"),
+        ("a.jpg", lambda p: p.write_bytes(b"no"), "no capture that can be read"),
         ("a.npy", lambda p: np.save(p, np.ones((2, 3, 4))), "has the shape"),
         ("a.npy", lambda p: np.save(p, np.ones((2, 3), int)), "allowed are unsigned"),
         ("a.npy", lambda p: np.save(p, np.full((2, 3), np.nan)), "6 pixels that are not finite"),
@@ -87,11 +87,11 @@ def test_a_picture_that_is_larger_than_its_file_is_refused(tmp_path, monkeypatch
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x30\0\0\0\x30\0\x08\0\0\0\0"
     chunk = zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IEND\xaeB`\x82"
     (tmp_path / "a.png").write_bytes(header + chunk)
-    with pytest.raises(DataError, match="claims a picture of 302 MB in a file of 45 bytes"):
+    with pytest.raises(DataError, match="claims a capture of 302 MB in a file of 45 bytes"):
         read_picture(tmp_path / "a.png")
     monkeypatch.setattr(pictures, "MOST_BYTES", 10**6)
     imwrite(tmp_path / "a.tif", np.zeros((1200, 1000), np.uint8), compression="zlib")
-    with pytest.raises(DataError, match=r"claims a picture of 1\.2 MB .* at most 1 MB can be read"):
+    with pytest.raises(DataError, match=r"claims a capture of 1\.2 MB .* at most 1 MB can be read"):
         read_picture(tmp_path / "a.tif")
 
 

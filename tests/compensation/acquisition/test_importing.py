@@ -199,7 +199,7 @@ def test_captures_of_noise_do_not_fit_the_run(tmp_path, bench):
 
 
 def test_captures_behind_other_kernels_do_not_fit_the_run(tmp_path, bench):
-    # Pictures of one image are alike behind any kernels: the order of the images is right.
+    # Captures of one image are alike behind any kernels: the order of the images is right.
     made, other = bench(), bench()
     own, others = (
         torch.randn(3, 1, 7, 7, generator=torch.Generator().manual_seed(seed)) for seed in (11, 12)
@@ -218,7 +218,7 @@ def test_pictures_that_no_frame_could_hold_are_refused(tmp_path, bench):
     write_arrays(tmp_path / "a.npz", made)
     source = ArraySource(tmp_path / "a.npz", 3, made.design.shape)
     with pytest.raises(
-        DataError, match=r"picture has 28000000000 x 28000000000, .* 28 x 28; check"
+        DataError, match=r"capture has 28000000000 x 28000000000, .* 28 x 28; check"
     ):
         import_captures(source, made.design, Camera(1e9))
 
@@ -358,7 +358,7 @@ def test_bad_frames_are_each_named(tmp_path, bench, taken):
     spoil(rewrite("student_train-00001,", "student_train-00000,"), "captured more than", "keep one")
     spoil(rewrite("student_train-00001,", "train-1,"), "1 rows cannot be used", "mend them")
     spoil(rewrite("student_train-00001,", "validation-00077,"), "1 image ids name no", "run")
-    spoil(rewrite("dark,0.02", "dark,0.03"), "no dark picture has an exposure of 0.02", "take a")
+    spoil(rewrite("dark,0.02", "dark,0.03"), "no dark frame has an exposure of 0.02", "take a")
     spoil(rewrite(",0.02\n", ",no\n"), "13 rows cannot be used", "and 8 more")
     spoil(rewrite("exposure_s", "time"), "lacks the column exposure_s", "first line")
     spoil(lambda f: (f / "manifest.csv").unlink(), "is missing", "captures template")

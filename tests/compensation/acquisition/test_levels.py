@@ -102,7 +102,7 @@ def test_single_hot_pixels_are_not_light():
 
 def test_one_saturated_picture_of_a_mosaic_is_enough():
     frame = RNG.normal(3000, 30, (1000, 1000)).astype(np.uint16)
-    frame[500:505, 400:405] = 65535  # 25 of a million pixels, of a picture of 56 x 56
+    frame[500:505, 400:405] = 65535  # 25 of a million pixels, of a capture of 56 x 56
     one = tally(frame, 0.01)
     assert one.share() == 0
     assert one.share(56.0**2) == 25e-6

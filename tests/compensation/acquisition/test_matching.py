@@ -1,4 +1,4 @@
-"""Pairing, order and gains of pictures that look alike."""
+"""Pairing, order and gains of captures that look alike."""
 
 import numpy as np
 import pytest

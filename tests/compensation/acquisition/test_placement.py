@@ -1,4 +1,4 @@
-"""Cutting a picture out of a frame: what lies at its rim, and what is not there."""
+"""Cutting a capture out of a frame: what lies at its rim, and what is not there."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Registration against pictures whose movement is known exactly: sums of Gaussian blobs."""
+"""Registration against captures whose movement is known exactly: sums of Gaussian blobs."""
 
 import numpy as np
 import pytest

@@ -15,7 +15,7 @@ from hybridonn.spec import Data
 
 @pytest.fixture
 def zoo(tmp_path, pictures):
-    """Two classes of three pictures each."""
+    """Two classes of three images each."""
     pictures.classes(tmp_path / "zoo", count=3)
     return tmp_path / "zoo"
 
@@ -158,7 +158,7 @@ def test_masks_by_links(tmp_path, pictures):
     pictures.save_mask(tmp_path / "masks" / "p8.png")
     listing = list_mask_folder(tmp_path)
     assert "p8.png and its mask are one file" in "\n".join(listing.faults)
-    assert len(listing.train) == 3  # p0 and p9 are one picture with two masks' names
+    assert len(listing.train) == 3  # p0 and p9 are one image with two masks' names
     (tmp_path / "other" / "images").mkdir(parents=True)
     (tmp_path / "other" / "masks").symlink_to("images")
     with pytest.raises(DataError, match="are the same folder"):

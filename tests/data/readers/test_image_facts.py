@@ -87,7 +87,7 @@ def test_pages_that_no_tag_tells_of(tmp_path, options):
 def test_an_animation_beside_the_picture(tmp_path):
     control = chunk(b"acTL", struct.pack(">II", 1, 0))
     path = write(tmp_path / "x.png", png(INSIDE, 0, control, bits=8))
-    assert read_shape(path).grey  # one frame, which is the picture
+    assert read_shape(path).grey  # one frame, which is the image
     late = chunk(b"fcTL", bytes(26))
     path.write_bytes(path.read_bytes().replace(chunk(b"IEND", b""), late + chunk(b"IEND", b"")))
     with pytest.raises(DataError, match="holds 2 images"):

@@ -87,7 +87,7 @@ def test_a_changed_byte_of_a_png_is_found(tmp_path):
 
 
 def ramp(height, width):
-    """A picture whose red is the column and green the row, in parts of 250."""
+    """An image whose red is the column and green the row, in parts of 250."""
     rows, columns = np.mgrid[0:height, 0:width]
     red, green = 250 * (columns + 0.5) / width, 250 * (rows + 0.5) / height
     return Image.fromarray(np.dstack([red, green, 0 * red + 200]).round().astype(np.uint8))

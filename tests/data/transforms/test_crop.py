@@ -13,7 +13,7 @@ NUMBERED = torch.arange(7 * 9, dtype=torch.float64).view(1, 1, 7, 9) + 1
 
 
 def windows(settings: Augmentation) -> dict[bytes, tuple[int, int, bool]]:
-    """Every picture that may come out, cut by numpy from the padded one."""
+    """Every image that may come out, cut by numpy from the padded one."""
     edge = settings.crop_pixels
     mode = {"dark": "constant", "reflect": "reflect"}[settings.crop_edge]
     padded = np.pad(NUMBERED[0, 0].numpy(), edge, mode)

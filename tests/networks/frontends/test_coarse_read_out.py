@@ -50,5 +50,5 @@ def test_noise_acts_where_there_is_a_generator_and_only_on_what_is_read():
     (quiet,) = read_out(SCENE)
     read_out.generator = torch.Generator().manual_seed(0)
     (noisy,) = read_out(SCENE)
-    # One picture a kernel: the dark ones would add as much again.
+    # One image a kernel: the dark ones would add as much again.
     assert (noisy - quiet).std() == pytest.approx(0.1, rel=0.3)

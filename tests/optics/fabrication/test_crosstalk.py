@@ -105,7 +105,7 @@ def test_neighbours_are_one_pitch_apart_on_the_layout(columns, rows, kernels):
 
 
 def mixing(placed, fraction):
-    """Row i: how much of the light of each sub-optic lands on picture i."""
+    """Row i: how much of the light of each sub-optic lands on image i."""
     count = placed.kernels
     one_each = torch.eye(2 * count).view(count, 2, 1, 2 * count, 1)
     return mix_neighbours(one_each, placed, fraction).view(2 * count, 2 * count)

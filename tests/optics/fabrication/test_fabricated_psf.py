@@ -216,7 +216,7 @@ def test_every_error_chip_and_sub_optic_has_draws_of_its_own(monkeypatch, chip):
     for errors in (preset, preset.with_seed(1)):
         measure_fabricated_psfs(chip, errors)
         fabricate(ChipPsfs(psfs, torch.ones(2, 2, 2), chip.layout), errors)
-    # Four errors of the process, two of each of four sub-optics, six of pictures; of two chips.
+    # Four errors of the process, two of each of four sub-optics, six of images; of two chips.
     assert len(made) == len(set(made)) == 2 * (4 + 2 * 4 + 6)
     # torch keeps 32 bits of a seed on the CPU.
     assert len({seed_of(*parts) % 2**32 for parts in made}) == len(made)

@@ -157,7 +157,7 @@ def test_lenses_of_another_focal_length_do_what_propagation_does():
         return torch.where(inside, values[place.clamp(0, len(values) - 1)], 0)
 
     field = arm(arm(spread(scene, 100e-6) + 0j) * spread(mask, 30e-6))
-    # The picture stands on its head.
+    # The image stands on its head.
     at = [int((-(d - 4) * 100e-6 / step).__round__()) + n // 2 for d in range(9)]
     seen = torch.stack([field[i].abs() for i in at])
     bench = replace(straight_bench(1, 1), focal=torch.full((1,), error, dtype=torch.float64))

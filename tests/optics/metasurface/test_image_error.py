@@ -1,4 +1,4 @@
-"""The loss of pictures against pictures taken by the frontend itself."""
+"""The loss of images against images taken by the frontend itself."""
 
 import pytest
 import torch

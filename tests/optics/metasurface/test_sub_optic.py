@@ -1,4 +1,4 @@
-"""The geometry of a sub-optic, and which way up its picture is."""
+"""The geometry of a sub-optic, and which way up its image is."""
 
 import math
 

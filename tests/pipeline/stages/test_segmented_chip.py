@@ -149,7 +149,7 @@ def test_captures_of_a_camera_are_compensated_as_those_of_the_simulation(made, t
     taken, names = [], []
     for part in ("student_train", "test"):
         images = getattr(dataset, part)
-        # What a camera gives are pictures of all kernels in its own pixels.
+        # What a camera gives are captures of all kernels in its own pixels.
         (seen,) = chip.frontend.frontend.capture(to_scene(images.images))
         taken.append(seen.numpy())
         names += [name_image(part, number) for number in range(len(images))]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 PARTS = 8  # of a camera pixel, along a side
-MARGIN = 6  # camera pixels around all pictures
+MARGIN = 6  # camera pixels around all captures
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class CameraView:
     Attributes:
         pixels_per_feature: Camera pixels along the side of a feature map's pixel, as stated.
         pixel_m: Side of a camera pixel in the sensor plane, as stated.
-        shift_pixels: (y, x) by which pictures are moved down and right, in pixels of the feature
+        shift_pixels: (y, x) by which captures are moved down and right, in pixels of the feature
             map.
-        rotation_degrees: By how much pictures are turned about the centre of the frame, clockwise
+        rotation_degrees: By how much captures are turned about the centre of the frame, clockwise
             as they are displayed.
-        scale: Size of the pictures over the stated one.
+        scale: Size of the captures over the stated one.
         orientation: How the camera is mounted: quarter turns that bring its frames upright; 4 to
             7: mirrored left to right before.
     """
@@ -66,7 +66,7 @@ class CameraView:
 
 
 def place_apart(sub_optics: int) -> np.ndarray:
-    """Centres of pictures that each fill a frame of their own, (M, 2) zeros."""
+    """Centres of captures that each fill a frame of their own, (M, 2) zeros."""
     return np.zeros((sub_optics, 2))
 
 
@@ -78,11 +78,11 @@ def place_on_chip(layout: Layout, pixel_m: float) -> np.ndarray:
 
 
 def size_frame(view: CameraView, centres: np.ndarray, shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of an upright frame that holds all pictures, wherever they are moved to.
+    """Rows and columns of an upright frame that holds all captures, wherever they are moved to.
 
     Args:
         view: How the camera looks.
-        centres: Centres of the pictures in camera pixels, (M, 2).
+        centres: Centres of the captures in camera pixels, (M, 2).
         shape: Shape of a feature map.
     """
     reach = view.pixels_per_feature * hypot(*shape) / 2 + np.hypot(*centres.T).max()
@@ -102,13 +102,13 @@ def project(
 
     Args:
         view: How the camera looks.
-        centres: Centres of the pictures in camera pixels, (M, 2).
+        centres: Centres of the captures in camera pixels, (M, 2).
         frame_shape: Rows and columns of an upright frame.
         shape: Shape of a feature map.
 
     Returns:
-        (rows columns, M H W) weights, at most 1 a picture: times the pictures, they are the
-        frame. Where pictures overlap their light adds up.
+        (rows columns, M H W) weights, at most 1 a capture: times the captures, they are the
+        frame. Where captures overlap their light adds up.
     """
     from scipy.sparse import csr_array
 

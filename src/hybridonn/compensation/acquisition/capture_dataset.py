@@ -1,6 +1,6 @@
-"""What a camera measured behind a chip: registered pictures of images of the data set.
+"""What a camera measured behind a chip: registered captures of images of the data set.
 
-A capture set is a folder: ``captures.npz`` (pictures and image ids), ``psfs.npz`` where point
+A capture set is a folder: ``captures.npz`` (captures and image ids), ``psfs.npz`` where point
 spread functions were measured, ``captures.json`` (how it was made and how well it agrees).
 """
 
@@ -34,10 +34,10 @@ ARRAYS = ("image_ids", "positive", "negative", "exposure_s", "gains", "quality")
 
 @dataclass(frozen=True)
 class CaptureDataset:
-    """Pictures of the two sub-optics of each kernel, on the grid of the simulated feature maps.
+    """Captures of the two sub-optics of each kernel, on the grid of the simulated feature maps.
 
     Dark, flat and exposure are corrected, one gain for the whole chip is applied, so that the
-    pictures are in the units of the simulation; brightness errors of single sub-optics are left
+    captures are in the units of the simulation; brightness errors of single sub-optics are left
     in, ``gains`` says what would undo them.
 
     Attributes:
@@ -45,13 +45,13 @@ class CaptureDataset:
         positive: (N, K, H, W) float32, colours summed.
         negative: (N, K, H, W) float32, colours summed.
         exposure_s: Exposure of each image in seconds, (N,) float32.
-        gains: Of positive and negative pictures, (K, 2): multiplied by them, the pictures are
+        gains: Of positive and negative captures, (K, 2): multiplied by them, the captures are
             nearest to the simulated ones. Found without test images.
-        quality: Correlation of measured and simulated pictures, (K, 2), from -1 to 1.
-        psfs: Measured point spread functions as the pictures of a point, (K, 2, C, P, P) float32;
+        quality: Correlation of measured and simulated captures, (K, 2), from -1 to 1.
+        psfs: Measured point spread functions as the captures of a point, (K, 2, C, P, P) float32;
             None: not measured.
         notes: How the set was made: ``dataset`` (its checksum), ``student`` (fingerprint).
-        measured: Pixels of each sub-optic's pictures that were measured, (K, 2, H, W) bool; the
+        measured: Pixels of each sub-optic's captures that were measured, (K, 2, H, W) bool; the
             others lay outside of the frames and hold the border's value, which no fit looks at.
             None: all were.
     """

@@ -61,7 +61,7 @@ class CapturedDesign:
 
     @property
     def is_coherent(self) -> bool:
-        """Whether the picture of a point says nothing of that of a scene: in a 4f system."""
+        """Whether the capture of a point says nothing of that of a scene: in a 4f system."""
         return FRONTENDS[self.frontend].coherent
 
     def electronic_gains(self) -> np.ndarray:
@@ -79,7 +79,7 @@ class CapturedDesign:
         return self.simulate_images(images)
 
     def simulate_labels(self, image_ids: list[str]) -> np.ndarray | None:
-        """Simulated light of the labels of images; None: they are no pictures."""
+        """Simulated light of the labels of images; None: they are no captures."""
         if image_ids == [POINT]:
             return None
         labels = look_up(image_ids, self.dataset).labels

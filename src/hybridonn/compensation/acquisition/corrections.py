@@ -23,10 +23,10 @@ COARSEST_STEP = 2.0**8  # of left-aligned values; larger ones are constants of a
 
 @dataclass(frozen=True)
 class Corrections:
-    """What turns raw pictures of one camera into light.
+    """What turns raw captures of one camera into light.
 
     Attributes:
-        darks: Picture without light by its exposure in seconds; empty: none taken.
+        darks: Capture without light by its exposure in seconds; empty: none taken.
         flat: Flat field of mean 1; None: none taken.
         bad: Pixels that are replaced by their neighbours, (H, W).
     """
@@ -44,7 +44,7 @@ class Corrections:
         """Light a second, (H, W) or (H, W, 3) float64.
 
         Raises:
-            DataError: There are dark pictures, but none of this exposure; or dark or flat pictures
+            DataError: There are dark frames, but none of this exposure; or dark or flat frames
                 are of another size.
         """
         light = raw.astype(np.float64)
@@ -58,7 +58,7 @@ class Corrections:
             return light / exposure_s
 
     def dark_of(self, exposure_s: float) -> np.ndarray:
-        """The dark picture of an exposure.
+        """The dark frame of an exposure.
 
         Raises:
             DataError: None was taken with it.
@@ -68,13 +68,13 @@ class Corrections:
                 return dark
         known = ", ".join(f"{one:g}" for one in sorted(self.darks))
         raise DataError(
-            f"no dark picture has an exposure of {exposure_s:g} s; there are some of {known} s: "
+            f"no dark frame has an exposure of {exposure_s:g} s; there are some of {known} s: "
             f"take a dark of {exposure_s:g} s too"
         )
 
 
 def read_corrections(manifest: Manifest) -> Corrections:
-    """Average the dark and flat pictures of a manifest and find hot and dead pixels.
+    """Average the dark and flat frames of a manifest and find hot and dead pixels.
 
     Raises:
         DataError: They differ in shape, a flat has no dark of its exposure or is dark itself, or
@@ -90,7 +90,7 @@ def read_corrections(manifest: Manifest) -> Corrections:
     bad = _find_bad(list(zip(means.values(), steps, strict=True)), flat)
     if bad is not None and bad.mean() > MOST_BAD_SHARE:
         raise DataError(
-            f"{int(bad.sum())} of {bad.size} pixels are hot in the dark picture or dead in the "
+            f"{int(bad.sum())} of {bad.size} pixels are hot in the dark frame or dead in the "
             f"flat one; at most {MOST_BAD_SHARE:.0%} can be repaired: was the shutter closed, and "
             "the whole sensor lit?"
         )
@@ -151,17 +151,17 @@ def _read_flat(frames: Sequence[Frame], darkened: Corrections) -> np.ndarray | N
     level = mean.mean((0, 1))
     if not np.all(level > 0):
         raise DataError(
-            f"the flat pictures ({frames[0].path.name} ...) are not brighter than the dark ones; "
+            f"the flat frames ({frames[0].path.name} ...) are not brighter than the dark ones; "
             "light the whole sensor evenly and take them again"
         )
     return mean / level
 
 
 def _fit(correction: np.ndarray, kind: str, raw: np.ndarray) -> np.ndarray:
-    # Never broadcast: a dark picture of one row would be taken from every row without a word.
+    # Never broadcast: a dark frame of one row would be taken from every row without a word.
     if correction.shape != raw.shape:
         raise DataError(
-            f"the {kind} pictures have the size {correction.shape}, and another picture has "
+            f"the {kind} captures have the size {correction.shape}, and another capture has "
             f"{raw.shape}; take all with one setting"
         )
     return correction
@@ -170,7 +170,7 @@ def _fit(correction: np.ndarray, kind: str, raw: np.ndarray) -> np.ndarray:
 def _check_alike(pictures: list[np.ndarray], kind: str) -> None:
     shapes = sorted({picture.shape for picture in pictures})
     if len(shapes) > 1:
-        raise DataError(f"the {kind} pictures have the sizes {shapes}; take all with one setting")
+        raise DataError(f"the {kind} captures have the sizes {shapes}; take all with one setting")
 
 
 def _find_bad(darks: list[tuple[np.ndarray, float]], flat: np.ndarray | None) -> np.ndarray | None:
@@ -178,7 +178,7 @@ def _find_bad(darks: list[tuple[np.ndarray, float]], flat: np.ndarray | None) ->
     if flat is not None:
         masks.append(_any_colour(flat < DEAD_SHARE))
     if len({mask.shape for mask in masks}) > 1:
-        raise DataError("the dark and flat pictures differ in size; take all with one setting")
+        raise DataError("the dark and flat frames differ in size; take all with one setting")
     return np.any(masks, axis=0) if masks else None
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a camera as files: TIFF, PNG of 8 and 16 bits, npy."""
+"""Captures of a camera as files: TIFF, PNG of 8 and 16 bits, npy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hybridonn.data.readers.image_rules import refuse_frame
 
 SUFFIXES = (".tif", ".tiff", ".png", ".npy")
 PNG_DEPTH, PNG_COLOUR = 24, 25  # bytes of the header (PNG specification, section 11.2.2, IHDR)
-MOST_BYTES = 2**29  # of a picture: 256 million pixels of 16 bits
+MOST_BYTES = 2**29  # of a capture: 256 million pixels of 16 bits
 MOST_SHRUNK = 2000  # deflate shrinks 1032 times at most, LZW of TIFF about 1400 times
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """The values of a picture as the camera wrote them, (H, W) or (H, W, 3).
+    """The values of a capture as the camera wrote them, (H, W) or (H, W, 3).
 
     Raises:
         DataError: It is missing, damaged, of another kind, or its values would be changed
@@ -32,7 +32,7 @@ def read_picture(path: Path) -> np.ndarray:
     readers = {".png": _read_png, ".npy": _read_npy, ".tif": _read_tiff, ".tiff": _read_tiff}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path} is no picture that can be read; use {', '.join(SUFFIXES)}")
+        raise DataError(f"{path} is no capture that can be read; use {', '.join(SUFFIXES)}")
     try:
         if reader is not _read_npy:
             refuse_frame(path)
@@ -40,13 +40,13 @@ def read_picture(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise DataError(f"{path} is not there; take it again, or mend the manifest") from None
     except ArrayFileError as error:
-        raise DataError(f"{path} is damaged (it {error.found}); take the picture again") from None
+        raise DataError(f"{path} is damaged (it {error.found}); take the frame again") from None
     except DataError:
         raise
     except (Exception, MemoryError) as error:  # every library has its own for a damaged file
         said = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path} is damaged ({type(error).__name__}: {said}); take the picture again"
+            f"{path} is damaged ({type(error).__name__}: {said}); take the frame again"
         ) from None
     return _check(values, path)
 
@@ -68,7 +68,7 @@ def check_suffix(suffix: str) -> str:
 
 
 def full_scale(values: np.ndarray, bit_depth: int | None) -> float:
-    """The value at which the camera saturates; infinite for floating-point pictures."""
+    """The value at which the camera saturates; infinite for floating-point captures."""
     if bit_depth is not None:
         return float(2**bit_depth - 1)
     return float(np.iinfo(values.dtype).max) if values.dtype.kind == "u" else np.inf
@@ -78,14 +78,14 @@ def _check(values: np.ndarray, path: Path) -> np.ndarray:
     grey = values.ndim == 2
     if not values.size or not (grey or (values.ndim == 3 and values.shape[2] == 3)):
         raise DataError(
-            f"{path} has the shape {values.shape}; a picture is (height, width) or "
-            "(height, width, 3): save one picture a file, without transparency"
+            f"{path} has the shape {values.shape}; a capture is (height, width) or "
+            "(height, width, 3): save one capture a file, without transparency"
         )
     if values.dtype.kind not in "uf":
         raise DataError(f"{path} holds {values.dtype}; allowed are unsigned integers and floats")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
-        raise DataError(f"{path} has {bad} pixels that are not finite; take the picture again")
+        raise DataError(f"{path} has {bad} pixels that are not finite; take the frame again")
     return values
 
 
@@ -121,7 +121,7 @@ def _read_tiff(path: Path) -> np.ndarray:
             name = getattr(page.compression, "name", page.compression)
             raise DataError(
                 f"{path} is compressed by {name}, which needs the package imagecodecs; install it, "
-                "or save the picture without compression"
+                "or save the capture without compression"
             ) from None
 
 
@@ -143,11 +143,11 @@ def _refuse_complaints(library: str, path: Path) -> Iterator[None]:
         logger.propagate = passes
     if errors.buffer:
         said = " ".join(errors.buffer[0].getMessage().split())[:200]
-        raise DataError(f"{path} is damaged ({said}); take the picture again")
+        raise DataError(f"{path} is damaged ({said}); take the frame again")
 
 
 def _check_size(path: Path, size: int) -> None:
-    """Refuse a picture that claims more bytes than its file can hold, or the memory.
+    """Refuse a capture that claims more bytes than its file can hold, or the memory.
 
     Raises:
         DataError: It does.
@@ -156,8 +156,8 @@ def _check_size(path: Path, size: int) -> None:
     most = min(MOST_SHRUNK * held, MOST_BYTES, free_bytes())
     if size > most:
         raise DataError(
-            f"{path} claims a picture of {say_bytes(size)} in a file of {say_bytes(held)}; at most "
-            f"{say_bytes(most)} can be read: take the picture again, or cut it"
+            f"{path} claims a capture of {say_bytes(size)} in a file of {say_bytes(held)}; at most "
+            f"{say_bytes(most)} can be read: take the frame again, or cut it"
         )
 
 

@@ -34,12 +34,12 @@ from hybridonn.core.progress import Progress, Silent
 MOSAIC_IMAGES = 8  # whose mean frame shows how a camera is mounted
 # A sub-optic that follows the simulation less is left where the layout puts it, and reported.
 LEAST_TILE = 0.3
-ROUNDS = 3  # in which a picture is cut and registered; each leaves a third of the movement or less
+ROUNDS = 3  # in which a capture is cut and registered; each leaves a third of the movement or less
 # Standard deviation of a place that is read between camera pixels, in pixels of a feature map:
-# that of pictures whose movement is known, two or three camera pixels to a pixel.
+# that of captures whose movement is known, two or three camera pixels to a pixel.
 CUT_PIXELS = 0.012
-MOST_BY_CHANCE = 0.1  # of pictures that are not registered yet look like other images
-LEAST_COVERED = 0.5  # of a picture: what most pixels were not measured for cannot be used
+MOST_BY_CHANCE = 0.1  # of captures that are not registered yet look like other images
+LEAST_COVERED = 0.5  # of a capture: what most pixels were not measured for cannot be used
 _SILENT = Silent()
 
 
@@ -51,8 +51,8 @@ class Geometry:
         order: Position in a frame of each sub-optic, (2 K,).
         orientation: Of :func:`~hybridonn.compensation.acquisition.placement.orient`.
         placements: Placement of each sub-optic, in the order of the simulation.
-        registrations: Registration of each sub-optic on its simulated picture.
-        covered: Pixels of each sub-optic's picture that were measured, (2 K, H', W') bool.
+        registrations: Registration of each sub-optic on its simulated capture.
+        covered: Pixels of each sub-optic's capture that were measured, (2 K, H', W') bool.
         mosaic: How the whole frame lies on the simulated one, in camera pixels; the registrations
             come on top of it. None: each frame shows one sub-optic.
     """
@@ -75,7 +75,7 @@ def find_geometry(
     """Find all sub-optics in the frames of some images.
 
     Args:
-        simulated: Simulated pictures of the same images, (N, 2 K, H', W').
+        simulated: Simulated captures of the same images, (N, 2 K, H', W').
         source: Frames or arrays.
         design: The design of the run.
         camera: The camera's pixels.
@@ -83,12 +83,12 @@ def find_geometry(
 
     Raises:
         DataError: Images are out of order, the mosaic is not found, or most of a sub-optic's
-            picture lies outside of the frames.
+            capture lies outside of the frames.
     """
     start = _first_geometry(simulated, source, design, camera, image_ids)
     tiles = read_tiles(source, image_ids, start, design.shape, _SILENT)
     check_shown(tiles, simulated, start.covered, image_ids, design, source)
-    # Single pictures are judged once they are registered.
+    # Single captures are judged once they are registered.
     check_order(tiles, simulated, start.covered, image_ids, source, MOST_BY_CHANCE)
     order = pair_sub_optics(tiles, simulated, start.covered)
     begun = replace(
@@ -113,11 +113,11 @@ def _register_all(
 ) -> list[Registration]:
     """Register each sub-optic, cut it anew where it was found, and register what is left.
 
-    A picture that is cut between its pixels is blurred, which looks like a movement; what is cut
+    A capture that is cut between its pixels is blurred, which looks like a movement; what is cut
     in the right place is not. So the least squares of the last round are those that count.
 
     Args:
-        simulated: Simulated pictures of the images, (N, 2 K, H', W').
+        simulated: Simulated captures of the images, (N, 2 K, H', W').
         source: Frames or arrays.
         begun: Placements at which the search begins, in the order of the simulation.
         tiles: What was cut there, (N, 2 K, H', W').
@@ -152,7 +152,7 @@ def _refine_all(
 
 
 def cut_tiles(frames: np.ndarray, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
-    """The registered picture of each sub-optic, in the order of the simulation, (2 K, H', W').
+    """The registered capture of each sub-optic, in the order of the simulation, (2 K, H', W').
 
     Args:
         frames: (1, H, W) of a mosaic, else (2 K, H, W).
@@ -176,7 +176,7 @@ def read_tiles(
     shape: tuple[int, int],
     progress: Progress,
 ) -> np.ndarray:
-    """The registered pictures of images, (N, 2 K, H', W') float32.
+    """The registered captures of images, (N, 2 K, H', W') float32.
 
     Raises:
         DataError: Light is not finite.
@@ -223,7 +223,7 @@ def check_shown(
     refuse(
         [image_ids[number] for number in wrong],
         f"of {len(image_ids)} captures look like the masks of their images, not like the images",
-        "display the pictures of the folder display, which `hybridonn captures template` writes",
+        "display the captures of the folder display, which `hybridonn captures template` writes",
         source.where,
     )
 
@@ -239,7 +239,7 @@ def check_order(
     """Refuse images that look like others.
 
     Args:
-        tiles: Measured pictures, (N, 2 K, H', W').
+        tiles: Measured captures, (N, 2 K, H', W').
         simulated: Simulated ones, (N, 2 K, H', W').
         covered: Pixels that were measured, (2 K, H', W') bool.
         image_ids: The images, (N,).
@@ -267,7 +267,7 @@ def check_order(
 def _check_scale(
     frame_shape: tuple[int, int], camera: Camera, shape: tuple[int, int], where: Path
 ) -> None:
-    """Refuse pictures of which a frame could not hold half.
+    """Refuse captures of which a frame could not hold half.
 
     Raises:
         DataError: They are so large.
@@ -276,7 +276,7 @@ def _check_scale(
     if any(LEAST_COVERED * side > length for side, length in zip(sides, frame_shape, strict=True)):
         raise DataError(
             f"{where}: with {camera.pixels_per_feature:g} camera pixels along a pixel of a feature "
-            f"map a sub-optic's picture has {sides[0]:.0f} x {sides[1]:.0f}, and the frames have "
+            f"map a sub-optic's capture has {sides[0]:.0f} x {sides[1]:.0f}, and the frames have "
             f"{frame_shape[0]} x {frame_shape[1]}; check --pixels-per-feature"
         )
 
@@ -286,7 +286,7 @@ def _check_covered(covered: np.ndarray, where: Path) -> None:
     few = np.flatnonzero(shares < LEAST_COVERED)
     refuse(
         [f"{name_sub_optic(n)} ({shares[n]:.0%})" for n in few.tolist()],
-        f"sub-optics lie in the frames with less than {LEAST_COVERED:.0%} of their pictures",
+        f"sub-optics lie in the frames with less than {LEAST_COVERED:.0%} of their captures",
         "capture a larger region, or check --camera-pixel-um and --pixels-per-feature",
         where,
     )
@@ -322,7 +322,7 @@ def _cover_all(
     placements: Sequence[Placement],
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """Which pixels of each picture were measured, (2 K, H', W') bool: the same of all images."""
+    """Which pixels of each capture were measured, (2 K, H', W') bool: the same of all images."""
     frame = orient(source.read(image_id)[0], orientation)
     blind = None if source.blind is None else orient(source.blind, orientation)
     size = (frame.shape[0], frame.shape[1])

@@ -1,7 +1,7 @@
-"""From a camera's pictures to a capture set: check, register, pair, correct, compare.
+"""From a camera's captures to a capture set: check, register, pair, correct, compare.
 
 No test image takes part in anything that is fitted: registration, pairing and gains come from
-the other captures (or from the pictures of a point, where only these were taken).
+the other captures (or from the captures of a point, where only these were taken).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data.dataset import Dataset
 
 FITTED = 48  # images that registration looks at; a dozen reach 0.1 pixels at 20 dB
-FEWEST_FITTED = 8  # where pictures are large, and each says the more
-FITTED_PIXELS = 2**19  # of all fitted pictures of a sub-optic together
+FEWEST_FITTED = 8  # where captures are large, and each says the more
+FITTED_PIXELS = 2**19  # of all fitted captures of a sub-optic together
 LEAST_MEDIAN = 0.5  # of all sub-optics: below, this is not the chip of this run
 # Of signed features less what all share. A choice: chips that read a third of MNIST's digits have
 # 0.5 to 0.8, chips of other students -0.1 to 0.5.
@@ -45,8 +45,8 @@ class ImportResult:
 
     Attributes:
         captures: The set.
-        geometry: Places where the pictures were found.
-        simulated: The mean simulated picture of each sub-optic over the fitted images, (2 K, H, W).
+        geometry: Places where the captures were found.
+        simulated: The mean simulated capture of each sub-optic over the fitted images, (2 K, H, W).
         measured: The same as measured, registered, with its gain, (2 K, H, W).
         designed_psfs: Point spread functions as designed, of the shape of the measured ones; None
             where none were measured.
@@ -90,11 +90,11 @@ def import_captures(
     tiles = read_tiles(source, image_ids, geometry, design.shape, progress)
     matching = _compare(source, design, geometry, tiles, image_ids, seen, simulated)
     if isinstance(source, FrameSource) and not source.corrections.darks:
-        # Without a dark picture the background is known from the fit alone.
+        # Without a dark frame the background is known from the fit alone.
         tiles += matching.offsets.astype(np.float32)[:, None, None]
         seen = seen + matching.offsets[:, None, None]
     level = float(np.median(matching.gains[matching.gains > 0]))
-    # The electronics weigh the pictures as designed, of a 4f system with the gains of its kernels.
+    # The electronics weigh the captures as designed, of a 4f system with the gains of its kernels.
     weights = (level * design.electronic_gains()).astype(np.float32)[:, None, None]
     tiles *= weights
     captures = CaptureDataset(
@@ -190,7 +190,7 @@ def _compare(
 def _check_signed(
     seen: np.ndarray, simulated: np.ndarray, covered: np.ndarray, matching: Matching, where: Path
 ) -> None:
-    """Refuse pictures that are of the right images, behind other kernels.
+    """Refuse captures that are of the right images, behind other kernels.
 
     Raises:
         DataError: They are.
@@ -200,7 +200,7 @@ def _check_signed(
     median = float(np.median(found)) if found.size else 1.0
     if median < LEAST_SIGNED:
         raise DataError(
-            f"{where}: the pictures are of the right images, but not behind the kernels of this "
+            f"{where}: the captures are of the right images, but not behind the kernels of this "
             f"run: the median correlation of the features of {len(found)} kernels, less what all "
             f"share, is {median:.2f}, needed {LEAST_SIGNED}; name the run that the chip was made "
             "for"

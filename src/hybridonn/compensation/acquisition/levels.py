@@ -58,7 +58,7 @@ class Tally:
         """Share of the pixels at the top; 0: so few are single hot pixels or cosmic rays.
 
         Args:
-            picture_pixels: Of one sub-optic's picture, of which a mosaic holds many; None: of the
+            picture_pixels: Of one sub-optic's capture, of which a mosaic holds many; None: of the
                 frame.
         """
         of = min(self.pixels, picture_pixels or self.pixels)

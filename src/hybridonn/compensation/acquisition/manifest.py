@@ -36,10 +36,10 @@ class Frame:
     """One row of the manifest.
 
     Attributes:
-        path: The picture.
+        path: The capture.
         image_id: What was shown.
         exposure_s: For how long.
-        sub_optic: ``2 kernel + (0 plus, 1 minus)``; None: the picture holds all of them.
+        sub_optic: ``2 kernel + (0 plus, 1 minus)``; None: the capture holds all of them.
         channel: Colour of the point that was shown; None: all colours, or no point.
     """
 
@@ -62,7 +62,7 @@ class Manifest:
     Attributes:
         path: The CSV file.
         frames: Its rows.
-        unlisted: Pictures in the folder that it does not name.
+        unlisted: Captures in the folder that it does not name.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class Manifest:
 
     @property
     def is_mosaic(self) -> bool:
-        """Whether each picture of an image holds all sub-optics."""
+        """Whether each capture of an image holds all sub-optics."""
         shown = [f for f in self.frames if f.image_id not in (DARK, FLAT)]
         return all(frame.sub_optic is None for frame in shown)
 
@@ -270,7 +270,7 @@ def _check_sub_optics(
     if not all(apart):
         raise DataError(
             f"{path}: {sum(apart)} of {len(apart)} rows name a kernel; name one in each row (a "
-            "file a sub-optic) or in none (mosaic pictures)"
+            "file a sub-optic) or in none (mosaic captures)"
         )
     _check_branches({frame.sub_optic for frame in shown}, path, branches)
     counts = Counter(frame.image_id for frame in shown if frame.channel in (None, 0))

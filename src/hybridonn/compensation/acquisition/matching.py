@@ -22,10 +22,10 @@ AT_A_TIME = 256  # images compared with one another
 
 @dataclass(frozen=True)
 class Matching:
-    """Measured against simulated pictures of each sub-optic.
+    """Measured against simulated captures of each sub-optic.
 
     Attributes:
-        gains: What measured pictures are multiplied by to be the simulated ones, (M,); 0 where a
+        gains: What measured captures are multiplied by to be the simulated ones, (M,); 0 where a
             sub-optic does not follow the simulation at all.
         offsets: What is added to them before, (M,): minus the background.
         correlations: (M,), from -1 to 1.
@@ -41,7 +41,7 @@ def compare(
 ) -> Matching:
     """Fit ``measured = slope simulated + background`` for each sub-optic, over all images.
 
-    The noise is in the measured pictures, so they are fitted by the simulated ones: the other way
+    The noise is in the measured captures, so they are fitted by the simulated ones: the other way
     round the gain would be too small by the noise's share of their power.
 
     Args:
@@ -75,12 +75,12 @@ def compare_features(
 ) -> np.ndarray:
     """How much features are those of their own kernels and not of any.
 
-    The pictures of an image are alike behind all kernels. So of each feature, plus less minus, what
-    the mean of all simulated pictures explains is taken away before measured and simulated ones
+    The captures of an image are alike behind all kernels. So of each feature, plus less minus, what
+    the mean of all simulated captures explains is taken away before measured and simulated ones
     are correlated: a partial correlation.
 
     Args:
-        light: Pictures in the units of the simulation, (N, 2 K, H, W).
+        light: Captures in the units of the simulation, (N, 2 K, H, W).
         simulated: (N, 2 K, H, W).
         covered: Pixels at which something was measured, (2 K, H, W) bool; None: all.
 
@@ -147,7 +147,7 @@ def pair_sub_optics(
 def find_disorder(
     measured: np.ndarray, simulated: np.ndarray, covered: np.ndarray | None = None
 ) -> list[tuple[int, int]]:
-    """Pictures that look like another image than they should.
+    """Captures that look like another image than they should.
 
     Args:
         measured: (N, H, W), best the sum over all sub-optics, which no pairing changes.
@@ -155,7 +155,7 @@ def find_disorder(
         covered: Pixels at which something was measured, (H, W) bool; None: all.
 
     Returns:
-        (position, position of the image that it looks like) of each such picture.
+        (position, position of the image that it looks like) of each such capture.
     """
     found = []
     common = np.ones(measured.shape[1:], bool) if covered is None else covered
@@ -170,7 +170,7 @@ def find_disorder(
         scores = shifted_correlations(seen, wanted, MOST_SHIFT_PIXELS)
         best, own = scores.argmax(1), scores.diagonal()
         # Another image must also fit as images do here: behind poor optics, on few pixels, chance
-        # finds a better one for a picture that fits none.
+        # finds a better one for a capture that fits none.
         usual = np.quantile(own, LEAST_USUAL)
         wrong = np.flatnonzero((scores.max(1) > own + CLEARLY) & (scores.max(1) >= usual))
         found += [(start + int(i), start + int(best[i])) for i in wrong]
@@ -180,7 +180,7 @@ def find_disorder(
 def find_impostors(
     measured: np.ndarray, simulated: np.ndarray, others: np.ndarray, covered: np.ndarray
 ) -> list[int]:
-    """Positions of pictures that look clearly more like others than like their own.
+    """Positions of captures that look clearly more like others than like their own.
 
     Args:
         measured: (N, H, W).
@@ -214,7 +214,7 @@ def shifted_correlations(left: np.ndarray, right: np.ndarray, most: int) -> np.n
     """The highest correlation of each pair of stacks over small shifts, (A, B).
 
     Args:
-        left: (A, S, H, W), stacks of S pictures.
+        left: (A, S, H, W), stacks of S captures.
         right: (B, S, H, W).
         most: Pixels of shift along an axis.
     """
@@ -239,7 +239,7 @@ def _bin(stack: np.ndarray, side: int) -> np.ndarray:
 
 
 def _contrasts(pictures: np.ndarray, common: np.ndarray) -> np.ndarray:
-    """Pictures of equal brightness without what all of them share, (N, H, W)."""
+    """Captures of equal brightness without what all of them share, (N, H, W)."""
     if not common.any():
         return np.zeros_like(pictures)
     light = (pictures - pictures[:, common].min(1)[:, None, None]) * common

@@ -33,7 +33,7 @@ def describe(
         geometry: Places where the sub-optics were found.
         matching: Measured against simulated.
         image_ids: Ids of the images that were captured.
-        level: Factor of all pictures.
+        level: Factor of all captures.
     """
     moved = np.flatnonzero(geometry.order != np.arange(len(geometry.order)))
     return {

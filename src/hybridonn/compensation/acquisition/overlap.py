@@ -1,8 +1,8 @@
-"""How likely two stacks of pictures show the same, by their shift, over the pixels that they share.
+"""How likely two stacks of captures show the same, by their shift, over the pixels that they share.
 
 The law: one stack is the other, shifted, times a gain, plus an offset and white noise. At the best
 gain and offset the logarithm of the likelihood of n shared pixels is ``-n log(1 - r^2) / 2`` but
-for a constant, r their correlation. All sums over shared pixels are correlations of the pictures,
+for a constant, r their correlation. All sums over shared pixels are correlations of the captures,
 their squares and their masks, so transforms give them at all shifts at once (Padfield 2012, IEEE
 Trans. Image Process. 21, 2706, equations 8 to 16).
 """
@@ -21,12 +21,12 @@ class Transforms:
     """Fourier transforms of a stack, of its sums and of the pixels that count.
 
     Attributes:
-        shape: Of the pictures that were transformed, at least twice the stack's to reach all
+        shape: Of the captures that were transformed, at least twice the stack's to reach all
             shifts.
-        each: Of every picture less the mean of all, (S, *shape) as of real pictures.
+        each: Of every capture less the mean of all, (S, *shape) as of real captures.
         mask: Transform of the mask of the pixels that count.
-        total: Transform of the sum of the pictures.
-        square: Transform of the sum of the squared pictures.
+        total: Transform of the sum of the captures.
+        square: Transform of the sum of the squared captures.
     """
 
     shape: tuple[int, ...]
@@ -48,7 +48,7 @@ def transform(pictures: np.ndarray, covered: np.ndarray, shape: tuple[int, ...])
         covered: Pixels that count, (H, W) bool.
         shape: Shape of the transforms.
     """
-    # Less their mean: its square would round away the variance of faint pictures.
+    # Less their mean: its square would round away the variance of faint captures.
     mean = pictures[:, covered].mean() if covered.any() else 0.0
     pictures = (pictures - mean) * covered
     sums = (covered, pictures.sum(0), (pictures**2).sum(0))
@@ -60,11 +60,11 @@ def transform(pictures: np.ndarray, covered: np.ndarray, shape: tuple[int, ...])
 def likelihood(one: Transforms, other: Transforms) -> np.ndarray:
     """Logarithm of the likelihood of every shift of one stack on another, (*shape).
 
-    Where the correlation is negative, it is that of pictures that have nothing in common, 0.
+    Where the correlation is negative, it is that of captures that have nothing in common, 0.
 
     Args:
         one: The stack that is shifted.
-        other: The stack that stays, of as many pictures and the same shape.
+        other: The stack that stays, of as many captures and the same shape.
     """
     n = np.maximum(one.shift_all(one.mask, other.mask), 1) * len(one.each)
     x, xx = (one.shift_all(sums, other.mask) for sums in (one.total, one.square))

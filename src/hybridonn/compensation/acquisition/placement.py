@@ -1,6 +1,6 @@
-"""Where the picture of each sub-optic lies in a camera frame, and how it is cut out.
+"""Where the capture of each sub-optic lies in a camera frame, and how it is cut out.
 
-Coordinates are (y, x), y down. A feature map's pixel q, from the centre of its picture, lies at
+Coordinates are (y, x), y down. A feature map's pixel q, from the centre of its capture, lies at
 ``origin + matrix q`` in the frame, in camera pixels.
 """
 
@@ -23,10 +23,10 @@ LEAST_CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one sub-optic's picture lies.
+    """Where one sub-optic's capture lies.
 
     Attributes:
-        origin: Camera pixel at the centre of the picture, (2,).
+        origin: Camera pixel at the centre of the capture, (2,).
         matrix: Camera pixels a feature pixel, (2, 2).
     """
 
@@ -53,7 +53,7 @@ class Camera:
 
 
 def centred_placement(frame_shape: tuple[int, int], camera: Camera) -> Placement:
-    """The placement of a picture that fills its frame."""
+    """The placement of a capture that fills its frame."""
     origin = (np.array(frame_shape, float) - 1) / 2
     return Placement(origin, np.eye(2) * camera.pixels_per_feature)
 
@@ -89,7 +89,7 @@ def mosaic_placements(
 
 
 def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.ndarray:
-    """The picture of one sub-optic on the grid of the feature maps.
+    """The capture of one sub-optic on the grid of the feature maps.
 
     A pixel is the mean of so many samples as it has camera pixels, so that light is not lost
     between samples; where frame and feature map have equal pixels, a cubic spline. Beyond the
@@ -97,7 +97,7 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
 
     Args:
         frame: (H, W).
-        placement: Place of the picture in the frame.
+        placement: Place of the capture in the frame.
         shape: Shape of a feature map.
     """
     from scipy.ndimage import map_coordinates
@@ -111,7 +111,7 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
         )
     )
     low = np.minimum(low, np.array(frame.shape) - 1)
-    high = np.maximum(high, low + 1)  # a picture outside of the frame is the frame's border
+    high = np.maximum(high, low + 1)  # a capture outside of the frame is the frame's border
     window = frame[low[0] : high[0], low[1] : high[1]]
     order = 3 if side == 1 else 1
     values = map_coordinates(window, places - low[:, None], order=order, mode="nearest")
@@ -124,11 +124,11 @@ def cover(
     shape: tuple[int, int],
     blind: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Pixels of a sub-optic's picture that were measured as a whole, (H', W') bool.
+    """Pixels of a sub-optic's capture that were measured as a whole, (H', W') bool.
 
     Args:
         frame_shape: Shape of the camera's frames.
-        placement: Place of the picture in the frame.
+        placement: Place of the capture in the frame.
         shape: Shape of a feature map.
         blind: Pixels of the frame that measure nothing, (H, W) bool; None: there are none.
     """
@@ -143,7 +143,7 @@ def cover(
 
 
 def _sample(placement: Placement, shape: tuple[int, int]) -> tuple[np.ndarray, int]:
-    """Where a picture is read in the frame, (2, samples), and samples along a pixel's side."""
+    """Where a capture is read in the frame, (2, samples), and samples along a pixel's side."""
     side = max(1, round(float(np.sqrt(abs(np.linalg.det(placement.matrix))))))
     inner = (np.arange(side) - (side - 1) / 2) / side
     axes = [((np.arange(n) - (n - 1) / 2)[:, None] + inner).ravel() for n in shape]
@@ -154,7 +154,7 @@ def _sample(placement: Placement, shape: tuple[int, int]) -> tuple[np.ndarray, i
 def render_mosaic(
     pictures: np.ndarray, placements: list[Placement], frame_shape: tuple[int, int]
 ) -> np.ndarray:
-    """The frame that the pictures of all sub-optics should give.
+    """The frame that the captures of all sub-optics should give.
 
     Args:
         pictures: (2 K, H, W).
@@ -172,7 +172,7 @@ def render_mosaic(
         away = grid.reshape(2, -1) - placement.origin[:, None]
         places = np.linalg.inv(placement.matrix) @ away
         middle = (np.array(picture.shape)[:, None] - 1) / 2
-        # A picture fills the area of its pixels, half a pixel around their centres.
+        # A capture fills the area of its pixels, half a pixel around their centres.
         lit = np.all(np.abs(places) <= middle + 0.5, axis=0)
         values = map_coordinates(picture, places + middle, order=1, mode="nearest") * lit
         frame[low[0] : high[0], low[1] : high[1]] += values.reshape(grid.shape[1:])

@@ -1,4 +1,4 @@
-"""Measured point spread functions: from pictures of a point, or as arrays."""
+"""Measured point spread functions: from captures of a point, or as arrays."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MARGIN = 2  # pixels around the kernel in which light that misses it is kept
 # Light is not negative; what noise and the steps of a camera leave below zero is small.
 NEGATIVE_SHARE = 0.02  # of the largest value
 HOT_FACTOR = 3.0  # over the brightest neighbour, and over what is simulated around it
-BRIGHT_SHARE = 0.25  # of the largest value: pixels that say how bright the picture is
+BRIGHT_SHARE = 0.25  # of the largest value: pixels that say how bright the capture is
 
 
 def simulate_psfs(design: CapturedDesign, size: int) -> np.ndarray:
-    """Simulated pictures of a point, upright, in the middle of (2 K, C, size, size)."""
+    """Simulated captures of a point, upright, in the middle of (2 K, C, size, size)."""
     parts = np.stack([part.numpy() for part in split_signs(design.kernels.cpu().float())], 1)
     upright = parts.reshape(-1, *parts.shape[2:])[..., ::-1, ::-1]
     margin = (size - upright.shape[-1]) // 2
@@ -52,7 +52,7 @@ def psfs_from_frames(
         In the units of the kernels; None where no point was captured.
 
     Raises:
-        DataError: Colours are missing, feature maps are coarser than the scene, or the pictures
+        DataError: Colours are missing, feature maps are coarser than the scene, or the captures
             hold clearly negative values or hot pixels.
     """
     frames = source.points()
@@ -79,14 +79,14 @@ def psfs_from_frames(
                 psfs[number, channel] = cut(turned, placement, (size, size)) * within
     missing = np.argwhere(np.any(np.isnan(psfs), axis=(2, 3)))
     names = [f"{name_sub_optic(number)} colour {colour}" for number, colour in missing.tolist()]
-    refuse(names, "pictures of a point are missing", "add a row for each", source.where)
+    refuse(names, "captures of a point are missing", "add a row for each", source.where)
     return _finish(_judge(psfs, design, source.where, mend), design)
 
 
 def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -> np.ndarray:
     """Point spread functions from a .npy, or the array ``psfs`` of a .npz.
 
-    They are taken as they are: a picture that is sampled as coarsely as a kernel cannot be moved
+    They are taken as they are: a capture that is sampled as coarsely as a kernel cannot be moved
     by parts of a pixel without blurring it.
 
     Args:
@@ -132,7 +132,7 @@ def _judge(psfs: np.ndarray, design: CapturedDesign, where: Path, mend: bool) ->
 
 
 def import_psfs(path: Path, design: CapturedDesign, *, mend: bool = False) -> ImportResult:
-    """A capture set without pictures of images: point spread functions alone.
+    """A capture set without captures of images: point spread functions alone.
 
     Args:
         path: As for :func:`psfs_from_array`.
@@ -241,7 +241,7 @@ def _channels(
 
 def _at_point(placement: Placement, shape: tuple[int, int]) -> Placement:
     # The point is shown at pixel (H // 2, W // 2), which is half a pixel off the middle of an
-    # even picture.
+    # even capture.
     away = np.array([side // 2 - (side - 1) / 2 for side in shape])
     return Placement(placement.origin + placement.matrix @ away, placement.matrix)
 
@@ -254,7 +254,7 @@ def _check_negative(psfs: np.ndarray, where: Path) -> None:
         for number in np.flatnonzero(negative.any((1, 2, 3))).tolist()
     ]
     cure = (
-        "light is not negative: subtract the dark picture once and of the same exposure, or set "
+        "light is not negative: subtract the dark frame once and of the same exposure, or set "
         "them to zero with --skip-bad"
     )
     refuse(faults, "point spread functions have negative values", cure, where)
@@ -265,7 +265,7 @@ def _check_hot(hot: np.ndarray, where: Path) -> None:
         f"{name_sub_optic(number)} ({int(hot[number].sum())} pixels)"
         for number in np.flatnonzero(hot.any((1, 2, 3))).tolist()
     ]
-    cure = "take a dark picture, or replace them by their neighbours with --skip-bad"
+    cure = "take a dark frame, or replace them by their neighbours with --skip-bad"
     refuse(faults, "point spread functions have hot pixels", cure, where)
 
 

@@ -1,18 +1,18 @@
-"""Registration: how measured pictures lie on the simulated ones.
+"""Registration: how measured captures lie on the simulated ones.
 
 The law: ``measured(p) = gain simulated(c + R(-angle) (p - c - shift) / scale) + offset + noise``
-with p and c, the centre of the picture, in pixels, y down and x right. A first shift comes from
-cross-correlation over a few angles and scales, normalised over the pixels that both pictures have
+with p and c, the centre of the capture, in pixels, y down and x right. A first shift comes from
+cross-correlation over a few angles and scales, normalised over the pixels that both captures have
 (Padfield 2012, IEEE Trans. Image Process. 21, 2706); Gauss-Newton then refines shift, angle, scale,
 gain and offset together by least squares, which is the most likely answer under white noise
 (Lucas and Kanade 1981; Baker and Matthews 2004, Int. J. Comput. Vis. 56, 221, equation 10).
-Pictures between pixels are cubic splines, whose error on well sampled pictures is far below noise.
+Captures between pixels are cubic splines, whose error on well sampled captures is far below noise.
 
 The uncertainty of what is found follows from the same least squares: with the slopes J of the
-pictures against all parameters and the residual r of n pixels, the covariance of the parameters is
+captures against all parameters and the residual r of n pixels, the covariance of the parameters is
 ``s^2 (J'J)^-1``, ``s^2 = |r|^2 / (n - p)`` (Seber and Wild 1989, Nonlinear Regression, theorem
 2.1). A shift, angle or scale that differs from none by less than its expanded uncertainty, twice
-the standard deviation (JCGM 100:2008, section 6), is none: to apply it would blur the pictures
+the standard deviation (JCGM 100:2008, section 6), is none: to apply it would blur the captures
 and correct nothing. The others are then fitted without it. An error of a kernel that looks like a
 movement is none of the noise: it is taken for one.
 """
@@ -36,16 +36,16 @@ STILL = np.array([0.0, 0.0, 0.0, 1.0])  # shift y and x, angle, scale of what ha
 
 @dataclass(frozen=True)
 class Registration:
-    """How measured pictures lie on simulated ones.
+    """How measured captures lie on simulated ones.
 
     Attributes:
-        shift_pixels: (y, x): by how much the measured picture is moved down and right.
+        shift_pixels: (y, x): by how much the measured capture is moved down and right.
         rotation_rad: By how much it is turned about its centre, clockwise as it is displayed
             (y down): from the x axis towards the y axis.
-        scale: Size of the measured picture over that of the simulated one.
-        gain: Brightness of the measured picture over that of the simulated one.
-        offset: Constant that is added to the measured picture.
-        correlation: Of measured and moved simulated picture, from -1 to 1, over common pixels.
+        scale: Size of the measured capture over that of the simulated one.
+        gain: Brightness of the measured capture over that of the simulated one.
+        offset: Constant that is added to the measured capture.
+        correlation: Of measured and moved simulated capture, from -1 to 1, over common pixels.
         uncertainty: Standard deviations of shift (y, x) in pixels, rotation in radians and scale.
     """
 
@@ -68,7 +68,7 @@ class Registration:
         return bool(np.all(_parameters(self) == STILL))
 
     def then(self, step: Registration) -> Registration:
-        """This movement and one of the pictures that were cut after it; how well: of the second."""
+        """This movement and one of the captures that were cut after it; how well: of the second."""
         y, x = np.array(self.shift_pixels) + self.matrix @ np.array(step.shift_pixels)
         angle = self.rotation_rad + step.rotation_rad
         return replace(
@@ -82,8 +82,8 @@ class Registration:
         """The same with the error of each place in the uncertainty, beside that of noise.
 
         Args:
-            pixels: Standard deviation of the place of what the pictures show, in pixels.
-            shape: Shape of a picture: the error turns and scales it the less, the larger it is.
+            pixels: Standard deviation of the place of what the captures show, in pixels.
+            shape: Shape of a capture: the error turns and scales it the less, the larger it is.
         """
         lever = float(np.sqrt(np.square(shape).mean() / 12))  # of pixels from the middle
         errors = pixels * np.array([1, 1, 1 / lever, 1 / lever])
@@ -119,14 +119,14 @@ def register(
     scales: tuple[float, ...] = (1.0,),
     covered: np.ndarray | None = None,
 ) -> Registration:
-    """Find the one movement, gain and offset that all pictures of a stack have in common.
+    """Find the one movement, gain and offset that all captures of a stack have in common.
 
     A part of the movement that is below its expanded uncertainty is none.
 
     Args:
         measured: (N, H, W).
         simulated: (N, H, W), the same images.
-        most_shift_pixels: Of the first guess, along an axis; None: half the picture.
+        most_shift_pixels: Of the first guess, along an axis; None: half the capture.
         angles_rad: Angles from which the search begins.
         scales: Scales from which the search begins.
         covered: Pixels at which something was measured, (H, W) bool; None: all.
@@ -156,7 +156,7 @@ def register(
 
 
 def move(pictures: np.ndarray, found: Registration) -> np.ndarray:
-    """Simulated pictures as they would be measured, but for gain and offset, (N, H, W)."""
+    """Simulated captures as they would be measured, but for gain and offset, (N, H, W)."""
     return _Splines(pictures).moved(_parameters(found))
 
 
@@ -165,10 +165,10 @@ def _parameters(found: Registration) -> np.ndarray:
 
 
 class _Seen:
-    """Measured pictures, and where something was measured.
+    """Measured captures, and where something was measured.
 
     Args:
-        pictures: (N, H, W).
+        captures: (N, H, W).
         covered: (H, W) bool; None: everywhere.
     """
 
@@ -179,7 +179,7 @@ class _Seen:
 
 
 class _Splines:
-    """Pictures that can be read between their pixels."""
+    """Captures that can be read between their pixels."""
 
     def __init__(self, pictures: np.ndarray) -> None:
         from scipy.ndimage import spline_filter1d
@@ -205,17 +205,17 @@ class _Splines:
         )
 
     def sources(self, parameters: np.ndarray) -> np.ndarray:
-        """Where in the simulated picture each pixel of the measured one comes from, (2, P)."""
+        """Where in the simulated capture each pixel of the measured one comes from, (2, P)."""
         shift, angle, scale = parameters[:2, None], parameters[2], parameters[3]
         return turn(-angle) @ (self.grid - shift) / scale + self.centre
 
     def inside(self, places: np.ndarray) -> np.ndarray:
-        """Which places lie in the picture, (P,)."""
+        """Which places lie in the capture, (P,)."""
         last = np.array(self.shape)[:, None] - 1
         return np.all((places >= 0) & (places <= last), axis=0)
 
     def moved(self, parameters: np.ndarray) -> np.ndarray:
-        """The moved pictures, (N, H, W)."""
+        """The moved captures, (N, H, W)."""
         return self.read(self.sources(parameters)).reshape(-1, *self.shape)
 
 
@@ -225,7 +225,7 @@ def _guess(
     most: float | None,
     starts: list[tuple[float, float]],
 ) -> np.ndarray:
-    """The start and the shift at which the measured pictures are most likely."""
+    """The start and the shift at which the measured captures are most likely."""
     shape = tuple(fast_length(2 * side) for side in splines.shape)
     searched = near(shape, tuple(side / 2 if most is None else most for side in splines.shape))
     covered = measured.covered.reshape(splines.shape)
@@ -269,7 +269,7 @@ def _refine(
 
 @dataclass(frozen=True)
 class _Fit:
-    """Gain and offset of best fit at given parameters, over pixels that both pictures have."""
+    """Gain and offset of best fit at given parameters, over pixels that both captures have."""
 
     gain: float
     offset: float
@@ -331,7 +331,7 @@ def _balance(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slopes(splines: _Splines, parameters: np.ndarray, fit: _Fit) -> np.ndarray:
-    """How the pictures change with shift y and x, angle, scale, gain and offset, (N P, 6)."""
+    """How the captures change with shift y and x, angle, scale, gain and offset, (N P, 6)."""
     angle, scale = parameters[2], parameters[3]
     edge = np.array([[EDGE_PIXELS], [0.0]])
     slopes = [

@@ -1,4 +1,4 @@
-"""What a camera should see: pictures of both sub-optics of each kernel, simulated."""
+"""What a camera should see: captures of both sub-optics of each kernel, simulated."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch.nn import functional as F
 from hybridonn.data.batches import to_scene
 from hybridonn.networks.frontends.frontend import split_signs
 
-AT_A_TIME = 100  # images whose pictures are simulated together
+AT_A_TIME = 100  # images whose captures are simulated together
 
 
 @torch.no_grad()
 def simulate_pictures(kernels: Tensor, stride: int, images: Tensor) -> Tensor:
-    """Pictures behind each sub-optic of ideal optics.
+    """Captures behind each sub-optic of ideal optics.
 
     Args:
         kernels: Signed, (K, C, k, k), as ``torch`` correlates.
-        stride: Pixels of the scene a pixel of the picture.
+        stride: Pixels of the scene a pixel of the capture.
         images: (N, C, H, W) uint8.
 
     Returns:

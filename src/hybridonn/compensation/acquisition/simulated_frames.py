@@ -50,7 +50,7 @@ class Bench:
 
 
 def take_frames(folder: Path, bench: Bench, progress: Progress) -> int:
-    """Display each picture of a template and save what the camera sees.
+    """Display each capture of a template and save what the camera sees.
 
     Args:
         folder: A template; the frames are written where its manifest says.
@@ -97,7 +97,7 @@ def _read_rows(folder: Path) -> list[Row]:
 
 
 def _name_display(row: Row) -> str:
-    """The picture of the folder ``display`` that a row shows; empty: none."""
+    """The capture of the folder ``display`` that a row shows; empty: none."""
     if row["image_id"] in (DARK, FLAT):
         return ""
     channel = row.get("channel") or ""
@@ -105,7 +105,7 @@ def _name_display(row: Row) -> str:
 
 
 def _see(folder: Path, name: str, see: See) -> np.ndarray:
-    """The light of one displayed picture, (2 K, H', W')."""
+    """The light of one displayed capture, (2 K, H', W')."""
     from PIL import Image
 
     path = folder / "display" / f"{name}.png"
@@ -119,7 +119,7 @@ def _see(folder: Path, name: str, see: See) -> np.ndarray:
 
 
 def _measure_brightest(folder: Path, shown: list[str], see: See) -> tuple[float, tuple[int, int]]:
-    """The brightest light of all pictures, by which the exposure is chosen, and their shape."""
+    """The brightest light of all captures, by which the exposure is chosen, and their shape."""
     peaks: list[float] = []
     shape = (0, 0)
     for name in shown:

@@ -1,4 +1,4 @@
-"""Point spread functions as a camera would have measured them, one picture of a point each."""
+"""Point spread functions as a camera would have measured them, one capture of a point each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera, draw_electrons
 from hybridonn.core.random import generator_of
 
-REPEATS = 16  # pictures of a point that are averaged
+REPEATS = 16  # captures of a point that are averaged
 
 
 def take_psfs(psfs: np.ndarray, camera: SimulatedCamera) -> np.ndarray:
-    """Mean of several noisy pictures of a point less the black level, in values of the camera.
+    """Mean of several noisy captures of a point less the black level, in values of the camera.
 
     Args:
         psfs: Light of a point, (K, 2, C, P, P).

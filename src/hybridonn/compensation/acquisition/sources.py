@@ -39,7 +39,7 @@ class Source(Protocol):
 
     @property
     def is_mosaic(self) -> bool:
-        """Whether one picture holds all sub-optics."""
+        """Whether one capture holds all sub-optics."""
         ...
 
     def read(self, image_id: str) -> np.ndarray:
@@ -69,7 +69,7 @@ class FrameSource:
         alignment: Alignment of the camera's bits in the file's; None: recognised.
 
     Raises:
-        DataError: A dark or flat picture cannot be used.
+        DataError: A dark or flat frame cannot be used.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class FrameSource:
 
     @property
     def is_mosaic(self) -> bool:
-        """Whether one picture holds all sub-optics."""
+        """Whether one capture holds all sub-optics."""
         return self.manifest.is_mosaic
 
     def exposure_s(self, image_id: str) -> float:
@@ -128,7 +128,7 @@ class FrameSource:
         """Read every frame, recognise at which value the camera saturates, and check.
 
         Args:
-            picture_pixels: Of one sub-optic's picture, of which a mosaic holds many; None: each
+            picture_pixels: Of one sub-optic's capture, of which a mosaic holds many; None: each
                 frame holds one.
 
         Returns:
@@ -136,7 +136,7 @@ class FrameSource:
 
         Raises:
             DataError: Frames differ in size or bit depth, are damaged, or hold other values than
-                the stated bit depth allows; a dark or flat picture is saturated.
+                the stated bit depth allows; a dark or flat frame is saturated.
         """
         tallies = self._count_values()
         lit = {frame: one for frame, one in tallies.items() if frame.image_id != DARK}
@@ -153,7 +153,7 @@ class FrameSource:
                 )
                 raise DataError(
                     f"{frame.path} is saturated in {share:.2%} of its pixels ({one.top:g}); take "
-                    f"the {frame.image_id} picture {cure}"
+                    f"the {frame.image_id} capture {cure}"
                 )
         return saturated
 

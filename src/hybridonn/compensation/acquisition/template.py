@@ -28,14 +28,14 @@ REPEATS = 4  # dark and flat frames: their mean has half the noise of one
 
 GUIDE = """How to capture behind the chip
 
-1. Display each picture of the folder display/ in front of the chip, one pixel of the picture as
+1. Display each capture of the folder display/ in front of the chip, one pixel of the capture as
    one pixel of the scene; never change position, focus or gain between frames.
 2. Save what the camera sees under the name that manifest.csv gives, beside this file: TIFF, PNG
    (8 or 16 bits) or npy, linear (no gamma), all of one size and bit depth. Another of these
    suffixes is fine if you change it in the manifest; no other can be read.
 3. {layout}
 4. Write the true exposure time of each frame into the column exposure_s. Choose it so that no
-   pixel saturates in the brightest picture. Each exposure needs its own dark frame.
+   pixel saturates in the brightest capture. Each exposure needs its own dark frame.
 5. image_id dark: shutter closed. flat: the sensor lit evenly, without the chip. point:
    display/{point}. Rows of these may be removed; the import says what it then does without.
 6. hybridonn captures import RUN THIS_FOLDER --camera-pixel-um UM --pixels-per-feature N
@@ -57,7 +57,7 @@ def write_template(
     suffix: str = "tif",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Write pictures to display, a manifest to fill in, and a guide, whole or not at all.
+    """Write captures to display, a manifest to fill in, and a guide, whole or not at all.
 
     Args:
         design: The design of the run.
@@ -83,7 +83,7 @@ def write_template(
     dataset = design.dataset
     if dataset.image_shape[0] not in (1, 3):
         raise SpecError(
-            f"the images of {dataset.name} have {dataset.image_shape[0]} channels; pictures to "
+            f"the images of {dataset.name} have {dataset.image_shape[0]} channels; captures to "
             "display have 1 or 3"
         )
     covered = {
@@ -149,7 +149,7 @@ def _guide(design: CapturedDesign, apart: bool) -> str:
     what = "masks" if design.is_coherent else "sub-optics"
     layout = (
         f"Each frame shows one of the {sub_optics} {what} (columns kernel and sign), its\n"
-        "   picture in the middle."
+        "   capture in the middle."
         if apart
         else f"Each frame shows all {sub_optics} sub-optics at once, the middle of the metasurface "
         "in the\n   middle of the frame, to a few pixels; mirrored or turned is found by itself."

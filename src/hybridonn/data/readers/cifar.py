@@ -53,7 +53,7 @@ class Layout:
         train: Files of the training part.
         test: File of the test part.
         names: File of the classes' names.
-        labels: Label bytes before each picture, the last one counting; 0: python batches.
+        labels: Label bytes before each image, the last one counting; 0: python batches.
         key: Key of the labels in python batches.
     """
 

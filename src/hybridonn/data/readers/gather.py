@@ -1,4 +1,4 @@
-"""From listed pictures to a set: decoded once by all cores, then taken from the store."""
+"""From listed images to a set: decoded once by all cores, then taken from the store."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from hybridonn.spec import Data
 T = TypeVar("T")
 S = TypeVar("S")
 
-VERSION = 2  # of how pictures are decoded: a change makes every stored set anew
+VERSION = 2  # of how images are decoded: a change makes every stored set anew
 SHOWN_FAULTS = 20
 MOST_BITS = 16
 
 
 def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
-    """Read all pictures of a listing, or take them from the store.
+    """Read all images of a listing, or take them from the store.
 
     Raises:
         DataError: A file is damaged, unpaired, or unlike the others, and
@@ -80,7 +80,7 @@ def _describe(listing: Listing, faults: tuple[str, ...]) -> str:
 
 
 def _key(listing: Listing, data: Data) -> str:
-    # All that the decoded pictures depend on: the files, their times, how they are read.
+    # All that the decoded images depend on: the files, their times, how they are read.
     wanted = (data.colour, data.size_pixels, data.resize, data.bit_depth, listing.masks)
     digest = hashlib.sha256(repr((VERSION, str(listing.root.resolve()), wanted)).encode())
     for item in listing.items:
@@ -132,12 +132,12 @@ def _find_depth(
     stated: int | None,
     progress: Progress,
 ) -> BitDepth | None:
-    """What the values of the pictures of 16 bits mean; None: there are none of them.
+    """What the values of the images of 16 bits mean; None: there are none of them.
 
-    Pictures that cannot be read join the faults.
+    Images that cannot be read join the faults.
 
     Raises:
-        DataError: A depth is stated that no picture has, or less than one has.
+        DataError: A depth is stated that no image has, or less than one has.
     """
     items = listing.items
     deep = [index for index, shape in shapes.items() if shape.deep]
@@ -158,7 +158,7 @@ def _find_depth(
 
 
 def _choose_target(shapes: list[Shape], data: Data, depth: BitDepth | None) -> Target:
-    # Where the spec leaves size or depth open, most pictures decide.
+    # Where the spec leaves size or depth open, most images decide.
     wanted = Counter(
         (
             data.size_pixels or (shape.height, shape.width),

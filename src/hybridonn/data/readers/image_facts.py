@@ -40,12 +40,12 @@ class ImageFacts:
 
     Attributes:
         format: Pillow's name of the file's format.
-        height: Pixels, of the picture as it is shown.
+        height: Pixels, of the image as it is shown.
         width: Likewise.
         colour: ``grey``, ``palette``, ``rgb``, ``CMYK``, ``raw`` or another colour space by name.
         bits: Bits of a channel's values in the file.
         numbers: ``unsigned``, ``signed`` or ``float``.
-        pages: Pictures in the file.
+        pages: Images in the file.
         reduced: Other images in the file: thumbnails, masks, resolutions.
         orientation: How it is to be turned, by EXIF's number; 1: not at all.
         alpha: Pixels may be transparent.

@@ -1,4 +1,4 @@
-"""One picture or mask: read, checked, brought to its size."""
+"""One image or mask: read, checked, brought to its size."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class Target:
 
 
 def read_shape(path: Path) -> Shape:
-    """Size and depth of a picture.
+    """Size and depth of an image.
 
     Raises:
-        DataError: The file is no picture, or says something of itself that is not allowed.
+        DataError: The file is no image, or says something of itself that is not allowed.
     """
 
     def load() -> Shape:
@@ -94,11 +94,11 @@ def shape_of(facts: ImageFacts) -> Shape:
 
 
 def read_picture(path: Path, target: Target) -> np.ndarray:
-    """A picture as (C, H, W) uint8 of the target's size.
+    """An image as (C, H, W) uint8 of the target's size.
 
     It is turned as its file says, and its colours are brought to sRGB where it carries
     another profile. Of deeper values the upper 8 bits are kept; grey from colours is BT.601
-    luma. Interpolation is bilinear, with the wider kernel that keeps a smaller picture free
+    luma. Interpolation is bilinear, with the wider kernel that keeps a smaller image free
     of aliasing.
 
     Raises:
@@ -119,10 +119,10 @@ def read_picture(path: Path, target: Target) -> np.ndarray:
 
 
 def read_mask(item: Item, rule: MaskRule, target: Target) -> np.ndarray:
-    """A picture's mask as (H, W) uint8 classes of the target's size, by the nearest pixel.
+    """An image's mask as (H, W) uint8 classes of the target's size, by the nearest pixel.
 
     Raises:
-        DataError: A file is damaged, differs in size or orientation from its picture, or
+        DataError: A file is damaged, differs in size or orientation from its image, or
             holds a value that means nothing.
     """
     from PIL import Image
@@ -147,7 +147,7 @@ def read_mask(item: Item, rule: MaskRule, target: Target) -> np.ndarray:
 
 
 def read_used_bits(path: Path) -> int:
-    """All bits that are set in any value of a picture of 16 bits.
+    """All bits that are set in any value of an image of 16 bits.
 
     Raises:
         DataError: The file is damaged.
@@ -161,7 +161,7 @@ def read_used_bits(path: Path) -> int:
 
 
 def resize(image: Image, target: Target, *, smooth: bool) -> Image:
-    """Bring a picture to the target's height and width.
+    """Bring an image to the target's height and width.
 
     Args:
         image: 8 bits a channel.
@@ -199,7 +199,7 @@ def _compare_orientation(image: Path, picture: int, path: Path, mask: int) -> No
 
 
 def _decode(opened: OpenImage, target: Target) -> Image:
-    """The picture upright in sRGB, at no less than the target's size."""
+    """The image upright in sRGB, at no less than the target's size."""
     image = opened.open()
     carried = bool(image.info.get("icc_profile"))
     high, wide = shown_size(target.height, target.width, opened.facts.orientation)
@@ -217,7 +217,7 @@ def _reduce(opened: OpenImage, bit_depth: int) -> Image:
     """The upper 8 of the used bits.
 
     Raises:
-        DataError: The picture carries a colour profile of other colours than sRGB's.
+        DataError: The image carries a colour profile of other colours than sRGB's.
     """
     from PIL import Image as Pillow
 

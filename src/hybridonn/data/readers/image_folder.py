@@ -1,4 +1,4 @@
-"""Folders of pictures, a class a folder: ``[train/ val/ test/] CLASS/*.png``."""
+"""Folders of images, a class a folder: ``[train/ val/ test/] CLASS/*.png``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from hybridonn.data.readers.listing import (
 
 
 def list_image_folder(folder: Path) -> Listing:
-    """List a folder that holds a folder of pictures for each class.
+    """List a folder that holds a folder of images for each class.
 
     They may lie in ``train/`` and ``val/`` or ``test/``, or both; without these,
-    the parts are split off later. A class's pictures may lie in folders within
+    the parts are split off later. A class's images may lie in folders within
     its own. Hidden files and files beside the parts' folders are left alone.
 
     Raises:
@@ -75,7 +75,7 @@ def _list_parts(
 
 
 def _list_classes(walk: FolderWalk, folders: list[Path]) -> dict[str, list[Path]]:
-    """The pictures of each class that has any, by the class's name."""
+    """The images of each class that has any, by the class's name."""
     found: dict[str, list[Path]] = {}
     faults = walk.faults
     for folder in folders:

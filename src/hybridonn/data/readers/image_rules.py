@@ -32,9 +32,9 @@ class Rule:
 
 
 _ALL: tuple[Use, ...] = ("picture", "mask", "frame")
-# Not in the table, because the pixels or another file decide: transparency of pictures and masks
-# (all pixels must be opaque), the orientation of a mask (its picture's), the numbers of a mask,
-# and colour profiles (pictures are brought to sRGB; a mask's numbers are no colours).
+# Not in the table, because the pixels or another file decide: transparency of images and masks
+# (all pixels must be opaque), the orientation of a mask (its image's), the numbers of a mask,
+# and colour profiles (images are brought to sRGB; a mask's numbers are no colours).
 RULES = (
     Rule(
         _ALL,

@@ -1,4 +1,4 @@
-"""What a folder of pictures holds, found by names alone, before any picture is read."""
+"""What a folder of images holds, found by names alone, before any image is read."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class MaskRule:
 
 @dataclass(frozen=True)
 class Item:
-    """A picture and what it is labelled by.
+    """An image and what it is labelled by.
 
     Attributes:
-        image: The picture's file.
+        image: The image's file.
         label: Its class, where each image has one.
         masks: Files of its mask, the last on top, where each pixel has a class.
     """
@@ -49,7 +49,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """A set of pictures, none of them read yet.
+    """A set of images, none of them read yet.
 
     Attributes:
         name: What the reports call it.
@@ -73,12 +73,12 @@ class Listing:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """All pictures: training, validation, test."""
+        """All images: training, validation, test."""
         return (*self.train, *self.validation, *self.test)
 
 
 def divide_pictures(files: Iterable[Path], faults: list[str]) -> list[Path]:
-    """The pictures among files, by their endings; every other file becomes a fault."""
+    """The images among files, by their endings; every other file becomes a fault."""
     pictures = []
     for path in files:
         if path.suffix.lower() in ENDINGS:
@@ -111,14 +111,14 @@ def name_of(folder: Path) -> str:
 
 
 def drop_repeats(listing: Listing) -> Listing:
-    """The listing without pictures that are one and the same file, by links of either kind.
+    """The listing without images that are one and the same file, by links of either kind.
 
     Of several with the same label, the first for testing stays, else for validation, else for
-    training; of several with different labels or masks, none. A picture that is its own mask
+    training; of several with different labels or masks, none. An image that is its own mask
     is left out too.
 
     Returns:
-        The same listing with a fault for each picture that is left out.
+        The same listing with a fault for each image that is left out.
 
     Raises:
         DataError: A file is not there any more.
@@ -144,7 +144,7 @@ def drop_repeats(listing: Listing) -> Listing:
 
 
 def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]:
-    """Which of the pictures that are one file are left out, and why."""
+    """Which of the images that are one file are left out, and why."""
     (part, first), *others = same
     agree = all((item.label, item.masks) == (first.label, first.masks) for _, item in others)
     ending = "take one of them away" if agree else "and its label or mask is another: mend it"

@@ -1,4 +1,4 @@
-"""Folders of pictures and their masks, in pairs, in the layouts of the named sets."""
+"""Folders of images and their masks, in pairs, in the layouts of the named sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_NAME_BYTES = 250  # of file systems 255, with an ending of 5
 def list_mask_folder(folder: Path, mask_classes: tuple[str, ...] | None = None) -> Listing:
     """List a folder with ``images/`` and ``masks/``, or ``train/``, ``val/``, ``test/`` of such.
 
-    A picture and its mask have the same name up to the ending, but that the
+    An image and its mask have the same name up to the ending, but that the
     mask's may end with ``_mask``.
 
     Args:

@@ -20,7 +20,7 @@ import numpy as np
 from hybridonn.core.errors import DataError
 from hybridonn.data.memory import refuse_memory
 
-MOST_STEPS = 1_000_000  # CIFAR-100's 50,000 pictures take 350,000
+MOST_STEPS = 1_000_000  # CIFAR-100's 50,000 images take 350,000
 MOST_KEYS = 1000
 COPIES = 4  # of its size that a file may take in memory
 

@@ -21,7 +21,7 @@ COLOURS = MappingProxyType({0: "grey", 2: "rgb", 3: "palette", 4: "grey", 6: "rg
 _WITH_ALPHA = (4, 6)
 _KEPT_BYTES = 64  # of a chunk: whole header, gamma and primaries, the name of a text
 _TEXTS = (b"iTXt", b"zTXt", b"tEXt")
-# Names of the texts that may say how a picture is to be turned.
+# Names of the texts that may say how an image is to be turned.
 _TURNING = (b"XML:com.adobe.xmp", b"Raw profile type")
 
 SRGB_GAMMA = 1 / 2.2
@@ -98,7 +98,7 @@ def _count_frames(chunks: dict[bytes, list[bytes]]) -> int:
     if len(control) < 4:
         return 1
     kinds = list(chunks)
-    # A first frame control after the pixels: these are a picture beside the frames.
+    # A first frame control after the pixels: these are an image beside the frames.
     apart = kinds.index(b"fcTL") > kinds.index(b"IDAT") if {b"fcTL", b"IDAT"} <= set(kinds) else 0
     return int.from_bytes(control[:4], "big") + apart
 

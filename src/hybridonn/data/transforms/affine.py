@@ -1,4 +1,4 @@
-"""Pictures shifted by parts of a pixel, rotated and scaled."""
+"""Images shifted by parts of a pixel, rotated and scaled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hybridonn.spec import Augmentation
 
 @dataclass(frozen=True)
 class Affine:
-    """How the content of each picture is changed, about the picture's centre.
+    """How the content of each image is changed, about the image's centre.
 
     Attributes:
         right: Shift in pixels, (B,).
@@ -45,14 +45,14 @@ def draw_affine(count: int, settings: Augmentation, generator: torch.Generator) 
 def warp(
     scene: Tensor, change: Affine, mode: Literal["bilinear", "nearest"] = "bilinear"
 ) -> Tensor:
-    """Change pictures by interpolation; beyond their edges it is dark.
+    """Change images by interpolation; beyond their edges it is dark.
 
     The content at q from the centre (right, down) goes to ``p = s R(angle) q + t``,
-    so the picture at p is read at ``q = R(-angle) (p - t) / s``.
+    so the image at p is read at ``q = R(-angle) (p - t) / s``.
 
     Args:
         scene: (B, C, H, W), floating point.
-        change: One change for each picture.
+        change: One change for each image.
         mode: ``nearest`` keeps the values of masks.
     """
     height, width = scene.shape[-2:]

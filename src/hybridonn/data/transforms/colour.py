@@ -22,10 +22,10 @@ def luma(scene: Tensor) -> Tensor:
 
 
 def recolour(scene: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Change brightness, contrast and saturation of each picture at random.
+    """Change brightness, contrast and saturation of each image at random.
 
     With factors b, c, s uniform in 1 plus or minus the settings, in this order:
-    ``x <- b x``; ``x <- m + c (x - m)``, m the picture's mean grey value; and
+    ``x <- b x``; ``x <- m + c (x - m)``, m the image's mean grey value; and
     ``x <- l + s (x - l)``, l each pixel's grey value; then values are cut to
     [0, 1]. All three are linear in x, l and m, so they are one step,
     ``b c (s x + (1 - s) l) + b (1 - c) m``, l and m taken of the scene as it came.

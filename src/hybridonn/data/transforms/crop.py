@@ -1,4 +1,4 @@
-"""Pictures shifted by whole pixels and flipped: one gather, no interpolation."""
+"""Images shifted by whole pixels and flipped: one gather, no interpolation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def crop(
 ) -> tuple[Tensor, Tensor]:
     """Shift images at random by whole pixels and flip every other one, labels along with them.
 
-    A shift by up to p pixels is a random window of the picture that has p pixels
+    A shift by up to p pixels is a random window of the image that has p pixels
     more at each edge, dark or reflected about the edge's pixels.
 
     Args:
@@ -34,7 +34,7 @@ def crop(
         The changed images and labels.
 
     Raises:
-        DataError: A reflected crop is as large as the pictures.
+        DataError: A reflected crop is as large as the images.
     """
     if not (settings.crop_pixels or settings.flip):
         return images, labels
@@ -50,7 +50,7 @@ def crop(
 
 
 def check_crop(settings: Augmentation, height: int, width: int) -> None:
-    """Refuse a reflected crop that is as large as the pictures.
+    """Refuse a reflected crop that is as large as the images.
 
     Raises:
         DataError: It is.
@@ -64,7 +64,7 @@ def check_crop(settings: Augmentation, height: int, width: int) -> None:
 
 
 def _draw(count: int, settings: Augmentation, generator: torch.Generator) -> list[Tensor]:
-    # First row, first column, flipped: of the window in the enlarged picture.
+    # First row, first column, flipped: of the window in the enlarged image.
     device = generator.device
     shape, last = (count,), 2 * settings.crop_pixels + 1
     down, right = (
@@ -80,7 +80,7 @@ def _draw(count: int, settings: Augmentation, generator: torch.Generator) -> lis
 
 
 def _positions(drawn: list[Tensor], height: int, width: int, settings: Augmentation) -> Tensor:
-    """Where each pixel comes from, (B, H * W), in the flattened picture that is gathered from."""
+    """Where each pixel comes from, (B, H * W), in the flattened image that is gathered from."""
     down, right, flipped = drawn
     rows = torch.arange(height, device=down.device) + down[:, None]
     columns = torch.arange(width, device=down.device).expand(len(down), -1)

@@ -62,7 +62,7 @@ class CoarseFineBackend(Backend):
         channels: Channels of FineNet and CoarseNet.
         classes: Number of classes.
         normalisation: Normalisation of features and layers.
-        two_sided: Whether both signs of a picture are kept.
+        two_sided: Whether both signs of an image are kept.
     """
 
     DILATIONS = (2, 4, 8)  # of ExtremeC3Net's advanced blocks

@@ -21,7 +21,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """What a backend sees of the rectified pictures of its branches.
+    """What a backend sees of the rectified images of its branches.
 
     Attributes:
         windows: Windows of each branch, as wide as the layers at that resolution see.

@@ -25,7 +25,7 @@ class PyramidBackend(Backend):
         channels: Channels of the digital layers at each resolution.
         classes: Number of classes.
         normalisation: Normalisation of features and layers.
-        two_sided: Whether both signs of a picture are kept.
+        two_sided: Whether both signs of an image are kept.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PyramidBackend(Backend):
     def neighbourhood(cls, student: spec.Student) -> Neighbourhood:
         """Two convolutions of 3 x 3 at each resolution.
 
-        A level joins the K pictures of its branch with the channels that come up to it, so that
+        A level joins the K images of its branch with the channels that come up to it, so that
         its own are K / (K + channels) of them and the coarser branches share the rest.
         """
         shares, left = [], 1.0

@@ -1,4 +1,4 @@
-"""Optics whose two pictures a camera takes before electronics subtract them."""
+"""Optics whose two images a camera takes before electronics subtract them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ class BehindCamera(Frontend):
 
     @torch.no_grad()
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take both pictures and subtract: (B, C, H, W) to one (B, K_b, H', W') a branch."""
+        """Take both images and subtract: (B, C, H, W) to one (B, K_b, H', W') a branch."""
         taken = self.optics.capture(scene, self.sensor, self.generator)
         return tuple(both[:, :, 0] - both[:, :, 1] for both in taken)

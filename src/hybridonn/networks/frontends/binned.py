@@ -18,7 +18,7 @@ from hybridonn.optics.sensor import Sensor
 class BinnedFrontend(Frontend):
     """One chip whose kernels are read out at several resolutions, as light and camera do it.
 
-    All pictures are taken at the pixels of the scene; then the camera's pixels are summed
+    All images are taken at the pixels of the scene; then the camera's pixels are summed
     by branch, b x b into one, and divided by their number. With the kernels of
     ``ParallelFrontend.sensor_kernels`` this is what that frontend computes.
 
@@ -60,7 +60,7 @@ class BinnedFrontend(Frontend):
         return BinnedFrontend(self.frontend.fabricate(errors, layout), self.counts, self.binnings)
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
+        """Take the images: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
         (pictures,) = self.frontend(scene)
         pairs = zip(pictures.split(self.counts, 1), self.binnings, strict=True)
         return tuple(bin_pixels(some, size) for some, size in pairs)

@@ -11,9 +11,9 @@ from hybridonn.optics.sensor import Sensor, expose
 
 
 class CoarseReadOut(Frontend):
-    """Kernels whose pictures are read out on p x p camera pixels each, differentiable.
+    """Kernels whose images are read out on p x p camera pixels each, differentiable.
 
-    Each camera pixel takes the mean light of its share of a picture, so that nothing nonlinear
+    Each camera pixel takes the mean light of its share of an image, so that nothing nonlinear
     happens before the read-out; electronics then subtract the two signs. Rounding and saturation
     act whenever it is used, also in training, where the gradient passes the rounding as if it were
     not there; noise acts where there is a generator. A sub-optic without light in a colour is not
@@ -43,7 +43,7 @@ class CoarseReadOut(Frontend):
         return int(lit.sum()) * self.side**2
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Take all pictures and subtract: (B, C, H, W) to one branch, (B, K, p, p)."""
+        """Take all images and subtract: (B, C, H, W) to one branch, (B, K, p, p)."""
         parts = _split(self.signed_kernels())
         light = parts.detach().sum((-1, -2))
         white = light.max().clamp_min(torch.finfo(light.dtype).tiny)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 class BranchConvolution:
     """Optics and read-out of one branch as the convolution that they are together.
 
-    Summing b x b pixels of a picture is linear and the same at every place, so that a branch of
+    Summing b x b pixels of an image is linear and the same at every place, so that a branch of
     binning b is one convolution with a stride of b.
 
     Attributes:
@@ -26,15 +26,15 @@ class BranchConvolution:
     padding: int
 
     def __call__(self, scene: Tensor) -> Tensor:
-        """Take the picture: (B, C, H, W) to (B, K, H', W')."""
+        """Take the image: (B, C, H, W) to (B, K, H', W')."""
         return F.conv2d(scene, self.weight, stride=self.stride, padding=self.padding)
 
     def read_binned(self, size: int) -> BranchConvolution:
-        """The same optics with size x size pixels of each picture averaged into one."""
+        """The same optics with size x size pixels of each image averaged into one."""
         if size == 1:
             return self
         around = F.pad(self.weight, (size - 1,) * 4)
-        # The mean of a picture's pixels is the picture behind the mean of shifted kernels.
+        # The mean of an image's pixels is the image behind the mean of shifted kernels.
         return BranchConvolution(F.avg_pool2d(around, size, 1), self.stride * size, self.padding)
 
     def see_binned(self, size: int) -> BranchConvolution:

@@ -27,7 +27,7 @@ class DigitalConvolutions(nn.Module):
         self.branches = nn.ModuleList(_Cropped(one, image_shape) for one in convolutions)
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take the pictures: (B, C, H, W) to one (B, K_b, H', W') a branch."""
+        """Take the images: (B, C, H, W) to one (B, K_b, H', W') a branch."""
         return tuple(branch(scene) for branch in self.branches)
 
 
@@ -61,8 +61,8 @@ class DigitalCoherentOptics(nn.Module):
 
     Args:
         transfers: Transfer functions of the masks, zero frequency first, of grids on which no
-            picture wraps round, (J, K, 2, C, Hp, Wp) complex: the pictures of J modes add up.
-        gains: Gain of the positive and the negative picture of each kernel, (K, 2).
+            image wraps round, (J, K, 2, C, Hp, Wp) complex: the images of J modes add up.
+        gains: Gain of the positive and the negative image of each kernel, (K, 2).
         image_shape: (C, H, W) of a scene.
         stride: Stride of the sensor, in pixels of the scene.
         darkness: Radiance below which a scene counts as dark.
@@ -100,7 +100,7 @@ class DigitalCoherentOptics(nn.Module):
         self.register_buffer("sums", _sum_signs(gains.detach(), len(transfers), colours))
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take the pictures and subtract them: (B, C, H, W) to one branch, (B, K, H', W')."""
+        """Take the images and subtract them: (B, C, H, W) to one branch, (B, K, H', W')."""
         amplitude = scene.clamp_min(self.darkness).sqrt()
         light = amplitude.repeat_interleave(self.parts, 1) * self.phases
         field = F.conv2d(

@@ -36,7 +36,7 @@ def draw_chip(errors: ChipErrors, seed: int, step: int) -> ChipErrors:
 
 @contextmanager
 def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Iterator[None]:
-    """Within this context a hybrid network takes its pictures with a chip made of its optics.
+    """Within this context a hybrid network takes its images with a chip made of its optics.
 
     Training and inference mode make no difference. The chip's kernels are parameters of their
     own meanwhile, so that tangent kernels are those of the network behind the chip; what a
@@ -67,7 +67,7 @@ def behind_chip(network: nn.Module, errors: ChipErrors, layout: Layout) -> Itera
     for (branch, _), convolution in zip(branches, made, strict=True):
         branch.convolution = convolve_with(convolution, branch.convolution.weight.requires_grad)
     if isinstance(frontend, ParallelFrontend):
-        frontend.binnings = (1,) * len(binnings)  # the chip's convolutions bin the pictures
+        frontend.binnings = (1,) * len(binnings)  # the chip's convolutions bin the images
     try:
         yield
         pass_gradients(made, [branch.convolution.weight.grad for branch, _ in branches])

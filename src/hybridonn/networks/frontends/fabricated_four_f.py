@@ -41,7 +41,7 @@ class FabricatedFourF(Frontend):
         super().__init__()
         self.kernels, self.shape, self.stride = len(gain), shape, stride
         self.register_buffer("gain", gain.detach().clone())
-        # Gains of the electronics for the two pictures of each kernel, (K, 2).
+        # Gains of the electronics for the two images of each kernel, (K, 2).
         self.register_buffer("signs", torch.ones(len(gain), 2), persistent=False)
         self.register_buffer("transfers", optics.transfers.detach().clone())
         self.register_buffer("linear", optics.linearise().detach().clone())
@@ -56,7 +56,7 @@ class FabricatedFourF(Frontend):
         return self.gain[:, None, None, None] * signed.flip(-2, -1)
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Take both pictures of every kernel and subtract: (B, C, H, W) to one (B, K, H', W').
+        """Take both images of every kernel and subtract: (B, C, H, W) to one (B, K, H', W').
 
         Raises:
             OpticsError: The scene has other colours or another size than the system is for.
@@ -71,7 +71,7 @@ class FabricatedFourF(Frontend):
         sensor: Sensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor]:
-        """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
+        """Both masks' images, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
         (seen,) = capture_pairs(self._see, scene, self.gain, sensor, generator)
         return (seen * self.signs[..., None, None],)
 
@@ -141,7 +141,7 @@ def capture_pairs(
     pictures = see(scene)
     if sensor is not None:
         # A white scene fills the well at the brightest pixel behind the brightest mask. The arms
-        # of all colours end on one sensor: to it a picture is one plane.
+        # of all colours end on one sensor: to it an image is one plane.
         white = see(torch.ones_like(scene[:1])).max().clamp_min(torch.finfo(scene.dtype).tiny)
         one = replace(sensor, camera_pixels=sensor.camera_pixels[:1])
         planes = pictures.unsqueeze(-3)

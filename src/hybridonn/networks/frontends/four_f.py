@@ -47,11 +47,11 @@ OPEN = 0.9
 
 
 class FourFFrontend(Frontend):
-    r"""Each signed kernel is two masks, whose pictures are subtracted electronically.
+    r"""Each signed kernel is two masks, whose images are subtracted electronically.
 
     The sensor sees intensities, so what one mask does is not a convolution of the radiance R:
-    its amplitude response h acts on ``a = sqrt(R)``, and the picture is ``|h * a|^2``. With
-    ``h+- = (u +- v) / 2`` the difference of the two pictures is ``Re(conj(u * a) (v * a))``
+    its amplitude response h acts on ``a = sqrt(R)``, and the image is ``|h * a|^2``. With
+    ``h+- = (u +- v) / 2`` the difference of the two images is ``Re(conj(u * a) (v * a))``
     (the identity that balanced detection in an interferometer uses): v, signed or complex,
     convolves the scene, and u carries the local brightness that it is measured against. For a
     compact positive u the feature is linear in R where the scene is smooth, signed as v is, and
@@ -145,7 +145,7 @@ class FourFFrontend(Frontend):
         return self.gain[:, None, None, None] * (linear[:, 0] - linear[:, 1]).flip(-2, -1)
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Take both pictures of every kernel and subtract: (B, C, H, W) to one (B, K, H', W').
+        """Take both images of every kernel and subtract: (B, C, H, W) to one (B, K, H', W').
 
         Raises:
             OpticsError: The scene has other colours or another size than the system is for.
@@ -160,7 +160,7 @@ class FourFFrontend(Frontend):
         sensor: Sensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor]:
-        """Both masks' pictures, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
+        """Both masks' images, times the gain of their kernel: one branch, (B, K, 2, H', W')."""
         return capture_pairs(self._see, scene, self.gain, sensor, generator)
 
     @torch.no_grad()
@@ -195,7 +195,7 @@ class FourFFrontend(Frontend):
 
     @contextmanager
     def behind(self, errors: ChipErrors) -> Iterator[None]:
-        """Within this context the pictures are those of a chip, differentiable in what trains.
+        """Within this context the images are those of a chip, differentiable in what trains.
 
         Raises:
             OpticsError: An error is stated that has nothing to act on in a 4f system.
@@ -230,7 +230,7 @@ class FourFFrontend(Frontend):
         return pairs[..., :: self.stride, :: self.stride]
 
     def model(self, masks: Tensor, curve: Tensor) -> CoherentOptics:
-        """The optics of several masks in place of each, whose pictures add up.
+        """The optics of several masks in place of each, whose images add up.
 
         Args:
             masks: (J, K, 2, C, M, M) complex, of any transmission.

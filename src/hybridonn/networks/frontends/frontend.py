@@ -36,7 +36,7 @@ class Frontend(nn.Module):
         return self.signed_kernels()
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take the picture: (B, C, H, W) to one (B, K_b, H', W') a branch."""
+        """Take the image: (B, C, H, W) to one (B, K_b, H', W') a branch."""
         raise NotImplementedError
 
     def convolutions(self) -> tuple[BranchConvolution, ...]:
@@ -72,7 +72,7 @@ class Frontend(nn.Module):
         return torch.ones(self.kernels, 2)
 
     def read_out(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        """Branches of pictures of all kernels in pixels of the camera.
+        """Branches of images of all kernels in pixels of the camera.
 
         Args:
             pictures: (B, K, 2, H', W'), positive before negative.

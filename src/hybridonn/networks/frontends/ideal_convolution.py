@@ -22,7 +22,7 @@ class IdealConvolution(Frontend):
     """A convolution as perfect optics would take it.
 
     Light is incoherent, so each signed kernel stands for two point spread
-    functions, its positive and its negative part, whose pictures are
+    functions, its positive and its negative part, whose images are
     subtracted. The sum is linear: here both are taken in one convolution.
     The sensor is as large as the scene and sees darkness around it, so a
     feature map has the size of the scene, divided by the stride and rounded

@@ -57,7 +57,7 @@ class LensFrontend(Frontend):
     ) -> tuple[Tensor]:
         """The image, and darkness as the negative sign: one branch, (B, C, 2, H', W').
 
-        A lens takes one picture: the darkness is not read out and has no noise.
+        A lens takes one image: the darkness is not read out and has no noise.
         """
         (image,) = self(scene)
         if sensor is not None:

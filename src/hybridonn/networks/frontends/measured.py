@@ -18,7 +18,7 @@ from hybridonn.optics.sensor import Sensor, expose
 class MeasuredFrontend(Frontend):
     """Positive and negative point spread functions and gains; nothing of it trains.
 
-    The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
+    The image behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
     electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The sensor is as
     large as the scene and sees darkness around it. Without camera noise all this is one
     convolution with the signed kernels.
@@ -66,7 +66,7 @@ class MeasuredFrontend(Frontend):
 
     @torch.no_grad()
     def light(self, scene: Tensor) -> Tensor:
-        """The pictures of all colours together, (B, K, 2, H', W')."""
+        """The images of all colours together, (B, K, 2, H', W')."""
         return self.pictures(scene).sum(3)
 
     def electronic_gains(self) -> Tensor:
@@ -76,7 +76,7 @@ class MeasuredFrontend(Frontend):
         return (self.gains * share).sum(-1) / total
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Take the picture without noise: (B, C, H, W) to one branch, (B, K, H', W')."""
+        """Take the image without noise: (B, C, H, W) to one branch, (B, K, H', W')."""
         kernels = self.signed_kernels()
         if kernels.shape[-1] > DIRECT_PICTURES:
             return (correlate(scene, kernels, self.stride),)

@@ -30,15 +30,15 @@ PM = 1e-12  # float32 keeps 300 nm to 0.02 pm
 class MetasurfaceFrontend(Frontend):
     """Point spread functions of sub-optics, a camera, and the electronic subtraction.
 
-    The picture behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
-    electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The picture is as
+    The image behind sub-optic (k, s) in colour c is ``scene_c conv psf_ksc``; the
+    electronics form ``sum_c gain_k+c picture_k+c - gain_k-c picture_k-c``. The image is as
     large as the scene and sees darkness around it, as in
     :class:`~hybridonn.networks.frontends.ideal_convolution.IdealConvolution`: with the point spread
     functions of its kernels (turned by 180 degrees, since ``torch`` correlates) both are equal.
-    Light that falls outside of a kernel's block is part of the picture.
+    Light that falls outside of a kernel's block is part of the image.
 
     Args:
-        psfs: (K, 2, C, P, P), P odd, in the upright picture; not negative.
+        psfs: (K, 2, C, P, P), P odd, in the upright image; not negative.
         kernel_size: Side of the kernels within.
         stride: Pixels of the scene a pixel of the feature map.
         gains: (K, 2, C); None: one.
@@ -75,7 +75,7 @@ class MetasurfaceFrontend(Frontend):
         self.register_buffer("gains", gains.detach().clone())
 
     def point_spread_functions(self) -> Tensor:
-        """(K, 2, C, P, P), in the upright picture."""
+        """(K, 2, C, P, P), in the upright image."""
         return self.flat_psfs.unflatten(0, (self.kernels, 2))
 
     def effective_kernels(self) -> Tensor:
@@ -87,7 +87,7 @@ class MetasurfaceFrontend(Frontend):
         return crop_centre(self.effective_kernels(), self.kernel_size)
 
     def forward(self, scene: Tensor) -> tuple[Tensor]:
-        """Take the picture: (B, C, H, W) to one branch, (B, K, H', W')."""
+        """Take the image: (B, C, H, W) to one branch, (B, K, H', W')."""
         if self.sensor is None:
             return (correlate(scene, self.effective_kernels(), self.stride),)
         taken = torch.einsum("bkschw,ksc->bkshw", self.pictures(scene), self.gains)

@@ -62,7 +62,7 @@ class ParallelFrontend(Frontend):
         return torch.cat([frame(kernels, side) for kernels in found])
 
     def forward(self, scene: Tensor) -> tuple[Tensor, ...]:
-        """Take the pictures: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
+        """Take the images: (B, C, H, W) to one (B, K_b, H / b, W / b) a branch."""
         seen = [branch(bin_pixels(scene, size)) for branch, size in self.pairs()]
         return tuple(one for features in seen for one in features)
 

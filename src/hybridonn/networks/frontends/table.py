@@ -21,7 +21,7 @@ class BuiltInFrontend:
         several_branches: Whether it takes a student with several branches.
         drawn_kernels: Whether its kernels are drawn at random before training, which is what the
             estimate of a design takes them to be.
-        coherent: Whether its pictures are no convolution of the scene.
+        coherent: Whether its images are no convolution of the scene.
     """
 
     code: str

@@ -45,9 +45,9 @@ class Bench:
         focal: What the focal length of each arm's lenses has too much, over it, (C,).
         waves: Coefficients of the polynomials of :data:`NOLL` over the circle around the mask,
             (C, 6), in waves of the design's light.
-        picture_pixels: Place of each mask's picture on the sensor, right and down, in pixels of
+        picture_pixels: Place of each mask's image on the sensor, right and down, in pixels of
             the scene, (K, 2, 2).
-        brightness: Logarithm of the brightness of each mask's picture, (K, 2, C).
+        brightness: Logarithm of the brightness of each mask's image, (K, 2, C).
         gap: Gap between the pixels of a mask over their pitch: light that passes there is not
             modulated.
     """
@@ -71,7 +71,7 @@ def draw_bench(kernels: int, colours: int, errors: ChipErrors) -> Bench:
     """The bench of one chip.
 
     The masks of a colour are shown, or mounted, at one place, so that shift, angle and scale are
-    common to them; pictures are taken one by one, so that each has a brightness of its own and,
+    common to them; images are taken one by one, so that each has a brightness of its own and,
     by a wedge or a drift, a place.
 
     Args:

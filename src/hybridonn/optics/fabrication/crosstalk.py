@@ -1,9 +1,9 @@
-"""Light that one sub-optic throws onto its neighbours' pictures.
+"""Light that one sub-optic throws onto its neighbours' images.
 
 Who is whose neighbour, the layout says, for both models that are here: a stated fraction that
 goes to the next sub-optics, and rays that follow the light of a metasurface.
 
-How much light goes where beyond the picture is asked for the whole chip, far from each axis,
+How much light goes where beyond the image is asked for the whole chip, far from each axis,
 where a wave calculation of every sub-optic would need grids several times as large. So light is
 followed as rays: the field is cut into patches, the spectrum of a patch says how much of its
 power goes at which angle, and the ray lands at ``x + z tan(angle)``. A patch of side
@@ -32,7 +32,7 @@ def trace_light(field: Tensor, metasurface: Metasurface, pixels: int) -> Tensor:
     Args:
         field: Just behind the metasurface, (C, cells, cells) complex.
         metasurface: The geometry.
-        pixels: Odd number of the picture's pixels along a side of the map.
+        pixels: Odd number of the image's pixels along a side of the map.
 
     Returns:
         (C, pixels, pixels): part of the light on the sub-optic that lands in each pixel of the
@@ -73,12 +73,12 @@ def _trace_colour(
 
 
 def count_reach(metasurface: Metasurface, layout: Layout, pixels: int) -> int:
-    """Odd number of pixels of a map that holds the pictures of all sub-optics in reach.
+    """Odd number of pixels of a map that holds the images of all sub-optics in reach.
 
     Args:
         metasurface: The geometry.
         layout: Where the sub-optics lie.
-        pixels: Pixels along a side of a picture.
+        pixels: Pixels along a side of an image.
     """
     sine = min(0.99, max(metasurface.wavelengths_m) / (2 * metasurface.cell_m))
     steepest_m = metasurface.distance_m * sine / math.sqrt(1 - sine**2)
@@ -89,7 +89,7 @@ def count_reach(metasurface: Metasurface, layout: Layout, pixels: int) -> int:
 
 
 def leak_light(maps: Tensor, layout: Layout, metasurface: Metasurface, pixels: int) -> Tensor:
-    """What all other sub-optics throw onto the picture of each.
+    """What all other sub-optics throw onto the image of each.
 
     Args:
         maps: Light that :func:`trace_light` found, (K, 2, C, Q, Q).
@@ -112,7 +112,7 @@ def leak_light(maps: Tensor, layout: Layout, metasurface: Metasurface, pixels: i
 
 
 def mix_neighbours(psfs: Tensor, layout: Layout, fraction: float) -> Tensor:
-    """A part of each sub-optic's light lands on the pictures of its neighbours, evenly.
+    """A part of each sub-optic's light lands on the images of its neighbours, evenly.
 
     What goes to an empty site, or beyond the edge of the grid, is lost.
 
@@ -158,7 +158,7 @@ def find_neighbours(layout: Layout) -> list[tuple[int, int]]:
 
 
 def measure_crosstalk(psfs: Tensor, leaked: Tensor) -> Tensor:
-    """Neighbours' light over a sub-optic's own on its picture, mean of the colours, (K, 2).
+    """Neighbours' light over a sub-optic's own on its image, mean of the colours, (K, 2).
 
     Args:
         psfs: Light of a distant point on the axis behind each sub-optic, (K, 2, C, P, P).
@@ -170,7 +170,7 @@ def measure_crosstalk(psfs: Tensor, leaked: Tensor) -> Tensor:
 def place_sub_optics(layout: Layout) -> dict[tuple[int, int], tuple[float, float]]:
     """Kernel and part (0 positive, 1 negative) to the axis, down and to the right in metres.
 
-    They are measured from the centre of the chip; the layout has y up, pictures have y down.
+    They are measured from the centre of the chip; the layout has y up, images have y down.
     """
     return {
         (site.kernel, _part(site)): (-site.y_m, site.x_m)

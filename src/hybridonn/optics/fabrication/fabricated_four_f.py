@@ -33,7 +33,7 @@ class View:
 
 @dataclass(frozen=True)
 class CoherentOptics:
-    """What two masks a kernel do to a scene, in coherent modes whose pictures add up.
+    """What two masks a kernel do to a scene, in coherent modes whose images add up.
 
     Attributes:
         transfers: Transfer functions of the masks on a padded grid, zero frequency first,
@@ -50,14 +50,14 @@ class CoherentOptics:
     curve: Tensor | None = None
 
     def brighten(self, logarithms: Tensor) -> CoherentOptics:
-        """Pictures brighter by the exponential of some numbers, (K, 2, C)."""
+        """Images brighter by the exponential of some numbers, (K, 2, C)."""
         root = torch.exp(logarithms / 2).to(self.near.real.dtype)[..., None, None]
         return replace(
             self, transfers=self.transfers * root, near=self.near * root, whole=self.whole * root
         )
 
     def linearise(self) -> Tensor:
-        """Derivative of each mask's picture at an even radiance, (K, 2, C, k, k), not turned.
+        """Derivative of each mask's image at an even radiance, (K, 2, C, k, k), not turned.
 
         ``sum_j Re(conj(H_j) h_j(d))``, in the middle of the scene.
         """

@@ -61,7 +61,7 @@ def measure_fabricated_psfs(
 
     Returns:
         (K, 2, C, P, P): the part of the light on each sub-optic that arrives in each pixel of
-        its upright picture, with the neighbours' light where ``stray_light`` is on.
+        its upright image, with the neighbours' light where ``stray_light`` is on.
 
     Raises:
         SamplingError: The cells are too large for the window.

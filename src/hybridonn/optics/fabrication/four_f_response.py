@@ -40,7 +40,7 @@ class _Arm:
         source: What the point of the source adds to r, x and y.
         u: Places of mask pixels along one side, (M,).
         distances: d in pixels of the scene, x and y, each (D,).
-        moved: Place of each mask's picture in pixels of the scene, x and y, each (S, 1).
+        moved: Place of each mask's image in pixels of the scene, x and y, each (S, 1).
     """
 
     period: Tensor
@@ -150,7 +150,7 @@ def _sum_pixels(masks: Tensor, pupil: Tensor, arm: _Arm, gap: float) -> Tensor:
 def _transform(light: Tensor, arm: _Arm, fill: float) -> Tensor:
     """The sum over mask pixels whose side is ``fill`` of their pitch, (S, M, M) to (S, D)."""
     (dx, dy), (x, y), N = arm.distances, arm.turn_masks(), arm.period
-    # A picture that lies elsewhere, h(d - moved), is a linear phase over its mask.
+    # An image that lies elsewhere, h(d - moved), is a linear phase over its mask.
     away = _turn(-(arm.moved[0][..., None] * x + arm.moved[1][..., None] * y) / N)
     right, down = (
         _turn(arm.scale * d[:, None] * arm.u / N).to(light) for d in arm.turn_back(dx, dy)

@@ -30,7 +30,7 @@ class ChipPsfs:
     Attributes:
         psfs: Point spread functions, (K, 2, C, P, P): of each kernel the positive and the
             negative sub-optic. Not negative.
-        gains: What the electronics multiply the pictures by before they subtract, (K, 2, C).
+        gains: What the electronics multiply the images by before they subtract, (K, 2, C).
         layout: Where the sub-optics lie on the chip.
     """
 
@@ -107,16 +107,16 @@ def misalign(psfs: Tensor, errors: ChipErrors, _: Layout | None = None) -> Tenso
 
 
 def resample(pictures: Tensor, shift_pixels: Tensor, angle_radians: Tensor) -> Tensor:
-    """Rotate pictures about their centre, then shift them; beyond their edges it is dark.
+    """Rotate images about their centre, then shift them; beyond their edges it is dark.
 
     Args:
-        pictures: Square pictures, (N, C, P, P).
+        pictures: Square images, (N, C, P, P).
         shift_pixels: (N, 2): right and down.
         angle_radians: (N,), anticlockwise as one sees it, rows counted downwards.
     """
     cos, sin = torch.cos(angle_radians), torch.sin(angle_radians)
     right, down = shift_pixels.unbind(1)
-    # grid_sample measures from -1 to 1 over the whole picture: a pixel is 2 / P.
+    # grid_sample measures from -1 to 1 over the whole image: a pixel is 2 / P.
     pixel = 2 / pictures.shape[-1]
     x = torch.stack([cos, -sin, -(cos * right - sin * down) * pixel], 1)
     y = torch.stack([sin, cos, -(sin * right + cos * down) * pixel], 1)

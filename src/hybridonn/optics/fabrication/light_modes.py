@@ -1,6 +1,6 @@
 """Light that is neither of one wavelength nor of one direction, as a sum of coherent modes.
 
-What the sensor sees is the sum of the pictures of all wavelengths and all points of the source
+What the sensor sees is the sum of the images of all wavelengths and all points of the source
 (Goodman 2015, Statistical Optics, section 7.2, Abbe's approach). Quadratures stand for both.
 """
 
@@ -69,7 +69,7 @@ def sample_source(radius: float) -> list[tuple[tuple[float, float], float]]:
 
 
 def merge_modes(responses: Tensor) -> Tensor:
-    """The fewest amplitude responses with the same pictures: the sum of coherent systems.
+    """The fewest amplitude responses with the same images: the sum of coherent systems.
 
     ``sum_j |h_j * a|^2`` does not change where a unitary matrix mixes the h_j. The eigenvectors
     of their Gram matrix put as much light as possible into the first ones (Pati and Kailath 1994,

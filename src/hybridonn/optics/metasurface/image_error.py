@@ -1,14 +1,14 @@
-"""How far the pictures behind a metasurface lie from those behind the kernels.
+"""How far the images behind a metasurface lie from those behind the kernels.
 
 Light that misses a kernel's block falls around it, more of it than the block holds, and a
 scene is bright over many pixels: faint light over a wide area counts as much as a wrong
-kernel. So the difference of a kernel's two parts is judged on all pixels that a picture
-sees, and by the pictures of real scenes::
+kernel. So the difference of a kernel's two parts is judged on all pixels that an image
+sees, and by the images of real scenes::
 
     L = |E|^2 / |K|^2 + weight mean((sum_c e_c)^2 + sum_c e_c^2) / var(sum_c k_c)
 
 with ``E`` the signed point spread function less the kernel ``K`` (dark around its block),
-``e_c`` and ``k_c`` the pictures of scenes behind both in colour c. Errors of the colours are
+``e_c`` and ``k_c`` the images of scenes behind both in colour c. Errors of the colours are
 counted together, as the electronics add them, and apart: they must not rely on grey scenes.
 """
 
@@ -75,13 +75,13 @@ class PictureLoss:
         return loss + (self.seen * both).sum()
 
     def _see(self, psfs: Tensor) -> Tensor | None:
-        """Pictures of all scenes behind each part in each colour, (K, 2, N, C, H, W)."""
+        """Images of all scenes behind each part in each colour, (K, 2, N, C, H, W)."""
         if self.scenes is None:
             return None
         return self._take(psfs.flatten(0, 1), self.scenes).unflatten(0, psfs.shape[:2])
 
     def _take(self, kernels: Tensor, scenes: Tensor) -> Tensor:
-        """Pictures of all scenes in every colour, (M, C, P, P) to (M, N, C, H, W)."""
+        """Images of all scenes in every colour, (M, C, P, P) to (M, N, C, H, W)."""
         height, width = scenes.shape[-2:]
         transfer = torch.fft.rfft2(kernels, (self.side, self.side))
         full = torch.fft.irfft2(transfer[:, None] * self.spectrum, (self.side, self.side))

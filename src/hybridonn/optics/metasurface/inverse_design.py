@@ -5,7 +5,7 @@ wavelengths together, each cell takes the manufacturable width nearest to what i
 the brightness of the pixels that this gives corrects the next wavefront (Gerchberg and Saxton
 1972, Optik 35, 237, with pixels' energies in place of samples). Then gradient steps (Adam,
 Kingma and Ba 2015) on what a camera shows: the loss of
-:mod:`hybridonn.optics.metasurface.image_error`, over all pixels that a scene's picture
+:mod:`hybridonn.optics.metasurface.image_error`, over all pixels that a scene's image
 sees, with the gains of both parts chosen anew at each
 step (variable projection, Golub and Pereyra 1973, SIAM Journal on Numerical Analysis 10, 413).
 
@@ -99,12 +99,12 @@ class Recipe:
 
     Attributes:
         start: Widths of the start: the target taken back to the metasurface, or random ones.
-        loss: Loss of pictures, or of the light of cells (authors: both of unit norm).
+        loss: Loss of images, or of the light of cells (authors: both of unit norm).
         start_rounds: Number of rounds of the start from the target.
         steps: Number of steps of the gradient.
         learning_rate: Learning rate of Adam, in parts of the range of widths.
         schedule: Learning rate: constant, or falling in a straight line.
-        picture_weight: Weight of the scenes' pictures beside the kernel itself.
+        picture_weight: Weight of the scenes' images beside the kernel itself.
     """
 
     start: Literal["target", "random"] = "target"
@@ -165,9 +165,9 @@ def design(
         seeds: Seed of each kernel: a design does not depend on what else is designed with it.
         device: Where to compute; None: the CPU.
         watch: Told the mean kernel error before each round and step.
-        window: Odd number of pixels along a side of what the loss of pictures sees; None:
+        window: Odd number of pixels along a side of what the loss of images sees; None:
             the block of the kernels.
-        scenes: Images of the task, (N, C, H, W) from 0 to 1, for the loss of pictures.
+        scenes: Images of the task, (N, C, H, W) from 0 to 1, for the loss of images.
 
     Returns:
         Widths that can be made, (K, 2, cells, cells) float32 in metres.

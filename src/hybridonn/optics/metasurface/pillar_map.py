@@ -1,6 +1,6 @@
 """A whole metasurface as it is to be made: which pillar stands where.
 
-Directions as everywhere: kernels, masks and pictures have y down, the chip and its file
+Directions as everywhere: kernels, masks and images have y down, the chip and its file
 have y up; row 0 of a sub-optic is its upper edge, column 0 its left edge.
 """
 

@@ -152,7 +152,7 @@ def _response(
 def integrate_pixels(intensity: Tensor, pixel_cells: int, bayer: bool = False) -> Tensor:
     """Light a pixel: the sum over its cells, divided by the part of it that sees the colour.
 
-    With a Bayer mosaic a pixel of the picture is one RGGB group of 2 x 2 camera pixels: red
+    With a Bayer mosaic a pixel of the image is one RGGB group of 2 x 2 camera pixels: red
     is measured top left, green top right and bottom left, blue bottom right, and each stands
     for the whole pixel (demosaicing by superpixel; the pixel's colours are not shifted back).
 

@@ -1,9 +1,9 @@
 """One sub-optic: pillars of many widths, and the point spread function that they make.
 
 Directions: tensors have y down and x to the right as one looks through the metasurface at
-the scene. A lensless picture on the sensor is inverted; it is read out turned by 180 degrees,
-so that pictures are upright. A point spread function is what the upright picture shows of one
-distant point. In these terms a picture is ``scene conv psf``; ``torch`` correlates, so **the
+the scene. A lensless image on the sensor is inverted; it is read out turned by 180 degrees,
+so that images are upright. A point spread function is what the upright image shows of one
+distant point. In these terms an image is ``scene conv psf``; ``torch`` correlates, so **the
 point spread function of a kernel is the kernel turned by 180 degrees**, and the light on the
 sensor itself, before it is turned, has the shape of the kernel.
 
@@ -140,7 +140,7 @@ def measure_psf(field: Tensor, metasurface: Metasurface, propagator: BlockPropag
 
     Returns:
         (..., C, P, P): the part of the light that falls on the sub-optic which arrives in
-        each pixel of the upright picture; differentiable.
+        each pixel of the upright image; differentiable.
     """
     return pixel_psf(intensity(propagator(field)), metasurface)
 
@@ -173,5 +173,5 @@ class _Intensity(torch.autograd.Function):
 
 
 def turn(picture: Tensor) -> Tensor:
-    """From the sensor to the upright picture, or back: by 180 degrees."""
+    """From the sensor to the upright image, or back: by 180 degrees."""
     return picture.flip(-1, -2)

@@ -1,4 +1,4 @@
-"""What the sub-optics of a design do to light: the numbers and pictures of a metasurface."""
+"""What the sub-optics of a design do to light: the numbers and images of a metasurface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hybridonn.optics.metasurface.inverse_design import count_plane_pixels, meas
 from hybridonn.optics.metasurface.sub_optic import Metasurface, intensity, pixel_psf, turn
 from hybridonn.optics.metasurface.targets import Targets, crop_centre
 
-MARGIN = 2  # pixels of darkness around a kernel in its picture
+MARGIN = 2  # pixels of darkness around a kernel in its image
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Optics:
     """Numbers of the sub-optics of K kernels; light as a part of what falls on the sub-optic.
 
     Attributes:
-        psfs: Light a pixel of the upright picture, (K, 2, C, P, P).
+        psfs: Light a pixel of the upright image, (K, 2, C, P, P).
         residuals: The authors' D, (K, 2, C); nan where nothing is wanted.
         landed: Where light lands far from the axis, on the sensor, (K, 2, C, Q, Q).
         fine: The kernel's surroundings a cell, upright, (K, 2, C, h, w).
@@ -35,7 +35,7 @@ class Optics:
 
 
 def count_window(metasurface: Metasurface, picture: int, kernel_size: int) -> int:
-    """Odd number of pixels that hold all light of a scene's pictures of so many pixels."""
+    """Odd number of pixels that hold all light of a scene's images of so many pixels."""
     return max(kernel_size, min(2 * picture - 1, metasurface.widest_picture))
 
 

@@ -26,7 +26,7 @@ class Targets:
     """Wanted point spread functions.
 
     Attributes:
-        parts: Positive and negative part in the upright picture, (K, 2, C, k, k), from 0 to 1:
+        parts: Positive and negative part in the upright image, (K, 2, C, k, k), from 0 to 1:
             the kernel turned by 180 degrees.
         scale: What they are multiplied by to give the kernels, (K, C); 0 where a
             kernel's colour is zero.

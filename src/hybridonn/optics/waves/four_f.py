@@ -4,7 +4,7 @@ A scene of pixels of pitch p, lit by coherent light of amplitude sqrt(radiance),
 the front focal plane of a lens. In its back focal plane lies its Fourier transform, a
 spatial frequency nu at ``lambda f1 nu`` (Goodman 2005, Introduction to Fourier Optics,
 equation 5-19), where the mask multiplies it. A second lens transforms back on to the
-sensor, which sees ``|E|^2``; the picture stands on its head, magnified ``f2 / f1`` times,
+sensor, which sees ``|E|^2``; the image stands on its head, magnified ``f2 / f1`` times,
 and is read out turned, so that here it stands upright on the pixels of the scene.
 
 Scale: one mask pixel of pitch q is ``1 / N`` of the band ``1 / p`` of the scene's grid, with
@@ -82,7 +82,7 @@ def check_four_f(system: FourFSystem, shape: tuple[int, int]) -> None:
 
     Raises:
         SamplingError: The mask passes higher orders of the scene's pixel grid, which a
-            sensor of one pixel a scene pixel cannot tell from the picture.
+            sensor of one pixel a scene pixel cannot tell from the image.
     """
     shortest, longest = min(system.periods), max(system.periods)
     if system.mask_pixels > shortest * (1 + ROUNDING):
@@ -151,7 +151,7 @@ def transfer_matrix(response: Tensor, size: int, samples: int) -> Tensor:
 
 
 def expose(amplitude: Tensor, transfer: Tensor) -> Tensor:
-    """The pictures that the sensor takes through each mask; colours add up.
+    """The images that the sensor takes through each mask; colours add up.
 
     Args:
         amplitude: (B, C, H, W) real, sqrt(radiance).

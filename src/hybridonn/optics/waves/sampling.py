@@ -23,7 +23,7 @@ from torch import Tensor
 from hybridonn.core.errors import SamplingError
 from hybridonn.optics.waves.kernels import check_lengths
 
-# Power beyond the frequency that is taken for a field's steepest: it moves a picture by less than
+# Power beyond the frequency that is taken for a field's steepest: it moves an image by less than
 # the 1e-3 to which the closed forms are held.
 STRAY_POWER = 1e-3
 # Of a field that its grid can carry: power in the outermost tenth of the frequencies, above which
@@ -77,7 +77,7 @@ def check_sampling(
 ) -> SamplingReport:
     """Check a grid before, or with, the light that it is to carry.
 
-    What gives a wrong picture raises; what only loses light warns. Without an aperture
+    What gives a wrong image raises; what only loses light warns. Without an aperture
     and without a field, the light may be as steep as the pitch carries it.
 
     Args:
@@ -96,7 +96,7 @@ def check_sampling(
         The numbers behind the verdict.
 
     Raises:
-        SamplingError: The picture would be wrong: light aliases or wraps round.
+        SamplingError: The image would be wrong: light aliases or wraps round.
     """
     check_lengths(pitch_m, wavelengths_m, distance_m, index)
     shortest_m, longest_m = min(wavelengths_m) / index, max(wavelengths_m) / index

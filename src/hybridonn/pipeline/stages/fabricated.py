@@ -196,7 +196,7 @@ def take_backend(network: HybridNetwork, metasurface: Finished) -> None:
 def _camera(spec: Spec, colours: int, errors: Fabrication) -> Sensor | None:
     if not (errors.camera and spec.optics.sensor.noise):
         return None
-    # One camera pixel a pixel of the picture: a group of them would be less noisy.
+    # One camera pixel a pixel of the image: a group of them would be less noisy.
     return read_plain_sensor(spec.optics.sensor, colours)
 
 

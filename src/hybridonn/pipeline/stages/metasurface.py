@@ -53,7 +53,7 @@ from hybridonn.pipeline.weights import put_weights
 from hybridonn.tasks.task import make_task
 
 KERNELS_FIRST = ("kernel_error", "psf_residual", "efficiency")
-MOST_NUMBERS = 2**27  # of the pictures behind all sub-optics in all colours: half a gigabyte
+MOST_NUMBERS = 2**27  # of the images behind all sub-optics in all colours: half a gigabyte
 SHOWN = 4  # kernels whose point spread functions are kept in every detail for the report
 
 
@@ -190,7 +190,7 @@ def _measure_all(chip: Chip, widths_m: Tensor, image_shape: tuple[int, int, int]
 
 
 def _restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
-    """The gains that bring the pictures of scenes nearest to those of the kernels, (K, 2, C)."""
+    """The gains that bring the images of scenes nearest to those of the kernels, (K, 2, C)."""
     weight = chip.design_context.recipe.picture_weight
     found = []
     for branch in chip.branches:

@@ -40,7 +40,7 @@ from hybridonn.spec.tree import list_robust_keys
 from hybridonn.tangent import centred_alignment
 from hybridonn.tasks.task import make_task
 
-SHOWN = 6  # test images whose pictures behind the optics are kept for the report
+SHOWN = 6  # test images whose images behind the optics are kept for the report
 
 
 def narrow_student(spec: Spec, *more: str) -> Spec:
@@ -159,7 +159,7 @@ def _keep_optics(part: Path, student: HybridNetwork, dataset: Dataset) -> None:
 
 
 def _join_pictures(branches: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """All kernels' pictures, (B, K, H', W'), coarser ones with each pixel repeated."""
+    """All kernels' images, (B, K, H', W'), coarser ones with each pixel repeated."""
     height, width = branches[0].shape[-2:]
     same = [
         one.repeat_interleave(height // one.shape[-2], -2).repeat_interleave(
