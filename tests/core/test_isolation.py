@@ -56,7 +56,7 @@ def test_packing_refuses_what_would_need_pickle():
     ],
 )
 def test_whatever_a_reader_does_is_a_sentence(readers, reader, bounds, sentence):
-    with pytest.raises(IsolationError, match=f"the file images.mat cannot be read: .*{sentence}"):
+    with pytest.raises(IsolationError, match=f"the file pictures.mat cannot be read: .*{sentence}"):
         read_isolated(getattr(readers, reader), PATH, what=f"the file {PATH}", **bounds)
 
 
@@ -82,7 +82,7 @@ def test_memory_is_bounded(readers):
 
 
 def test_an_error_of_the_project_keeps_its_class_and_message(readers):
-    with pytest.raises(DataError, match=r"^images.mat holds no images$"):
+    with pytest.raises(DataError, match=r"^pictures.mat holds no pictures$"):
         read_isolated(readers.refuse, PATH, what="it")
 
 

@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def warm(tmp_path_factory):
     """Everything is imported that commands import, so that a fork of this process is quick."""
     from killing.scenarios import warm_up
