@@ -82,7 +82,7 @@ def test_memory_is_bounded(readers):
 
 
 def test_an_error_of_the_project_keeps_its_class_and_message(readers):
-    with pytest.raises(DataError, match=r"^pictures.mat holds no pictures$"):
+    with pytest.raises(DataError, match=r"^pictures.mat holds no images$"):
         read_isolated(readers.refuse, PATH, what="it")
 
 

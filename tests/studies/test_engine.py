@@ -104,10 +104,11 @@ from hybridonn.studies.engine import map_runs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.runs import Run, Work
 from hybridonn.studies.workers import Workers
-folder = Path(sys.argv[1])
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 rows = open_rows(folder, "toy", {"factor": 1})
 work = Work("toy", "toy_study:open_toy", "toy_study:do_toy", {"factor": 1})
-runs = [Run(name_row(k), f"run {k}", {"number": k, "seconds": 0.3}) for k in range(6)]
+runs = [Run(name_row(k), f"run {k}", {"number": k, "seconds": seconds if k > 1 else 0.3})
+        for k in range(6)]
 try:
     map_runs(work, runs, rows, folder, Silent(), Workers(2))
 except KeyboardInterrupt:
@@ -115,10 +116,11 @@ except KeyboardInterrupt:
 """
 
 
-def start_study(folder):
+def start_study(folder, seconds=0.3):
+    """Start a study of six runs; the last four of them take the seconds that are stated."""
     folder.mkdir()
     path = os.pathsep.join(filter(None, sys.path))
-    words = [sys.executable, "-c", STUDY, str(folder)]
+    words = [sys.executable, "-c", STUDY, str(folder), str(seconds)]
     return subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path}, start_new_session=True)
 
 
@@ -139,7 +141,7 @@ def is_running(process):
 @pytest.mark.parametrize("how", ["kill", "interrupt"])
 def test_a_study_that_ends_early_goes_on_where_it_was(tmp_path, how):
     folder = tmp_path / "s"
-    process = start_study(folder)
+    process = start_study(folder, seconds=20)  # it is still at work when the signal arrives
     rows = folder / ROWS
     wait_for(lambda: len(list(rows.rglob("*.json"))) >= 3)  # the settings and two runs
     process.kill() if how == "kill" else os.killpg(process.pid, signal.SIGINT)
