@@ -57,13 +57,13 @@ def test_kernel_errors_on_a_metasurface_are_refused(name):
         Fabrication.model_validate({"preset": "paper-mnist", name: 0.3}).on("metasurface")
 
 
-def test_paper_cifar10_has_the_proportions_of_paper_mnist():
-    mnist, cifar10 = (
-        Fabrication.model_validate({"preset": name}).on("kernels")
-        for name in ("paper-mnist", "paper-cifar10")
+@pytest.mark.parametrize("preset", ["paper-cifar10", "paper-segmentation"])
+def test_presets_of_other_tasks_have_the_proportions_of_paper_mnist(preset):
+    mnist, other = (
+        Fabrication.model_validate({"preset": name}).on("kernels") for name in ("paper-mnist", preset)
     )
     ratios = {
-        round(getattr(cifar10, name) / getattr(mnist, name), 4)
+        round(getattr(other, name) / getattr(mnist, name), 4)
         for name in ERRORS
         if getattr(mnist, name) and name != "camera"
     }
