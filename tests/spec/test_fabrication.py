@@ -60,7 +60,8 @@ def test_kernel_errors_on_a_metasurface_are_refused(name):
 @pytest.mark.parametrize("preset", ["paper-cifar10", "paper-segmentation"])
 def test_presets_of_other_tasks_have_the_proportions_of_paper_mnist(preset):
     mnist, other = (
-        Fabrication.model_validate({"preset": name}).on("kernels") for name in ("paper-mnist", preset)
+        Fabrication.model_validate({"preset": name}).on("kernels")
+        for name in ("paper-mnist", preset)
     )
     ratios = {
         round(getattr(other, name) / getattr(mnist, name), 4)
