@@ -10,7 +10,13 @@ from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import LiveTargets, StoredTargets, teacher_features
 from hybridonn.networks.student import build_student
 from hybridonn.networks.teachers.build import build_teacher
-from hybridonn.tangent import centred_alignment, ntk, ridge_alignment, tangent_features
+from hybridonn.tangent import (
+    centred_alignment,
+    ntk,
+    ridge_alignment,
+    sampled_ntk,
+    tangent_features,
+)
 from hybridonn.tangent.alignment import RIDGE
 from hybridonn.tasks.classification import Classification
 from hybridonn.tasks.segmentation import Segmentation
@@ -272,3 +278,58 @@ def test_a_sketch_of_signs_stands_for_the_kernel_over_all_pixels():
 def test_a_live_teacher_answers_for_its_last_layer(teacher, scene):
     found = LiveTargets(teacher, layers="last").kernel(torch.arange(20), scene)
     torch.testing.assert_close(found, ntk(teacher, scene, layers="last"), rtol=1e-4, atol=1e-3)
+
+
+def pixel_step(student_backend, tangent, seed=0):
+    """An objective of sampled pixels, and a batch of masks: student and teacher of two classes."""
+    design = spec.Student(backend=student_backend, kernels=3, kernel_size=3, hidden=())
+    student = build_student(design, (1, 8, 8), 2, seed=0, task="segmentation")
+    arguments, outputs = {"width": 3, "depth": 1}, (2, 8, 8)
+    teacher = build_teacher("u-net", arguments, (1, 8, 8), 2, 0, outputs=outputs).eval()
+    dice = torch.Generator().manual_seed(3)
+    scene = torch.rand(12, 1, 8, 8, generator=dice)
+    masks = (scene[:, 0] > 0.7).to(torch.uint8)
+    indices = torch.arange(12)
+    table = teacher(scene).detach()
+    stored = StoredTargets(table, live=LiveTargets(teacher, None, tangent.taught_by))
+    objective = Objective(Segmentation(), spec.Distillation(tangent=tangent), stored)
+    return student, teacher, objective, Batch(scene, masks, indices)
+
+
+@pytest.mark.parametrize("discrepancy", ["cka", "ridge_cka"])
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_pixels_as_samples_are_compared_at_the_same_pixels(discrepancy, layers):
+    tangent = spec.Tangent(
+        contraction="pixels", pixels=6, images=4, discrepancy=discrepancy, layers=layers
+    )
+    student, teacher, objective, batch = pixel_step("upsampling", tangent)
+    torch.manual_seed(5)
+    found = objective(student, batch)["ntk"]
+    torch.manual_seed(5)
+    pixels = Segmentation().sample_pixels(batch.labels[:4], 6)
+    few = batch.inputs[:4]
+    ours = sampled_ntk(student.eval(), few, pixels.places, layers=layers, create_graph=True)
+    theirs = sampled_ntk(teacher, few, pixels.places, layers="last")
+    alike = centred_alignment if discrepancy == "cka" else ridge_alignment
+    assert ours.shape == (24, 24)
+    assert found.item() == pytest.approx(1 - alike(ours, theirs).item(), rel=1e-3, abs=1e-5)
+    found.backward()
+    assert sum(p.grad.abs().sum() for p in student.frontend.parameters()) > 0
+
+
+def test_outputs_of_an_image_have_no_pixels_to_compare(student, teacher, scene):
+    tangent = spec.Tangent(contraction="pixels")
+    objective = Objective(
+        Classification(), spec.Distillation(tangent=tangent), LiveTargets(teacher)
+    )
+    with pytest.raises(ValueError, match="contraction is pixels, but an image has one answer"):
+        objective(student, batch(scene, torch.arange(8)))
+
+
+def test_pixels_are_compared_on_few_images_and_by_the_teachers_last_layer():
+    tangent = spec.Tangent(contraction="pixels")
+    assert tangent.count_compared(128) == 8
+    assert (tangent.taught_by, spec.Tangent().taught_by) == ("last", "all")
+    assert spec.Tangent(contraction="pixels", teacher_layers="all").taught_by == "all"
+    with pytest.raises(ValueError, match="8 images make kernels of 16000 x 16000 samples"):
+        spec.Tangent(contraction="pixels", pixels=2000)

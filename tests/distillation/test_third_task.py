@@ -66,8 +66,10 @@ def trained(network: nn.Module, split, folder, distillation=None, targets=None):
     return train(network, setup, folder / "checkpoint.safetensors")
 
 
-@pytest.mark.parametrize("method", ["kd", "ntkd"])
-def test_depths_are_taught_and_distilled(split, method, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "contraction"), [("kd", "outputs"), ("ntkd", "outputs"), ("ntkd", "pixels")]
+)
+def test_depths_are_taught_and_distilled(split, method, contraction, tmp_path):
     outputs = Depth().output_shape(1, split.image_shape)
     arguments = {"width": 2, "depth": 1}
     teacher = build_teacher("u-net", arguments, split.image_shape, 1, 0, outputs=outputs)
@@ -75,8 +77,10 @@ def test_depths_are_taught_and_distilled(split, method, tmp_path):
     trained(teacher, split, tmp_path / "teacher")
     student = spec.Student(backend="upsampling", kernels=2, kernel_size=3, hidden=())
     network = build_student(student, split.image_shape, 1, 0, task="segmentation")
-    targets = LiveTargets(teacher, Depth().contraction(None))
-    history = trained(network, split, tmp_path, spec.Distillation(method=method), targets)
+    tangent = spec.Tangent(contraction=contraction, pixels=8)
+    targets = LiveTargets(teacher, Depth().contraction(None), tangent.taught_by)
+    settings = spec.Distillation(method=method, tangent=tangent)
+    history = trained(network, split, tmp_path, settings, targets)
     assert history[-1]["task"] < 0.9 * history[0]["task"]
     assert set(history[0]) >= {"kd", "validation_delta1"} | ({"ntk"} if method == "ntkd" else set())
     assert predict(network, split.test.images).shape == (len(split.test), 1, SIDE, SIDE)

@@ -37,6 +37,7 @@ def test_the_whole_job_on_discs(discs, tmp_path, name, views):
             "data.size_pixels=16",
             *QUICK,
             f"training.views={views}",
+            f"distillation.tangent.contraction={'pixels' if name == 'dsb2018' else 'outputs'}",
             "training.augmentation.crop_pixels=2",
             "teacher.training.augmentation.crop_pixels=2",
         ),

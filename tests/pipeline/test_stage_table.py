@@ -173,7 +173,11 @@ ELSEWHERE = {
         **{key: {"layout", "fabricated", "compensated"} for key in PLACES},
     },
     # Beside branches the other optics are lenses, of which there is no estimate.
-    "masks": {"optics.frontend": {"estimate", *ANY_STUDENT}, **STILL},
+    "masks": {
+        "optics.frontend": {"estimate", *ANY_STUDENT},
+        "distillation.tangent.contraction": {"student", "teacher_targets"},  # no kernel is stored
+        **STILL,
+    },
     "plain": STILL,
 }
 
@@ -183,6 +187,7 @@ ALONE_REFUSED = {
     *("task", "data.name", "data.folder", "data.variant", "data.mask_classes"),
     *("data.bit_depth", "student.backend", "student.backend_arguments"),
     "compensation.distillation.robust",
+    "compensation.distillation.tangent.contraction",  # captures are of images
 }
 # Of several other values, those that make a difference here.
 PREFERRED = {

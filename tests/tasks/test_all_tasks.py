@@ -141,6 +141,14 @@ def test_stated_probes_are_taken(task):
     assert task.contraction(3) == 3
 
 
+def test_pixels_are_sampled_where_each_has_an_answer(task, labels, images):
+    found = task.sample_pixels(labels, 4)
+    answered = len(task.output_shape(len(NAMES), tuple(images.shape[1:]))) == 3
+    assert (found is not None) == answered
+    if found:
+        assert found.places.shape == (COUNT, 4)
+
+
 def test_teachers_outputs_are_stored_in_a_floating_point_type(task):
     assert task.logit_dtype.is_floating_point
 

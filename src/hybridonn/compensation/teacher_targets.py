@@ -19,6 +19,7 @@ from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Compensation, Spec
 from hybridonn.spec.compensation import TangentTeacher
 from hybridonn.tangent import centre, record
+from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.task import Task, make_task
 
 ASKED = 128  # images at a time for the tangent features
@@ -60,8 +61,14 @@ class CompensationTargets:
         """The teacher's logits, (B, classes)."""
         return self.teacher.logits(indices, scene)
 
-    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
-        """The kernel to match, (B, B); of both, the mean of the two centred and normalised."""
+    def kernel(self, indices: Tensor, scene: Inputs, pixels: SampledPixels | None = None) -> Tensor:
+        """The kernel to match, (B, B); of both, the mean of the two centred and normalised.
+
+        Raises:
+            ValueError: It is asked for on pixels.
+        """
+        if pixels is not None:
+            raise ValueError("a compensation matches the kernels of images, not of their pixels")
         if self.source == "teacher":
             return self.teacher.kernel(indices, scene)
         student = self._student_kernel(indices).to(indices.device)
@@ -100,7 +107,7 @@ def compute_targets(
     if any(map(needs_kernel, list_methods(settings))) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
         probes = make_task(spec.task).contraction(tangent.probes)
-        ask = ask_sketch(tangent.teacher_layers, probes)
+        ask = ask_sketch(tangent.taught_by, probes)
         with progress.bar("teacher's tangents", len(shown)) as advance:
             (sketch,) = ask_of_images(
                 teacher, (shown.images,), ask, ASKED, advance, torch.contiguous_format

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hybridonn import spec
 from hybridonn.data.indexed import Inputs, Labels
 from hybridonn.distillation.teacher_targets import TeacherTargets
+from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.task import Task
 
 
@@ -83,17 +84,20 @@ class Step:
         """
         return self._teacher().logits(self.batch.indices, self.batch.inputs)
 
-    def teacher_kernel(self, indices: Tensor, inputs: Inputs) -> Tensor:
-        """The teacher's tangent kernel on some images of the batch, (b, b).
+    def teacher_kernel(
+        self, indices: Tensor, inputs: Inputs, pixels: SampledPixels | None = None
+    ) -> Tensor:
+        """The teacher's tangent kernel on some images of the batch, (b, b), or on b P pixels.
 
         Args:
             indices: Positions of the images in the training set, (b,).
             inputs: The images, (b, C, H, W), or their features.
+            pixels: P pixels of each image that are the samples; None: the images are.
 
         Raises:
             ValueError: There is no teacher, or its kernel was not stored.
         """
-        return self._teacher().kernel(indices, inputs)
+        return self._teacher().kernel(indices, inputs, pixels)
 
     def _teacher(self) -> TeacherTargets:
         if self._targets is None:

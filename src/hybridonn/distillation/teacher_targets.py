@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.indexed import Inputs
+from hybridonn.distillation.pixel_kernel import compute_pixel_kernel
 from hybridonn.tangent import ntk, record, tangent_features
+from hybridonn.tasks.pixels import SampledPixels
 
 SKETCH_WIDTH = 512  # tangent features of an image: 55 MB for 54,000 in half precision
 
@@ -27,8 +29,11 @@ class TeacherTargets(Protocol):
         """The teacher's logits, (B, classes) or (B, classes, H, W)."""
         ...
 
-    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
-        """The teacher's tangent kernel, contracted over the outputs, (B, B)."""
+    def kernel(self, indices: Tensor, scene: Inputs, pixels: SampledPixels | None = None) -> Tensor:
+        """The teacher's tangent kernel, contracted over the outputs, (B, B).
+
+        With P pixels of each image as its samples, (B P, B P), contracted over the classes.
+        """
         ...
 
 
@@ -40,11 +45,13 @@ class StoredTargets:
         table: The teacher's logits on all training images, (N, classes, ...).
         gram: The teacher's tangent kernel on all training images, (N, N), or None.
         features: Or tangent features whose products are or estimate it, (N, width), or None.
+        live: The teacher itself, where its kernel is of pixels that are sampled at each step.
     """
 
     table: Tensor
     gram: Tensor | None = None
     features: Tensor | None = None
+    live: LiveTargets | None = None
 
     def to(self, device: torch.device) -> StoredTargets:
         """The same answers on another device."""
@@ -52,6 +59,7 @@ class StoredTargets:
             self.table.to(device),
             None if self.gram is None else self.gram.to(device),
             None if self.features is None else self.features.to(device),
+            self.live,
         )
 
     def look_up(self, indices: Tensor) -> Tensor:
@@ -62,12 +70,16 @@ class StoredTargets:
         """Look the logits up."""
         return self.look_up(indices)
 
-    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
-        """Look the kernel up, or multiply the features.
+    def kernel(self, indices: Tensor, scene: Inputs, pixels: SampledPixels | None = None) -> Tensor:
+        """Look the kernel up, or multiply the features; that of pixels is asked of the teacher.
 
         Raises:
-            ValueError: Neither was stored.
+            ValueError: Neither was stored, or there is no teacher to ask.
         """
+        if pixels is not None:
+            if self.live is None:
+                raise ValueError("the tangent kernel of pixels is not stored; a live teacher is")
+            return self.live.kernel(indices, scene, pixels)
         if self.gram is not None:
             return self.gram[indices[:, None], indices[None, :]]
         if self.features is None:
@@ -95,14 +107,16 @@ class LiveTargets:
         """Ask the teacher."""
         return self.teacher(scene).float()
 
-    def kernel(self, indices: Tensor, scene: Inputs) -> Tensor:
-        """Compute its tangent kernel on this batch.
+    def kernel(self, indices: Tensor, scene: Inputs, pixels: SampledPixels | None = None) -> Tensor:
+        """Compute its tangent kernel on this batch, or on pixels of it.
 
         Raises:
             TypeError: The batch holds stored features, which no teacher sees.
         """
         if isinstance(scene, tuple):
             raise TypeError("a live teacher sees images, but the batch holds stored features")
+        if pixels is not None:
+            return teacher_pixel_kernel(self.teacher, scene, self.layers, pixels)
         return teacher_kernel(self.teacher, scene, self.layers, self.probes)
 
 
@@ -127,6 +141,18 @@ def teacher_kernel(
             logits = teacher(scene)
         with exact:
             return trace.kernel(logits, probes=probes, generator=generator).detach()
+
+
+def teacher_pixel_kernel(
+    teacher: nn.Module, scene: Tensor, layers: str | tuple[str, ...], pixels: SampledPixels
+) -> Tensor:
+    """The tangent kernel of a teacher's layers on pixels of some images, (B P, B P), detached."""
+    with torch.enable_grad():
+        with record(teacher, layers) as trace:
+            outputs = teacher(scene)
+        with torch.autocast(scene.device.type, enabled=False):
+            found = compute_pixel_kernel(trace, teacher, scene, outputs, pixels, layers)
+    return found.detach()
 
 
 def ask_of_images(

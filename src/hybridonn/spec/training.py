@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.tables import NameOf
 from hybridonn.distillation.discrepancies import DISCREPANCIES
@@ -66,6 +66,9 @@ class Teacher(Section):
 # A kernel of more layers than the last costs several training steps on a whole batch; on 24 or 32
 # of 128 images MNIST students were 0.1 points worse, within chance (docs/results.md).
 COMPARED = 24
+# Sampled pixels of so many images are compared: 8 x 64 of them make kernels of 512 x 512.
+COMPARED_BY_PIXELS = 8
+MOST_SAMPLES = 8192  # of a kernel: 256 MB in single precision, several times over
 
 
 class Tangent(Section):
@@ -73,7 +76,8 @@ class Tangent(Section):
 
     layers: Literal["last", "first", "all"] | Several[str] = "last"  # of the student
     # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
-    teacher_layers: Literal["last", "first", "all"] | Several[str] = "all"
+    # None: all, or the last one where pixels are compared, of which all cost minutes a step.
+    teacher_layers: Literal["last", "first", "all"] | Several[str] | None = None
     # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
     # KD has caught up with cka (docs/results.md).
     discrepancy: Annotated[str, NameOf(DISCREPANCIES)] = "cka"
@@ -84,11 +88,33 @@ class Tangent(Section):
     # answers pixel by pixel.
     probes: Annotated[int, Field(ge=1, le=10_000)] | None = None
     # Images of each batch whose kernels are compared; None: all of them where the last layer is
-    # matched, which costs one product, else COMPARED at the most.
+    # matched, which costs one product, else COMPARED at the most; 8 where pixels are compared.
     images: Annotated[int, Field(ge=2)] | None = None
+    # What the samples of a kernel are. outputs: images, all outputs of each summed, exactly or by
+    # random signs. pixels: sampled pixels of each image, for tasks whose answer is an image.
+    contraction: Literal["outputs", "pixels"] = "outputs"
+    pixels: Annotated[int, Field(ge=2, le=4096)] = 64  # of an image, half of them near borders
+
+    @model_validator(mode="after")
+    def _kernels_fit_the_memory(self) -> Tangent:
+        samples = self.pixels * (self.images or COMPARED_BY_PIXELS)
+        if self.contraction == "pixels" and samples > MOST_SAMPLES:
+            raise ValueError(
+                f"tangent.pixels: {self.pixels} of {self.images or COMPARED_BY_PIXELS} images make "
+                f"kernels of {samples} x {samples} samples, but at most {MOST_SAMPLES} are "
+                "compared; set tangent.pixels or tangent.images lower"
+            )
+        return self
+
+    @property
+    def taught_by(self) -> str | tuple[str, ...]:
+        """The layers of the teacher whose kernel is matched."""
+        return self.teacher_layers or ("all" if self.contraction == "outputs" else "last")
 
     def count_compared(self, batch: int) -> int:
         """How many images of a batch the kernels are of."""
+        if self.contraction == "pixels":
+            return min(batch, self.images or COMPARED_BY_PIXELS)
         return min(batch, self.images or (batch if self.layers == "last" else COMPARED))
 
 

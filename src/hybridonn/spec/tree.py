@@ -92,6 +92,11 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
+    def _pixels_are_answered(self) -> Spec:
+        check_pixels(self)
+        return self
+
+    @model_validator(mode="after")
     def _batches_have_enough_images(self) -> Spec:
         check_batches(self.training, self.distillation, "")
         if self.compensation:
@@ -183,6 +188,25 @@ def check_batches(training: Training, distillation: Distillation, where: str) ->
             f"{distillation.tangent.images} "
             f"some batches compare {compared}; set batch_size to {2 * least - 1} or more and "
             f"images to {least} or more, or use cka"
+        )
+
+
+def check_pixels(spec: Spec) -> None:
+    """Refuse kernels of pixels where an answer is of an image, or where images are captured.
+
+    Raises:
+        ValueError: They are asked for there.
+    """
+    if spec.distillation.tangent.contraction == "pixels" and TASKS[spec.task].answers != "pixel":
+        serves = [name for name, task in TASKS.items() if task.answers == "pixel"]
+        raise ValueError(
+            f"distillation.tangent.contraction is pixels, but the task {spec.task} has one answer "
+            f"for an image; pixels serve {_join_or(serves)}: set it to outputs"
+        )
+    if spec.compensation and spec.compensation.distillation.tangent.contraction == "pixels":
+        raise ValueError(
+            "compensation.distillation.tangent.contraction is pixels, but a compensation matches "
+            "the kernels of captured images; set it to outputs"
         )
 
 

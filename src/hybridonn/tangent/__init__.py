@@ -24,6 +24,7 @@ from hybridonn.tangent.empirical.kernel import explain, ntk
 from hybridonn.tangent.empirical.rules import Rule, ScaleShiftRule, register_rule
 from hybridonn.tangent.errors import TangentError, TangentWarning
 from hybridonn.tangent.features import feature_error, tangent_features
+from hybridonn.tangent.sampled import sampled_ntk
 from hybridonn.tangent.sketch import sketch, trace_estimate
 from hybridonn.tangent.trace import Trace, record
 
@@ -51,6 +52,7 @@ __all__ = [
     "record",
     "register_rule",
     "ridge_alignment",
+    "sampled_ntk",
     "sketch",
     "smoother",
     "tangent_features",

@@ -47,6 +47,7 @@ from hybridonn.tangent.empirical.output_vectors import (
     output_vectors,
 )
 from hybridonn.tangent.empirical.per_sample import gradients_from_graph
+from hybridonn.tangent.empirical.places import check_places, contract_places
 from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
 from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
 from hybridonn.tangent.empirical.portions import chunks
@@ -109,6 +110,27 @@ class Trace:
                 "call of the model inside the context of record() returned"
             )
         return reduce(torch.add, terms)
+
+    def kernel_at(self, outputs: Tensor, places: Tensor) -> Tensor | None:
+        """The kernel whose samples are places of the outputs, such as pixels, of the last layer.
+
+        Args:
+            outputs: what the model returned inside the context, (n, C, ...).
+            places: positions (n, P) in the outputs of each sample, as for `sampled_ntk`.
+
+        Returns:
+            The kernel (n P, n P), exact and differentiable in the parameters, by one product;
+            None where the recorded layers are not one convolution whose output is the model's:
+            then `sampled_ntk` computes it by backward passes.
+
+        Raises:
+            TangentError: the outputs are not those of the recorded forward pass, or the places are
+                not in them.
+        """
+        check_outputs(outputs, self._recorder.model)
+        check_places(places, outputs.shape)
+        last = _find_last_layer(self._recorder.selected(), outputs, self._recorder)
+        return None if last is None else contract_places(last, outputs, places)
 
     def check(self, outputs: Tensor) -> None:
         """Verify the recorded layers' gradients against autograd; worth one call in a training.

@@ -111,6 +111,10 @@ class Classification:
         """All classes, unless signs are asked for."""
         return probes
 
+    def sample_pixels(self, labels: Tensor, count: int) -> None:
+        """None: an image has one class."""
+        return
+
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
         """Refuse labels that are not one class an image.
 

@@ -15,6 +15,7 @@ from hybridonn.core.errors import DataError
 from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.iou import Overlap, measure_overlap
+from hybridonn.tasks.pixels import SampledPixels, sample_near_borders
 from hybridonn.tasks.strata import Strata, one_stratum, rank_strata
 from hybridonn.tasks.task import Move
 
@@ -117,6 +118,10 @@ class Segmentation:
     def contraction(self, probes: int | None) -> int | None:
         """Random signs: a backward pass for each of 2 x 128 x 128 outputs is out of reach."""
         return probes or SIGNS
+
+    def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels:
+        """Half of the pixels near borders of the masks."""
+        return sample_near_borders(labels, count)
 
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
         """Refuse labels that are not one class a pixel.

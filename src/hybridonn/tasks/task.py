@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.tables import resolve
+from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.table import TASK_CODE
 
@@ -101,6 +102,15 @@ class Task(Protocol):
 
     def contraction(self, probes: int | None) -> int | None:
         """How the tangent kernel sums over the outputs: so many random signs, or None, exactly."""
+        ...
+
+    def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels | None:
+        """Pixels of each image as samples of a tangent kernel; None: an image has one answer.
+
+        Args:
+            labels: Labels of the images, (B, ...).
+            count: Pixels of an image; they depend on torch's random state.
+        """
         ...
 
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn.data.indexed import Inputs, cut_inputs
 from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.pixel_kernel import compute_pixel_kernel, inference_mode
 from hybridonn.distillation.step import Step
 from hybridonn.tangent import record
+from hybridonn.tasks.pixels import SampledPixels
 
 
 def match_kernels(step: Step) -> Tensor:
@@ -31,39 +30,48 @@ def match_kernels(step: Step) -> Tensor:
     coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
     coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
     inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
+    pixels = _sample_pixels(step, compared)
     if coupled:
         logits = network(batch.inputs)  # first: it moves batch norm's running statistics
         with inference_mode(network):
-            _, student = _run_recorded(step, inputs)
+            _, student = _run_recorded(step, inputs, pixels)
     else:
-        logits, student = _run_recorded(step, inputs)
+        logits, student = _run_recorded(step, inputs, pixels)
         if not whole:
             logits = torch.cat([logits, network(cut_inputs(batch.inputs, compared, len(batch)))])
     step.logits = logits
-    teacher = step.teacher_kernel(batch.indices[:compared], inputs)
+    teacher = step.teacher_kernel(batch.indices[:compared], inputs, pixels)
     with torch.autocast(batch.device.type, enabled=False):
         discrepancy = DISCREPANCIES[tangent.discrepancy]
         return discrepancy.compute(student, teacher, tangent.ridge)
 
 
-def _run_recorded(step: Step, inputs: Inputs) -> tuple[Tensor, Tensor]:
+def _sample_pixels(step: Step, compared: int) -> SampledPixels | None:
+    """Pixels of the compared images that are the samples of both kernels; None: images are.
+
+    Raises:
+        ValueError: The task has no answer at a pixel.
+    """
+    tangent = step.settings.tangent
+    if tangent.contraction == "outputs":
+        return None
+    found = step.task.sample_pixels(step.batch.labels[:compared], tangent.pixels)
+    if found is None:
+        raise ValueError("distillation.tangent.contraction is pixels, but an image has one answer")
+    return found
+
+
+def _run_recorded(
+    step: Step, inputs: Inputs, pixels: SampledPixels | None
+) -> tuple[Tensor, Tensor]:
     """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
     tangent = step.settings.tangent
     with record(step.network, tangent.layers) as trace:
         outputs = step.network(inputs)
     # A kernel of half precision has no digits left once it is centred.
     with torch.autocast(outputs.device.type, enabled=False):
+        if pixels is not None:
+            run = step.network, inputs, outputs
+            return outputs, compute_pixel_kernel(trace, *run, pixels, tangent.layers)
         signs = step.task.contraction(tangent.probes)
         return outputs, trace.kernel(outputs, probes=signs)
-
-
-@contextmanager
-def inference_mode(network: nn.Module) -> Iterator[None]:
-    """Within this context, batch norm does not couple samples and dropout is off."""
-    modes = {module: module.training for module in network.modules()}
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
