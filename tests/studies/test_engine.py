@@ -97,7 +97,8 @@ def test_a_run_that_kills_every_worker_is_given_up(tmp_path):
 
 
 STUDY = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run behind &
 from pathlib import Path
 from hybridonn.core.progress import Silent
 from hybridonn.studies.engine import map_runs

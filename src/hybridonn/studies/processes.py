@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from queue import Empty, Queue
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import IO
 
 from hybridonn.studies.runs import Desk, Fault, Job, Outcome
@@ -70,6 +70,7 @@ def map_in_processes(jobs: Sequence[Job], count: int, say: Say) -> Generator[Out
                 else:
                     left -= 1
                     yield event
+                    pool.taken.set()
     finally:
         pool.stop()
         for thread in threads:
@@ -81,6 +82,7 @@ class _Pool:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.events: Queue[Outcome | str | Exception] = Queue()
+        self.taken = Event()  # the study knows of the last outcome
         self._left = list(jobs)
         self._deaths: dict[str, int] = {}
         self._workers: set[_Worker] = set()
@@ -108,9 +110,17 @@ class _Pool:
                 self._bury(worker, job)
                 worker = None
             else:
-                self.events.put(Outcome(job, fault))
+                self._tell(Outcome(job, fault))
         if worker:
             self._end(worker)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Hand an outcome over; after a fault, wait whether the study goes on at all."""
+        if outcome.fault:
+            self.taken.clear()
+        self.events.put(outcome)
+        while outcome.fault and not self._stopped and not self.taken.wait(WAKE_S):
+            pass
 
     def stop(self) -> None:
         """End all workers at once."""
@@ -161,7 +171,7 @@ class _Pool:
             self.events.put(f"{job.run.name}: {sentence}; the run is done again")
             return
         cure = "it may need more memory than there is: try fewer --workers"
-        self.events.put(Outcome(job, Fault(f"{sentence}, {deaths} times; {cure}", True)))
+        self._tell(Outcome(job, Fault(f"{sentence}, {deaths} times; {cure}", True)))
 
 
 class _Worker:
