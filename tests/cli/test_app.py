@@ -58,7 +58,7 @@ def test_help_shows_every_word_that_is_written(path: tuple[str, ...]) -> None:
         assert squeeze(getattr(parameter, "help", None) or "") in shown
     for name in getattr(command, "commands", {}):
         assert squeeze(command.commands[name].help.partition("\n\n")[0]) in shown
-    usual = ("COMMAND[ARGS]...", "{FILES}...")  # words that stand for several
+    usual = ("COMMAND[ARGS]...", "{FILES}...", "{TABLES}...")  # words that stand for several
     for words in usual:
         shown = shown.replace(words, "")
     assert "..." not in shown
@@ -123,6 +123,7 @@ RUN_COMMANDS = (
 )
 FILLED: dict[tuple[str, ...], list[str]] = {
     **{(name,): ["somewhere"] for name in RUN_COMMANDS},
+    ("reproduce",): ["all"],
     ("captures", "template"): ["somewhere"],
     ("captures", "import"): ["somewhere"],
     ("captures", "simulate"): ["somewhere"],

@@ -32,6 +32,7 @@ from hybridonn.cli.options import (
     on_workers,
     positive,
 )
+from hybridonn.cli.reproduce import reproduce
 from hybridonn.cli.screen import print_comparison, print_table, show_bars
 from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
 from hybridonn.cli.studies import app as studies
@@ -51,6 +52,7 @@ STORY = (
         "live",
         "bundle",
         "study",
+        "reproduce",
         "cluster",
         "report",
         "version",
@@ -98,6 +100,7 @@ app.add_typer(cluster, name="cluster")
 app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
+app.command()(reproduce)
 for command in (deploy, cost, predict, live, bundle):
     app.command()(command)
 studies.command()(perturbation)

@@ -59,6 +59,7 @@ ASSUMPTIONS = (
 # The networks of the paper's table, as it states them.
 PAPER_NETWORKS = (
     NetworkCost("unet", "U-Net, digital", 65_900_000_000, 0),
+    NetworkCost("compact", "compact network, digital", 239_000_000, 0),
     NetworkCost("hybrid", "hybrid network", 65_000_000, 0, optical=True),
 )
 
