@@ -11,6 +11,7 @@ from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.splits import Split, apportion, split_labels, split_set, thin
 from hybridonn.spec import Data
 from hybridonn.tasks.segmentation import Segmentation
+from hybridonn.tasks.task import make_task
 
 COUNTS = st.lists(st.integers(3, 60), min_size=2, max_size=6)
 
@@ -255,3 +256,36 @@ def test_what_was_skipped_goes_with_the_set():
         split_set(UnsplitSet("m", ("no", "yes"), other, None), Data(), Segmentation()).checksum
         != plain.checksum
     )
+
+
+def test_no_patient_is_in_two_parts_and_rare_classes_are_in_all():
+    rng = np.random.default_rng(0)
+    owners = rng.integers(0, 60, 600)
+    labels = np.where(owners < 9, rng.integers(0, 2, 600), 1 + owners % 2)  # few have class 0
+    images = ImageSet(
+        torch.arange(600, dtype=torch.int64).remainder(256).to(torch.uint8).view(600, 1, 1, 1),
+        torch.from_numpy(labels),
+        tuple(map(str, owners)),
+    )
+    whole = UnsplitSet("scans", ("a", "b", "c"), images, None)
+    dataset = split_set(whole, Data(train_images=100), make_task("classification"))
+    parts = dataset.train, dataset.validation, dataset.test
+    held = [set(part.patients) for part in parts]
+    assert sum(map(len, held)) == 60
+    assert sum(map(len, parts)) == 600
+    assert len(dataset.student_train) == 100
+    assert set(dataset.student_train.patients) <= held[0]
+    assert all(set(part.labels.tolist()) == {0, 1, 2} for part in parts)
+    again = split_set(whole, Data(split_seed=1), make_task("classification"))
+    assert again.checksum != dataset.checksum
+
+
+def test_too_few_patients_for_a_class():
+    images = ImageSet(
+        torch.zeros(40, 1, 1, 1, dtype=torch.uint8),
+        torch.arange(40) % 2,
+        tuple("p" if number % 2 else str(number) for number in range(40)),
+    )
+    whole = UnsplitSet("scans", ("a", "b"), images, None)
+    with pytest.raises(DataError, match="class b has 1 of the patients to split; it needs"):
+        split_set(whole, Data(), make_task("classification"))

@@ -22,17 +22,22 @@ class ImageSet:
         images: Grey values or colours, (N, C, H, W), uint8.
         labels: What the task is to find in each image: a tensor (N, ...), such as classes (N,)
             int64 or masks (N, H, W) uint8, or a tensor of any length for each image.
+        patients: Whom each image was taken of, N names; None: the set does not say.
     """
 
     images: Tensor
     labels: Labels
+    patients: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> ImageSet:
         """The images at these positions, in this order, in memory."""
-        return ImageSet(self.images.index_select(0, indices), take_labels(self.labels, indices))
+        images = self.images.index_select(0, indices)
+        known = self.patients
+        patients = known and tuple(known[index] for index in indices.tolist())
+        return ImageSet(images, take_labels(self.labels, indices), patients)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The scene (B, C, H, W), radiance in [0, 1], and the labels at indices (B,) int64."""
@@ -43,11 +48,12 @@ class ImageSet:
 
     def to(self, device: torch.device) -> ImageSet:
         """The same images and labels on a device: there, they are augmented at its speed."""
-        return ImageSet(self.images.to(device), move_labels(self.labels, device))
+        return ImageSet(self.images.to(device), move_labels(self.labels, device), self.patients)
 
     def slice(self, start: int, stop: int) -> ImageSet:
         """The images from ``start`` to before ``stop``: the same memory, nothing is copied."""
-        return ImageSet(self.images[start:stop], self.labels[start:stop])
+        patients = self.patients and self.patients[start:stop]
+        return ImageSet(self.images[start:stop], self.labels[start:stop], patients)
 
 
 def join_sets(parts: Sequence[ImageSet]) -> ImageSet:
@@ -94,7 +100,7 @@ class UnsplitSet:
     ) -> UnsplitSet:
         """The same set with the images of all its parts changed, and their labels."""
         parts = {
-            name: ImageSet(images(part.images), labels(part.labels))
+            name: ImageSet(images(part.images), labels(part.labels), part.patients)
             for name, part in self.parts().items()
         }
         return replace(self, **parts)
@@ -168,4 +174,6 @@ def hash_parts(classes: tuple[str, ...], parts: Mapping[str, ImageSet]) -> str:
         digest.update(part.images.contiguous().numpy().data)
         for labels in pack_labels(part.labels).values():
             digest.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
+        if part.patients is not None:
+            digest.update(repr(part.patients).encode())
     return digest.hexdigest()

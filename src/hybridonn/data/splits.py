@@ -5,12 +5,15 @@ keys. The first of a class are for testing, the next for validation, the rest
 for training, and the first of these are the student's. So the parts are
 disjoint, and a student's smaller set lies within its larger one.
 
-Where images have no class, the task says which groups are split as classes are.
+Where images have no class, the task says which groups are split as classes are. Where a set says
+whom its images were taken of, all images of a patient go into one part.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -57,9 +60,9 @@ def split_set(unsplit: UnsplitSet, settings: Data, task: Task) -> Dataset:
     images = unsplit.images
     strata = task.stratify(images.labels, unsplit.classes)
     with_test, with_validation = unsplit.test is None, unsplit.validation is None
-    split = split_labels(
-        strata.groups, strata.names, settings, with_test=with_test, with_validation=with_validation
-    )
+    known, whole = images.patients, unsplit.test and unsplit.validation
+    divide = partial(split_patients, known) if known and not whole else _split_strata
+    split = divide(strata, settings, with_test=with_test, with_validation=with_validation)
     train = images if len(split.train) == len(images) else images.take(_positions(split.train))
     # The student's images are the very same memory where they are all of them.
     whole = len(split.student_train) == len(split.train)
@@ -79,6 +82,15 @@ def split_set(unsplit: UnsplitSet, settings: Data, task: Task) -> Dataset:
     )
 
 
+def _split_strata(
+    strata: Strata, settings: Data, *, with_test: bool, with_validation: bool
+) -> Split:
+    names = strata.names
+    return split_labels(
+        strata.groups, names, settings, with_test=with_test, with_validation=with_validation
+    )
+
+
 def split_labels(
     labels: np.ndarray,
     classes: tuple[str, ...],
@@ -86,6 +98,7 @@ def split_labels(
     *,
     with_test: bool,
     with_validation: bool = True,
+    of: str = "images",
 ) -> Split:
     """Split images by their labels, every class in the same proportion.
 
@@ -103,19 +116,77 @@ def split_labels(
         settings: Fractions, number of the student's images, and the seed.
         with_test: Split off a test part as well.
         with_validation: Split off a validation part.
+        of: What is split, in the plural, for messages.
 
     Raises:
         DataError: A class has too few images for one in each part, or
             ``train_images`` is more than there are or less than one a class.
     """
     orders = shuffle_classes(labels, len(classes), settings.split_seed)
-    _check_counts(orders, classes, with_test=with_test, with_validation=with_validation)
+    _check_counts(orders, classes, of, with_test=with_test, with_validation=with_validation)
     test_fraction = settings.test_fraction if with_test else 0.0
     validation_fraction = settings.validation_fraction if with_validation else 0.0
     test, orders = _split_off(orders, test_fraction, others=1 + with_validation)
     validation, orders = _split_off(orders, validation_fraction, others=1)
     student = _pick(orders, settings.train_images)
     return Split(_join(orders), _join(student), _join(validation), _join(test))
+
+
+def split_patients(
+    patients: Sequence[str],
+    strata: Strata,
+    settings: Data,
+    *,
+    with_test: bool,
+    with_validation: bool,
+) -> Split:
+    """Split images so that no patient has images in two parts.
+
+    Patients are split as :func:`split_labels` splits images; a patient with images of several
+    classes counts for the one that the fewest patients have, so that rare classes reach every
+    part. ``train_images`` counts images, chosen among those of the training patients.
+
+    Args:
+        patients: Whom each image was taken of, N names.
+        strata: The class of each image.
+        settings: Fractions, of patients; number of the student's images, and the seed.
+        with_test: Split off a test part as well.
+        with_validation: Split off a validation part as well.
+
+    Raises:
+        DataError: A class has too few patients for one in each part; see :func:`split_labels`.
+    """
+    names, owner = np.unique(np.array(patients), return_inverse=True)
+    has = np.zeros((len(names), len(strata.names)), dtype=bool)
+    has[owner, strata.groups] = True
+    rarest = np.argmin(np.where(has, has.sum(0), len(names) + 1), axis=1)
+    present, groups = np.unique(rarest, return_inverse=True)
+    kinds = tuple(strata.names[index] for index in present)
+    every = settings.model_copy(update={"train_images": None})
+    split = split_labels(
+        *(groups, kinds, every),
+        with_test=with_test,
+        with_validation=with_validation,
+        of="patients",
+    )
+    train, validation, test = (
+        np.flatnonzero(np.isin(owner, some)) for some in (split.train, split.validation, split.test)
+    )
+    _check_classes(strata, {"training": train, "validation": validation, "test": test})
+    orders = shuffle_classes(strata.groups, len(strata.names), settings.split_seed)
+    orders = [order[np.isin(order, train)] for order in orders]
+    return Split(train, _join(_pick(orders, settings.train_images)), validation, test)
+
+
+def _check_classes(strata: Strata, parts: Mapping[str, np.ndarray]) -> None:
+    for part, positions in parts.items():
+        held = set(strata.groups[positions].tolist())
+        for group, name in enumerate(strata.names):
+            if len(positions) and group not in held:
+                raise DataError(
+                    f"class {name} has no image among the {part} patients: too few patients have "
+                    "images of it; change data.split_seed, or add patients"
+                )
 
 
 def thin(part: ImageSet, strata: Strata, number: int | None, seed: int) -> ImageSet:
@@ -183,16 +254,21 @@ def apportion(counts: np.ndarray, total: int) -> np.ndarray:
 
 
 def _check_counts(
-    orders: list[np.ndarray], classes: tuple[str, ...], *, with_test: bool, with_validation: bool
+    orders: list[np.ndarray],
+    classes: tuple[str, ...],
+    of: str,
+    *,
+    with_test: bool,
+    with_validation: bool,
 ) -> None:
     names = ["training", *["validation"] * with_validation, *["test"] * with_test]
     parts = len(names)
     for name, order in zip(classes, orders, strict=True):
         if len(order) == 0:
-            raise DataError(f"class {name} is empty: none of the images belongs to it")
+            raise DataError(f"class {name} is empty: none of the {of} belongs to it")
         if len(order) < parts:
             raise DataError(
-                f"class {name} has {len(order)} of the images to split; it needs at least {parts}, "
+                f"class {name} has {len(order)} of the {of} to split; it needs at least {parts}, "
                 f"one each for {' and '.join(names)}"
             )
 

@@ -12,6 +12,7 @@ from hybridonn.data.readers.cifar import read_cifar
 from hybridonn.data.readers.digits import read_digits
 from hybridonn.data.readers.download import fetch
 from hybridonn.data.readers.idx_folder import IdxFiles, read_idx_files, read_idx_folder
+from hybridonn.data.readers.medmnist import find_medmnist, find_named_medmnist, read_medmnist
 from hybridonn.data.readers.sources import Source
 
 
@@ -69,3 +70,15 @@ def read_cifar_set(request: ReadRequest) -> UnsplitSet:
     """
     source = request.sources[request.name]
     return read_cifar(request.name, request.folder, request.root, source, request.progress)
+
+
+def read_medmnist_set(request: ReadRequest) -> UnsplitSet:
+    """Read a set in MedMNIST's npz layout: a named one, or the one in the user's file or folder.
+
+    Raises:
+        DataError: The file is missing or damaged, or holds no set of one class an image.
+    """
+    if request.folder is None:
+        return read_medmnist(find_named_medmnist(request.root, request.name))
+    name = request.variant if request.name == "medmnist" else request.name
+    return read_medmnist(find_medmnist(request.folder, name))

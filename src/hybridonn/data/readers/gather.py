@@ -259,7 +259,8 @@ def _divide(listing: Listing, stored: Stored, faults: tuple[str, ...]) -> Unspli
     else:
         items = listing.items
         labels = torch.tensor([items[index].label for index in kept], dtype=torch.int64)
-    whole = ImageSet(images, labels)
+    patients = tuple(listing.items[index].patient for index in kept)
+    whole = ImageSet(images, labels, patients if any(patients) else None)
     sizes = [len(part) for part in (listing.train, listing.validation, listing.test)]
     ends = [int(np.searchsorted(kept, end)) for end in accumulate(sizes)]
     train, validation, test = (

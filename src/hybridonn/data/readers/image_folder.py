@@ -29,7 +29,7 @@ def list_image_folder(folder: Path) -> Listing:
         DataError: The folder cannot be read, or holds fewer than two classes.
     """
     train, validation, test = find_parts(folder)
-    return _list_parts(name_of(folder), folder, [train], validation, test)
+    return list_class_folders(name_of(folder), folder, [train], validation, test)
 
 
 def list_imagenet100(folder: Path) -> Listing:
@@ -46,16 +46,28 @@ def list_imagenet100(folder: Path) -> Listing:
     pieces = find_children(folder, "train.X")
     if pieces:
         test = find_child(folder, ("val.x",))
-        listing = _list_parts("imagenet100", folder, pieces, None, test)
+        listing = list_class_folders("imagenet100", folder, pieces, None, test)
     else:
         train, validation, test = find_parts(folder)
-        listing = _list_parts("imagenet100", folder, [train], validation, test)
+        listing = list_class_folders("imagenet100", folder, [train], validation, test)
     return _rename_classes(listing, folder / "Labels.json")
 
 
-def _list_parts(
+def list_class_folders(
     name: str, root: Path, train: list[Path], validation: Path | None, test: Path | None
 ) -> Listing:
+    """List the parts of a set, each of which holds a folder of images for each class.
+
+    Args:
+        name: What the reports call the set.
+        root: The folder that holds it.
+        train: Folders of training images.
+        validation: The folder of validation images; None: the set has none.
+        test: The folder of test images; None: the set has none.
+
+    Raises:
+        DataError: A folder cannot be read, or the training images are of fewer than two classes.
+    """
     faults: list[str] = []
     others = [part for part in (validation, test) if part is not None]
     walk = FolderWalk((*train, *others), faults)

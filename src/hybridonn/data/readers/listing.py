@@ -35,11 +35,13 @@ class Item:
         image: The image's file.
         label: Its class, where each image has one.
         masks: Files of its mask, the last on top, where each pixel has a class.
+        patient: Whom it was taken of; empty: the set does not say.
     """
 
     image: Path
     label: int = 0
     masks: tuple[Path, ...] = ()
+    patient: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:

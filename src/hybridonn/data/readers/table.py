@@ -37,6 +37,12 @@ class NamedSet:
 _ARRAYS = "hybridonn.data.readers.arrays"
 _CLASSES = "hybridonn.data.readers.image_folder"
 _MASKS = "hybridonn.data.readers.mask_folder"
+# The 2-D sets of one class an image; ChestMNIST has several labels an image.
+MEDMNIST_SETS = (
+    *("bloodmnist", "breastmnist", "dermamnist", "octmnist", "organamnist", "organcmnist"),
+    *("organsmnist", "pathmnist", "pneumoniamnist", "retinamnist", "tissuemnist"),
+)
+_MEDMNIST = "https://medmnist.com"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 DATA_SETS: Mapping[str, NamedSet] = MappingProxyType(
@@ -99,6 +105,24 @@ DATA_SETS: Mapping[str, NamedSet] = MappingProxyType(
             folder="required",
             takes=("variant",),
         ),
+        "kermany": NamedSet(
+            "hybridonn.data.readers.kermany:list_kermany",
+            "classification",
+            "https://data.mendeley.com/datasets/rscbjbr9sj",
+            other_names=("OCT2017", "OCT", "oct"),
+        ),
+        "medmnist": NamedSet(
+            f"{_ARRAYS}:read_medmnist_set",
+            "classification",
+            "a file of the user in MedMNIST's npz layout, or a folder that holds it",
+            image_files=False,
+            folder="required",
+            takes=("variant",),
+        ),
+        **{
+            name: NamedSet(f"{_ARRAYS}:read_medmnist_set", "classification", _MEDMNIST, False)
+            for name in MEDMNIST_SETS
+        },
     }
 )
 # The form that `hybridonn.core.tables.resolve` takes.
