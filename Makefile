@@ -3,6 +3,8 @@
 #   make test    the whole test suite
 # Before a commit:
 #   make check   lint and the rooms whose tests are fast, in under a minute on two cores
+# After a change of keys or commands:
+#   make reference    write docs/spec.md, docs/commands.md and the JSON schema of a spec from the source
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -12,7 +14,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test check fuzz kill lint format clean
+.PHONY: setup demo test check fuzz kill reference lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,6 +49,9 @@ fuzz: setup
 
 kill: setup
 	OMP_NUM_THREADS=1 PYTHONPATH=tests/hostile $(BIN)/python -m killing
+
+reference: setup
+	$(BIN)/python -m hybridonn.cli.reference
 
 lint: setup
 	$(BIN)/ruff check .

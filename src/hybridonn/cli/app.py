@@ -304,10 +304,17 @@ def report(
 def spec(
     file: SpecFile = None,
     settings: Settings = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of all specs instead.")
+    ] = False,
 ) -> None:
     """Print a spec with all defaults, as a start for your own spec."""
     from hybridonn.spec import dump_spec, read_spec
+    from hybridonn.spec.schema import dump_schema
 
+    if schema:
+        typer.echo(dump_schema().rstrip())
+        return
     typer.echo(dump_spec(read_spec(file, tuple(settings or ()))).rstrip())
 
 

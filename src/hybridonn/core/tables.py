@@ -62,6 +62,12 @@ class NameOf:
             self._check, core_schema.str_schema(strict=True)
         )
 
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """The JSON schema: the names, and with ``own_code`` texts with a colon, too."""
+        if not self.own_code:
+            return handler(schema)
+        return {"anyOf": [{"enum": list(self.table)}, {"type": "string", "pattern": ":"}]}
+
     def _check(self, text: str) -> str:
         if text in self.table:
             return text

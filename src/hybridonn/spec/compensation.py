@@ -20,27 +20,42 @@ TangentTeacher = Literal["teacher", "student", "both"]
 class Compensation(Section):
     """Optics frozen as measured: calibration in closed form, then fine-tuning of the backend."""
 
-    fraction: Share = 0.1  # of the student's training images that are captured behind the chip
-    # Further fractions at which the calibration and distillation.method are measured as well.
+    fraction: Share = 0.1
+    """Share of the student's training images that are captured behind the chip.
+    """
     fractions: Several[Share] = ()
-    # Compared on the same captures, beside the chip as it is and the calibration; the best on
-    # captures held out is kept.
+    """Further shares at which calibration and distillation.method are measured."""
     methods: Several[Annotated[str, NameOf(METHODS)]] = tuple(METHODS)
-    # none: start from the backend as designed; gains: of the sub-optics and offsets;
-    # layers: then also every layer's weights. All in closed form, without labels.
+    """Methods of fine-tuning that are compared on the same captures, beside calibration; the best
+    on held-out captures is kept.
+    """
     calibration: Literal["none", "gains", "layers"] = "layers"
-    ridge: Positive = 0.01  # of the layers, relative to the mean squared feature
-    # Of the training images that were not captured: fine-tuning sees them, too, behind a model of
-    # the chip that is fitted to the captures.
+    """Closed-form fit without labels: none, gains and offsets of the sub-optics, or the weights
+    of every layer as well (layers).
+    """
+    ridge: Positive = 0.01
+    """Regularisation of the fit of layers, relative to the mean squared feature."""
     twin_fraction: Part = 0.0
-    labelled: bool = True  # False: KD and NTKD learn from the teacher alone
-    tangent_teacher: TangentTeacher = "teacher"  # student: the one with the optics as designed
-    held_out_fraction: HeldOut = 0.0  # of the captures, to choose the epoch; 0: all are learnt
-    # Of the captures, to choose what is kept: no candidate sees them, and the best is made again of
-    # all captures. 0: distillation.method is kept.
+    """Share of the images that were not captured which fine-tuning sees behind a digital twin of
+    the chip.
+    """
+    labelled: bool = True
+    """Whether fine-tuning sees labels. false: KD and NTKD learn from the teacher alone."""
+    tangent_teacher: TangentTeacher = "teacher"
+    """Whose tangent kernel is matched: the teacher's, that of the student behind the designed
+    optics, or both.
+    """
+    held_out_fraction: HeldOut = 0.0
+    """Share of the captures that chooses the epoch. 0: all are trained on."""
     judged_fraction: HeldOut = 0.2
-    seed: Seed = 0  # of the choice of images and of the data order
+    """Share of the captures that chooses the method; the best is trained again on all. 0:
+    distillation.method is kept.
+    """
+    seed: Seed = 0
+    """Seed of the choice of images and of their order."""
     distillation: Distillation = Distillation()
-    # Gentle: behind the calibration there is little to win and, at 1e-3, up to two points to lose.
+    """The loss of fine-tuning."""
     training: Training = Training(epochs=10, learning_rate=1e-4)
+    """The training of fine-tuning; its small learning rate keeps what calibration has won."""
     tuned: Tuning = Tuning()
+    """Settings that `hybridonn tune-compensation` has found for each method."""

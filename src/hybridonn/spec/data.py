@@ -16,28 +16,54 @@ def _to_pair(value: Any) -> Any:
 
 
 # (height, width), or one for both.
-Size = Annotated[tuple[Count, Count], Strict(False), BeforeValidator(_to_pair)]
+Size = Annotated[
+    tuple[Count, Count],
+    Strict(False),
+    BeforeValidator(_to_pair, json_schema_input_type=Count | tuple[Count, Count]),
+]
 
 
 class Data(Section):
     """The images: a named set, or a folder in a standard layout."""
 
     name: Annotated[str, NameOf(DATA_SETS)] = "digits"
+    """A named data set, or the layout of a folder of your own. `hybridonn list datasets` prints
+    them.
+    """
     folder: Location | None = (
         None  # of idx, image_folder and mask_folder; of others: where they lie
     )
-    variant: str | None = None  # which of a folder's sets, where it holds several (EMNIST)
-    transpose: bool = False  # EMNIST stores its images transposed
-    colour: Literal["auto", "rgb", "grey"] = "auto"  # auto: as stored, all images alike
-    size_pixels: Size | None = None  # of a square, or [height, width]; None: as stored
-    resize: Literal["crop", "stretch", "pad"] = "crop"  # where the shape differs
-    bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None  # of 16-bit files; None: recognised
+    """Folder of the images. null: the folder of a named set in the data root. idx, image_folder
+    and mask_folder need one.
+    """
+    variant: str | None = None
+    """Which set of a folder that holds several, such as `letters` of EMNIST. null: the only one."""
+    transpose: bool = False
+    """Whether the images are stored transposed, as those of EMNIST are."""
+    colour: Literal["auto", "rgb", "grey"] = "auto"
+    """Channels of the images. auto: as stored, the same for all images."""
+    size_pixels: Size | None = None
+    """Size to which images are resized: one number for a square, or [height, width]. null: as
+    stored.
+    """
+    resize: Literal["crop", "stretch", "pad"] = "crop"
+    """What is done where the shape differs: crop the image, stretch it, or pad it with black."""
+    bit_depth: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Bits a value of 16-bit files. null: found from the files."""
     mask_classes: Annotated[Several[str], Field(min_length=2, max_length=256)] | None = None
-    skip_bad: bool = False  # leave damaged files out, and count them
-    train_images: Count | None = None  # images that the student sees; None: all
-    validation_fraction: Fraction = 0.1  # of the images that are not for testing
-    test_fraction: Fraction = 0.2  # where the set has no test part of its own
+    """Names of the values 0, 1, 2 ... in the masks of a mask_folder. null: two
+    classes, background and object.
+    """
+    skip_bad: bool = False
+    """Whether damaged files are left out and counted. false: they are refused."""
+    train_images: Count | None = None
+    """Number of images that the student is trained on; the teacher sees all. null: all."""
+    validation_fraction: Fraction = 0.1
+    """Share of the images outside of the test part that is kept for validation."""
+    test_fraction: Fraction = 0.2
+    """Share of all images that is kept for testing, where the set has no test part of its own."""
     split_seed: Seed = 0
+    """Seed of the split into training, validation and test images."""
 
     @property
     def task(self) -> str:

@@ -10,13 +10,19 @@ from hybridonn.spec.section import Count, Positive, Section
 class Estimate(Section):
     """The accuracy that kernel regression promises before anything is trained."""
 
-    # design: the design's own number of optical kernels, the best of several draws;
-    # infinite: it has infinitely many. What is behind it is infinitely wide in both.
     kernels: Literal["design", "infinite"] = "design"
-    draws: Count = 3  # of kernels: design
-    train_images: Count | None = 2000  # None: all that the student sees
-    test_images: Count | None = 2000  # None: all
+    """design: the design's own number of kernels, the best of several draws. infinite: infinitely
+    many. The layers behind them are infinitely wide in both.
+    """
+    draws: Count = 3
+    """Number of random draws of the kernels for kernels: design."""
+    train_images: Count | None = 2000
+    """Images that kernel regression learns from. null: all that the student sees."""
+    test_images: Count | None = 2000
+    """Images on which it is tested. null: all."""
     memory_gb: Positive = 4.0
-    # Random features of an infinite kernel that would take too long exactly: time and accuracy
-    # grow with them. Few do for MNIST, twice as many are worth a point on CIFAR-10.
+    """Memory that the kernel matrices may take."""
     features: Count = 9216
+    """Random features of an infinite kernel that would take too long exactly: time and accuracy
+    grow with them.
+    """

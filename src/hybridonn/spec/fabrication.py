@@ -37,7 +37,11 @@ class _Chip(Section):
     """What every simulated chip has, whatever its errors are."""
 
     preset: Preset = "none"
-    seed: Seed = 0  # of the draws: another seed is another chip of the same process
+    """Errors of a whole process, which fill in the keys that are not stated. `hybridonn list
+    presets` prints them.
+    """
+    seed: Seed = 0
+    """Seed of the chip: another seed is another chip of the same process."""
 
 
 def _list_fields() -> dict[str, Any]:

@@ -20,10 +20,15 @@ class FourF(Section):
     """
 
     focal_length_mm: FocalLengthMm = 100.0
+    """Focal length of both lenses."""
     mask_pixels: Annotated[Count, Field(le=10_000)] = 57
+    """Pixels of the mask along one side."""
     mask_pitch_um: PixelUm = 8.0
+    """Side of a pixel of the mask. Source: common spatial light modulators."""
     scene_pixel_um: PixelUm = 96.0
+    """Side of a pixel of the displayed scene."""
     mask: Literal["complex", "phase"] = "complex"
+    """What the mask changes: amplitude and phase (complex), or the phase alone."""
 
     @property
     def focal_length_m(self) -> float:

@@ -38,19 +38,33 @@ class Optics(Section):
     """The physical size of the metasurface and of one kernel's site on it, and what is on it."""
 
     metasurface_width_mm: OpticMm = 4.0
+    """Width of the metasurface."""
     metasurface_height_mm: OpticMm = 4.0
-    kernel_site_mm: OpticMm = 0.938  # 1600 cells of 586 nm: one sub-optic of the paper's system
+    """Height of the metasurface."""
+    kernel_site_mm: OpticMm = 0.938
+    """Side of the square of one sub-optic: 1600 cells of 586 nm. Source: arXiv 2508.08421."""
     gap_mm: GapMm = 0.05
-    wafer_diameter_mm: WaferMm = 100.0  # that the metasurface is made on, corners and all
-    # One a channel of the images; None: 532 nm for grey images, 635, 532 and 450 nm for colours.
+    """Distance between neighbouring sub-optics."""
+    wafer_diameter_mm: WaferMm = 100.0
+    """Diameter of the wafer, on which the whole metasurface must fit."""
     wavelengths_nm: Wavelengths | None = None
-    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"  # what takes the image
-    four_f: FourF = FourF()  # of frontend: four_f
-    # kernels-first: train ideal kernels, then fit the metasurface to them; end-to-end: go on
-    # from there and train the pillars' widths and the backend through the wave optics.
+    """One wavelength for each channel of the images. null: 532 for grey images, 635, 532 and 450
+    for colours. Source: laser lines of arXiv 2508.08421.
+    """
+    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"
+    """The optics that take the image: ideal kernels (which a metasurface is designed for), a 4f
+    system, or a plain lens.
+    """
+    four_f: FourF = FourF()
+    """The 4f system of frontend: four_f."""
     strategy: Literal["kernels-first", "end-to-end"] = "kernels-first"
-    metasurface: Metasurface | None = None  # None: none is designed
+    """kernels-first: train ideal kernels, then fit the metasurface to them. end-to-end: go on
+    from there and train the widths of the pillars and the backend through the wave optics.
+    """
+    metasurface: Metasurface | None = None
+    """The metasurface that is designed of the trained kernels. null: none is designed."""
     sensor: Sensor = Sensor()
+    """The camera."""
 
     def wavelengths_m(self, channels: int) -> tuple[float, ...]:
         """The wavelengths of a scene's channels in metres.

@@ -14,9 +14,16 @@ class Sensor(Section):
     """
 
     pixel_um: PixelUm = 5.86
+    """Side of a camera pixel. Source: arXiv 2508.08421."""
     full_well_electrons: WellElectrons = 32_500.0
+    """Electrons of a saturated pixel. Source: Sony IMX174, EMVA 1288 reports."""
     read_noise_electrons: NoiseElectrons = 7.0
-    bit_depth: Bits | None = 8  # None: not rounded
-    exposure: Exposure = 1.0  # of the brightest light there can be, over full well
+    """Standard deviation of the read noise. Source: Sony IMX174, EMVA 1288 reports."""
+    bit_depth: Bits | None = 8
+    """Bits of a camera value. null: values are not rounded."""
+    exposure: Exposure = 1.0
+    """Signal of the brightest light that a scene can give, over the full well."""
     bayer: bool = False
+    """Whether the camera has a Bayer filter, so that a pixel sees one of three colours."""
     noise: bool = True
+    """Whether shot noise and read noise are simulated."""

@@ -18,10 +18,13 @@ class Branch(Section):
     """One of several optical frontends that look at the same scene side by side."""
 
     kernels: Count
+    """Number of kernels of this branch."""
     kernel_size: Count = 3
-    # Pixels of the scene, along one side, in a pixel of this branch's sensor and kernels:
-    # 2 is half the resolution, with point spread functions twice as large.
+    """Pixels of a kernel along one side; odd."""
     binning: Count = 1
+    """Pixels of the scene, along one side, in one pixel of this branch: 2 is half the resolution,
+    with PSFs twice as large.
+    """
 
     @model_validator(mode="after")
     def _kernel_has_a_centre(self) -> Branch:
@@ -39,26 +42,44 @@ class Student(Section):
     CODE: ClassVar = ("backend", "backend_arguments")
 
     name: Annotated[str, NameOf(SYSTEMS)] = "compressed_meta"
-    kernels: Count = 8  # of all branches together
+    """A system of the paper, which fills in the keys that are not stated. `hybridonn list
+    students` prints them. Source: arXiv 2508.08421.
+    """
+    kernels: Count = 8
+    """Number of optical kernels, those of all branches together."""
     kernel_size: Count = 7
-    stride: Count = 1  # pixels of the scene a pixel of the feature map: a coarser sensor
-    branches: Several[Branch] = ()  # several frontends; empty: one of kernels x kernel_size
-    optics: Literal["trained", "random"] = "trained"  # random: the kernels stay as drawn
-    # dense: pooling and dense layers, one answer an image. One answer a pixel: pyramid joins
-    # the branches from coarse to fine by up-convolutions, coarse_fine fuses two branches,
-    # upsampling is one layer. Or `package.module:callable`, code of your own that is run: a class
-    # of nn.Module, or a function with the annotation -> nn.Module.
+    """Pixels of a kernel along one side; odd."""
+    stride: Count = 1
+    """Pixels of the scene in one pixel of the feature map, along one side: a coarser sensor."""
+    branches: Several[Branch] = ()
+    """Several optical frontends side by side. []: one, of kernels and kernel_size."""
+    optics: Literal["trained", "random"] = "trained"
+    """Whether the kernels are trained, or stay as they were drawn (random)."""
     backend: Annotated[str, NameOf(BACKENDS, own_code=True)] = "dense"
-    backend_arguments: dict[str, Any] = Field(default={})  # of a backend of your own
-    # Where package.module is looked for first, before the installed packages; None: the folder of
-    # the spec file.
+    """The digital layers behind the optics. dense answers each image. pyramid (two or more
+    branches), coarse_fine (two branches) and upsampling (no branches) answer each pixel.
+    `package.module:callable` is code of your own, which is run.
+    """
+    backend_arguments: dict[str, Any] = Field(default={})
+    """Arguments of a backend of your own."""
     code_folder: Location | None = None
-    normalisation: Literal["none", "batch"] = "none"  # batch: learnt gain and offset a kernel
-    rectification: Literal["one_sided", "two_sided"] = "one_sided"  # two_sided: relu(x), relu(-x)
+    """Folder where the module of your own backend is looked for first. null: that of the spec
+    file.
+    """
+    normalisation: Literal["none", "batch"] = "none"
+    """Batch normalisation behind the optics, a gain and an offset for each kernel, or none."""
+    rectification: Literal["one_sided", "two_sided"] = "one_sided"
+    """Non-linearity behind the optics: relu(x), or relu(x) and relu(-x) (two_sided)."""
     pooling: Literal["average", "max"] = "average"
+    """How the feature map is pooled."""
     pooled_size: Count = 6
-    hidden: Several[Count] = (160,)  # widths of dense layers, or channels from fine to coarse
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before each dense layer
+    """Pixels along one side of the pooled feature map."""
+    hidden: Several[Count] = (160,)
+    """Widths of the hidden dense layers; channels from the fine to the coarse branch where each
+    pixel is answered.
+    """
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of inputs of each dense layer that are dropped in training."""
 
     @property
     def answers(self) -> str | None:

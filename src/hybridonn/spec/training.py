@@ -8,7 +8,7 @@ from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.tables import NameOf
 from hybridonn.distillation.discrepancies import DISCREPANCIES
-from hybridonn.distillation.methods import METHODS, OWN, TERMS, is_own_code
+from hybridonn.distillation.methods import METHODS, OWN, TERMS, Term, is_own_code
 from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
@@ -19,31 +19,51 @@ class Augmentation(Section):
     """Random changes of the training images, in pixels, degrees and parts of one."""
 
     shift_pixels: NotNegative = 0.0
+    """Largest shift along each axis."""
     rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Largest rotation in either direction."""
     scale_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    flip: bool = False  # left and right, every other image
-    crop_pixels: Annotated[int, Field(ge=0)] = 0  # shift by up to so many whole pixels: cheap
-    crop_edge: Literal["dark", "reflect"] = "dark"  # what comes in at the edges of a crop
+    """Largest change of the scale: 0.1 is 0.9 to 1.1."""
+    flip: bool = False
+    """Whether half of the images are mirrored left to right."""
+    crop_pixels: Annotated[int, Field(ge=0)] = 0
+    """Largest shift by whole pixels, which is cheaper than shift_pixels."""
+    crop_edge: Literal["dark", "reflect"] = "dark"
+    """What fills the edge of a shifted image: black, or its mirror image."""
     brightness: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest change of the brightness, as a part of it."""
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest change of the contrast, as a part of it."""
     saturation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Largest change of the saturation, as a part of it."""
 
 
 class Training(Section):
     """How a network is trained: AdamW on a one-cycle schedule."""
 
     epochs: Count = 20
+    """Passes over the training images."""
     batch_size: Count = 128
+    """Images of a training step."""
     learning_rate: Positive = 4e-3
+    """Largest learning rate of the one-cycle schedule."""
     weight_decay: NotNegative = 1e-2
-    patience: Count | None = None  # epochs without a better validation metric; None: all epochs
+    """Weight decay of AdamW."""
+    patience: Count | None = None
+    """Epochs without a better validation metric after which training stops. null: never."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Number format of the forward and backward pass. auto: bfloat16 where it is faster."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # Szegedy et al. 2016, section 7
+    """Where networks are trained. auto: cuda where there is one, else cpu."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the label that is spread over all classes. Source: Szegedy et al. 2016, section 7.
+    """
     augmentation: Augmentation = Augmentation()
-    # So many fixed changes of each image, one an epoch in turn, for which the teacher's answers
-    # are stored and serve every student; None: new changes at each step, and a live teacher.
+    """Random changes of the training images."""
     views: Count | None = None
+    """Fixed changes of each image, one an epoch in turn; the teacher's answers to them are stored
+    for all students. null: new changes in each step.
+    """
 
 
 class Teacher(Section):
@@ -51,16 +71,22 @@ class Teacher(Section):
 
     CODE: ClassVar = ("name", "arguments")
 
-    # Built in, or `package.module:callable`: code that is run. The callable is a class of nn.Module
-    # or a function with the annotation -> nn.Module.
     name: Annotated[str, NameOf(TEACHERS, own_code=True)] = "lenet"
-    # Where package.module is looked for first, before the installed packages; None: the folder of
-    # the spec file.
+    """A built-in teacher (`hybridonn list teachers` prints them), or `package.module:callable`:
+    code of your own, which is run.
+    """
     code_folder: Location | None = None
+    """Folder where the module of your own teacher is looked for first. null: that of the spec
+    file.
+    """
     arguments: dict[str, Any] = Field(default={})
-    weights: Location | None = None  # safetensors: loaded as they are, in place of any training
-    seed: Seed = 0  # its own, so that students of any seed learn from one teacher
+    """Arguments of the teacher."""
+    weights: Location | None = None
+    """File of weights (safetensors), used in place of training. null: the teacher is trained."""
+    seed: Seed = 0
+    """Seed of the teacher; students of any seed learn from the same one."""
     training: Training = Training(epochs=12, learning_rate=3e-3)
+    """The training of the teacher."""
 
 
 # A kernel of more layers than the last costs several training steps on a whole batch; on 24 or 32
@@ -74,26 +100,40 @@ MOST_SAMPLES = 8192  # of a kernel: 256 MB in single precision, several times ov
 class Tangent(Section):
     """How the tangent kernels of student and teacher are matched."""
 
-    layers: Literal["last", "first", "all"] | Several[str] = "last"  # of the student
-    # Of the teacher. Its last layer alone costs one forward pass; all layers cost ten to twenty.
-    # None: all, or the last one where pixels are compared, of which all cost minutes a step.
+    layers: Literal["last", "first", "all"] | Several[str] = "last"
+    """Layers of the student whose tangent kernel is matched: last, first, all, or a list of their
+    names.
+    """
     teacher_layers: Literal["last", "first", "all"] | Several[str] | None = None
-    # cka is the cheapest; ridge_cka also sees what logits do not tell, and is ahead by points where
-    # KD has caught up with cka (docs/results.md).
+    """Layers of the teacher whose tangent kernel is matched. null: all, or the last one with
+    contraction: pixels. The last one alone costs a forward pass, all ten to twenty.
+    """
     discrepancy: Annotated[str, NameOf(DISCREPANCIES)] = "cka"
-    # Of ridge_cka, in mean eigenvalues of each kernel; less would drown in single precision.
+    """How two kernels are compared."""
     ridge: Annotated[float, Field(ge=1e-3)] = 0.3
-    schedule: Literal["constant", "falling", "rising"] = "constant"  # of its weight
-    # Random sign probes in place of all outputs; None: exact, or 4 of them where a network
-    # answers pixel by pixel.
+    """Regularisation of ridge_cka, in mean eigenvalues of each kernel; less would drown in single
+    precision.
+    """
+    schedule: Literal["constant", "falling", "rising"] = "constant"
+    """Weight of the kernels during the training: constant, or a straight line from twice ntk_weight
+    to 0 (falling), or from 0 to twice ntk_weight (rising).
+    """
     probes: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    # Images of each batch whose kernels are compared; None: all of them where the last layer is
-    # matched, which costs one product, else COMPARED at the most; 8 where pixels are compared.
+    """Random sign probes in place of all outputs. null: exact for images; 4 probes where a
+    network answers each pixel.
+    """
     images: Annotated[int, Field(ge=2)] | None = None
-    # What the samples of a kernel are. outputs: images, all outputs of each summed, exactly or by
-    # random signs. pixels: sampled pixels of each image, for tasks whose answer is an image.
+    """Images of a batch whose kernels are compared. null: all where the last layer is matched,
+    else 24; 8 with contraction: pixels.
+    """
     contraction: Literal["outputs", "pixels"] = "outputs"
-    pixels: Annotated[int, Field(ge=2, le=4096)] = 64  # of an image, half of them near borders
+    """What a row of a kernel is: an image with all of its outputs summed (outputs), or one
+    sampled pixel (pixels), for tasks that answer each pixel.
+    """
+    pixels: Annotated[int, Field(ge=2, le=4096)] = 64
+    """Pixels sampled of each image for contraction: pixels, half of them near borders of the
+    mask.
+    """
 
     @model_validator(mode="after")
     def _kernels_fit_the_memory(self) -> Tangent:
@@ -121,19 +161,35 @@ class Tangent(Section):
 class _ChosenMethod(Section):
     CODE: ClassVar = ("method", "")
 
-    # A method of the table, or `package.module:callable`: code that is run. The callable is a
-    # function of a step with the annotation -> torch.Tensor; its scalar joins the task and KD.
     method: Method = "ntkd"
-    # Where package.module is looked for first, before the installed packages; None: the folder of
-    # the spec file.
+    """none (labels alone), kd, ntkd, or `package.module:callable`: a loss term of your own, which
+    is run. Source: arXiv 2508.08421.
+    """
     code_folder: Location | None = None
+    """Folder where the module of your own loss term is looked for first. null: that of the spec
+    file.
+    """
+
+
+def _key_of_weight(term: Term) -> tuple[Any, Any]:
+    return NotNegative, Field(term.default, description=f"Weight of the loss term: {term.label}.")
+
+
+def _key_of_tuned_weight(term: Term) -> tuple[Any, Any]:
+    meaning = f"{term.weight} for this method. null: that of `distillation`."
+    return NotNegative | None, Field(None, description=meaning)  # type: ignore[operator]
+
+
+def _describe_tuned(name: str) -> Any:
+    whose = "a loss term of your own" if name == OWN else f"the method {name}"
+    return Field(Tuned(), description=f"Settings of {whose}.")
 
 
 # The keys of the weights are those of the table of loss terms.
 _Weights = create_model(
     "_Weights",
     __base__=_ChosenMethod,
-    **{term.weight: (NotNegative, term.default) for term in TERMS.values()},  # type: ignore[call-overload]
+    **{term.weight: _key_of_weight(term) for term in TERMS.values()},  # type: ignore[call-overload]
 )
 
 
@@ -141,25 +197,33 @@ class Distillation(_Weights):
     """The objective: the loss terms of a method, each with its weight."""
 
     temperature: Positive = 4.0
+    """Temperature that softens the probabilities for KD. Source: Hinton et al. 2015."""
     tangent: Tangent = Tangent()
-    baseline: bool = False  # also train the student without transfer, and compare the teacher
-    # Each training step sees the kernels behind a new chip of `fabrication`: its errors of
-    # kernels and sub-optics, not those of pillars or the camera. Judged with the ideal kernels.
+    """How tangent kernels are matched."""
+    baseline: bool = False
+    """Whether a student without transfer is trained as well, to compare."""
     robust: bool = False
+    """Whether each training step sees the kernels behind a new simulated chip with the errors of
+    `fabrication` (not those of pillars or of the camera).
+    """
 
 
 class _TunedTraining(Section):
     epochs: Count | None = None
+    """Epochs for this method. null: those of `training`."""
     learning_rate: Positive | None = None
+    """Learning rate for this method. null: that of `training`."""
     weight_decay: NotNegative | None = None
+    """Weight decay for this method. null: that of `training`."""
     temperature: Positive | None = None
+    """Temperature for this method. null: that of `distillation`."""
 
 
 # The weight of the task sets the scale of the loss and is not tuned.
 _TunedWeights = create_model(
     "_TunedWeights",
     __base__=_TunedTraining,
-    **{term.weight: (NotNegative | None, None) for name, term in TERMS.items() if name != "task"},  # type: ignore[call-overload]
+    **{one.weight: _key_of_tuned_weight(one) for name, one in TERMS.items() if name != "task"},  # type: ignore[call-overload]
 )
 
 
@@ -171,7 +235,7 @@ class Tuned(_TunedWeights):
 _TunedMethods = create_model(
     "_TunedMethods",
     __base__=Section,
-    **dict.fromkeys((*METHODS, OWN), (Tuned, Tuned())),  # type: ignore[call-overload]
+    **{name: (Tuned, _describe_tuned(name)) for name in (*METHODS, OWN)},  # type: ignore[call-overload]
 )
 
 

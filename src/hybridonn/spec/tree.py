@@ -36,18 +36,31 @@ class Spec(Section):
     """All that the user states of one run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "digits"
+    """Name of the run, and of its folder in runs/."""
     seed: Seed = 0
+    """Seed of the student's weights and of the order of its images."""
     task: Annotated[str, NameOf(TASKS)] = "classification"
+    """What the network answers: a class for each image, or for each pixel."""
     data: Data = Data()
+    """The images."""
     optics: Optics = Optics()
+    """The optics in front of the camera."""
     student: Student = Student()
+    """The hybrid network that is trained."""
     estimate: Estimate = Estimate()
+    """The estimate of the accuracy before anything is trained."""
     teacher: Teacher = Teacher()
+    """The digital network whose knowledge is transferred."""
     distillation: Distillation = Distillation()
+    """The loss that the student is trained on."""
     training: Training = Training()
+    """The training of the student."""
     tuned: Tuning = Tuning()
-    fabrication: Fabrication | None = None  # None: no chip is simulated
-    compensation: Compensation | None = None  # None: nothing is compensated
+    """Settings that `hybridonn tune` has found for each method."""
+    fabrication: Fabrication | None = None
+    """Errors of a simulated chip. null: no chip is simulated."""
+    compensation: Compensation | None = None
+    """How accuracy is recovered behind the chip. null: nothing is compensated."""
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
