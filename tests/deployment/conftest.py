@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,6 +58,7 @@ def make_system(name: str) -> Any:
             outputs=shape_outputs(spec.student, shape, 10, spec.task),
         )
     found.network.eval()
+    found.name = name
     found.image_shape = shape
     generator = torch.Generator().manual_seed(1)
     found.images = torch.randint(0, 256, (6, *shape), generator=generator, dtype=torch.uint8)
@@ -84,10 +87,40 @@ def onnx_extra():
 
 
 @pytest.fixture(scope="session")
-def onnx_file(system, onnx_extra, tmp_path_factory):
-    """The backend of a system as ONNX."""
+def exported(onnx_extra, tmp_path_factory):
+    """A function from the name of a system to its backend as ONNX, which is written once."""
     from hybridonn.deployment.export import export_backend
 
-    path = tmp_path_factory.mktemp("onnx") / "backend.onnx"
-    export_backend(system.network.backend, system.shapes, path)
-    return path
+    @cache
+    def export(name: str) -> Path:
+        system, path = make_system(name), tmp_path_factory.mktemp(name) / "backend.onnx"
+        export_backend(system.network.backend, system.shapes, path)
+        return path
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def quantised(exported):
+    """The same in 8-bit integers."""
+    from hybridonn.deployment.quantise import quantise
+
+    @cache
+    def export(name: str) -> Path:
+        path = exported(name).with_name("backend.int8.onnx")
+        quantise(exported(name), path, make_system(name).features)
+        return path
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def onnx_file(system, exported):
+    """The backend of a system as ONNX."""
+    return exported(system.name)
+
+
+@pytest.fixture(scope="session")
+def int8_file(system, quantised):
+    """The same in 8-bit integers."""
+    return quantised(system.name)

@@ -111,7 +111,9 @@ def test_the_c_file_was_run_beside_torch(deployed_digits: Path) -> None:
 
 
 def test_a_target_that_is_not_known(finished_digits: Path) -> None:
-    with pytest.raises(DeploymentError, match="target 'rust' is not known; allowed are onnx and c"):
+    with pytest.raises(
+        DeploymentError, match="target 'rust' is not known; allowed are onnx, c, tflite-micro"
+    ):
         deploy(finished_digits, ("rust",), 10, None, Silent())
 
 

@@ -12,7 +12,7 @@ from hybridonn.cli.screen import print_json, print_line, print_rows, print_table
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
-    typer.Option("--target", help="Format to write beside ONNX: c; repeatable."),
+    typer.Option("--target", help="Format to write beside ONNX: c or tflite-micro; repeatable."),
 ]
 
 FITS = (None, "crop", "pad", "stretch")

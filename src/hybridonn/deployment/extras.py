@@ -12,6 +12,7 @@ EXTRAS = {
     "deploy": ("onnx", "onnxscript", "onnxruntime"),
     "mcu": ("emx_onnx_cgen",),
     "explorer": ("nicegui",),
+    "tflite-micro": ("tflite_micro", "flatbuffers", "ethosu"),
 }
 
 

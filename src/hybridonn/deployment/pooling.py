@@ -3,6 +3,7 @@
 ONNX has no adaptive pooling; exporters write it as one slice and one mean an output pixel, about 90
 operations for 28 -> 6. The mean over windows is linear and acts on rows and columns separately, so
 it is two constant matrices, ``R x C``; the maximum over windows is that over rows, then columns.
+Windows that share no pixel and leave none out are those of ordinary pooling, which is quicker.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class ExportablePooling(TorchFunctionMode):
 def average(input: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """Mean over windows: (..., H, W) to (..., H', W'), as ``F.adaptive_avg_pool2d`` does."""
     rows, columns = _sizes(input, output_size)
-    matrices = [averaging_matrix(input.shape[-2], rows), averaging_matrix(input.shape[-1], columns)]
+    height, width = input.shape[-2:]
+    if height % rows == 0 and width % columns == 0:
+        return F.avg_pool2d(input, (height // rows, width // columns))
+    matrices = [averaging_matrix(height, rows), averaging_matrix(width, columns)]
     left, right = (matrix.to(input) for matrix in matrices)
     return left @ input @ right.T
 

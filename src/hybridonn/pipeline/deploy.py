@@ -20,7 +20,11 @@ from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.page import write_report
 from hybridonn.spec import Spec
 
-TARGETS = ("onnx", "c")
+TARGETS = {  # and the packages that each needs
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "c": ("emx_onnx_cgen",),
+    "tflite-micro": ("tflite_micro", "flatbuffers", "ethosu"),
+}
 
 
 def deploy(
@@ -35,7 +39,7 @@ def deploy(
 
     Args:
         run: A finished run.
-        targets: What is written beside ONNX: ``c``.
+        targets: What is written beside ONNX: ``c``, ``tflite-micro``.
         calibration: Training images, or captures, that set the ranges of integers.
         data_root: Where named data sets lie.
         progress: Shows how far it is.
@@ -52,11 +56,10 @@ def deploy(
     """
     if unknown := [one for one in targets if one not in TARGETS]:
         raise DeploymentError(
-            f"target {unknown[0]!r} is not known; allowed are {' and '.join(TARGETS)}"
+            f"target {unknown[0]!r} is not known; allowed are {', '.join(TARGETS)}"
         )
-    need_extra("onnx", "onnxscript", "onnxruntime")
-    if "c" in targets:
-        need_extra("emx_onnx_cgen")
+    for target in dict.fromkeys(("onnx", *targets)):
+        need_extra(*TARGETS[target])
     spec = read_own_spec(run)
     stage, done = _find_stages(spec, run)
     if captures is not None and stage is DEPLOYED:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hybridonn.core.files import checksum, write_table
 from hybridonn.deployment.c_code import write_c
-from hybridonn.deployment.cost import count_costs
+from hybridonn.deployment.cost import count_costs, count_macs
 from hybridonn.deployment.energy import tabulate_energy
 from hybridonn.deployment.export import name_branches
 from hybridonn.deployment.latency import measure_latency, one_thread
@@ -26,6 +26,8 @@ from hybridonn.deployment.network_files import (
     write_network,
 )
 from hybridonn.deployment.runtime import OnnxNetwork
+from hybridonn.deployment.tflite.check import check_tflite
+from hybridonn.deployment.tflite.micro import write_tflite
 from hybridonn.networks.student import shape_branches
 from hybridonn.pipeline.chip import list_readouts
 from hybridonn.pipeline.deployable import REAL, SIMULATED, Deployable, load_deployable
@@ -34,10 +36,12 @@ from hybridonn.pipeline.stages.metasurface import load_student
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, load_teacher
 from hybridonn.spec import Spec, narrow
-from hybridonn.tasks.task import make_task
+from hybridonn.tasks.task import Task, make_task
 
 IN_C = 1000  # test images that the C file is run on
-SUFFIXES = (".onnx", ".py", ".c", ".h", ".csv")  # of the files that the manifest names
+# Test images that the interpreter for microcontrollers runs, which is slow: fewer of a large one.
+LEAST_IN_TFLITE, MOST_IN_TFLITE, TFLITE_MACS = 16, 1000, 10**9
+SUFFIXES = (".onnx", ".py", ".c", ".h", ".csv", ".tflite")  # of the files that the manifest names
 Shapes = tuple[tuple[int, int, int], ...]
 
 
@@ -72,6 +76,8 @@ def _run(context: Context, sources: tuple[Stage, ...]) -> dict[str, Any]:
         }
         if "c" in context.options["targets"]:
             results["c"] = _write_c(ended, dataset.classes, dataset.image_shape, shapes, spec, part)
+        if "tflite-micro" in context.options["targets"]:
+            results["tflite_micro"] = _write_tflite(ended, shapes, task, part)
         advance(1)
     results |= _measure(context, backend, shapes)
     if (duration := results.get("c", {}).pop("host_us", None)) is not None:
@@ -93,6 +99,16 @@ def _write_c(
     outputs = make_task(spec.task).output_shape(len(classes), image_shape)
     code = write_c(part / BACKEND, folder, shapes, outputs)
     return check_c(code, ended.network.backend, ended.test.features(IN_C))
+
+
+def _write_tflite(ended: Deployable, shapes: Shapes, task: Task, part: Path) -> dict[str, Any]:
+    folder, backend = part / "tflite", ended.network.backend
+    folder.mkdir(exist_ok=True)
+    code = write_tflite(part / BACKEND, part / INT8, folder)
+    macs = count_macs(backend, tuple(torch.zeros(1, *shape) for shape in shapes))
+    images = min(max(TFLITE_MACS // macs, LEAST_IN_TFLITE), MOST_IN_TFLITE)
+    features, labels = ended.test.features(images), ended.test.labels[:images]
+    return check_tflite(code, backend, part / INT8, features, labels, task)
 
 
 def _measure(context: Context, backend: nn.Module, shapes: Shapes) -> dict[str, Any]:
@@ -120,7 +136,9 @@ def time_backends(backend: nn.Module, shapes: Shapes, part: Path) -> list[dict[s
     calls = {"torch": partial(backend, features)}
     for name, file in (("onnxruntime", BACKEND), ("int8", INT8)):
         if (part / file).is_file():
-            calls[name] = partial(OnnxNetwork(part / file, threads=1), features)
+            network = OnnxNetwork(part / file, threads=1)
+            feed = dict(zip(network.names, (one.numpy() for one in features), strict=True))
+            calls[name] = partial(network.session.run, None, feed)  # as `run.py` calls it
     with one_thread():
         return [{"runtime": name, **measure_latency(call)} for name, call in calls.items()]
 

@@ -19,7 +19,12 @@ LABELS = {
     "backend": "backend behind the optics",
 }
 RUNTIMES = {"int8": "onnxruntime, int8", "c": "C, gcc -O2"}
-FILES = {"onnx": "ONNX", "int8": "8-bit integers", "hybrid": "optics and backend"}
+FILES = {
+    "onnx": "ONNX",
+    "int8": "8-bit integers",
+    "hybrid": "optics and backend",
+    "tflite_micro": "TensorFlow Lite Micro, 8-bit integers",
+}
 
 
 def _build(run: Run) -> list[ReportFigure]:
