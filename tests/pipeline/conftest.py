@@ -55,8 +55,10 @@ def finished_digits(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def deployed_digits(finished_digits: Path) -> Path:
-    """The same run with its files, and C where its generator is installed."""
-    asked = ["--target", "c"] if find_spec("emx_onnx_cgen") else []
+    """The same run with its files, and those for microcontrollers where their extras are."""
+    extras = {"c": "emx_onnx_cgen", "tflite-micro": "tflite_micro"}
+    targets = [target for target, package in extras.items() if find_spec(package)]
+    asked = [word for target in targets for word in ("--target", target)]
     more = ["--calibration", "100", *asked]
     with without_reports():
         found = CliRunner().invoke(app, ["deploy", str(finished_digits), *more])

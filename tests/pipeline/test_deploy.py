@@ -71,7 +71,11 @@ def test_the_manifest_says_what_the_files_take_and_were_made_of(deployed_digits:
 def test_it_is_kept_when_it_is_asked_for_again(deployed_digits: Path) -> None:
     path = deployed_digits / "deployed" / "backend.onnx"
     before = path.stat().st_mtime_ns
-    targets = ("c",) if find_spec("emx_onnx_cgen") else ()
+    targets = tuple(
+        target
+        for target, package in (("c", "emx_onnx_cgen"), ("tflite-micro", "tflite_micro"))
+        if find_spec(package)
+    )
     deploy(deployed_digits, targets, 100, None, Silent())
     assert path.stat().st_mtime_ns == before
 
@@ -108,6 +112,16 @@ def test_the_c_file_was_run_beside_torch(deployed_digits: Path) -> None:
     if find_host_compiler() is not None:
         assert results["c"]["host_largest_relative_difference"] < 1e-5
         assert results["latency_us"]["c"] > 0
+
+
+def test_the_file_for_microcontrollers_was_run_beside_torch(deployed_digits: Path) -> None:
+    pytest.importorskip("tflite_micro", reason="needs the extra tflite-micro")
+    results = json.loads((deployed_digits / "results.json").read_text())["deployed"]
+    found = results["tflite_micro"]
+    assert "tflite/backend.tflite" in read_manifest(deployed_digits / "deployed").files
+    assert found["same_predictions"] > 0.97
+    assert abs(found["accuracy"] - found["torch_accuracy"]) < 0.02
+    assert found["ethos"]["cycles"] > 0
 
 
 def test_a_target_that_is_not_known(finished_digits: Path) -> None:
