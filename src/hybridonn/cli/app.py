@@ -34,13 +34,26 @@ from hybridonn.cli.options import (
 )
 from hybridonn.cli.reproduce import reproduce
 from hybridonn.cli.screen import print_comparison, print_table, show_bars
+from hybridonn.cli.start import init, list_
 from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
 from hybridonn.cli.studies import app as studies
 from hybridonn.studies.workers import Workers
 
 # As a job goes: from a spec to a network, from there to a chip, and back from the fab.
 STORY = (
-    *("run", "spec", "data", "estimate", "compare", "tune", "optics", "design", "export-layout"),
+    *(
+        "init",
+        "list",
+        "run",
+        "spec",
+        "data",
+        "estimate",
+        "compare",
+        "tune",
+        "optics",
+        "design",
+        "export-layout",
+    ),
     *(
         "tolerance",
         "captures",
@@ -91,7 +104,9 @@ class Story(Commands):
             stop()
 
 
-app = new_app("From a physical size to a deployed hybrid optical neural network.", Story)
+app = new_app(
+    "From a physical size to a deployed hybrid optical neural network.", Story, completion=True
+)
 app.add_typer(data, name="data")
 app.add_typer(optics, name="optics")
 app.add_typer(captures, name="captures")
@@ -104,6 +119,8 @@ app.command()(reproduce)
 for command in (deploy, cost, predict, live, bundle):
     app.command()(command)
 studies.command()(perturbation)
+app.command()(init)
+app.command("list")(list_)
 
 
 def _show_version(asked: bool) -> None:

@@ -126,13 +126,19 @@ class Commands(TyperGroup):
             formatter.write_dl(rows)
 
 
-def new_app(help: str, group: type[Commands] = Commands) -> typer.Typer:
-    """An app whose help is shown as it is written: brackets are no markup."""
+def new_app(help: str, group: type[Commands] = Commands, completion: bool = False) -> typer.Typer:
+    """An app whose help is shown as it is written: brackets are no markup.
+
+    Args:
+        help: What the commands are for.
+        group: The class that lists and runs them.
+        completion: Whether it has the options that set up the completion of a shell.
+    """
     return typer.Typer(
         help=help,
         cls=group,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

@@ -1,0 +1,192 @@
+"""The commands ``init`` and ``list``: a first spec, and what a spec can name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hybridonn.cli.options import positive, refuse
+from hybridonn.cli.screen import print_rows
+
+
+class Kind(Enum):
+    """What can be listed."""
+
+    teachers = "teachers"
+    students = "students"
+    presets = "presets"
+    datasets = "datasets"
+    examples = "examples"
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Spec file to write.")] = Path(
+        "spec.yaml"
+    ),
+    example: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--from", metavar="EXAMPLE", help="Copy an example; `hybridonn list examples`."
+        ),
+    ] = None,
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Data set, or layout of a folder; `hybridonn list datasets`."),
+    ] = None,
+    folder: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of the images, for a layout."),
+    ] = None,
+    width_mm: Annotated[
+        Optional[float],  # noqa: UP045
+        positive("Width of the metasurface in millimetres."),
+    ] = None,
+    height_mm: Annotated[
+        Optional[float],  # noqa: UP045
+        positive("Height of the metasurface in millimetres."),
+    ] = None,
+    kernels: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Number of optical kernels."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a file.")] = False,
+) -> None:
+    """Write a commented spec: a copy of an example, or one for your data and size.
+
+    On a terminal it asks for what no option states; elsewhere defaults stand in.
+    """
+    from hybridonn.core.files import write_text
+    from hybridonn.spec.starter import copy_example, write_starter
+
+    given = {
+        "data.name": data,
+        "data.folder": None if folder is None else str(folder),
+        "optics.metasurface_width_mm": width_mm,
+        "optics.metasurface_height_mm": height_mm,
+        "student.kernels": kernels,
+    }
+    stated = {key: value for key, value in given.items() if value is not None}
+    _keep(file, replace)
+    if example is not None:
+        if stated:
+            refuse("--from copies an example as it is: leave the other options out")
+        text = copy_example(example)
+    else:
+        ask = _ask if sys.stdin.isatty() else _take_default
+        text = write_starter(_complete(file, stated, ask))
+    write_text(file, text)
+    typer.echo(file)
+    typer.echo(f"next: hybridonn estimate {file}")
+
+
+def _keep(file: Path, replace: bool) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        SpecError: It is there already.
+    """
+    from hybridonn.core.errors import SpecError
+
+    if file.exists() and not replace:
+        raise SpecError(f"{file} is there already; name another file, or give --replace")
+
+
+def _complete(
+    file: Path, stated: Mapping[str, Any], ask: Callable[[str, Any], Any]
+) -> dict[str, Any]:
+    """The answers of a new spec: what is stated, and what is asked for."""
+    from hybridonn.data.readers.table import DATA_SETS
+
+    answers = dict(stated)
+    if "data.name" not in answers:
+        answers["data.name"] = ask(f"data set ({', '.join(DATA_SETS)})", "digits")
+    known = DATA_SETS.get(answers["data.name"])
+    if known and known.folder == "required" and "data.folder" not in answers:
+        answers["data.folder"] = ask("folder of the images", "images")
+    sizes = {"width": "optics.metasurface_width_mm", "height": "optics.metasurface_height_mm"}
+    for side, key in sizes.items():
+        if key not in answers:
+            answers[key] = float(ask(f"{side} of the metasurface in mm", 4.0))
+    if "student.kernels" not in answers and known and known.task == "classification":
+        answers["student.kernels"] = int(ask("number of optical kernels", 8))
+    return {"name": _make_name(file.stem), **answers}
+
+
+def _make_name(stem: str) -> str:
+    """A name that a run can have, made of that of a file."""
+    kept = "".join(
+        one if one.isascii() and (one.isalnum() or one in "._-") else "-" for one in stem
+    )
+    return kept.lstrip("._-") or "mine"
+
+
+def _ask(question: str, default: Any) -> Any:
+    return typer.prompt(question, default=default, err=True)
+
+
+def _take_default(question: str, default: Any) -> Any:
+    return default
+
+
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List what a spec can name: teachers, students, presets of errors, data sets; or examples."""
+    rows = {
+        Kind.teachers: _list_teachers,
+        Kind.students: _list_students,
+        Kind.presets: _list_presets,
+        Kind.datasets: _list_datasets,
+        Kind.examples: _list_examples,
+    }[kind]()
+    print_rows(kind.value, list(rows))
+
+
+def _list_teachers() -> Iterator[dict[str, Any]]:
+    from hybridonn.networks.teachers.table import TEACHERS
+
+    for name, one in TEACHERS.items():
+        yield {"name": name, "answers each": one.answers, "code": one.code}
+
+
+def _list_students() -> Iterator[dict[str, Any]]:
+    from hybridonn.spec.student import Student
+    from hybridonn.spec.systems import SYSTEMS
+
+    for name in SYSTEMS:
+        one = Student(name=name)
+        sizes = {branch.kernel_size for _, branch in one.split_kernels()}
+        yield {
+            "name": name,
+            "kernels": one.kernels,
+            "size": ", ".join(f"{size} x {size}" for size in sorted(sizes)),
+            "branches": len(one.split_kernels()),
+            "optics": one.optics,
+            "backend": one.backend,
+            "answers each": one.answers,
+        }
+
+
+def _list_presets() -> Iterator[dict[str, Any]]:
+    from hybridonn.spec.presets import PRESETS
+
+    for name, errors in PRESETS.items():
+        shown = (key if value is True else f"{key} {value}" for key, value in errors.items())
+        yield {"name": name, "errors": ", ".join(shown)}
+
+
+def _list_datasets() -> Iterator[dict[str, Any]]:
+    from hybridonn.data.readers.table import DATA_SETS
+
+    for name, one in DATA_SETS.items():
+        yield {"name": name, "task": one.task, "folder": one.folder, "origin": one.origin}
+
+
+def _list_examples() -> Iterator[dict[str, Any]]:
+    from hybridonn.spec.starter import describe_example, list_examples
+
+    for name, path in list_examples().items():
+        yield {"name": name, "what it is": describe_example(path)}

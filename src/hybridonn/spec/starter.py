@@ -1,0 +1,141 @@
+"""Specs to start from: the examples of the package, and commented ones from a few answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.yaml_reading import read_yaml
+from hybridonn.core.yaml_writing import dump_yaml
+from hybridonn.data.readers.table import DATA_SETS
+from hybridonn.spec.schema import SOURCE, build_schema, find_schema
+from hybridonn.spec.tree import validate
+
+SCHEMA_LINE = "# yaml-language-server: $schema="
+# The example whose networks and training suit a set that has none of its own.
+NEAREST = {"cifar100": "cifar10", "imagenet100": "image_folder"}
+BY_TASK = {"classification": "mnist", "segmentation": "dsb2018"}
+GUIDE = (
+    "# hybridonn data check FILE   are the images as they should be?",
+    "# hybridonn estimate FILE     what accuracy can this design reach?",
+    "# hybridonn run FILE          layout, teacher, student, report",
+    "# Every other key, with its default: hybridonn spec FILE",
+)
+WIDTH = 96
+
+
+def list_examples() -> dict[str, Path]:
+    """The examples of the package by their names."""
+    from importlib.resources import files
+
+    folder = Path(str(files("hybridonn") / "examples"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_example(name: str) -> Path:
+    """The file of an example.
+
+    Raises:
+        SpecError: There is none of this name.
+    """
+    found = list_examples()
+    if name not in found:
+        raise SpecError(f"{name!r} is no example; the examples are {', '.join(found)}")
+    return found[name]
+
+
+def describe_example(path: Path) -> str:
+    """The first sentence of an example's comment."""
+    lines = path.read_text("utf-8").removeprefix(SCHEMA_LINE).splitlines()[1:]
+    # Words stand behind one space, commands behind three.
+    words = takewhile(lambda line: line.startswith("# ") and not line.startswith("#  "), lines)
+    return re.split(r"(?<=[.?])\s", " ".join(line[2:] for line in words))[0].rstrip(":")
+
+
+def copy_example(name: str) -> str:
+    """The text of an example, with the schema of the installed package in its first line.
+
+    Raises:
+        SpecError: There is no example of this name.
+    """
+    text = find_example(name).read_text("utf-8")
+    return re.sub(rf"^{re.escape(SCHEMA_LINE)}.*\n", _name_schema(), text)
+
+
+def write_starter(answers: Mapping[str, Any]) -> str:
+    """A commented spec for a data set: the networks of the nearest example, with the answers.
+
+    Args:
+        answers: Values by ``key.path``; ``data.name`` is among them.
+
+    Raises:
+        SpecError: An answer is not allowed.
+    """
+    tree = _choose_base(str(answers.get("data.name", "digits")))
+    for key, value in answers.items():
+        *parents, last = key.split(".")
+        section = tree
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = value
+    validate(tree, "the new spec")
+    schema = build_schema()
+    lines = [*GUIDE, *_comment(tree, schema, schema, "")]
+    return _name_schema() + "\n".join(lines) + "\n"
+
+
+def _choose_base(name: str) -> dict[str, Any]:
+    """The tree of the example of a data set, or of the nearest one with the same task.
+
+    Raises:
+        SpecError: There is no data set of this name.
+    """
+    known = DATA_SETS.get(name)
+    if known is None:
+        raise SpecError(f"{name!r} is no data set; allowed are {', '.join(DATA_SETS)}")
+    examples = list_examples()
+    path = examples.get(name) or examples[NEAREST.get(name, BY_TASK[known.task])]
+    tree = read_yaml(path, SpecError)
+    return tree if name in examples else tree | {"data": {"name": name}}
+
+
+def _name_schema() -> str:
+    return f"{SCHEMA_LINE}{find_schema().resolve().as_posix()}\n"
+
+
+def _comment(
+    tree: Mapping[str, Any], model: Mapping[str, Any], schema: Mapping[str, Any], indent: str
+) -> Iterator[str]:
+    """The lines of a section, above each key what it means."""
+    for key, value in tree.items():
+        entry = model.get("properties", {}).get(key, {})
+        meaning = SOURCE.sub("", entry.get("description", "")).replace("`", "")
+        for line in textwrap.wrap(meaning, WIDTH - len(indent)):
+            yield f"{indent}# {line}"
+        inner = _find_section(entry, schema)
+        if isinstance(value, Mapping) and value and inner:
+            yield f"{indent}{key}:"
+            yield from _comment(value, inner, schema, indent + "  ")
+        else:
+            yield f"{indent}{key}: {_write_value(value)}"
+
+
+def _find_section(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    for kind in (entry, *entry.get("anyOf", ())):
+        if "$ref" in kind:
+            return schema["$defs"][kind["$ref"].rsplit("/", 1)[1]]
+    return {}
+
+
+def _write_value(value: Any) -> str:
+    """A value on one line: JSON, which is YAML too; short texts without needless quotes."""
+    plain = dump_yaml({"key": value}) if isinstance(value, str) else ""
+    if plain.count("\n") == 1:
+        return plain.removeprefix("key: ").strip()
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,137 @@
+"""A first spec is written in one command, and what it can name is listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hybridonn.cli import start
+from hybridonn.cli.app import app
+from hybridonn.core.errors import SpecError
+from hybridonn.data.readers.table import DATA_SETS
+from hybridonn.networks.teachers.table import TEACHERS
+from hybridonn.spec import read_spec
+from hybridonn.spec.presets import PRESETS
+from hybridonn.spec.schema import find_schema
+from hybridonn.spec.starter import SCHEMA_LINE, copy_example, list_examples, write_starter
+from hybridonn.spec.systems import SYSTEMS
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, **more: Any) -> Any:
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"}, **more)
+
+
+def test_the_examples_of_the_package_are_those_of_the_checkout() -> None:
+    stated = {path.stem: path.read_text() for path in (ROOT / "examples").glob("*.yaml")}
+
+    assert {name: path.read_text() for name, path in list_examples().items()} == stated
+    assert "mnist" in stated
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_a_new_spec_of_every_data_set_says_what_was_answered(name: str, tmp_path: Path) -> None:
+    folder = {"data.folder": "my images"} if DATA_SETS[name].folder == "required" else {}
+    text = write_starter({"name": "mine", "data.name": name, **folder})
+    (tmp_path / "mine.yaml").write_text(text)
+
+    spec = read_spec(tmp_path / "mine.yaml")
+    assert (spec.name, spec.data.name, spec.task) == ("mine", name, DATA_SETS[name].task)
+    lines = text.splitlines()
+    assert lines[0] == SCHEMA_LINE + find_schema().resolve().as_posix()
+    for number, line in enumerate(lines):
+        if not line.lstrip().startswith("#"):  # above each key stands what it means
+            assert lines[number - 1].lstrip().startswith("#")
+
+
+def test_init_writes_what_the_options_say(tmp_path: Path) -> None:
+    path = tmp_path / "my chip.yaml"
+    done = run("init", str(path), "--data", "mnist", "--width-mm", "2", "--kernels", "4")
+
+    assert done.exit_code == 0
+    spec = read_spec(path)
+    assert (spec.name, spec.data.name, spec.student.kernels) == ("my-chip", "mnist", 4)
+    assert (spec.optics.metasurface_width_mm, spec.optics.metasurface_height_mm) == (2.0, 4.0)
+
+
+def test_init_asks_on_a_terminal_for_what_is_not_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(question: str, default: Any) -> Any:
+        asked.append(question)
+        return "image_folder" if question.startswith("data set") else default
+
+    stated = {"optics.metasurface_width_mm": 3.0}
+    answers = start._complete(Path("mine.yaml"), stated, answer)
+
+    assert [question.split(" (")[0] for question in asked] == [
+        "data set",
+        "folder of the images",
+        "height of the metasurface in mm",
+        "number of optical kernels",
+    ]
+    assert answers["data.folder"] == "images"
+    assert answers["name"] == "mine"
+
+
+def test_init_copies_an_example_with_its_comments(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    assert run("init", str(path), "--from", "mnist").exit_code == 0
+
+    first, _, rest = path.read_text().partition("\n")
+    assert first == SCHEMA_LINE + find_schema().resolve().as_posix()
+    assert rest == (ROOT / "examples" / "mnist.yaml").read_text().partition("\n")[2]
+
+
+def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("precious")
+
+    assert isinstance(run("init", str(path)).exception, SpecError)
+    assert path.read_text() == "precious"
+    assert run("init", str(path), "--replace").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--from nmist", "'nmist' is no example; the examples are carvana"),
+        ("--data nmist", "'nmist' is no data set; allowed are cifar10"),
+    ],
+)
+def test_init_says_what_there_is(words: str, said: str, tmp_path: Path) -> None:
+    done = run("init", str(tmp_path / "mine.yaml"), *words.split())
+
+    assert isinstance(done.exception, SpecError)
+    assert said in str(done.exception)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_an_example_is_copied_as_it_is_or_not_at_all(tmp_path: Path) -> None:
+    done = run("init", str(tmp_path / "mine.yaml"), "--from", "mnist", "--kernels", "4")
+
+    assert done.exit_code == 2
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(SpecError, match="no example"):
+        copy_example("nmist")
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("teachers", TEACHERS),
+        ("students", SYSTEMS),
+        ("presets", PRESETS),
+        ("datasets", DATA_SETS),
+        ("examples", list_examples()),
+    ],
+)
+def test_everything_that_a_spec_can_name_is_listed(kind: str, names: Any) -> None:
+    shown = run("list", kind).output
+
+    for name in names:
+        assert f"{name} " in shown
