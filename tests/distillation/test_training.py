@@ -14,12 +14,12 @@ from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import training
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.schedule import one_cycle
 from hybridonn.distillation.training import (
     TrainingSetup,
     choose_device,
     draw_batches,
     mixed_precision,
-    one_cycle,
     predict,
     train,
 )
@@ -79,8 +79,10 @@ class KilledError(Exception):
         {"augmentation": {"shift_pixels": 1.0, "rotation_degrees": 5.0}},
         {"augmentation": {"flip": True, "crop_pixels": 1}, "views": 2},
         {"precision": "bfloat16"},
+        {"averaging_start": 0.3},
+        {"augmentation": {"mixup_alpha": 0.4, "cutmix_alpha": 1.0}},
     ],
-    ids=["plain", "augmented", "views", "bfloat16"],
+    ids=["plain", "augmented", "views", "bfloat16", "averaged", "mixed"],
 )
 def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, changes):
     plan = make_setup(images, **changes)

@@ -17,6 +17,7 @@ from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.progress import Progress
 from hybridonn.data.indexed import FeatureDataset
 from hybridonn.distillation.best_epoch import find_best, rank_epoch
+from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.distillation.training import TrainingSetup, choose_device, train, validate
@@ -109,10 +110,12 @@ class FineTuning:
         Returns:
             The backend, in inference mode, and the history.
         """
-        task = make_task(own.task, own.training.label_smoothing)
         labels = self.data.shown.labels
         if not self.settings.labelled:  # what the teacher says chooses the epoch, too
-            labels = self.targets.predict_labels(task, torch.arange(len(labels)))
+            labels = self.targets.predict_labels(make_task(own.task), torch.arange(len(labels)))
+        classes = self.targets.teacher.table.shape[1]
+        where = "compensation.training"
+        task = make_trained_task(own.task, own.training, labels, classes, where)
         # The last ones: true captures, no simulated ones.
         held_out = round(self.settings.held_out_fraction * len(self.data.captured))
         name = f"checkpoint_{own.distillation.method}_{self.settings.fraction}.safetensors"

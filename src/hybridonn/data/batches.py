@@ -9,6 +9,8 @@ from hybridonn.data.dataset import ImageSet
 from hybridonn.data.transforms.affine import Affine, draw_affine, warp
 from hybridonn.data.transforms.colour import recolour
 from hybridonn.data.transforms.crop import crop
+from hybridonn.data.transforms.erasing import erase
+from hybridonn.data.transforms.randaugment import randaugment
 from hybridonn.spec import Augmentation
 from hybridonn.tasks.classification import Classification
 from hybridonn.tasks.task import Task
@@ -76,8 +78,8 @@ def augment_pair(
 ) -> tuple[Tensor, Tensor]:
     """Change each image at random, and its label along with it.
 
-    In this order: crop and flip; shift, rotation and scale; colour. A label a
-    pixel is moved as its image is, and never interpolated; what comes in at its
+    In this order: crop and flip; shift, rotation and scale; colour; RandAugment;
+    erasing. A label a pixel is moved as its image is, and never interpolated; what comes in at its
     edges is 0, except for a reflected crop. Shift, angle, relative scale and the
     factors of colour are uniform in plus or minus the settings. A setting of
     zero changes nothing and draws nothing.
@@ -107,7 +109,11 @@ def _augment_cropped(
         change = draw_affine(len(scene), settings, generator)
         scene = warp(scene, change)
         labels = task.move_labels(labels, lambda maps: _warp_maps(maps, change))
-    return recolour(scene, settings, generator), labels
+    scene = recolour(scene, settings, generator)
+    if settings.randaugment_operations:
+        strength = settings.randaugment_operations, settings.randaugment_magnitude
+        scene, labels = randaugment(scene, labels, task, *strength, generator)
+    return erase(scene, settings.erasing_probability, generator), labels
 
 
 def _warp_maps(maps: Tensor, change: Affine) -> Tensor:

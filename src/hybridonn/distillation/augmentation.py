@@ -25,7 +25,7 @@ CHUNK = 1000  # images that are changed at a time
 
 def is_augmented(training: Training) -> bool:
     """Whether the training images are changed at random at all."""
-    changes = training.augmentation.model_dump(exclude={"crop_edge"})
+    changes = training.augmentation.model_dump(exclude={"crop_edge", "randaugment_magnitude"})
     return any(changes.values())
 
 

@@ -41,6 +41,7 @@ class TrainingState:
         best_epoch: The epoch with the best validation score, from 1; 0: none yet.
         best: Weights of that epoch.
         finished: Whether only the weights of the best epoch were kept.
+        averaged: State of the weight average; empty: nothing is averaged yet.
     """
 
     epoch: int = 0
@@ -48,6 +49,7 @@ class TrainingState:
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
+    averaged: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Keeper:
@@ -111,9 +113,12 @@ def save_checkpoint(
         ArtefactError: The disk is full.
     """
     best = _best_file(path, state.best_epoch)
-    if state.best_epoch not in (0, state.epoch) and not best.exists():
+    # The best weights are those of the network itself, unless they are a mean of several.
+    same = state.best_epoch == state.epoch and not state.averaged
+    if state.best_epoch and not same and not best.exists():
         _write(best, state.best, {"epoch": state.best_epoch})
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"averaged/{name}": value for name, value in state.averaged.items()}
     for key, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{key}/{slot}": value for slot, value in slots.items()}
     _write(path, tensors, _notes_of(state))
@@ -147,9 +152,10 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: Optimizer) -> Tra
         state = TrainingState(**notes)
     except TypeError:
         raise ArtefactError(f"the checkpoint {path} holds no state of a training") from None
+    state.averaged = _under("averaged/", tensors)
     if state.finished:
         state.best = _under("best/", tensors)
-    elif state.best_epoch == state.epoch:
+    elif state.best_epoch == state.epoch and not state.averaged:
         state.best = {name: value.clone() for name, value in _under("network/", tensors).items()}
     elif state.best_epoch:
         state.best = _read(_best_file(path, state.best_epoch))[0]

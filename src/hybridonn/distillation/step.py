@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hybridonn import spec
 from hybridonn.data.indexed import Inputs, Labels
+from hybridonn.data.transforms.mixing import Mixture
 from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.task import Task
@@ -23,12 +24,14 @@ class Batch:
         labels: (B,) int64, or masks (B, H, W) uint8, or a tensor for each image.
         indices: Positions of the images in the training set, (B,).
         progress: Share of the training that is done before this batch, from 0 to 1.
+        mixture: Which images were mixed two by two; None: none were.
     """
 
     inputs: Inputs
     labels: Labels
     indices: Tensor
     progress: float = 0.0
+    mixture: Mixture | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

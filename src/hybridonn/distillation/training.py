@@ -20,16 +20,20 @@ from hybridonn.core.random import generator_of, seeded
 from hybridonn.data.batches import to_scene
 from hybridonn.data.indexed import (
     IndexedDataset,
+    Inputs,
     Labels,
     fitting_batch,
     join_labels,
     move_inputs,
     move_labels,
 )
+from hybridonn.data.transforms.mixing import mix
 from hybridonn.distillation.augmentation import see_epoch
+from hybridonn.distillation.averaging import WeightAverage, averages_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
 from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.schedule import find_rate
 from hybridonn.distillation.step import Batch
 from hybridonn.networks.memory import lay_channels_last
 
@@ -131,20 +135,43 @@ def _train_epoch(
     with seeded("epoch", setup.seed, state.epoch):
         for k, batch in enumerate(draw_batches(setup, state.epoch, device)):
             step = state.epoch * steps + k
-            rate = one_cycle(step, settings.epochs * steps, settings.learning_rate)
+            rate = find_rate(step, steps, settings)
             terms = _step(network, optimizer, setup, batch, rate, step)
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value / steps
             advance(1, f"loss {terms['loss']:.3f}")
     network.eval()
+    judged = _average(network, setup, state, device)
     row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
-    row |= validate(network, setup) | setup.epoch_callback(network)
+    row |= validate(judged, setup) | setup.epoch_callback(judged)
     row["seconds"] = round(time.perf_counter() - started, 3)
     state.epoch += 1
     state.history.append(row)
     if _is_best(row, state, setup.objective.task.metric):
         state.best_epoch = state.epoch
-        state.best = {name: value.clone() for name, value in network.state_dict().items()}
+        state.best = {name: value.clone() for name, value in judged.state_dict().items()}
+
+
+def _average(
+    network: nn.Module, setup: TrainingSetup, state: TrainingState, device: torch.device
+) -> nn.Module:
+    """The network that an epoch is judged by: itself, or the mean of the weights of late epochs."""
+    settings, epoch = setup.settings, state.epoch
+    if not averages_epoch(settings.averaging_start, epoch, settings.epochs):
+        return network
+    average = WeightAverage(network, state.averaged)
+    average.add(network, _see_again(average.network, setup, epoch, device), setup.seed, epoch)
+    state.averaged = average.state()
+    return average.network
+
+
+def _see_again(
+    network: nn.Module, setup: TrainingSetup, epoch: int, device: torch.device
+) -> Iterator[Inputs]:
+    """The inputs of an epoch, each while the network is in the context of its step."""
+    for k, batch in enumerate(draw_batches(setup, epoch, device)):
+        with setup.step_context(network, epoch * _steps_an_epoch(setup) + k):
+            yield batch.inputs
 
 
 def _step(
@@ -201,11 +228,15 @@ def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iter
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
         inputs, labels = part.batch(indices)
+        mixture = None
+        if settings.augmentation.mixes and isinstance(inputs, Tensor):
+            inputs, labels, mixture = mix(inputs, labels, task, settings.augmentation, generator)
         yield Batch(
             move_inputs(inputs, device),
             move_labels(labels, device),
             (first + indices).to(device),
             (epoch + k / steps) / settings.epochs,
+            mixture and mixture.to(device),
         )
 
 
@@ -260,19 +291,6 @@ def predict(network: nn.Module, images: Tensor, batch_size: int | None = None) -
 def fitting_images(images: Tensor) -> int:
     """How many images to ask of a network at a time: up to 1000, and a million pixels."""
     return max(1, min(1000, 2**20 // images[0, 0].numel()))
-
-
-def one_cycle(step: int, steps: int, peak: float) -> float:
-    """The learning rate of a step: up along a cosine for 30 % of the steps, then down.
-
-    Smith and Topin 2018, with the shape and the ends (peak / 25, peak / 250,000)
-    that torch's OneCycleLR has; as a function of the step it needs no state.
-    """
-    start, end = peak / 25, peak / 250_000
-    turn = 0.3 * steps
-    if step < turn:
-        return peak + (start - peak) * (1 + math.cos(math.pi * step / turn)) / 2
-    return end + (peak - end) * (1 + math.cos(math.pi * (step - turn) / (steps - turn))) / 2
 
 
 def choose_device(device: str) -> torch.device:

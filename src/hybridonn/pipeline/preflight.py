@@ -11,6 +11,7 @@ from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import refuse_own_term
 from hybridonn.distillation.training import choose_device, mixed_precision, predict
 from hybridonn.networks.backends.build import find_backend
@@ -156,6 +157,21 @@ def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
                 )
 
 
+def _refuse_class_weights(spec: Spec, dataset: Dataset) -> None:
+    """Refuse weights of classes that are not one a class, or a class to balance without a label.
+
+    Raises:
+        SpecError: They are.
+    """
+    classes, student = len(dataset.classes), dataset.student_train.labels
+    trained = [("teacher.training", spec.teacher.training, dataset.train.labels)]
+    trained += [("training", spec.training, student)]
+    if spec.compensation is not None:
+        trained += [("compensation.training", spec.compensation.training, student)]
+    for where, training, labels in trained:
+        make_trained_task(spec.task, training, labels, classes, where)
+
+
 def _device_bytes(device: str) -> int | None:
     """All memory of a GPU; None: the network is trained in that of the machine."""
     chosen = choose_device(device)
@@ -171,8 +187,8 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
         dataset: Whose images and classes it is for.
 
     Raises:
-        SpecError: A network does not fit the images or the memory, augmentation leaves nothing of
-            them, the design does not fit the
+        SpecError: A network does not fit the images or the memory, weights are not one a class,
+            augmentation leaves nothing of the images, the design does not fit the
             metasurface; an error of fabrication does not act on this design; a fraction of captures
             is less than one of each class; wavelengths are not one a channel.
         ArtefactError: The teacher's weights are another network's, or not finite.
@@ -182,6 +198,7 @@ def refuse_early(spec: Spec, dataset: Dataset) -> None:
     """
     refuse_dataset(spec, dataset)
     refuse_augmentation(spec, dataset.image_shape)
+    _refuse_class_weights(spec, dataset)
     student = refuse_networks(spec, dataset)
     if spec.optics.wavelengths_nm is not None:
         spec.optics.wavelengths_m(dataset.image_shape[0])

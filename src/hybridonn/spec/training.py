@@ -36,6 +36,25 @@ class Augmentation(Section):
     """Largest change of the contrast, as a part of it."""
     saturation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Largest change of the saturation, as a part of it."""
+    randaugment_operations: Annotated[int, Field(ge=0, le=14)] = 0
+    """Operations of RandAugment on each image, drawn from 14. Source: Cubuk et al. 2020."""
+    randaugment_magnitude: Annotated[float, Field(ge=0, le=30)] = 9.0
+    """How strong the operations of RandAugment are, from 0 to 30 as torchvision counts."""
+    erasing_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the images in which a random rectangle goes dark. Source: Zhong et al. 2020."""
+    mixup_alpha: NotNegative = 0.0
+    """Exponent of the beta distribution from which mixup draws the share of each of two images; the
+    teacher sees the mixed image. 0: no mixup. Source: Zhang et al. 2018.
+    """
+    cutmix_alpha: NotNegative = 0.0
+    """The same for CutMix, which pastes a rectangle of another image; with both stated, a batch
+    undergoes one of the two. 0: no CutMix. Source: Yun et al. 2019.
+    """
+
+    @property
+    def mixes(self) -> bool:
+        """Whether two images are mixed into one."""
+        return bool(self.mixup_alpha or self.cutmix_alpha)
 
 
 class Training(Section):
@@ -58,12 +77,35 @@ class Training(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the label that is spread over all classes. Source: Szegedy et al. 2016, section 7.
     """
+    focal_gamma: NotNegative = 0.0
+    """Exponent of the focal loss, by which answers that are right and certain count less. 0: plain
+    cross-entropy. Source: Lin et al. 2017.
+    """
+    class_weights: Literal["balanced"] | Several[Positive] | None = None
+    """Weight of each class in the loss. balanced: by the inverse of its share in the labels.
+    null: all alike.
+    """
+    averaging_start: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the epochs after which weights are averaged: the learning rate stays, and the mean
+    of the weights after each epoch is judged and kept. null: no averaging. Source: Izmailov et al.
+    2018.
+    """
     augmentation: Augmentation = Augmentation()
     """Random changes of the training images."""
     views: Count | None = None
     """Fixed changes of each image, one an epoch in turn; the teacher's answers to them are stored
     for all students. null: new changes in each step.
     """
+
+    @model_validator(mode="after")
+    def _views_are_not_mixed(self) -> Training:
+        if self.views is not None and self.augmentation.mixes:
+            raise ValueError(
+                f"views is {self.views}, but augmentation.mixup_alpha or cutmix_alpha mixes images "
+                "anew at each step, for which no teacher's answers can be stored; leave views out, "
+                "or the mixing"
+            )
+        return self
 
 
 class Teacher(Section):

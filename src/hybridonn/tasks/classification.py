@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
 from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
 from hybridonn.tasks.divergence import soft_divergence
+from hybridonn.tasks.entropy import weighted_entropy
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.task import Move
 
@@ -26,9 +26,13 @@ class Classification:
         label_smoothing: Share of the truth that is spread over all classes (Szegedy et
             al. 2016, section 7). It spoils what a teacher has to say of the classes'
             likeness (Müller, Kornblith and Hinton 2019).
+        focal_gamma: Exponent of the focal factor of the loss; 0: there is none.
+        class_weights: Weight of each class in the loss; None: all alike.
     """
 
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    class_weights: tuple[float, ...] | None = None
     metric: ClassVar[str] = "accuracy"
     label: ClassVar[str] = "accuracy"
     shares: ClassVar[tuple[str, ...]] = ("accuracy",)
@@ -51,7 +55,9 @@ class Classification:
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes) and labels (B,)."""
-        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return weighted_entropy(
+            logits, labels, self.label_smoothing, self.focal_gamma, self.class_weights
+        )
 
     def score(self, logits: Tensor, labels: Tensor) -> Tensor:
         """1 where the largest logit is the label's, else 0: (B,)."""

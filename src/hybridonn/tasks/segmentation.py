@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from hybridonn.core.errors import DataError
 from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
 from hybridonn.tasks.divergence import soft_divergence
+from hybridonn.tasks.entropy import weighted_entropy
 from hybridonn.tasks.iou import Overlap, measure_overlap
 from hybridonn.tasks.pixels import SampledPixels, sample_near_borders
 from hybridonn.tasks.strata import Strata, one_stratum, rank_strata
@@ -28,9 +29,13 @@ class Segmentation:
 
     Attributes:
         label_smoothing: Label smoothing of the cross-entropy, as for classification.
+        focal_gamma: Exponent of the focal factor of the cross-entropy; 0: there is none.
+        class_weights: Weight of each class in the cross-entropy; None: all alike.
     """
 
     label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    class_weights: tuple[float, ...] | None = None
     metric: ClassVar[str] = "miou"
     label: ClassVar[str] = "mIoU"
     shares: ClassVar[tuple[str, ...]] = ("miou", "miou_pixels")
@@ -51,8 +56,9 @@ class Segmentation:
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy + Dice of logits (B, classes, H, W) and masks (B, H, W)."""
         truth = labels.long()
-        smoothing = self.label_smoothing
-        entropy = F.cross_entropy(logits, truth, label_smoothing=smoothing)
+        entropy = weighted_entropy(
+            logits, truth, self.label_smoothing, self.focal_gamma, self.class_weights
+        )
         return entropy + dice_loss(logits, truth)
 
     def score(self, logits: Tensor, labels: Tensor) -> Tensor:

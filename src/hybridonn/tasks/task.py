@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import resolve
 from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.strata import Strata
@@ -38,8 +39,13 @@ class Task(Protocol):
     ]  # what is stored of predictions, with its number of dimensions
     label_dimensions: ClassVar[int]  # of stored labels, 1 for (N,)
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        """A task whose loss smooths its labels by so much."""
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 0.0,
+        class_weights: tuple[float, ...] | None = None,
+    ) -> None:
+        """A task with the loss that a training states; a task may take the first alone."""
         ...
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -159,11 +165,21 @@ class Task(Protocol):
         ...
 
 
-def make_task(name: str, label_smoothing: float = 0.0) -> Task:
+def make_task(name: str, label_smoothing: float = 0.0, **loss: Any) -> Task:
     """The task of a name, as ``spec.task`` states it.
 
     Args:
         name: One of :data:`~hybridonn.tasks.table.TASKS`.
         label_smoothing: Share of the truth that the loss spreads over all classes.
+        **loss: ``focal_gamma`` and ``class_weights`` of the loss, where a training states them.
+
+    Raises:
+        SpecError: The task's loss has no such setting.
     """
-    return resolve(TASK_CODE, name)(label_smoothing)
+    task = resolve(TASK_CODE, name)
+    try:
+        return task(label_smoothing, **loss)
+    except TypeError:
+        raise SpecError(
+            f"task is {name}, whose loss takes no {' and no '.join(loss)}; leave it out of training"
+        ) from None

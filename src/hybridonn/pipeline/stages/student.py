@@ -15,6 +15,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
 from hybridonn.distillation.best_epoch import find_best
+from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.methods import (
     BASELINE,
@@ -38,7 +39,6 @@ from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targ
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
 from hybridonn.spec.tree import list_robust_keys
 from hybridonn.tangent import centred_alignment
-from hybridonn.tasks.task import make_task
 
 SHOWN = 6  # test images whose images behind the optics are kept for the report
 
@@ -86,8 +86,10 @@ def set_up_training(context: Context) -> TrainingSetup:
     if needs_teacher(spec.distillation.method):
         stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
         targets = load_targets(spec, dataset, *stages)
+    labels = dataset.student_train.labels
+    task = make_trained_task(spec.task, spec.training, labels, len(dataset.classes))
     return TrainingSetup(
-        Objective(make_task(spec.task, spec.training.label_smoothing), spec.distillation, targets),
+        Objective(task, spec.distillation, targets),
         dataset.student_train,
         dataset.validation,
         spec.training,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import TrainingError
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.training import TrainingSetup, choose_device, predict, train, validate
 from hybridonn.networks.hybrid import count_parameters
@@ -18,7 +19,6 @@ from hybridonn.pipeline.artefacts import keep_training
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Spec, narrow
-from hybridonn.tasks.task import make_task
 
 # What it takes to build the teacher and load the weights of its stage.
 BUILT_FROM = tuple(
@@ -62,7 +62,8 @@ def _run(context: Context) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     teacher = _build(spec, dataset)
-    task = make_task(spec.task, spec.teacher.training.label_smoothing)
+    labels, classes = dataset.train.labels, len(dataset.classes)
+    task = make_trained_task(spec.task, spec.teacher.training, labels, classes, "teacher.training")
     setup = TrainingSetup(
         Objective(task),
         dataset.train,
