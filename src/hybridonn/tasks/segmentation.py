@@ -43,7 +43,7 @@ class Segmentation:
         "miou is the mean over images and classes, miou_pixels counts the pixels of the whole set; "
         "both are shares of 1."
     )
-    sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou")
+    sections: ClassVar[tuple[str, ...]] = ("mask_overlays", "iou", "chip_overlays")
     contact_sheet: ClassVar[str] = "hybridonn.reports.figures.contact_sheet:draw_masks"
     estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"design": "hybridonn.estimation.estimators:estimate_pixels"}

@@ -14,6 +14,7 @@ from hybridonn.core.files import read_arrays, read_json, read_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.batches import to_scene
+from hybridonn.pipeline.chip_overlays import read_student_scores
 from hybridonn.pipeline.compensate import Trained
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stage import complete
@@ -25,6 +26,8 @@ from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.pipeline.stages.student import PLAIN_STUDENT, STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
+from hybridonn.reports.artefacts.predictions import read_predictions
+from hybridonn.reports.artefacts.run import read_run
 from hybridonn.spec import read_spec
 from hybridonn.studies import tolerance
 
@@ -102,6 +105,22 @@ def test_masks_as_built_and_compensated_are_stored_as_those_of_the_student(made)
     assert not (done["compensated"].folder / "embedding.npz").exists()
 
 
+def test_the_images_that_lose_most_and_as_much_as_most_are_kept_for_the_report(made):
+    _, _, dataset, done = made
+    ideal = read_student_scores(done["student"], dataset).numpy()
+    for name, file in (("fabricated", "predictions"), ("compensated", "predictions_before")):
+        found = read_arrays(done[name].folder / "overlays.npz")
+        built = read_predictions(done[name].folder / f"{file}.npz", name, 2, dataset.task)
+        loss = np.sort(ideal - built.scores)
+        own = dict(zip(found["reasons"], (ideal - built.scores)[found["positions"]], strict=True))
+        assert own.pop(next(one for one in own if one.startswith("largest loss"))) == loss[-1]
+        assert own["median loss"] == loss[len(loss) // 2]
+        assert np.array_equal(found["numbers"], found["positions"])
+        scenes = dataset.test.images[torch.from_numpy(found["positions"])]
+        assert np.array_equal(found["scenes"], scenes)
+    assert "compensated" in " ".join(found["reasons"])
+
+
 def test_the_chip_holds_all_kernels_of_all_branches(made):
     *_, done = made
     folder = done["fabricated"].folder
@@ -163,6 +182,7 @@ def test_captures_of_a_camera_are_compensated_as_those_of_the_simulation(made, t
     stage = COMPENSATED_ON_CAPTURES.with_options(captures=tmp_path / "captures")
     found = complete(stage, own, dataset, done, tmp_path / "compensated", Silent()).results
     assert found["source"] == "captures"
+    assert (tmp_path / "compensated" / "overlays.npz").is_file()
     assert found["calibrated_miou"] > found["uncompensated_miou"]
     assert found["same_images"]["ideal_miou"] == pytest.approx(done["student"].results["miou"])
     # The camera of the simulated chip adds its noise; this one had none.
@@ -189,7 +209,16 @@ def test_a_whole_run_reports_the_chip(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
     spec = spec_of(draw_discs(tmp_path / "discs"))
     results = run(spec, tmp_path / "run")
+    chip = read_run(tmp_path / "run").chip
+    assert chip is not None
+    assert chip.overlays is not None
+    kept = results["compensated"]["method"]
+    assert list(chip.overlays.predictions) == list(
+        dict.fromkeys(["ideal", "uncompensated", "calibrated", kept])
+    )
     assert results["compensated"]["miou"] == pytest.approx(
         read_json(tmp_path / "run" / "results.json")["compensated"]["miou"]
     )
-    assert "mIoU" in (tmp_path / "run" / "report.html").read_text()
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "mIoU" in text
+    assert 'id="chip-overlays"' in text

@@ -165,11 +165,13 @@ def test_a_painted_image_changes_where_the_mask_is():
 
 def test_every_mask_has_its_own_score_above_it():
     predictions = {"teacher": make_masks(0.1), "student": make_masks(0.3)}
-    shown = Overlays(np.zeros((2, 1, 28, 28)), np.array([3, 5]), ("best", "worst"))
+    shown = Overlays(
+        np.zeros((2, 1, 28, 28)), np.array([3, 5]), ("best", "worst"), np.array([13, 15])
+    )
     figure = draw_overlays(shown, predictions, ("ground", "nucleus"))
     score = f"mIoU {100 * predictions['student'].scores[5]:.1f} %"
     assert figure.axes[7].get_title() == score
-    assert "worst" in figure.axes[4].get_ylabel()
+    assert figure.axes[4].get_ylabel() == "worst\nimage 15"
 
 
 def test_of_many_classes_the_worst_are_drawn():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
+
 from hybridonn.compensation.capture_sampling import choose_captures
 from hybridonn.compensation.compensate import compensate
 from hybridonn.compensation.fine_tuning_data import FineTuningData, draw_fine_tuning_data
 from hybridonn.compensation.settings import stated_compensation
+from hybridonn.pipeline.chip_overlays import keep_chip_overlays
 from hybridonn.pipeline.compensation_artefacts import keep_compensation
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.fabricated import make_chip, narrow_chip, stated
@@ -47,6 +50,10 @@ def _run(context: Context) -> dict[str, Any]:
         spec, settings, chip.student, teacher, draw_data, test, context.part, progress
     )
     illustrated = context.options["illustrated"]
+    if illustrated:
+        logits = found.evaluations[0].logits, found.kept.logits
+        everything = torch.arange(len(test))
+        keep_chip_overlays(context.part, dataset, student, everything, *logits)
     numbers = keep_compensation(
         context.part, make_task(spec.task), settings, chip.student, found, test, illustrated
     )

@@ -15,6 +15,7 @@ from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.files import write_arrays, write_json
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.hybrid import HybridNetwork
+from hybridonn.pipeline.chip_overlays import keep_chip_overlays
 from hybridonn.pipeline.compensation_artefacts import keep_compensation
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.fabricated import take_backend
@@ -52,6 +53,8 @@ def _run(context: Context) -> dict[str, Any]:
     _keep_optics(part, student, captures.psfs)
     write_json(part / "origin.json", {"student": trained.fingerprint})
     write_arrays(part / "test_images.npz", positions=captures.test_positions.numpy())
+    logits = found.evaluations[0].logits, found.kept.logits
+    keep_chip_overlays(part, dataset, trained, captures.test_positions, *logits)
     numbers = keep_compensation(part, task, settings, student, found, test)
     ideal = evaluate_ideal(task, load_student(spec, dataset, trained), test)
     return numbers | {"source": "captures", "same_images": ideal}

@@ -26,6 +26,7 @@ from hybridonn.optics.metasurface.inverse_design import NM
 from hybridonn.optics.sensor import Sensor
 from hybridonn.pipeline.artefacts import store
 from hybridonn.pipeline.chip import in_branches, list_readouts, load_library, plan_optics
+from hybridonn.pipeline.chip_overlays import keep_chip_overlays
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors, read_plain_sensor
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
@@ -67,6 +68,8 @@ def _run(context: Context) -> dict[str, Any]:
     _write(context.part, chip)
     arrays = pack_labels(dataset.test.labels) | store(task, logits)
     write_arrays(context.part / "predictions.npz", **arrays)
+    everything = torch.arange(len(dataset.test))
+    keep_chip_overlays(context.part, dataset, student, everything, logits)
     score = task.measure(logits, dataset.test.labels)
     found = score | {
         f"ideal_{task.metric}": student.results[task.metric],

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from hybridonn.core.files import write_arrays
 from hybridonn.core.random import generator_of
+from hybridonn.pipeline.chip_overlays import read_student_scores
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.student import STUDENT
-from hybridonn.reports.artefacts.predictions import read_predictions
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
 
@@ -26,9 +26,8 @@ def _inputs(spec: Spec) -> Spec:
 def _run(context: Context) -> dict[str, Any]:
     """Keep the student's best, median and worst test image, and some drawn by the run's seed."""
     dataset = context.dataset
-    path = context.need(STUDENT).folder / "predictions.npz"
-    student = read_predictions(path, "the student stage", len(dataset.classes), dataset.task)
-    chosen = choose_images(torch.from_numpy(student.scores), context.spec.seed)
+    scores = read_student_scores(context.need(STUDENT), dataset)
+    chosen = choose_images(scores, context.spec.seed)
     positions = torch.tensor(list(chosen))
     write_arrays(
         context.part / "overlays.npz",

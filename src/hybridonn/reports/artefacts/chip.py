@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError
+from hybridonn.reports.artefacts.chip_overlays import ChipOverlays, read_chip_overlays
 from hybridonn.reports.artefacts.embedding import Embedding, read_embeddings
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, resize
 from hybridonn.reports.artefacts.predictions import Predictions, check_metric, read_predictions
@@ -75,6 +76,7 @@ class Chip:
         embeddings: t-SNE maps of test captures, likewise; empty: the task's reports show none.
         optics: None: no point spread functions were measured.
         fractions: Columns ``fraction``, ``captures``, ``calibrated``, ``fine_tuned``.
+        overlays: Test images with their masks; None: the task's reports show none.
     """
 
     measured: bool
@@ -86,6 +88,7 @@ class Chip:
     embeddings: dict[str, Embedding]
     optics: ChipOptics | None
     fractions: Table | None
+    overlays: ChipOverlays | None = None
 
     @property
     def total(self) -> int:
@@ -163,16 +166,20 @@ def read_chip(
     treatments = (Treatment("uncompensated", one.value, one.interval, one.scores),)
     if won:
         treatments = _read_treatments(place / "scores.npz", won, task)
+    ideal = _take_ideal(student, one, place if measured else None)
+    chosen = place if won else folder / "fabricated"
+    stage = COMPENSATED if won else BUILT
     return Chip(
         measured=measured,
         built=built,
         numbers=won,
-        ideal=_pair_ideal(student, one, place if measured else None, task),
+        ideal=_score_ideal(student, ideal),
         treatments=treatments,
         predictions=predictions,
         embeddings=_read_maps(place, classes) if won and "embedding" in task.sections else {},
         optics=_read_optics(folder, measured, optics),
         fractions=_read_fractions(place / "fractions.csv") if won else None,
+        overlays=read_chip_overlays(chosen, stage, ideal, predictions, won.get("method", "")),
     )
 
 
@@ -232,17 +239,21 @@ def _read_treatments(path: Path, won: dict[str, Any], task: Task) -> tuple[Treat
     return tuple(found)
 
 
-def _pair_ideal(
-    student: Predictions, built: Predictions, place: Path | None, task: Task
-) -> Treatment:
-    """Ideal optics on the very images of the captures, where these are known.
+def _score_ideal(student: Predictions, ideal: Predictions | None) -> Treatment:
+    """Ideal optics as a treatment: on the images of the captures, or else on all test images."""
+    if ideal is None:
+        return Treatment("ideal", student.value, student.interval)
+    return Treatment("ideal", ideal.value, ideal.interval, ideal.scores)
+
+
+def _take_ideal(student: Predictions, built: Predictions, place: Path | None) -> Predictions | None:
+    """What ideal optics give on the very images of the captures; None: these are not known.
 
     Args:
         student: Its predictions with ideal optics, on all test images.
         built: The predictions of the chip as fabricated.
         place: The stage ``compensated`` of a measured chip, which says whose captures there are;
             None: captures of a simulated chip are of all test images.
-        task: What the network is for.
 
     Raises:
         ArtefactError: The captures are of other images than the stage says.
@@ -250,7 +261,7 @@ def _pair_ideal(
     path = None if place is None else place / "test_images.npz"
     if path is None or not path.is_file():  # or of a run of an earlier version
         same = np.array_equal(student.labels, built.labels)
-        return Treatment("ideal", student.value, student.interval, student.scores if same else None)
+        return student if same else None
     positions = read_arrays(path, COMPENSATED, {"positions": 1}, whole=("positions",))
     positions = positions["positions"]
     known = len(positions) == built.total
@@ -258,7 +269,8 @@ def _pair_ideal(
     if not known or not np.array_equal(student.labels[positions], built.labels):
         wrong = "its positions are not those of the test images that were captured"
         raise ArtefactError(refusal(path, COMPENSATED, wrong))
-    return _score(task, "ideal", student.scores[positions])
+    taken = student.labels[positions], student.predicted[positions]
+    return replace(student, labels=taken[0], predicted=taken[1])
 
 
 def _score(task: Task, method: str, scores: np.ndarray) -> Treatment:

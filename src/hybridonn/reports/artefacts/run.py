@@ -181,11 +181,18 @@ def read_run(folder: Path) -> Run:
         ),
         optics=optics,
         layout_file=read_drawing(folder) if simulated else None,
-        overlays=read_overlays(folder, student) if "mask_overlays" in task.sections else None,
+        overlays=_read_overlays(folder, student),
         chip=read_chip(folder, record, results, student, len(classes), optics),
         width_maps=read_width_maps(folder, optics.shown[0]) if optics else None,
         baseline=_read_baseline(folder, results, student, len(classes)),
     )
+
+
+def _read_overlays(folder: Path, student: Predictions) -> Overlays | None:
+    if "mask_overlays" not in student.task.sections:
+        return None
+    path = folder / "mask_overlays" / "overlays.npz"
+    return read_overlays(path, "the mask_overlays stage", student)
 
 
 def _read_spec(path: Path, record: dict[str, Any]) -> tuple[Spec, Task]:

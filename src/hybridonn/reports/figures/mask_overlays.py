@@ -1,8 +1,9 @@
-"""Test images with the masks of truth, teacher and student."""
+"""Test images with the true mask and those of networks or treatments."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,22 +18,24 @@ if TYPE_CHECKING:
 
 PAINTED = 0.5  # share of the class's colour where it lies over the image
 MOST_NAMES = 12  # classes in the legend
+LONGEST = 14  # characters of a line above a column
 
 
 @styled
 def draw_overlays(
     overlays: Overlays, predictions: Mapping[str, Predictions], classes: Sequence[str]
 ) -> Figure:
-    """Draw a row for each image: the image, the truth, and each network's mask.
+    """Draw a row for each image: the image, the truth, and each mask that is compared.
 
     Args:
         overlays: The images.
-        predictions: By network, on the same test set.
+        predictions: By the name of the network or treatment, on the same test images, in the
+            order of the columns.
         classes: Names of the classes; the first is background and not painted.
     """
     from matplotlib.figure import Figure
 
-    names = [name for name in ("teacher", "student") if name in predictions]
+    names = list(predictions)
     truth = predictions[names[-1]].labels
     height, width = truth.shape[1:]
     columns = 2 + len(names)
@@ -47,12 +50,12 @@ def draw_overlays(
         for axes, mask, score in zip(panels[row], masks, scores, strict=True):
             framed(axes).imshow(paint(scene, mask), interpolation="none")
             axes.set_title(score, fontsize=9, fontweight="normal", loc="center", pad=3)
-        label = f"{overlays.reasons[row]}\nimage {position}"
+        label = f"{overlays.reasons[row]}\nimage {overlays.numbers[row]}"
         panels[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     for axes, name in zip(panels[0], ("image", "truth", *names), strict=True):
         look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         look |= {"ha": "center", "va": "bottom", "fontsize": 11, "fontweight": "bold"}
-        axes.annotate(name, (0.5, 1), (0, 16), **look)
+        axes.annotate(fill(name, LONGEST), (0.5, 1), (0, 16), **look)
     _add_legend(figure, classes)
     return figure
 

@@ -7,6 +7,7 @@ from hybridonn.reports.sections.chip import CHIP
 from hybridonn.reports.sections.chip_captures import CHIP_CAPTURES
 from hybridonn.reports.sections.chip_confusion import CHIP_CONFUSION
 from hybridonn.reports.sections.chip_embedding import CHIP_EMBEDDING
+from hybridonn.reports.sections.chip_overlays import CHIP_OVERLAYS
 from hybridonn.reports.sections.chip_psfs import CHIP_PSFS
 from hybridonn.reports.sections.confusion import CONFUSION
 from hybridonn.reports.sections.deployed import DEPLOYED
@@ -40,6 +41,7 @@ SECTIONS: tuple[Section, ...] = (
     CHIP_CAPTURES,
     CHIP_CONFUSION,
     CHIP_EMBEDDING,
+    CHIP_OVERLAYS,
     CHIP_PSFS,
     DEPLOYED,
 )

@@ -10,6 +10,7 @@ from hybridonn.reports.sections.section import ReportFigure, Section
 def _build(run: Run) -> ReportFigure:
     overlays = run.overlays
     assert overlays is not None  # the section is wanted only then
+    names = [name for name in ("teacher", "student") if name in run.models]
     return ReportFigure(
         "overlays",
         "Masks over test images",
@@ -18,7 +19,7 @@ def _build(run: Run) -> ReportFigure:
         "student's mIoU these are the best, the median and the worst image, and others drawn at "
         "random by the run's seed. Above each mask stands the mIoU of this image.",
         lambda: draw_overlays(
-            overlays, {name: one.predictions for name, one in run.models.items()}, run.classes
+            overlays, {name: run.models[name].predictions for name in names}, run.classes
         ),
     )
 
