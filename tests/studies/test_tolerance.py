@@ -23,7 +23,11 @@ from hybridonn.pipeline.stages.compensated import COMPENSATED
 from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip
 from hybridonn.spec import Compensation, Fabrication, read_spec
 from hybridonn.studies import tolerance
+from hybridonn.studies.reproduce import runs
+from hybridonn.studies.reproduce.found import Call
+from hybridonn.studies.reproduce.record import Cost, Part, Row, Size
 from hybridonn.studies.tolerance import summarise, tolerate
+from hybridonn.studies.workers import HERE
 from hybridonn.tasks.classification import Classification
 
 QUICK = (
@@ -213,3 +217,25 @@ def test_yield_counts_good_chips():
     assert found["yield"] == pytest.approx(2 / 3)
     assert (found["yield_low"], found["yield_high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
     assert found["mean"] == pytest.approx(0.9466667)
+
+
+def test_a_table_of_the_paper_measures_chips_of_a_run_and_shows_its_report(
+    finished, tmp_path, monkeypatch
+):
+    spec, folder, trained = finished
+    results = {"student": trained.student.results}
+    monkeypatch.setattr(runs, "_make_run", lambda *_: (folder, results))
+    settings = {"fraction": 0.1, "methods": ["kd"], "training": {"epochs": 1}}
+    options = {"run": "run", "compensation": settings, "figures": {"confusion": "Confusions."}}
+    rows = [Row("uncompensated", "as fabricated"), Row("calibrated", "calibrated")]
+    size = Size(2, Cost(1))
+    part = Part("chips", "digits", "chips", "mnist_chip", tuple(rows), size, options=options)
+    call = Call(tmp_path / "chips", None, Silent(), HERE)
+    found = runs.measure_chips(part, size, rows, spec, call)
+    assert [len(found.rows[row.key].values) for row in rows] == [2, 2]
+    assert found.rows["calibrated"].seconds > 0
+    assert found.sentences[0].startswith("calibrated - as fabricated: +")
+    assert not (tmp_path / "chips" / "alone").exists()
+    shown = runs.show_run(part, size, [Row("student.accuracy", "student")], spec, call)
+    assert shown.rows["student.accuracy"].images == 359
+    assert all(path.is_file() for path, _ in shown.figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def write_reproduction(folder: Path) -> Path:
     path = folder / KEPT
     tree = read_json(path, STAGE)
     try:
-        page = render_reproduction(tree)
+        page = render_reproduction(tree, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         found = f"a key or a value is missing or of the wrong kind ({error})"
         raise ArtefactError(refusal(path, STAGE, found)) from None
@@ -33,11 +34,12 @@ def write_reproduction(folder: Path) -> Path:
     return folder / PAGE
 
 
-def render_reproduction(tree: dict[str, Any]) -> str:
+def render_reproduction(tree: dict[str, Any], folder: Path) -> str:
     """The page as HTML.
 
     Args:
         tree: What ``reproduction.json`` holds.
+        folder: Where its figures lie.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -51,8 +53,22 @@ def render_reproduction(tree: dict[str, Any]) -> str:
         title=TITLE,
         style=Markup((room / "report.css").read_text("utf-8")),
         verdict=_judge(tree),
-        tables=[_lay_out(table) for table in tree["tables"]],
+        tables=[_lay_out(table, folder) for table in tree["tables"]],
     )
+
+
+def _embed(path: Path) -> str:
+    """A figure as a data URI.
+
+    Raises:
+        ArtefactError: It is missing.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise ArtefactError(refusal(path, STAGE, found)) from None
+    return f"data:image/png;base64,{b64encode(content).decode('ascii')}"
 
 
 def _judge(tree: dict[str, Any]) -> str:
@@ -62,7 +78,7 @@ def _judge(tree: dict[str, Any]) -> str:
     return f"{measured} of {len(rows)} numbers were measured.{smaller if tree['quick'] else ''}"
 
 
-def _lay_out(table: dict[str, Any]) -> dict[str, Any]:
+def _lay_out(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     unit = table["unit"]
     names = dict.fromkeys((row["system"], row["data"]) for row in table["rows"])
     systems = []
@@ -81,7 +97,10 @@ def _lay_out(table: dict[str, Any]) -> dict[str, Any]:
     return {key: table[key] for key in ("name", "title", "about", "sentences")} | {
         "heads": heads,
         "systems": systems,
-        "figures": [],
+        "figures": [
+            {"source": _embed(folder / one["path"]), "caption": one["caption"]}
+            for one in table["figures"]
+        ],
     }
 
 

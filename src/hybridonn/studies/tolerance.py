@@ -77,6 +77,8 @@ def tolerate(
     data_root: Path | None,
     progress: Progress,
     workers: Workers = HERE,
+    *,
+    alone: bool = True,
 ) -> dict[str, Any]:
     """Make many chips of one design and compensate each.
 
@@ -92,6 +94,7 @@ def tolerate(
         data_root: Where named data sets lie.
         progress: Shows how far it is.
         workers: Who makes the chips.
+        alone: Whether each error is measured alone as well.
 
     Returns:
         What ``tolerance.json`` holds, of the chips that were asked for.
@@ -116,7 +119,8 @@ def tolerate(
             write_table(folder / "alone.csv", _tabulate_alone(study, table, None))
 
         work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root, run=str(run.absolute())))
-        runs = [*map(_list_chip, range(chips)), *_list_alone(study, chips)]
+        runs = [*map(_list_chip, range(chips))]
+        runs += _list_alone(study, chips) if alone else []
         map_runs(work, runs, table, study, progress, workers, write)
         write()
         found = _describe(study, table, threshold, chips)

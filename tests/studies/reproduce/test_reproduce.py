@@ -123,11 +123,19 @@ def test_students_are_compared_in_pairs(tmp_path):
     assert "digits, tiny: task + KD - task alone" in found["sentences"][0]
 
 
+def test_chips_are_one_run_for_all_rows_and_a_report_is_made_once_for_all_parts():
+    names = ("table4", "figure4", "figure5")
+    plan = make_plan([TABLES[name] for name in names], True, None)
+    chips = sum(one.size.trials for one in plan["table4"])
+    assert estimate_cost(plan).runs == chips
+    assert estimate_cost(plan).before_s == estimate_cost({"table4": plan["table4"]}).before_s
+
+
 def fake(monkeypatch, error):
     def fail(*_):
         raise error
 
-    kind = {"fails": Kind(fail, lambda row, size: size.trials)}
+    kind = {"fails": Kind(fail, lambda rows, size: {})}
     for module in (kinds, "hybridonn.studies.reproduce.reproduce"):
         name = module if isinstance(module, str) else module.__name__
         monkeypatch.setattr(f"{name}.KINDS", {**KINDS, **kind})

@@ -48,10 +48,14 @@ def draw_tolerance(found: dict[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     height = max(4.6, 1.4 + 0.24 * len(found["alone"]))  # a line of text for each error
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    if found["alone"]:
+        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        _draw_alone(right, found)
+    else:
+        figure = Figure(figsize=(0.6 * WIDTH_IN, height), layout="constrained")
+        left = figure.subplots()
     _draw_chips(left, found)
-    _draw_alone(right, found)
     name = str(found["name"]).replace("$", r"\$")
     count = len(found["chips"])
     title = f"{name}: {count} simulated chip{'s' * (count != 1)}, preset {found['preset']}"

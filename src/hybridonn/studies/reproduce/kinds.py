@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from hybridonn.core.progress import Progress
 from hybridonn.spec import Spec
+from hybridonn.studies.reproduce.found import Call, Found, Measured
 from hybridonn.studies.reproduce.record import Part, Row, Size
-from hybridonn.studies.workers import Workers
+from hybridonn.studies.reproduce.runs import measure_chips, show_run
 
-INFINITE = "infinite"
-
-
-@dataclass(frozen=True)
-class Call:
-    """What every part of a reproduction is told.
-
-    Attributes:
-        folder: Folder of the part.
-        data_root: Where named data sets lie.
-        progress: Shows how far it is.
-        workers: Who does the runs.
-    """
-
-    folder: Path
-    data_root: Path | None
-    progress: Progress
-    workers: Workers
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Our number beside one of the paper.
-
-    Attributes:
-        values: One a seed, draw or chip, in the unit of the table; shares where that is per cent.
-        seconds: Mean time of one of them; None: there is nothing to train.
-        images: Test images that a single value is of, each named rightly or wrongly; None: the
-            value is of another kind.
-        note: What there is to say beside it.
-    """
-
-    values: tuple[float, ...]
-    seconds: float | None = None
-    images: int | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a part has shown.
-
-    Attributes:
-        rows: By key of the row.
-        sentences: Paired differences and the like.
-    """
-
-    rows: dict[str, Measured]
-    sentences: list[str] = field(default_factory=list)
+INFINITE, TEACHER = "infinite", "teacher"
 
 
 @dataclass(frozen=True)
@@ -70,18 +21,19 @@ class Kind:
 
     Attributes:
         measure: From a part, the size, the rows, its spec and the call to what it shows.
-        count_runs: From a row and the size to the number of its runs.
+        count_runs: From the rows and the size to the number of runs by key of the row; where a run
+            measures all rows, it counts with the first.
     """
 
     measure: Callable[[Part, Size, list[Row], Spec, Call], Found]
-    count_runs: Callable[[Row, Size], int]
+    count_runs: Callable[[list[Row], Size], dict[str, int]]
 
 
 def measure_students(part: Part, size: Size, rows: list[Row], spec: Spec, call: Call) -> Found:
     """Train students by the methods that the rows name, from paired seeds."""
     from hybridonn.studies.compare import compare
 
-    methods = tuple(row.key for row in rows)
+    methods = tuple(row.key for row in rows if row.key != TEACHER)
     found = compare(
         spec, methods, size.trials, call.folder, call.data_root, call.progress, call.workers
     )
@@ -89,7 +41,7 @@ def measure_students(part: Part, size: Size, rows: list[Row], spec: Spec, call: 
         name: Measured(tuple(one["values"]), one["seconds"])
         for name, one in found["methods"].items()
     }
-    return Found(by_method, found["sentences"])
+    return Found(by_method | {TEACHER: Measured((found["teacher"],))}, found["sentences"])
 
 
 def measure_random_kernels(
@@ -147,12 +99,26 @@ def _count_costs(spec: Spec) -> list[Any]:
     return count_costs(teacher, student, branches, shape, spec.optics.sensor.bit_depth)
 
 
+def _count_each(rows: list[Row], size: Size) -> dict[str, int]:
+    """The runs of rows that each have their own; infinitely many kernels are not drawn."""
+    trained = [row.key for row in rows if row.key != TEACHER]
+    return {key: 1 if key == INFINITE else size.trials for key in trained}
+
+
+def _count_chips(rows: list[Row], size: Size) -> dict[str, int]:
+    return {rows[0].key: size.trials}
+
+
+def _count_none(rows: list[Row], size: Size) -> dict[str, int]:
+    return {}
+
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "students": Kind(measure_students, lambda row, size: size.trials),
-        "random kernels": Kind(
-            measure_random_kernels, lambda row, size: 1 if row.key == INFINITE else size.trials
-        ),
-        "energy": Kind(compute_energies, lambda row, size: 0),
+        "students": Kind(measure_students, _count_each),
+        "random kernels": Kind(measure_random_kernels, _count_each),
+        "chips": Kind(measure_chips, _count_chips),
+        "run": Kind(show_run, _count_none),
+        "energy": Kind(compute_energies, _count_none),
     }
 )

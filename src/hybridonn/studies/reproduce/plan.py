@@ -105,10 +105,9 @@ def estimate_cost(plan: Mapping[str, list[Planned]]) -> Estimate:
     for one in _list_measured(plan):
         assert one.size is not None
         before |= one.size.cost.before_s
-        for row in one.rows:
-            count = KINDS[one.part.study].count_runs(row, one.size)
-            key = (one.part.name, row.key)
-            runs[key] = max(runs.get(key, (0, 0.0)), (count, count * _time_run(one.size, row)))
+        for row, count in KINDS[one.part.study].count_runs(one.rows, one.size).items():
+            key, seconds = (one.part.name, row), count * _time_run(one.size, row)
+            runs[key] = max(runs.get(key, (0, 0.0)), (count, seconds))
     return Estimate(
         sum(count for count, _ in runs.values()),
         sum(before.values()),
@@ -143,9 +142,9 @@ def _list_measured(plan: Mapping[str, list[Planned]]) -> list[Planned]:
     return [one for parts in plan.values() for one in parts if one.size is not None]
 
 
-def _time_run(size: Size, row: Row) -> float:
+def _time_run(size: Size, row: str) -> float:
     seconds = size.cost.run_s
-    return seconds if isinstance(seconds, int | float) else seconds[row.key]
+    return seconds if isinstance(seconds, int | float) else seconds[row]
 
 
 def _plan(part: Part, quick: bool, data_root: Path | None) -> Planned:

@@ -14,7 +14,8 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.reports.reproduction import write_reproduction
 from hybridonn.reports.statistics import mean_interval, wilson_interval
 from hybridonn.studies.engine import StudyError
-from hybridonn.studies.reproduce.kinds import KINDS, Call, Found, Measured
+from hybridonn.studies.reproduce.found import Call, Found, Measured
+from hybridonn.studies.reproduce.kinds import KINDS
 from hybridonn.studies.reproduce.plan import Planned, make_plan
 from hybridonn.studies.reproduce.record import Row, Table
 from hybridonn.studies.reproduce.tables import TABLES
@@ -59,13 +60,22 @@ def reproduce(
     for table in tables:
         rows: list[dict[str, Any]] = []
         sentences: list[str] = []
+        figures: list[dict[str, str]] = []
         for one in plan[table.name]:
             progress.say(f"{table.name}: {one.part.system}")
             call = Call(folder / one.part.name, data_root, progress, workers)
             found, missing = _measure(one, call, faults)
             rows += [_describe(one, row, found, missing) for row in one.part.rows]
             sentences += [f"{one.part.system}: {line}" for line in found.sentences]
-            kept[table.name] = _tell(table, rows, sentences)
+            figures += [
+                {"path": str(path.relative_to(folder)), "caption": caption}
+                for path, caption in found.figures
+            ]
+            kept[table.name] = _tell(table) | {
+                "rows": list(rows),
+                "sentences": list(sentences),
+                "figures": list(figures),
+            }
             _write(folder, quick, kept)
     if faults:
         raise StudyError(f"{'; '.join(faults)}. All other parts are in {folder}")
@@ -125,9 +135,8 @@ def _summarise(ours: Measured) -> dict[str, Any]:
     }
 
 
-def _tell(table: Table, rows: list[dict[str, Any]], sentences: list[str]) -> dict[str, Any]:
-    head = {key: getattr(table, key) for key in ("name", "title", "about", "unit")}
-    return head | {"rows": rows, "sentences": sentences}
+def _tell(table: Table) -> dict[str, Any]:
+    return {key: getattr(table, key) for key in ("name", "title", "about", "unit")}
 
 
 def _open(folder: Path, quick: bool) -> dict[str, dict[str, Any]]:

@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from hybridonn.core.errors import SpecError
-from hybridonn.studies.reproduce import energy, table3, table5
+from hybridonn.studies.reproduce import energy, figure4, figure5, table3, table4, table5
 from hybridonn.studies.reproduce.record import Table
 
 TABLES: Mapping[str, Table] = MappingProxyType(
-    {one.name: one for one in (table3.TABLE, table5.TABLE, energy.TABLE)}
+    {one.TABLE.name: one.TABLE for one in (table3, table4, table5, figure4, figure5, energy)}
 )
 ALL = "all"
 
