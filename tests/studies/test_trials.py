@@ -84,6 +84,12 @@ def test_nothing_lies_below_a_weight_of_0_and_methods_have_edges_of_their_own():
     assert find_edges(trials, trials[2]) == []
 
 
+def test_a_weight_that_is_found_lies_at_no_edge_of_the_numbers():
+    weights = ("auto", 1.0, 3.0, 10.0)
+    trials = [Trial("ntkd", {"ntk_weight": weight}, {0: 1.0}, 1) for weight in weights]
+    assert [bool(find_edges(trials, one)) for one in trials] == [False, True, False, True]
+
+
 def test_remarks_are_comments_of_the_spec():
     text = write_best({"tuned": {"kd": {"epochs": 3}}}, ["kd: epochs 3 is the highest value tried"])
     assert text.startswith("# kd: epochs 3 is the highest value tried\ntuned:\n")

@@ -153,6 +153,75 @@ def readout(
     typer.echo(folder / "readout.png")
 
 
+@app.command()
+@on_workers
+def regimes(
+    spec: SpecFile = None,
+    images: Annotated[
+        str, typer.Option(help="Numbers of training images, separated by commas; all is allowed.")
+    ] = "100,1000,all",
+    epochs: Annotated[
+        str, typer.Option(help="Training budgets in epochs, separated by commas.")
+    ] = "10,40",
+    discrepancies: Annotated[
+        str, typer.Option(help="Discrepancies of NTKD to compare, separated by commas.")
+    ] = "cka,ridge_cka",
+    grid: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="KEY=V1,V2",
+            help="Values that each method tries at each point; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[int, count("Number N of seeds, 0 to N - 1, the same for all methods.")] = 3,
+    tuning_seeds: Annotated[
+        int, count("So many of the seeds choose the values, by the validation images.")
+    ] = 1,
+    out: StudyOut = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    *,
+    workers: Workers,
+) -> None:
+    """Map where KD and NTKD pay over training images and training budget."""
+    from hybridonn.spec import read_spec
+    from hybridonn.studies.methods import parse_grid
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-regimes"
+    calm_threads()
+    from hybridonn.studies import regimes as study
+
+    tried = study.Grid(
+        study.parse_images(images),
+        study.parse_epochs(epochs),
+        study.parse_discrepancies(discrepancies),
+        parse_grid(grid or []),
+    )
+    with show_bars() as progress:
+        found = study.study_regimes(
+            stated, tried, seeds, tuning_seeds, folder, data_root, progress, workers
+        )
+    _print_regimes(found)
+    typer.echo(folder / "regimes.png")
+
+
+def _print_regimes(found: dict[str, Any]) -> None:
+    columns = ("images", "epochs", "method", found["label"], "- baseline", "seconds")
+    rows = []
+    for point in found["points"]:
+        against = {one["variant"]: one for one in point["differences"]}
+        for name, one in point["variants"].items():
+            place = f"{point['images']:,}", f"{point['epochs']}", one["label"]
+            numbers = f"{100 * one['mean']:.2f}", _show_difference(against.get(name))
+            rows.append((*place, *numbers, f"{one['seconds']:.1f}"))
+    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    for line in found["sentences"]:
+        typer.echo(line)
+    typer.echo("the baseline: the task alone of KD, KD of NTKD")
+
+
 def _print_ranking(found: dict[str, Any]) -> None:
     from hybridonn.reports.figures.ranking import say_correlation, say_time
 

@@ -42,6 +42,7 @@ class TrainingState:
         best: Weights of that epoch.
         finished: Whether only the weights of the best epoch were kept.
         averaged: State of the weight average; empty: nothing is averaged yet.
+        balance: Numbers of the balance of the terms' gradients.
     """
 
     epoch: int = 0
@@ -50,6 +51,7 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
     averaged: dict[str, Tensor] = field(default_factory=dict)
+    balance: dict[str, float] = field(default_factory=dict)
 
 
 class Keeper:
@@ -233,6 +235,7 @@ def _notes_of(state: TrainingState) -> dict[str, Any]:
         "history": state.history,
         "best_epoch": state.best_epoch,
         "finished": state.finished,
+        "balance": state.balance,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from hybridonn import spec
 from hybridonn.core.errors import HybridonnError, TrainingError
 from hybridonn.core.tables import resolve
 from hybridonn.core.user_code import import_callable
-from hybridonn.distillation.methods import OWN, TERMS, find_method, is_own_code
+from hybridonn.distillation.balance import GradientBalance
+from hybridonn.distillation.methods import AUTO, OWN, TERMS, find_method, is_own_code
 from hybridonn.distillation.step import Batch, Step
 from hybridonn.distillation.teacher_targets import TeacherTargets
 from hybridonn.networks.own_code import quote
@@ -47,6 +49,7 @@ class Objective:
         self.targets = targets
         self.settings = distillation or spec.Distillation(method="none")
         self.weights = weigh(self.settings)
+        self.balance = GradientBalance()
         names = find_method(self.settings.method).terms
         kept = [name for name in names if targets is not None or not TERMS[name].needs]
         kept.sort(key=lambda name: not TERMS[name].runs_network)  # its forward pass serves all
@@ -65,20 +68,45 @@ class Objective:
             for name, term in self.terms.items()
             if weights[name]
         }
-        total = sum(weights[name] * term for name, term in terms.items())
-        return {"loss": total} | terms  # type: ignore[dict-item]
+        found = self._balance(terms, weights, network)
+        total = sum(found[name] * term for name, term in terms.items())
+        shown = {TERMS[name].weight: total.new_tensor(found[name]) for name in self.balanced}
+        return {"loss": total} | terms | shown
+
+    @property
+    def balanced(self) -> list[str]:
+        """The terms whose weight is found during the training."""
+        return [name for name in self.terms if self.weights[name] == AUTO]
 
     def weights_at(self, progress: float) -> dict[str, float]:
-        """The weights by term when this share of the training is done, from 0 to 1."""
+        """The weights by term when this share of the training is done, from 0 to 1.
+
+        Of a term whose weight is found during the training, the factor of that weight.
+        """
         factor = SCHEDULES[self.settings.tangent.schedule](progress)
+        stated = {name: 1.0 if one == AUTO else one for name, one in self.weights.items()}
         return {
             name: weight * factor if TERMS[name].scheduled else weight
-            for name, weight in self.weights.items()
+            for name, weight in stated.items()
         }
 
+    def _balance(
+        self, terms: dict[str, Tensor], weights: dict[str, float], network: nn.Module
+    ) -> dict[str, float]:
+        """The weights of a step, those of balanced terms times what balances their gradients."""
+        if not self.balanced or not torch.is_grad_enabled():
+            return weights
+        (name,) = self.balanced
+        others = sum(weights[one] * term for one, term in terms.items() if one != name)
+        found = self.balance.step(others, terms[name], network.parameters())
+        return weights | {name: found * weights[name]}
 
-def weigh(distillation: spec.Distillation) -> dict[str, float]:
-    """The weight of every term of the table; those that the method does not have are zero."""
+
+def weigh(distillation: spec.Distillation) -> dict[str, Any]:
+    """The weight of every term of the table; those that the method does not have are zero.
+
+    A weight that is found during the training is ``auto``.
+    """
     own = find_method(distillation.method).terms
     return {
         name: getattr(distillation, term.weight) if name in own else 0.0

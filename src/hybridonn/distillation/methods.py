@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OWN = "own"  # the term of a user's own loss function
+AUTO = "auto"  # a weight that is found during the training
 BASELINE = "none"  # the method without a teacher, with which the others are compared
 
 
@@ -29,6 +30,7 @@ class Term:
         needs: What it asks of the teacher: ``logits``, ``kernel``, or nothing.
         runs_network: Whether it makes the forward pass of the step, which then serves all terms.
         scheduled: Whether ``distillation.tangent.schedule`` changes its weight during the training.
+        balanced: Whether its weight may be ``auto``: found from the gradients of the terms.
     """
 
     label: str
@@ -41,6 +43,7 @@ class Term:
     needs: tuple[str, ...] = ()
     runs_network: bool = False
     scheduled: bool = False
+    balanced: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ TERMS = {
         needs=("kernel",),
         runs_network=True,
         scheduled=True,
+        balanced=True,
     ),
     OWN: Term("own term", "#a96b59", "-.", "own_weight", 1.0, "", needs=("logits",)),
 }

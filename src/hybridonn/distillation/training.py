@@ -107,6 +107,7 @@ def train(
     if state.finished and _goes_on(state, settings):
         progress.say(f"{checkpoint} is of a shorter training; the training begins anew")
         state = TrainingState()
+    setup.objective.balance.load(state.balance)
     steps = _steps_an_epoch(setup)
     bar = progress.bar(setup.label, settings.epochs * steps, state.epoch * steps)
     with bar as advance:
@@ -147,6 +148,7 @@ def _train_epoch(
     row["seconds"] = round(time.perf_counter() - started, 3)
     state.epoch += 1
     state.history.append(row)
+    state.balance = setup.objective.balance.save()
     if _is_best(row, state, setup.objective.task.metric):
         state.best_epoch = state.epoch
         state.best = {name: value.clone() for name, value in judged.state_dict().items()}

@@ -78,7 +78,8 @@ def _in_words(fault: Any) -> dict[str, Any]:
 
 def _is_union_tag(part: Any) -> bool:
     return isinstance(part, str) and (
-        "[" in part or part in {"str", "int", "float", "path", "constrained-int"}
+        "[" in part
+        or part in {"str", "int", "float", "path", "constrained-int", "constrained-float"}
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Optional, Union
 
 from pydantic import Field, create_model, model_validator
 
@@ -213,13 +213,20 @@ class _ChosenMethod(Section):
     """
 
 
+def _type_weight(term: Term) -> Any:
+    return Union[NotNegative, Literal["auto"]] if term.balanced else NotNegative  # noqa: UP007
+
+
 def _key_of_weight(term: Term) -> tuple[Any, Any]:
-    return NotNegative, Field(term.default, description=f"Weight of the loss term: {term.label}.")
+    meaning = f"Weight of the loss term: {term.label}."
+    if term.balanced:
+        meaning += " auto: found during the training, by the balance of the terms' gradients."
+    return _type_weight(term), Field(term.default, description=meaning)
 
 
 def _key_of_tuned_weight(term: Term) -> tuple[Any, Any]:
     meaning = f"{term.weight} for this method. null: that of `distillation`."
-    return NotNegative | None, Field(None, description=meaning)  # type: ignore[operator]
+    return Optional[_type_weight(term)], Field(None, description=meaning)  # noqa: UP045
 
 
 def _describe_tuned(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.distillation.methods import list_unused, rank_method
+from hybridonn.distillation.methods import AUTO, list_unused, rank_method
 from hybridonn.spec import Method, Spec, Tuned
 from hybridonn.studies.rows import name_row
 
@@ -167,6 +167,9 @@ def find_edges(trials: Sequence[Trial], best: Trial) -> list[str]:
     said = []
     for key, value in best.tuned.items():
         tried = {one.tuned[key] for one in trials if one.method == best.method and key in one.tuned}
+        tried.discard(AUTO)
+        if value == AUTO:  # it lies beside the numbers, at no end of theirs
+            continue
         if len(tried) < 2 or min(tried) < value < max(tried) or value == min(tried) == 0:
             continue
         which, side = ("lowest", "lower") if value == min(tried) else ("highest", "higher")

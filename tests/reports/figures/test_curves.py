@@ -42,6 +42,15 @@ def test_terms_that_are_recorded_are_drawn():
     assert sorted((*line.get_xdata(), *line.get_ydata()) for line in best) == [(2, 70), (2, 90)]
 
 
+def test_a_weight_that_is_found_has_a_panel():
+    student = table(epoch=[1, 2], loss=[3, 2], ntk=[0.4, 0.3], ntk_weight=[2, 30])
+    teacher = table(epoch=[1, 2], loss=[2, 1])
+    figure = draw_curves({"teacher": teacher, "student": student}, Classification())
+    assert "Weight of the NTK term" in titles(figure)
+    panel = next(a for a in figure.axes if a.get_title(loc="left") == "Weight of the NTK term")
+    assert panel.lines[0].get_ydata().tolist() == [2, 30]
+
+
 def test_what_is_not_recorded_has_no_panel():
     figure = draw_curves({"student": table(epoch=[1], loss=[1.0])}, Classification())
     assert titles(figure) == {"Loss of the student"}

@@ -19,6 +19,7 @@ from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.methods import (
     BASELINE,
+    TERMS,
     is_own_code,
     list_settings,
     needs_teacher,
@@ -137,7 +138,8 @@ def _run(context: Context) -> dict[str, Any]:
             "optical": count_parameters(student.frontend),
             "digital": count_parameters(student.backend),
         },
-        "weights": weigh(spec.distillation),
+        "weights": weigh(spec.distillation)
+        | {name: best[TERMS[name].weight] for name in setup.objective.balanced},
     }
 
 

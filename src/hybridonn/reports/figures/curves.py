@@ -9,6 +9,7 @@ import numpy as np
 
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.methods import TERMS as LOSS_TERMS
+from hybridonn.distillation.methods import Term
 from hybridonn.reports.artefacts.reading import Table
 from hybridonn.reports.figures.style import INK, MODELS, PALETTE, WIDTH_IN, styled
 
@@ -29,7 +30,7 @@ TERMS = {
 
 @styled
 def draw_curves(histories: Mapping[str, Table], task: Task) -> Figure:
-    """Draw loss terms of each network, validation metric and NTK alignment.
+    """Draw loss terms of each network, validation metric, NTK alignment and weights that change.
 
     A dot marks the epoch whose weights were kept, on the alignment as well.
 
@@ -40,11 +41,12 @@ def draw_curves(histories: Mapping[str, Table], task: Task) -> Figure:
     """
     from matplotlib.figure import Figure
 
+    balanced = [term for term in LOSS_TERMS.values() if _is_balanced(histories, term.weight)]
     aligned = {name: table for name, table in histories.items() if _holds(table, "alignment")}
     column = f"validation_{task.metric}"
     rated = {name: table for name, table in histories.items() if _holds(table, column)}
     trained = [name for name in sorted(histories) if _holds(histories[name], "loss")]
-    panels = len(trained) + bool(rated) + bool(aligned)
+    panels = len(trained) + bool(rated) + bool(aligned) + len(balanced)
     columns = min(panels, 2)
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH_IN, 3.3 * rows), layout="constrained")
@@ -58,29 +60,48 @@ def draw_curves(histories: Mapping[str, Table], task: Task) -> Figure:
         _draw_rates(next(axes), aligned, "alignment", title, label, task.metric)
     for name in trained:  # the student first; of loaded weights there is no loss
         _draw_losses(next(axes), histories[name], name)
+    for term in balanced:
+        _draw_weight(next(axes), histories["student"], term)
     for empty in axes:
         empty.set_axis_off()
     return figure
 
 
 def _draw_losses(axes: Axes, table: Table, name: str) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
     drawn = {column: look for column, look in TERMS.items() if _holds(table, column)}
     if drawn.keys() >= {"loss", "task"} and np.allclose(table["loss"], table["task"]):
         del drawn["task"]  # the task is all of the loss: one curve says it
     for column, (label, colour, dashes) in drawn.items():
         axes.plot(table["epoch"], table[column], color=colour, linestyle=dashes, label=label)
     if drawn and all(np.nanmin(table[column]) > 0 for column in drawn):
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        few = high < NARROW * low
-        axes.yaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _scale_logarithmically(axes)
     _finish(axes, table["epoch"], f"Loss of the {name}", "loss")
     if drawn:
         axes.legend(ncols=2)
+
+
+def _scale_logarithmically(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    few = high < NARROW * low
+    axes.yaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _is_balanced(histories: Mapping[str, Table], column: str) -> bool:
+    """Whether a weight was found during the student's training."""
+    return "student" in histories and _holds(histories["student"], column)
+
+
+def _draw_weight(axes: Axes, table: Table, term: Term) -> None:
+    """The weight of a term by epoch, mean over the steps."""
+    axes.plot(table["epoch"], table[term.weight], color=term.colour, linestyle=term.dashes)
+    if np.nanmin(table[term.weight]) > 0:
+        _scale_logarithmically(axes)
+    _finish(axes, table["epoch"], f"Weight of the {term.label} term", "weight")
 
 
 def _draw_rates(

@@ -20,7 +20,8 @@ def _build(run: Run) -> ReportFigure:
         "NTK alignment, where it is recorded, is the centred kernel alignment of the student's "
         "neural tangent kernel with the teacher's: 1 means equal up to scale. The losses are shown "
         "on a logarithmic scale, the student's with the terms of its objective, each before its "
-        "weight, and the task's loss on the validation images.",
+        "weight, and the task's loss on the validation images. A weight that is found during the "
+        "training (auto) has a frame of its own.",
         lambda: draw_curves({name: model.history for name, model in run.models.items()}, run.task),
     )
 

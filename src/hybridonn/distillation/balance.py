@@ -1,0 +1,86 @@
+"""The weight of the tangent kernel's term, found from the gradients of the terms.
+
+A fixed weight has to be tuned for every data set: the sizes of the terms' gradients differ by
+orders of magnitude between data sets, discrepancies and stages of a training. ``ntk_weight: auto``
+states their ratio instead:
+
+    weight = KAPPA * mean |g_others| / mean |g_kernel|
+
+with g_others the gradient of the other terms (task and KD, each with its weight), g_kernel that of
+the kernel's term, both over the parameters that both terms depend on, and running means over the
+steps at which they are measured. So the kernel's term pulls KAPPA times as hard as what it is to
+help, whatever its scale, and less when the other terms are nearly fulfilled. GradNorm (Chen et al.,
+ICML 2018) balances tasks by such norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+KAPPA = 2.0
+FIRST, EVERY = 10, 10  # measured at each of the first steps, then at every so many
+MEMORY = 0.9  # of the running means, in measured steps
+LARGEST = 1e4  # where the kernel's gradient vanishes
+
+
+@dataclass
+class GradientBalance:
+    """Running means of the gradients' norms; they change with every step that is measured.
+
+    Attributes:
+        steps: Steps so far.
+        measured: Steps at which the gradients were measured.
+        others: Norm of the gradient of the other terms.
+        kernel: Norm of the gradient of the kernel's term.
+    """
+
+    steps: int = 0
+    measured: int = 0
+    others: float = 0.0
+    kernel: float = 0.0
+
+    def step(self, others: Tensor, kernel: Tensor, parameters: Iterable[Tensor]) -> float:
+        """The weight of a step, measured again where that is due.
+
+        Args:
+            others: The weighted sum of the other terms, a scalar.
+            kernel: The kernel's term before its weight, a scalar.
+            parameters: The parameters of the network.
+        """
+        due = self.steps < FIRST or self.steps % EVERY == 0
+        self.steps += 1
+        if due and kernel.requires_grad and others.requires_grad:
+            self._measure(others, kernel, [p for p in parameters if p.requires_grad])
+        return self.weight
+
+    @property
+    def weight(self) -> float:
+        """The weight that balances the gradients; 0 until they are measured."""
+        return min(KAPPA * self.others / self.kernel, LARGEST) if self.kernel else 0.0
+
+    def save(self) -> dict[str, float]:
+        """The numbers that a checkpoint keeps."""
+        return asdict(self)
+
+    def load(self, kept: dict[str, float]) -> None:
+        """Go on from the numbers of a checkpoint, or begin anew from none."""
+        for one in fields(self):
+            setattr(self, one.name, kept.get(one.name, one.default))
+
+    def _measure(self, others: Tensor, kernel: Tensor, parameters: list[Tensor]) -> None:
+        found = torch.autograd.grad(kernel, parameters, retain_graph=True, allow_unused=True)
+        shared = [p for p, gradient in zip(parameters, found, strict=True) if gradient is not None]
+        rest = torch.autograd.grad(others, shared, retain_graph=True, allow_unused=True)
+        kept = min(MEMORY, self.measured / (self.measured + 1))  # at first the plain mean
+        self.others = kept * self.others + (1 - kept) * _norm(rest)
+        self.kernel = kept * self.kernel + (1 - kept) * _norm(found)
+        self.measured += 1
+
+
+def _norm(gradients: Iterable[Tensor | None]) -> float:
+    """The Euclidean norm of all gradients together."""
+    return sum(float(one.square().sum()) for one in gradients if one is not None) ** 0.5

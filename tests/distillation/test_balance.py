@@ -1,0 +1,151 @@
+"""The weight that is found from gradients: its law, its parameters, and how it goes on."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from hybridonn import spec
+from hybridonn.core.errors import SpecError
+from hybridonn.data.dataset import ImageSet
+from hybridonn.distillation import balance
+from hybridonn.distillation.balance import EVERY, FIRST, KAPPA, GradientBalance
+from hybridonn.distillation.loss import Objective, weigh
+from hybridonn.distillation.step import Batch
+from hybridonn.distillation.teacher_targets import StoredTargets
+from hybridonn.distillation.training import TrainingSetup, train
+from hybridonn.tasks.classification import Classification
+
+
+def parameters():
+    return [nn.Parameter(torch.tensor([3.0, 4.0])), nn.Parameter(torch.tensor([1.0]))]
+
+
+def others(shared, own, scale=1.0):
+    return scale * (shared**2).sum() / 2 + 100 * own.sum()  # gradients (3, 4) and 100
+
+
+def test_the_weight_is_the_ratio_of_the_norms_over_shared_parameters():
+    shared, own = parameters()
+    found = GradientBalance().step(others(shared, own), 0.1 * shared.sum(), [shared, own])
+    assert found == pytest.approx(KAPPA * 5 / (0.1 * 2**0.5))
+    assert shared.grad is None  # nothing is left in the parameters
+
+
+def test_the_scale_of_the_kernels_term_makes_no_difference():
+    shared, own = parameters()
+    weights = [
+        scale * GradientBalance().step(others(shared, own), scale * shared.sum(), [shared, own])
+        for scale in (1e-3, 1.0, 1e3)
+    ]
+    assert weights == pytest.approx([weights[0]] * 3, rel=1e-5)
+
+
+def test_the_first_steps_are_averaged_and_later_ones_measured_now_and_then():
+    shared, own = parameters()
+    one = GradientBalance()
+    for scale in range(1, FIRST + 1):
+        one.step(others(shared, own, scale), shared.sum(), [shared, own])
+    assert one.others == pytest.approx(5 * (1 + FIRST) / 2)
+    one.step(others(shared, own, 50), shared.sum(), [shared, own])  # due
+    after = one.weight
+    assert one.others == pytest.approx(0.9 * 5 * (1 + FIRST) / 2 + 0.1 * 250)
+    for _ in range(EVERY - 1):
+        assert one.step(others(shared, own, 99), shared.sum(), [shared, own]) == after
+    assert one.measured == FIRST + 1
+
+
+def test_a_kernel_without_a_gradient_has_no_weight():
+    shared, own = parameters()
+    assert GradientBalance().step(others(shared, own), torch.tensor(1.0), [shared, own]) == 0
+    zero = GradientBalance().step(others(shared, own), 0 * shared.sum(), [shared, own])
+    assert zero == 0
+    tiny = GradientBalance().step(others(shared, own), 1e-20 * shared.sum(), [shared, own])
+    assert tiny == balance.LARGEST
+
+
+def test_what_is_kept_goes_on():
+    shared, own = parameters()
+    one, other = GradientBalance(), GradientBalance()
+    one.step(others(shared, own), shared.sum(), [shared, own])
+    other.load(json.loads(json.dumps(one.save())))
+    assert other == one
+    other.load({})
+    assert other == GradientBalance()
+
+
+@pytest.fixture
+def images():
+    dice = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (60, 1, 4, 4), generator=dice, dtype=torch.uint8)
+    return ImageSet(pictures, torch.arange(60) % 3)
+
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def auto(**more):
+    settings = spec.Distillation(ntk_weight="auto", **more)
+    dice = torch.Generator().manual_seed(1)
+    features = torch.randn(60, 5, generator=dice)
+    targets = StoredTargets(torch.randn(60, 3, generator=dice), features @ features.T)
+    return Objective(Classification(), settings, targets)
+
+
+def test_the_objective_weighs_the_term_and_tells_the_weight(images):
+    objective, network = auto(), build()
+    inputs, labels = images.batch(torch.arange(20))
+    terms = objective(network, Batch(inputs, labels, torch.arange(20)))
+    weight = terms["ntk_weight"].item()
+    assert weight == pytest.approx(objective.balance.weight)
+    assert weight > 0
+    expected = terms["task"] + terms["kd"] + weight * terms["ntk"]
+    assert terms["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
+    terms["loss"].backward()
+    falling = auto(tangent=spec.Tangent(schedule="falling"))
+    terms = falling(build(), Batch(inputs, labels, torch.arange(20), progress=0.75))
+    assert terms["ntk_weight"].item() == pytest.approx(weight / 2)
+    assert weigh(spec.Distillation(ntk_weight="auto"))["ntk"] == "auto"
+
+
+def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("hybridonn.distillation.checkpoint.SPARED", 0.0)
+
+    def go(folder, stop=None):
+        def callback(network):
+            if stop and (seen := seen_epochs.append(1) or len(seen_epochs)) == stop:
+                raise KeyboardInterrupt(seen)
+            return {}
+
+        seen_epochs = []
+        training = spec.Training(epochs=4, batch_size=20, learning_rate=1e-2, device="cpu")
+        network = build()
+        setup = TrainingSetup(auto(), images, images, training, 0, "auto", callback)
+        history = train(network, setup, folder / "checkpoint.safetensors")
+        return network, history
+
+    (tmp_path / "whole").mkdir()
+    network, whole = go(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, stop=3)
+    again, resumed = go(tmp_path)
+    assert [row["ntk_weight"] for row in resumed] == [row["ntk_weight"] for row in whole]
+    assert torch.equal(again[1].weight, network[1].weight)
+
+
+@pytest.mark.parametrize("key", ["kd_weight", "task_weight"])
+def test_the_other_weights_are_numbers(key):
+    with pytest.raises(ValueError, match=key):
+        spec.Distillation(**{key: "auto"})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("Auto", "is 'Auto': allowed is a number, .*, or 'auto'"), ("-1", "is -1: allowed is 0 or")],
+)
+def test_another_word_is_refused(value, said):
+    with pytest.raises(SpecError, match=f"distillation.ntk_weight {said}"):
+        spec.read_spec(None, (f"distillation.ntk_weight={value}",))

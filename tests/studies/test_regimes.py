@@ -1,0 +1,192 @@
+"""Where distillation pays: the map over training images and budget."""
+
+import csv
+import json
+from dataclasses import asdict
+
+import pytest
+
+from hybridonn.core.errors import ArtefactError, DataError, SpecError
+from hybridonn.core.progress import Silent
+from hybridonn.reports.figures.regimes import draw_regimes, write_regimes
+from hybridonn.spec import read_spec
+from hybridonn.studies import regimes
+from hybridonn.studies.regimes import (
+    Grid,
+    limit_images,
+    list_trials,
+    open_regimes,
+    parse_discrepancies,
+    parse_epochs,
+    parse_images,
+    study_regimes,
+    train_student,
+)
+from hybridonn.studies.regimes_summary import summarise, tabulate
+from hybridonn.studies.rows import tell
+from hybridonn.studies.shared_teacher import pack_shared_teacher
+
+TINY = ("teacher.training.epochs=1", "student.kernels=2", "student.kernel_size=3")
+
+
+def row(images, variant, value, seed=0, epochs=5):
+    return {
+        "train_images": images,
+        "epochs": epochs,
+        "variant": variant,
+        "seed": seed,
+        "accuracy": value,
+        "validation": value,
+        "seconds": 2.0,
+        "tuned": {"epochs": epochs},
+    }
+
+
+def rows(gain=0.02):
+    return [
+        row(images, variant, value + 0.01 * seed * (1 + place), seed)
+        for images in (100, None)
+        for place, (variant, value) in enumerate(
+            [("none", 0.5), ("kd", 0.7), ("ntkd cka", 0.7 + gain), ("ntkd ridge_cka", 0.69)]
+        )
+        for seed in range(3)
+    ]
+
+
+COUNTS = {100: 100, None: 1234}
+
+
+def test_kd_is_compared_with_the_task_alone_and_ntkd_with_kd():
+    first, second = summarise(rows(), COUNTS, "accuracy")["points"]
+    assert (first["images"], second["images"]) == (100, 1234)
+    pairs = {(one["variant"], one["baseline"]): one["mean"] for one in first["differences"]}
+    assert pairs == pytest.approx(
+        {
+            ("kd", "none"): 0.21,
+            ("ntkd cka", "kd"): 0.03,
+            ("ntkd ridge_cka", "kd"): 0.01,
+        }
+    )
+    assert first["variants"]["ntkd cka"]["label"] == "NTKD by cka"
+
+
+def test_the_sentences_count_points_and_name_the_best():
+    found = summarise(rows(gain=0.1), COUNTS, "accuracy")["sentences"]
+    assert found[1].startswith(
+        "NTKD by cka - KD: ahead at 2 of 2 points, behind at 0, not distinguishable at 0; most at "
+        "100 images and 5 epochs, +11.00 points (95 % interval +8.52 to +13.48)"
+    )
+
+
+def test_of_one_seed_there_are_no_intervals_and_no_sentences():
+    table = summarise([row(100, "none", 0.5), row(100, "kd", 0.6)], COUNTS, "accuracy")
+    assert table["sentences"] == []
+    assert table["points"][0]["differences"][0]["low"] is None
+    assert tabulate(table)[1]["difference.mean"] == pytest.approx(0.1)
+    assert tabulate(table)[0]["difference.mean"] is None
+
+
+def test_each_difference_has_a_map_and_certain_ones_are_bold():
+    table = summarise(rows(gain=0.1), COUNTS, "accuracy") | {"design": "d", "label": "accuracy"}
+    figure = draw_regimes(table)
+    maps = [axes for axes in figure.axes if axes.get_images()]
+    titles = [axes.get_title(loc="left") for axes in maps]
+    assert titles == ["KD - task alone", "NTKD by cka - KD", "NTKD by ridge_cka - KD"]
+    texts = [(text.get_text(), text.get_weight()) for text in maps[1].texts]
+    assert ("+11.00", "bold") in texts
+    assert any(text == "+8.52 to +13.48\n2 / 2 s" for text, _ in texts)
+    assert ("+1.00", "normal") in [(t.get_text(), t.get_weight()) for t in maps[2].texts]
+    scales = [axes.get_images()[0].norm.vmax for axes in maps]
+    assert scales[1] == scales[2] != scales[0]
+
+
+def test_the_grid_is_every_method_at_every_point_with_what_it_has_a_use_for():
+    values = {"learning_rate": [1e-3, 1e-2], "ntk_weight": [3, "auto"]}
+    trials = list_trials(Grid((100, None), (1, 2), ("cka", "ridge_cka"), values))
+    assert len(trials) == 4 * (2 + 2 + 2 * 4)
+    assert {one.variant for one in trials} == {"none", "kd", "ntkd cka", "ntkd ridge_cka"}
+    with pytest.raises(SpecError, match="give it with --epochs"):
+        list_trials(Grid((100,), (1,), ("cka",), {"epochs": [3]}))
+
+
+def test_a_trial_states_images_budget_discrepancy_and_values():
+    trial = list_trials(Grid((100,), (7,), ("ridge_cka",), {"ntk_weight": ["auto"]}))[-1]
+    stated = trial.state(read_spec(None, ("tuned.ntkd={learning_rate: 0.5, epochs: 99}",)))
+    assert stated.data.train_images == 100
+    assert (stated.training.epochs, stated.training.learning_rate) == (7, 0.5)
+    assert stated.distillation.tangent.discrepancy == "ridge_cka"
+    assert (stated.distillation.method, stated.distillation.ntk_weight) == ("ntkd", "auto")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "said"),
+    [
+        (parse_images, "100,some", "--images: 'some' is not allowed; allowed are whole numbers"),
+        (parse_images, "0", "--images 0: allowed is 1 to"),
+        (parse_images, "all,all", "named twice"),
+        (parse_epochs, "all", "--epochs: 'all' is not allowed"),
+        (parse_epochs, "3,", "an entry between commas is empty"),
+        (parse_discrepancies, "cka,ridge", "'ridge' is unknown; allowed is any of cka, "),
+    ],
+)
+def test_what_is_no_list_of_the_kind_is_refused(parse, text, said):
+    with pytest.raises(SpecError, match=said):
+        parse(text)
+
+
+def test_lists_are_read():
+    assert parse_images("10, all") == (10, None)
+    assert parse_epochs("1,20") == (1, 20)
+    assert parse_discrepancies("cka") == ("cka",)
+
+
+def test_the_study_is_whole_and_resumed(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    folder, spec = tmp_path / "study", read_spec(None, TINY)
+    grid = Grid((40, 80), (1,), ("cka",), {"ntk_weight": [1, "auto"]})
+    found = study_regimes(spec, grid, 1, 1, folder)
+    assert [point["images"] for point in found["points"]] == [40, 80]
+    assert json.loads((folder / "regimes.json").read_text()) == found
+    students = list(csv.DictReader((folder / "students.csv").open()))
+    assert len(students) == 2 * (1 + 1 + 2)  # one method has two values to choose from
+    for point in found["points"]:
+        tried = {
+            row["tuned.ntk_weight"]: round(float(row["validation"]), 6)
+            for row in students
+            if (row["variant"], row["train_images"]) == ("ntkd cka", str(point["images"]))
+        }
+        chosen = point["variants"]["ntkd cka"]["tuned"]["ntk_weight"]
+        assert tried["auto" if chosen == "auto" else "1.0"] == max(tried.values())
+
+    more = study_regimes(spec, Grid((40,), (1,), ("cka",), grid.values), 2, 1, folder)
+    assert [len(one["values"]) for one in more["points"][0]["variants"].values()] == [2, 2, 2]
+    assert len(list(csv.DictReader((folder / "students.csv").open()))) == 8 + 3
+    monkeypatch.setattr(regimes, "DO", "no.such:function")  # nothing is left to do
+    assert study_regimes(spec, grid, 1, 1, folder) == found
+
+    inputs = pack_shared_teacher(limit_images(spec, None), regimes.METHODS, None)
+    shared, settings = open_regimes(inputs, folder)  # as a worker does
+    kept = json.loads((folder / "rows" / "settings.json").read_text())
+    assert tell(regimes.STUDY, settings) == kept
+    trial = list_trials(grid)[0]
+    again = train_student(shared, {"trial": asdict(trial), "seed": 0}, Silent())
+    assert again["accuracy"] == found["points"][0]["variants"]["none"]["values"][0]
+    with pytest.raises(ArtefactError, match="other settings"):
+        study_regimes(read_spec(None, (*TINY, "student.kernels=3")), grid, 1, 1, folder)
+
+
+def test_what_is_damaged_is_refused(tmp_path):
+    (tmp_path / "regimes.json").write_text('{"points": [{"differences": [{}]}]}')
+    with pytest.raises(ArtefactError, match="missing or of the wrong kind"):
+        write_regimes(tmp_path)
+
+
+def test_more_images_than_there_are_and_more_tuning_seeds_than_seeds_are_refused(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    spec = read_spec(None, TINY)
+    with pytest.raises(SpecError, match="--tuning-seeds 2: allowed is 1 to 1"):
+        study_regimes(spec, Grid((40,), (1,), ("cka",)), 1, 2, tmp_path / "a")
+    with pytest.raises((DataError, SpecError), match="train_images"):
+        study_regimes(spec, Grid((99_999,), (1,), ("cka",)), 1, 1, tmp_path / "b")
