@@ -15,6 +15,7 @@ from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import StoredTargets
 from hybridonn.distillation.training import TrainingSetup, train
+from hybridonn.tangent import centred_alignment
 from hybridonn.tasks.classification import Classification
 
 
@@ -40,6 +41,15 @@ def test_the_scale_of_the_kernels_term_makes_no_difference():
         for scale in (1e-3, 1.0, 1e3)
     ]
     assert weights == pytest.approx([weights[0]] * 3, rel=1e-5)
+
+
+def test_a_teacher_that_does_not_tell_the_labels_is_matched_less():
+    shared, own = parameters()
+    weights = [
+        GradientBalance().step(others(shared, own), shared.sum(), [shared, own], agreement)
+        for agreement in (1.0, 0.25, -0.1)
+    ]
+    assert weights == pytest.approx([weights[0], weights[0] / 4, 0])
 
 
 def test_the_first_steps_are_averaged_and_later_ones_measured_now_and_then():
@@ -90,7 +100,8 @@ def build():
 def auto(**more):
     settings = spec.Distillation(ntk_weight="auto", **more)
     dice = torch.Generator().manual_seed(1)
-    features = torch.randn(60, 5, generator=dice)
+    classes = torch.eye(3)[torch.arange(60) % 3]
+    features = torch.cat([torch.randn(60, 5, generator=dice), 2 * classes], 1)
     targets = StoredTargets(torch.randn(60, 3, generator=dice), features @ features.T)
     return Objective(Classification(), settings, targets)
 
@@ -102,6 +113,9 @@ def test_the_objective_weighs_the_term_and_tells_the_weight(images):
     weight = terms["ntk_weight"].item()
     assert weight == pytest.approx(objective.balance.weight)
     assert weight > 0
+    same = (labels[:, None] == labels[None]).float()
+    told = centred_alignment(objective.targets.gram[:20, :20], same)
+    assert objective.balance.agreement == pytest.approx(told.item(), rel=1e-4)
     expected = terms["task"] + terms["kd"] + weight * terms["ntk"]
     assert terms["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
     terms["loss"].backward()

@@ -280,7 +280,7 @@ def test_a_live_teacher_answers_for_its_last_layer(teacher, scene):
     torch.testing.assert_close(found, ntk(teacher, scene, layers="last"), rtol=1e-4, atol=1e-3)
 
 
-def pixel_step(student_backend, tangent, seed=0):
+def pixel_step(student_backend, tangent, **more):
     """An objective of sampled pixels, and a batch of masks: student and teacher of two classes."""
     design = spec.Student(backend=student_backend, kernels=3, kernel_size=3, hidden=())
     student = build_student(design, (1, 8, 8), 2, seed=0, task="segmentation")
@@ -292,7 +292,8 @@ def pixel_step(student_backend, tangent, seed=0):
     indices = torch.arange(12)
     table = teacher(scene).detach()
     stored = StoredTargets(table, live=LiveTargets(teacher, None, tangent.taught_by))
-    objective = Objective(Segmentation(), spec.Distillation(tangent=tangent), stored)
+    settings = spec.Distillation(tangent=tangent, **more)
+    objective = Objective(Segmentation(), settings, stored)
     return student, teacher, objective, Batch(scene, masks, indices)
 
 
@@ -315,6 +316,19 @@ def test_pixels_as_samples_are_compared_at_the_same_pixels(discrepancy, layers):
     assert found.item() == pytest.approx(1 - alike(ours, theirs).item(), rel=1e-3, abs=1e-5)
     found.backward()
     assert sum(p.grad.abs().sum() for p in student.frontend.parameters()) > 0
+
+
+def test_a_weight_is_found_by_the_labels_of_the_sampled_pixels():
+    tangent = spec.Tangent(contraction="pixels", pixels=6, images=4)
+    student, teacher, objective, batch = pixel_step("upsampling", tangent, ntk_weight="auto")
+    torch.manual_seed(5)
+    assert objective(student, batch)["ntk_weight"] > 0
+    torch.manual_seed(5)
+    pixels = Segmentation().sample_pixels(batch.labels[:4], 6)
+    labels = batch.labels[:4].flatten(1).gather(1, pixels.places).flatten()
+    theirs = sampled_ntk(teacher, batch.inputs[:4], pixels.places, layers="last")
+    told = centred_alignment(theirs, (labels[:, None] == labels[None]).float())
+    assert objective.balance.agreement == pytest.approx(max(told.item(), 0), abs=1e-4)
 
 
 def test_outputs_of_an_image_have_no_pixels_to_compare(student, teacher, scene):

@@ -141,6 +141,16 @@ def test_stated_probes_are_taken(task):
     assert task.contraction(3) == 3
 
 
+def test_the_kernel_of_labels_is_largest_where_they_are_equal(task, labels):
+    found = task.label_kernel(labels)
+    assert found.shape == (COUNT, COUNT)
+    torch.testing.assert_close(found.diagonal(), torch.ones(COUNT))
+    for i in range(3):
+        for j in range(3):
+            equal = (labels[i] == labels[j]).float().mean()
+            assert found[i, j].item() == pytest.approx(equal.item())
+
+
 def test_pixels_are_sampled_where_each_has_an_answer(task, labels, images):
     found = task.sample_pixels(labels, 4)
     answered = len(task.output_shape(len(NAMES), tuple(images.shape[1:]))) == 3

@@ -4,13 +4,15 @@ A fixed weight has to be tuned for every data set: the sizes of the terms' gradi
 orders of magnitude between data sets, discrepancies and stages of a training. ``ntk_weight: auto``
 states their ratio instead:
 
-    weight = KAPPA * mean |g_others| / mean |g_kernel|
+    weight = KAPPA * mean a * mean |g_others| / mean |g_kernel|
 
 with g_others the gradient of the other terms (task and KD, each with its weight), g_kernel that of
-the kernel's term, both over the parameters that both terms depend on, and running means over the
-steps at which they are measured. So the kernel's term pulls KAPPA times as hard as what it is to
-help, whatever its scale, and less when the other terms are nearly fulfilled. GradNorm (Chen et al.,
-ICML 2018) balances tasks by such norms.
+the kernel's term, both over the parameters that both terms depend on, and a the centred alignment
+of the teacher's kernel with the labels: a kernel that does not tell them should not be matched. The
+means are running means over the steps at which they are measured. So the kernel's term pulls
+KAPPA a times as hard as what it is to help, whatever its scale, and less when the other terms are
+nearly fulfilled. GradNorm (Chen et al., ICML 2018) balances tasks by such norms; Cortes et al. (2012)
+judge kernels by such alignments.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import Tensor
 
-KAPPA = 2.0
+KAPPA = 2.5
 FIRST, EVERY = 10, 10  # measured at each of the first steps, then at every so many
 MEMORY = 0.9  # of the running means, in measured steps
 LARGEST = 1e4  # where the kernel's gradient vanishes
@@ -36,31 +38,43 @@ class GradientBalance:
         measured: Steps at which the gradients were measured.
         others: Norm of the gradient of the other terms.
         kernel: Norm of the gradient of the kernel's term.
+        agreement: Alignment of the teacher's kernel with the labels, from 0 to 1.
     """
 
     steps: int = 0
     measured: int = 0
     others: float = 0.0
     kernel: float = 0.0
+    agreement: float = 0.0
 
-    def step(self, others: Tensor, kernel: Tensor, parameters: Iterable[Tensor]) -> float:
+    def step(
+        self,
+        others: Tensor,
+        kernel: Tensor,
+        parameters: Iterable[Tensor],
+        agreement: float = 1.0,
+    ) -> float:
         """The weight of a step, measured again where that is due.
 
         Args:
             others: The weighted sum of the other terms, a scalar.
             kernel: The kernel's term before its weight, a scalar.
             parameters: The parameters of the network.
+            agreement: Alignment of the teacher's kernel with the labels of the step.
         """
         due = self.steps < FIRST or self.steps % EVERY == 0
         self.steps += 1
         if due and kernel.requires_grad and others.requires_grad:
-            self._measure(others, kernel, [p for p in parameters if p.requires_grad])
+            norms = _measure(others, kernel, [p for p in parameters if p.requires_grad])
+            self._remember(*norms, max(agreement, 0.0))
         return self.weight
 
     @property
     def weight(self) -> float:
         """The weight that balances the gradients; 0 until they are measured."""
-        return min(KAPPA * self.others / self.kernel, LARGEST) if self.kernel else 0.0
+        if not self.kernel:
+            return 0.0
+        return min(KAPPA * self.agreement * self.others / self.kernel, LARGEST)
 
     def save(self) -> dict[str, float]:
         """The numbers that a checkpoint keeps."""
@@ -71,14 +85,20 @@ class GradientBalance:
         for one in fields(self):
             setattr(self, one.name, kept.get(one.name, one.default))
 
-    def _measure(self, others: Tensor, kernel: Tensor, parameters: list[Tensor]) -> None:
-        found = torch.autograd.grad(kernel, parameters, retain_graph=True, allow_unused=True)
-        shared = [p for p, gradient in zip(parameters, found, strict=True) if gradient is not None]
-        rest = torch.autograd.grad(others, shared, retain_graph=True, allow_unused=True)
+    def _remember(self, others: float, kernel: float, agreement: float) -> None:
         kept = min(MEMORY, self.measured / (self.measured + 1))  # at first the plain mean
-        self.others = kept * self.others + (1 - kept) * _norm(rest)
-        self.kernel = kept * self.kernel + (1 - kept) * _norm(found)
+        self.others = kept * self.others + (1 - kept) * others
+        self.kernel = kept * self.kernel + (1 - kept) * kernel
+        self.agreement = kept * self.agreement + (1 - kept) * agreement
         self.measured += 1
+
+
+def _measure(others: Tensor, kernel: Tensor, parameters: list[Tensor]) -> tuple[float, float]:
+    """The norms of both terms' gradients over the parameters that the kernel's term depends on."""
+    found = torch.autograd.grad(kernel, parameters, retain_graph=True, allow_unused=True)
+    shared = [p for p, gradient in zip(parameters, found, strict=True) if gradient is not None]
+    rest = torch.autograd.grad(others, shared, retain_graph=True, allow_unused=True)
+    return _norm(rest), _norm(found)
 
 
 def _norm(gradients: Iterable[Tensor | None]) -> float:

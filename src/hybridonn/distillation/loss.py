@@ -68,7 +68,7 @@ class Objective:
             for name, term in self.terms.items()
             if weights[name]
         }
-        found = self._balance(terms, weights, network)
+        found = self._balance(step, terms, weights)
         total = sum(found[name] * term for name, term in terms.items())
         shown = {TERMS[name].weight: total.new_tensor(found[name]) for name in self.balanced}
         return {"loss": total} | terms | shown
@@ -91,14 +91,15 @@ class Objective:
         }
 
     def _balance(
-        self, terms: dict[str, Tensor], weights: dict[str, float], network: nn.Module
+        self, step: Step, terms: dict[str, Tensor], weights: dict[str, float]
     ) -> dict[str, float]:
         """The weights of a step, those of balanced terms times what balances their gradients."""
         if not self.balanced or not torch.is_grad_enabled():
             return weights
         (name,) = self.balanced
         others = sum(weights[one] * term for one, term in terms.items() if one != name)
-        found = self.balance.step(others, terms[name], network.parameters())
+        agreement = 1.0 if step.agreement is None else step.agreement
+        found = self.balance.step(others, terms[name], step.network.parameters(), agreement)
         return weights | {name: found * weights[name]}
 
 

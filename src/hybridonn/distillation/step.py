@@ -50,6 +50,8 @@ class Step:
         batch: Images, labels and their positions in the training set.
         task: What the network is for: its loss and divergence.
         settings: The section ``distillation`` of the spec.
+        agreement: Centred alignment of the teacher's kernel with the labels, once that is known; a
+            kernel that does not tell the labels should not be matched.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Step:
         self.task = task
         self.settings = settings
         self._targets = targets
+        self.agreement: float | None = None
         self._logits: Tensor | None = None
 
     @property

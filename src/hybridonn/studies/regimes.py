@@ -60,7 +60,7 @@ class Grid:
     Attributes:
         images: Numbers of training images; None: all.
         epochs: Training budgets.
-        discrepancies: Of NTKD, names of the table of discrepancies.
+        discrepancies: Names of the discrepancies that NTKD is tried with.
         values: Values that each method tries at each point, by key of a spec's ``tuned``.
     """
 
@@ -78,7 +78,7 @@ class Trial:
         images: Number of training images; None: all.
         epochs: Training budget.
         method: Name of the method.
-        discrepancy: Of NTKD; empty: the method has none.
+        discrepancy: Name of the discrepancy of NTKD; empty: the method has none.
         values: Values of the grid, by key.
     """
 

@@ -64,3 +64,14 @@ def count_shares(labels: Tensor, classes: int) -> Tensor:
     for chunk in labels.split(_CHUNK):
         counts += torch.bincount(chunk.flatten(), minlength=classes)
     return counts.double() / labels.numel()
+
+
+def share_equal(labels: Tensor) -> Tensor:
+    """The share of equal entries of each two samples' labels, (B, B) float32.
+
+    Args:
+        labels: Classes, (B, ...).
+    """
+    flat = labels.reshape(len(labels), -1)
+    indicators = [(flat == value).float() for value in flat.unique()]
+    return torch.stack([one @ one.T for one in indicators]).sum(0) / flat.shape[1]

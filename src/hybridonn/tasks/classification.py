@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
+from hybridonn.tasks.classes import check_classes, check_pairs, count_shares, share_equal
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.entropy import weighted_entropy
 from hybridonn.tasks.strata import Strata
@@ -120,6 +120,10 @@ class Classification:
     def sample_pixels(self, labels: Tensor, count: int) -> None:
         """None: an image has one class."""
         return
+
+    def label_kernel(self, labels: Tensor) -> Tensor:
+        """1 where the class is the same, else 0."""
+        return share_equal(labels)
 
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
         """Refuse labels that are not one class an image.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.classes import check_classes, check_pairs, count_shares
+from hybridonn.tasks.classes import check_classes, check_pairs, count_shares, share_equal
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.entropy import weighted_entropy
 from hybridonn.tasks.iou import Overlap, measure_overlap
@@ -128,6 +128,10 @@ class Segmentation:
     def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels:
         """Half of the pixels near borders of the masks."""
         return sample_near_borders(labels, count)
+
+    def label_kernel(self, labels: Tensor) -> Tensor:
+        """The share of equal pixels."""
+        return share_equal(labels)
 
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
         """Refuse labels that are not one class a pixel.

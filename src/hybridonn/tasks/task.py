@@ -119,6 +119,14 @@ class Task(Protocol):
         """
         ...
 
+    def label_kernel(self, labels: Tensor) -> Tensor:
+        """How alike the labels of samples are, a kernel (B, B).
+
+        Args:
+            labels: Labels of images, (B, ...), or of single pixels, (B,).
+        """
+        ...
+
     def check_labels(self, labels: Tensor, images: Tensor, classes: int) -> None:
         """Refuse labels that do not fit the images or the classes.
 

@@ -9,9 +9,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from hybridonn.data.indexed import Inputs, cut_inputs
 from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.methods import AUTO
 from hybridonn.distillation.pixel_kernel import compute_pixel_kernel, inference_mode
 from hybridonn.distillation.step import Step
-from hybridonn.tangent import record
+from hybridonn.tangent import centred_alignment, record
 from hybridonn.tasks.pixels import SampledPixels
 
 
@@ -42,8 +43,20 @@ def match_kernels(step: Step) -> Tensor:
     step.logits = logits
     teacher = step.teacher_kernel(batch.indices[:compared], inputs, pixels)
     with torch.autocast(batch.device.type, enabled=False):
+        if step.settings.ntk_weight == AUTO:  # type: ignore[attr-defined]
+            step.agreement = _find_agreement(step, teacher, compared, pixels)
         discrepancy = DISCREPANCIES[tangent.discrepancy]
         return discrepancy.compute(student, teacher, tangent.ridge)
+
+
+def _find_agreement(
+    step: Step, teacher: Tensor, compared: int, pixels: SampledPixels | None
+) -> float:
+    """The centred alignment of the teacher's kernel with the labels of its samples."""
+    labels = step.batch.labels[:compared]
+    if pixels is not None:
+        labels = labels.flatten(1).gather(1, pixels.places).flatten()
+    return float(centred_alignment(teacher, step.task.label_kernel(labels).to(teacher)))
 
 
 def _sample_pixels(step: Step, compared: int) -> SampledPixels | None:
