@@ -11,8 +11,8 @@ the kernel's term, both over the parameters that both terms depend on, and a the
 of the teacher's kernel with the labels: a kernel that does not tell them should not be matched. The
 means are running means over the steps at which they are measured. So the kernel's term pulls
 KAPPA a times as hard as what it is to help, whatever its scale, and less when the other terms are
-nearly fulfilled. GradNorm (Chen et al., ICML 2018) balances tasks by such norms; Cortes et al. (2012)
-judge kernels by such alignments.
+nearly fulfilled. GradNorm (Chen et al., ICML 2018) balances tasks by such norms; Cortes et al.
+(2012) judge kernels by such alignments.
 """
 
 from __future__ import annotations

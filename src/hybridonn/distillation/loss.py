@@ -69,8 +69,8 @@ class Objective:
             if weights[name]
         }
         found = self._balance(step, terms, weights)
-        total = sum(found[name] * term for name, term in terms.items())
-        shown = {TERMS[name].weight: total.new_tensor(found[name]) for name in self.balanced}
+        total = _add_weighted(terms, found)
+        shown = {TERMS[name].weight: torch.tensor(found[name]) for name in self.balanced}
         return {"loss": total} | terms | shown
 
     @property
@@ -97,10 +97,15 @@ class Objective:
         if not self.balanced or not torch.is_grad_enabled():
             return weights
         (name,) = self.balanced
-        others = sum(weights[one] * term for one, term in terms.items() if one != name)
+        others = _add_weighted({key: one for key, one in terms.items() if key != name}, weights)
         agreement = 1.0 if step.agreement is None else step.agreement
         found = self.balance.step(others, terms[name], step.network.parameters(), agreement)
         return weights | {name: found * weights[name]}
+
+
+def _add_weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The weighted sum of terms, in their order."""
+    return sum(weights[name] * term for name, term in terms.items())  # type: ignore[return-value]
 
 
 def weigh(distillation: spec.Distillation) -> dict[str, Any]:

@@ -157,6 +157,8 @@ def _split_source(text: str) -> tuple[str, str]:
 
 
 def _write_allowed(entry: Mapping[str, Any]) -> str:
+    if "const" in entry:
+        return f"`{entry['const']}`"
     if "enum" in entry:
         return ", ".join(f"`{name}`" for name in entry["enum"])
     if "anyOf" in entry:
