@@ -9,6 +9,7 @@ from torch import nn
 from hybridonn import spec
 from hybridonn.core.errors import SpecError
 from hybridonn.data.dataset import ImageSet
+from hybridonn.data.transforms.mixing import Mixture
 from hybridonn.distillation import balance
 from hybridonn.distillation.balance import EVERY, FIRST, KAPPA, GradientBalance
 from hybridonn.distillation.loss import Objective, weigh
@@ -123,6 +124,16 @@ def test_the_objective_weighs_the_term_and_tells_the_weight(images):
     terms = falling(build(), Batch(inputs, labels, torch.arange(20), progress=0.75))
     assert terms["ntk_weight"].item() == pytest.approx(weight / 2)
     assert weigh(spec.Distillation(ntk_weight="auto"))["ntk"] == "auto"
+
+
+def test_mixed_images_have_soft_labels(images):
+    objective, network, indices = auto(), build(), torch.arange(20)
+    inputs, labels = images.batch(indices)
+    mixture = Mixture(indices.roll(1), 0.7)
+    objective(network, Batch(inputs, labels, indices, mixture=mixture))
+    soft = 0.7 * torch.eye(3)[labels] + 0.3 * torch.eye(3)[labels.roll(1)]
+    told = centred_alignment(objective.targets.gram[:20, :20], soft @ soft.T)
+    assert objective.balance.agreement == pytest.approx(told.item(), rel=1e-4)
 
 
 def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from hybridonn.data.indexed import Inputs, cut_inputs
+from hybridonn.data.indexed import Inputs, cut_inputs, take_labels
 from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import AUTO
 from hybridonn.distillation.pixel_kernel import compute_pixel_kernel, inference_mode
@@ -52,11 +52,22 @@ def match_kernels(step: Step) -> Tensor:
 def _find_agreement(
     step: Step, teacher: Tensor, compared: int, pixels: SampledPixels | None
 ) -> float:
-    """The centred alignment of the teacher's kernel with the labels of its samples."""
-    labels = step.batch.labels[:compared]
+    """The centred alignment of the teacher's kernel with the labels of its samples.
+
+    For images mixed two by two it is the kernel of soft labels, which is bilinear in them.
+    """
+    batch, mixture = step.batch, step.batch.mixture
+    labels = [batch.labels[:compared]]
+    if mixture is not None:
+        labels.append(take_labels(batch.labels, mixture.partners)[:compared])
     if pixels is not None:
-        labels = labels.flatten(1).gather(1, pixels.places).flatten()
-    return float(centred_alignment(teacher, step.task.label_kernel(labels).to(teacher)))
+        labels = [one.flatten(1).gather(1, pixels.places).flatten() for one in labels]
+    kernel = step.task.label_kernel(torch.cat(labels)).to(teacher)
+    if mixture is not None:
+        shares = teacher.new_tensor([mixture.share, 1 - mixture.share])
+        blocks = kernel.view(2, len(teacher), 2, len(teacher))
+        kernel = torch.einsum("a,aibj,b->ij", shares, blocks, shares)
+    return float(centred_alignment(teacher, kernel))
 
 
 def _sample_pixels(step: Step, compared: int) -> SampledPixels | None:
