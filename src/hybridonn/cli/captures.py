@@ -249,7 +249,8 @@ def _print_notes(notes: dict[str, Any]) -> None:
             f"{one['scale']:.4f}",
         )
     open_console().print(table)
-    lines = [f"the camera is {notes['mounting']}", *notes["paired_otherwise"]]
+    lines = [f"the camera is {notes['mounting']}"]
+    lines += [notes["pairing"]] if notes.get("pairing") else []
     if notes["mosaic"] is not None:
         lines.append(_say_mosaic(notes["mosaic"]))
     lines += [notes["camera"]] if "camera" in notes else []

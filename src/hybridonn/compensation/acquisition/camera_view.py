@@ -2,9 +2,11 @@
 
 The law, from the scene's side: light at the point P of the sensor plane, in camera pixels from the
 centre of the chip, reaches the camera at ``scale R(angle) P + shift`` from the centre of its frame.
-A camera pixel integrates over its area; it is divided into equal parts, each of which sees the
-feature pixel in which its centre lies. Nothing here is shared with the import, which has to find
-all of it.
+A camera pixel integrates over its area: it is the mean of points, each of which sees the feature
+pixel in which it lies. The points are a Fibonacci lattice (Sloan and Joe 1994, Lattice Methods for
+Multiple Integration, section 4.3): no two share a row or a column, so an edge between feature
+pixels is placed to 1/55 of a camera pixel; of a square grid of as many it would be 1/7, which looks
+like a shift. Nothing here is shared with the import, which has to find all of it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from hybridonn.optics.layout.sites import Layout
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-PARTS = 8  # of a camera pixel, along a side
+POINTS, STEP = 55, 34  # of a camera pixel: neighbours in Fibonacci's sequence
 MARGIN = 6  # camera pixels around all captures
 
 
@@ -114,12 +116,11 @@ def project(
 
     count = len(centres) * shape[0] * shape[1]
     total = csr_array((frame_shape[0] * frame_shape[1], count))
-    for down in range(PARTS):
-        for right in range(PARTS):
-            inner = ((down + 0.5) / PARTS - 0.5, (right + 0.5) / PARTS - 0.5)
-            seen, weight = _look(view, centres, frame_shape, shape, inner)
-            values = np.full(len(seen), 1 / PARTS**2)
-            total = total + csr_array((values, (seen, weight)), shape=total.shape)
+    for number in range(POINTS):
+        inner = ((number + 0.5) / POINTS - 0.5, (STEP * number % POINTS + 0.5) / POINTS - 0.5)
+        seen, weight = _look(view, centres, frame_shape, shape, inner)
+        values = np.full(len(seen), 1 / POINTS)
+        total = total + csr_array((values, (seen, weight)), shape=total.shape)
     return total
 
 
@@ -130,7 +131,7 @@ def _look(
     shape: tuple[int, int],
     inner: tuple[float, float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Camera pixels, and the feature pixels that one part of each of them sees, (n,) each."""
+    """Camera pixels, and the feature pixels that one point of each of them sees, (n,) each."""
     rows, columns = frame_shape
     y = np.arange(rows)[:, None] - (rows - 1) / 2 + inner[0]
     x = np.arange(columns) - (columns - 1) / 2 + inner[1]

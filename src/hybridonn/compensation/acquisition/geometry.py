@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hybridonn.compensation.acquisition.blur import blur_alike
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.manifest import refuse
 from hybridonn.compensation.acquisition.matching import (
@@ -113,8 +114,9 @@ def _register_all(
 ) -> list[Registration]:
     """Register each sub-optic, cut it anew where it was found, and register what is left.
 
-    A capture that is cut between its pixels is blurred, which looks like a movement; what is cut
-    in the right place is not. So the least squares of the last round are those that count.
+    A capture that is cut between its pixels is blurred, which looks like a movement. So once it
+    was found, the simulated capture is blurred alike, and the least squares of the last round are
+    those that count.
 
     Args:
         simulated: Simulated captures of the images, (N, 2 K, H', W').
@@ -134,7 +136,10 @@ def _register_all(
                 source, image_ids, replace(begun, placements=placements), shape, _SILENT
             )
         for one in np.flatnonzero(moving).tolist():
-            step = register(tiles[:, one], simulated[:, one], covered=covered[one])
+            seen, wanted = tiles[:, one], simulated[:, one]
+            if number:
+                wanted = blur_alike(wanted, seen, covered[one])
+            step = register(seen, wanted, covered=covered[one])
             step = step.with_error(CUT_PIXELS, shape).without_noise()
             if abs(step.correlation) < LEAST_TILE:
                 step = replace(still(), correlation=step.correlation)

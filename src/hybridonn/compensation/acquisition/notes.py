@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from hybridonn.compensation.acquisition.capture_dataset import split_image_id
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.geometry import Geometry
+from hybridonn.compensation.acquisition.manifest import SHOWN
 from hybridonn.compensation.acquisition.matching import Matching
 from hybridonn.compensation.acquisition.placement import describe_orientation
 from hybridonn.compensation.acquisition.registration import Registration
@@ -47,6 +49,7 @@ def describe(
             f"{name_sub_optic(int(n))} was found at {name_sub_optic(int(geometry.order[n]))}"
             for n in moved
         ],
+        "pairing": say_pairing(geometry.order, design.branches),
         "median_correlation": float(np.median(matching.correlations)),
         "light_to_simulation": level,
         "sub_optics": [
@@ -60,6 +63,29 @@ def describe(
             for number, found in enumerate(geometry.registrations)
         ],
     }
+
+
+def say_pairing(order: np.ndarray, branches: Sequence[int] = ()) -> str:
+    """Which sub-optics were found at the places of others, as a sentence; empty: none were.
+
+    Args:
+        order: Position in a frame of each sub-optic, (2 K,).
+        branches: Number of signed kernels of each branch; empty: there is one.
+    """
+    moved = np.flatnonzero(order != np.arange(len(order))).tolist()
+    if not moved:
+        return ""
+    named = [f"{name_sub_optic(n)} at {name_sub_optic(int(order[n]))}" for n in moved[:SHOWN]]
+    more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    own = np.repeat(np.arange(len(branches)), 2 * np.array(branches, int))
+    pairs = [(int(own[n]), int(own[order[n]])) for n in moved] if len(branches) > 1 else []
+    crossed = Counter(pair for pair in pairs if pair[0] != pair[1])
+    across = "".join(f"; {n} of branch {a} lay in branch {b}" for (a, b), n in crossed.items())
+    return (
+        f"{len(moved)} of {len(order)} sub-optics were found at the places of others: "
+        f"{', '.join(named)}{more}{across}; the import has put them right: mend kernel and sign in "
+        "the manifest, or the order of the kernels in the arrays"
+    )
 
 
 def _describe_movement(found: Registration) -> dict[str, float]:
