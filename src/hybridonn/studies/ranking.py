@@ -34,6 +34,7 @@ from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.designs import VARIED, DesignPoint, spread_designs
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
+from hybridonn.studies.ranking_cost import choose_pilot, say_cost
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
@@ -91,6 +92,7 @@ def rank(
 
     Every design is estimated, then trained on the task alone with the training of the
     spec, from each seed; both are tested on the images that ``estimate.test_images`` states.
+    A design of middle size is the first, and what its estimates cost is said before the others.
     Interrupted and called again, it goes on where it was. The table keeps the designs of all
     calls with the same spec.
 
@@ -129,6 +131,11 @@ def rank(
 
         work = Work(STUDY, OPEN, DO, pack_inputs(spec, data_root))
         bench = Bench(spec, dataset, folder)
+        pilot = choose_pilot(chosen)
+        first = _list_runs(pilot, seeds, kernels)
+        map_runs(work, first, table, bench, progress, workers, write)
+        for line in say_cost(table.values, pilot, kernels, seeds, designs):
+            progress.say(line)
         runs = [run for one in chosen for run in _list_runs(one, seeds, kernels)]
         map_runs(work, runs, table, bench, progress, workers, write)
         rows = [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.spec import Spec, read_spec
+from hybridonn.spec.starter import find_example
 from hybridonn.studies.engine import say_time
 from hybridonn.studies.reproduce.kinds import KINDS
 from hybridonn.studies.reproduce.record import Part, Row, Size, Table
@@ -68,14 +69,17 @@ class Estimate:
 
 
 def read_packaged_spec(name: str, settings: Sequence[str] = ()) -> Spec:
-    """A spec of this package.
+    """A spec of this package: one of its own, or an example.
 
     Args:
         name: Name of its file.
         settings: Settings over it, ``key.path=value``.
+
+    Raises:
+        SpecError: There is none of this name, or a setting is not allowed.
     """
-    with as_file(files("hybridonn.studies.reproduce") / "specs" / f"{name}.yaml") as path:
-        return read_spec(path, tuple(settings))
+    own = Path(str(files("hybridonn.studies.reproduce") / "specs" / f"{name}.yaml"))
+    return read_spec(own if own.is_file() else find_example(name), tuple(settings))
 
 
 def make_plan(

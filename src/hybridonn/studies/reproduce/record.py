@@ -65,7 +65,7 @@ class Part:
         name: Name of its folder; parts of several tables that have the same one share its runs.
         system: What the page calls it.
         study: How it is measured, a key of :data:`hybridonn.studies.reproduce.kinds.KINDS`.
-        spec: Name of a spec file of this package.
+        spec: Name of a spec file beside this one, or of an example.
         rows: What is compared.
         full: The size of the whole measurement.
         quick: The size with ``--quick``; None: the part is left out.

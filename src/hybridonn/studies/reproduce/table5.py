@@ -37,7 +37,7 @@ TABLE = Table(
             ),
             quick=Size(
                 1,
-                Cost({"8": 15, "500": 150, "1000": 300, "infinite": 60}),
+                Cost({"8": 8, "500": 80, "1000": 160, "infinite": 60}),
                 ("estimate.memory_gb=4", *FEWER),
                 left_out=LEFT_OUT.format("54,000"),
             ),

@@ -7,11 +7,14 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from hybridonn.core.errors import SpecError
-from hybridonn.studies.reproduce import energy, figure4, figure5, table3, table4, table5
+from hybridonn.studies.reproduce import energy, figure4, figure5, table3, table4, table5, table6
 from hybridonn.studies.reproduce.record import Table
 
 TABLES: Mapping[str, Table] = MappingProxyType(
-    {one.TABLE.name: one.TABLE for one in (table3, table4, table5, figure4, figure5, energy)}
+    {
+        one.TABLE.name: one.TABLE
+        for one in (table3, table4, table5, table6, figure4, figure5, energy)
+    }
 )
 ALL = "all"
 
