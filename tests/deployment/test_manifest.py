@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hybridonn.core.errors import DeploymentError
-from hybridonn.core.files import checksum
+from hybridonn.core.files import checksum, checksum_of
 from hybridonn.deployment.manifest import (
     MANIFEST,
     BranchLayout,
@@ -56,7 +56,7 @@ def test_a_changed_or_missing_file_is_refused(folder) -> None:
 
 def test_another_version_of_the_format_is_refused(folder) -> None:
     write_manifest(folder[0], replace(folder[1], format=99))
-    with pytest.raises(DeploymentError, match="is of format 99, and this version reads 1"):
+    with pytest.raises(DeploymentError, match="is of format 99, and this version reads 2"):
         read_manifest(folder[0])
 
 
@@ -68,11 +68,30 @@ def test_what_is_no_manifest_is_refused(folder, text) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("branches", None), ("branches", [3]), ("files", ["a"]), ("extra", 1)]
+    ("key", "value"),
+    [
+        ("branches", None),
+        ("branches", []),
+        ("files", ["a"]),
+        ("stages", 3),
+        ("classes", ["0"]),
+        ("gains", [[2.0, 0.5], [1.0, 1.0]]),  # a wrong number without a word
+        ("extra", 1),
+        ("checksum", None),
+    ],
 )
-def test_a_damaged_manifest_is_refused(folder, key, value) -> None:
+def test_a_manifest_that_was_changed_is_refused(folder, key, value) -> None:
     path = folder[0] / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(DeploymentError, match=r"manifest\.json is not as it was written"):
+        read_manifest(folder[0])
+
+
+def test_a_manifest_of_other_fields_is_refused(folder) -> None:
+    path = folder[0] / MANIFEST
+    tree = json.loads(path.read_text()) | {"extra": 1}
+    del tree["checksum"]
+    path.write_text(json.dumps(tree | {"checksum": checksum_of(tree)}))
     with pytest.raises(DeploymentError, match="damaged"):
         read_manifest(folder[0])
 

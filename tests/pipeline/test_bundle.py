@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import types
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 import hybridonn
 from hybridonn.cli.app import app
-from hybridonn.core.errors import DeploymentError
+from hybridonn.core.errors import ArtefactError, DeploymentError
 from hybridonn.pipeline.bundle import CARD, CONTENTS, MODEL, bundle_run, open_bundle, upload_bundle
 from hybridonn.pipeline.predict import open_system
 
@@ -91,6 +92,12 @@ def contents(packed, **more):
     return json.dumps(json.loads(packed[CONTENTS]) | more).encode()
 
 
+def add_file(files, name: str):
+    """The same files with one more that the list of files names, too."""
+    known = json.loads(files[CONTENTS])["files"] | {name: hashlib.sha256(b"").hexdigest()}
+    return files | {CONTENTS: contents(files, files=known), name: b""}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -110,6 +117,12 @@ def contents(packed, **more):
             "names files that do not lie in it",
         ),
         (lambda files: files | {CONTENTS: contents(files, files={"C:/evil": "0"})}, "names files"),
+        (
+            lambda files: files | {CONTENTS: contents(files, files={f"{CONTENTS}/x": "0"})},
+            "names files",
+        ),
+        (lambda files: add_file(files, "spec.yaml/x"), "cannot unpack .* exists; .*copy"),
+        (lambda files: add_file(files, "a" * 300), "cannot unpack .* too long; .*copy"),
     ],
 )
 def test_what_was_changed_is_refused(bundle, tmp_path, change, words):
@@ -126,6 +139,22 @@ def test_what_is_no_bundle_is_refused(bundle, tmp_path):
         open_bundle(broken)
     with pytest.raises(DeploymentError, match="is missing"):
         open_bundle(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize("name", ["a", CONTENTS])
+def test_a_bundle_that_would_fill_the_disk_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, bytes(2**26 + 1))
+    with pytest.raises(DeploymentError, match=r"has 0\.1 MB and would take 67 MB unpacked"):
+        open_bundle(tmp_path / "bomb.zip")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("digits.tar", "ends in .zip"), ("digits/student/x.zip", "in the run")]
+)
+def test_a_place_where_no_bundle_belongs_is_refused(deployed_digits, name, words):
+    with pytest.raises(ArtefactError, match=words):
+        bundle_run(deployed_digits, deployed_digits.parent / name)
 
 
 def test_an_unpacked_file_that_was_changed_is_unpacked_again(bundle):

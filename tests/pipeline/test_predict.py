@@ -70,6 +70,13 @@ def test_captures_are_subtracted_by_the_gains(deployed_digits, system, tmp_path)
     assert row["confidence"] != again["confidence"]
 
 
+def test_integers_are_refused_for_images(deployed_digits, tmp_path):
+    """An image goes through optics and backend, of which there is no file in integers."""
+    path = draw(tmp_path / "a.png", 0, (8, 8))
+    with pytest.raises(DeploymentError, match="--int8 is the backend alone"):
+        list(predict_files(open_system(deployed_digits, int8=True), [path], None))
+
+
 @pytest.mark.parametrize(
     ("size", "words"),
     [((9, 8), "has 9 x 8 pixels, grey; the network takes 8 x 8"), ((8, 8, 3), "in colour")],
@@ -87,6 +94,7 @@ def test_what_is_no_file_to_answer(system, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     np.savez(tmp_path / "shape.npz", branch_0=np.zeros((4, 2, 8, 7)))
+    np.savez(tmp_path / "complex.npz", branch_0=np.ones((4, 2, 8, 8)) * 1j)
     np.savez(tmp_path / "nan.npz", branch_0=np.full((4, 2, 8, 8), np.nan))
     for name, words in (
         ("empty", "holds no image and no captures: allowed are .png"),
@@ -99,7 +107,8 @@ def test_what_is_no_file_to_answer(system, tmp_path):
         ("bad.png", "bad.png"),
         ("other.npz", "hold no array branch_0"),
         ("shape.npz", r"branch_0 has the shape \(4, 2, 8, 7\); \(4, 2, 8, 8\) is needed"),
-        ("nan.npz", "no number"),
+        ("nan.npz", r"nan\.npz: the captures hold values that are no number"),
+        ("complex.npz", r"complex\.npz: branch_0 holds complex128 values; real numbers"),
     ):
         with pytest.raises(DataError, match=words):
             list(predict_files(system, [tmp_path / name], None))

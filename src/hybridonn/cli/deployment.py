@@ -32,11 +32,14 @@ def deploy(
 ) -> None:
     """Write the network of a finished run as files that run without torch."""
     calm_threads()
+    from hybridonn.deployment.boards import explain_boards
     from hybridonn.pipeline.deploy import deploy as deploy_run
 
     with show_bars() as progress:
         results = deploy_run(run, tuple(target or ()), calibration, data_root, progress, captures)
     print_table(run.name, {"deployed": results})
+    if "flash_needed_bytes" in results.get("c", {}):
+        typer.echo(explain_boards(results["c"]))
     typer.echo(run / "deployed")
 
 

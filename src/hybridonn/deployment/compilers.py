@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DeploymentError
+from hybridonn.deployment.boards import EMULATED
 from hybridonn.deployment.c_code import FLOAT_BYTES, NAME, CFile
 
 ARM, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 PARTS = ("check.c", "start_m4.c", "mps2.ld")
 WAIT_S = 600
-BOARD_BYTES, LIBRARY_BYTES = 2**22, 2**17  # of each memory of the board; code, C library and stack
+LIBRARY_BYTES = 2**17  # code, C library and stack
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,16 @@ def run_on_cortex_m4(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:
         return _read(folder, code)
 
 
-def fits_board(code: CFile) -> bool:
-    """Whether the emulated board has room for a backend, 4 MB for code and 4 MB for data."""
+def count_memory(code: CFile) -> tuple[int, int]:
+    """Bytes of flash and of RAM that a backend needs with its inputs, outputs and a C library."""
     data = code.working_bytes + FLOAT_BYTES * (code.input_floats + code.output_floats)
-    return max(code.weight_bytes, data) + LIBRARY_BYTES <= BOARD_BYTES
+    return code.weight_bytes + LIBRARY_BYTES, data + LIBRARY_BYTES
+
+
+def fits_board(code: CFile) -> bool:
+    """Whether the emulated board has room for a backend."""
+    flash, ram = count_memory(code)
+    return flash <= EMULATED.flash_bytes and ram <= EMULATED.ram_bytes
 
 
 def _lay_out(folder: Path, code: CFile, branches: Sequence[Tensor]) -> None:

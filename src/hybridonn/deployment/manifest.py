@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hybridonn.core.errors import DeploymentError
-from hybridonn.core.files import checksum, read_json, write_json
+from hybridonn.core.files import checksum, checksum_of, read_json, write_json
 
-FORMAT = 1  # of the manifest; a reader refuses another one
-MANIFEST = "manifest.json"
+FORMAT = 2  # of the manifest; a reader refuses another one
+MANIFEST, CHECKSUM = "manifest.json", "checksum"
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,17 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of the files of a folder."""
-    write_json(folder / MANIFEST, asdict(manifest))
+    """Write the manifest of the files of a folder, with a checksum of its own."""
+    tree = asdict(manifest)
+    write_json(folder / MANIFEST, tree | {CHECKSUM: checksum_of(tree)})
 
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder, whose files are as they were written.
 
     Raises:
-        DeploymentError: There is none, it is of another version of the format, or a file is missing
-            or was changed.
+        DeploymentError: There is none, it is of another version of the format, or it or a file
+            is missing or was changed.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -87,6 +88,11 @@ def read_manifest(folder: Path) -> Manifest:
     if found != FORMAT:
         raise DeploymentError(
             f"{path} is of format {found}, and this version reads {FORMAT}; make it anew by "
+            "`hybridonn deploy RUN`"
+        )
+    if tree.pop(CHECKSUM, None) != checksum_of(tree):
+        raise DeploymentError(
+            f"{path} is not as it was written: it was changed or damaged; make it anew by "
             "`hybridonn deploy RUN`"
         )
     try:

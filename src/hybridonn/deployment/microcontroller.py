@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.c_code import CFile
 from hybridonn.deployment.compilers import (
+    count_memory,
     measure_footprint,
     run_on_cortex_m4,
     run_on_host,
@@ -37,7 +38,10 @@ def check_c(code: CFile, backend: nn.Module, features: Sequence[Tensor]) -> dict
         DeploymentError: It cannot be compiled, or gives something else than torch.
     """
     logits = backend(tuple(features)).flatten(1)
+    flash, ram = count_memory(code)
     found: dict[str, Any] = {
+        "flash_needed_bytes": flash,
+        "ram_needed_bytes": ram,
         "weight_bytes": code.weight_bytes,
         "working_bytes": code.working_bytes,
         "images": len(logits),

@@ -54,7 +54,7 @@ class Predictor:
 
     def __init__(self, folder: Path, int8: bool = False) -> None:
         need_extra("onnxruntime")
-        self.manifest = read_manifest(folder)
+        self.manifest, self._int8 = read_manifest(folder), int8
         self.task = make_task(self.manifest.task)
         self._backend = OnnxNetwork(folder / (INT8 if int8 else BACKEND), threads=1)
         hybrid = folder / HYBRID
@@ -70,8 +70,13 @@ class Predictor:
 
         Raises:
             DataError: It has another shape or type.
-            DeploymentError: The optics are not known.
+            DeploymentError: The optics are not known, or 8-bit integers are asked for.
         """
+        if self._int8:
+            raise DeploymentError(
+                "--int8 is the backend alone, which takes captures, files of .npz; leave it out "
+                "for images"
+            )
         if self._hybrid is None:
             raise DeploymentError(
                 f"the optics of {self.manifest.run} are known by their captures alone, so that no "

@@ -28,13 +28,16 @@ def subtract(captures, manifest):
     """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W).
 
     Raises:
-        ValueError: Captures are missing or have another shape.
+        ValueError: Captures are missing, have another shape, or are no real numbers.
     """
     features, start = {}, 0
     for branch in manifest["branches"]:
         if branch["name"] not in captures:
             raise ValueError(f"the captures hold no array {branch['name']}")
-        pair = np.asarray(captures[branch["name"]], dtype=np.float32)
+        pair = np.asarray(captures[branch["name"]])
+        if pair.dtype.kind not in "biuf":
+            raise ValueError(f"{branch['name']} holds {pair.dtype} values; real numbers are needed")
+        pair = pair.astype(np.float32)
         kernels, height, width = branch["shape"]
         if pair.shape != (kernels, 2, height, width):
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +22,10 @@ FORMAT = 1
 # Stages that tell of the network as it is used; how it was taught stays with the run.
 STAGES = ("student", "layout", "metasurface", "fabricated", "compensated", "deployed")
 MOST_BYTES = 2**34  # of an unpacked bundle
+# Weights hardly shrink, so that a bundle which grows more is made to fill a disk.
+MOST_GROWTH, SMALL_BYTES = 100, 2**26
+MOST_CONTENTS = 2**24  # bytes of the list of files
+AT_A_TIME = 2**20  # bytes
 SAME_TIME = (1980, 1, 1, 0, 0, 0)  # of all files, so that the same run gives the same bundle
 
 
@@ -40,10 +45,12 @@ def bundle_run(run: Path, out: Path | None = None, licence: str = "", citation: 
         The file.
 
     Raises:
-        ArtefactError: The run is not finished, or the file cannot be written.
+        ArtefactError: The run is not finished, or the file cannot be written, or lies in the run,
+            or its name does not end in ``.zip``.
     """
     spec = read_own_spec(run)
     place = out or run.with_name(f"{run.name}.zip")
+    _refuse_place(place, run)
     files = [run / name for name in (SPEC, RUN_RECORD, RESULTS)]
     files += [path for name in STAGES for path in sorted((run / name).rglob("*")) if path.is_file()]
     files = [path for path in files if not path.name.startswith(".")]
@@ -61,6 +68,18 @@ def bundle_run(run: Path, out: Path | None = None, licence: str = "", citation: 
             f"cannot write {place}: {error.strerror or error}; choose another file with --out"
         ) from None
     return place
+
+
+def _refuse_place(place: Path, run: Path) -> None:
+    """Refuse a file that would be opened as something else, or that would change the run.
+
+    Raises:
+        ArtefactError: It is such a file.
+    """
+    if place.suffix.lower() != ".zip":
+        raise ArtefactError(f"a bundle is a file that ends in .zip, and --out is {place}")
+    if place.resolve().is_relative_to(run.resolve()):
+        raise ArtefactError(f"{place} lies in the run itself; name a file outside of it with --out")
 
 
 def _write_model(run: Path, path: Path, name: str, licence: str) -> None:
@@ -114,7 +133,12 @@ def open_bundle(path: Path) -> Path:
                 _unpack(archive, inside, known, part, path)
             (part / CONTENTS).write_text(format_json(contents), "utf-8")
             put_folder(part, folder, folder.with_name(".lock"), _is_sound)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:
+        raise DeploymentError(
+            f"cannot unpack {path} into {folder.parent}: {error.strerror or error}; free some "
+            "space there, or copy the bundle again"
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DeploymentError(
             f"{path} is no bundle, or is damaged ({error}); copy it again, or make it by "
             "`hybridonn bundle RUN`"
@@ -128,11 +152,12 @@ def _read_contents(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     Raises:
         DeploymentError: It says nothing, is of another version, or holds something else.
     """
+    sizes = {one.filename: one.file_size for one in archive.infolist()}
+    _refuse_sizes(sizes, path)
     try:
         contents = json.loads(archive.read(CONTENTS))
         files = contents["files"]
         found = contents["format"]
-        sizes = {one.filename: one.file_size for one in archive.infolist()}
     except (KeyError, ValueError, TypeError):
         raise DeploymentError(
             f"{path} is no bundle: it holds no {CONTENTS} that can be read; make it by "
@@ -148,16 +173,31 @@ def _read_contents(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         raise DeploymentError(f"{path} names files that do not lie in it; it is not to be trusted")
     if set(sizes) - {CONTENTS} != set(files):
         raise DeploymentError(f"{path} holds other files than it says; copy it again")
-    if sum(sizes.values()) > MOST_BYTES:
-        raise DeploymentError(f"{path} would take {sum(sizes.values()) / 1e9:.0f} GB unpacked")
     return contents
+
+
+def _refuse_sizes(sizes: dict[str, int], path: Path) -> None:
+    """Refuse a bundle that would fill memory or disk, before anything of it is unpacked.
+
+    Raises:
+        DeploymentError: It would.
+    """
+    total, own = sum(sizes.values()), path.stat().st_size
+    most = min(MOST_BYTES, max(SMALL_BYTES, MOST_GROWTH * own))
+    if total > most or sizes.get(CONTENTS, 0) > MOST_CONTENTS:
+        raise DeploymentError(
+            f"{path} has {own / 1e6:.1f} MB and would take {total / 1e6:,.0f} MB unpacked; no run "
+            "does, so it is not to be trusted"
+        )
 
 
 def _is_inside(name: object) -> bool:
     if not isinstance(name, str) or "\\" in name or ":" in name:
         return False
     inside = PurePosixPath(name)
-    return bool(inside.parts) and not inside.is_absolute() and ".." not in inside.parts
+    if not inside.parts or inside.is_absolute() or ".." in inside.parts:
+        return False
+    return inside.parts[0] != CONTENTS
 
 
 def _unpack(archive: zipfile.ZipFile, inside: str, known: str, part: Path, path: Path) -> None:
@@ -166,15 +206,17 @@ def _unpack(archive: zipfile.ZipFile, inside: str, known: str, part: Path, path:
     Raises:
         DeploymentError: It is not as it was packed.
     """
-    content = archive.read(inside)
-    if _hash(content) != known:
+    place, digest = part / inside, hashlib.sha256()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(inside) as packed, place.open("wb") as unpacked:
+        while content := packed.read(AT_A_TIME):
+            digest.update(content)
+            unpacked.write(content)
+    if digest.hexdigest() != known:
         raise DeploymentError(
             f"{inside} in {path} is not as it was packed: it was changed or damaged; copy the "
             "bundle again"
         )
-    place = part / inside
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
 
 
 def _is_sound(folder: Path) -> bool:

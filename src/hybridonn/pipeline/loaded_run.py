@@ -124,7 +124,7 @@ def load_run(folder: str | Path) -> LoadedRun:
             "such as 'runs/mnist'"
         )
     folder = Path(folder)
-    if folder.suffix == ".zip":
+    if folder.suffix.lower() == ".zip":
         from hybridonn.pipeline.bundle import open_bundle
 
         folder = open_bundle(folder)

@@ -43,9 +43,14 @@ class System:
 
         Raises:
             DataError: It is missing or damaged, or does not fit the network.
+            DeploymentError: It is an image, and the optics are not known or --int8 is given.
         """
         if path.suffix.lower() == CAPTURES:
-            return self.predictor.answer_captures(read_arrays(path))
+            captures = read_arrays(path)
+            try:
+                return self.predictor.answer_captures(captures)
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from None
         if not path.is_file():
             raise DataError(f"{path} is missing; it vanished, or its name is another one")
         if not self.fits:
