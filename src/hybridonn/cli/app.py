@@ -32,6 +32,7 @@ from hybridonn.cli.options import (
     on_workers,
     positive,
 )
+from hybridonn.cli.output import say, say_document
 from hybridonn.cli.reproduce import reproduce
 from hybridonn.cli.screen import print_comparison, print_table, show_bars
 from hybridonn.cli.start import init, list_
@@ -161,7 +162,7 @@ def run(
     with show_bars() as progress:
         results = run_pipeline(stated, folder, data_root, progress, replace)
     print_table(stated.name, results)
-    typer.echo(folder / "report.html")
+    say(folder / "report.html")
 
 
 @app.command()
@@ -183,7 +184,7 @@ def estimate(
     with show_bars() as progress:
         results = estimate_design(stated, folder, data_root, progress, replace)
     print_table(stated.name, results)
-    typer.echo(folder / "estimate" / "learning_curve.csv")
+    say(folder / "estimate" / "learning_curve.csv")
 
 
 @app.command()
@@ -230,7 +231,7 @@ def compare(
     with show_bars() as progress:
         comparison = study(stated, names, seeds, folder, data_root, progress, workers)
     print_comparison(comparison)
-    typer.echo(folder / "comparison.png")
+    say(folder / "comparison.png")
 
 
 @app.command()
@@ -259,8 +260,8 @@ def tune(
 
     with show_bars() as progress:
         best = tune_methods(stated, names, values, seeds, folder, data_root, progress, workers)
-    typer.echo(best.rstrip())
-    typer.echo(folder / "tuning.csv")
+    say_document(best.rstrip(), {"best": best})
+    say(folder / "tuning.csv")
 
 
 @app.command()
@@ -279,7 +280,7 @@ def design(
     with show_bars() as progress:
         results = run_pipeline(stated.with_metasurface(), folder, data_root, progress)
     print_table(stated.name, results)
-    typer.echo(folder / "metasurface" / "sub_optics.csv")
+    say(folder / "metasurface" / "sub_optics.csv")
 
 
 @app.command("export-layout")
@@ -304,7 +305,7 @@ def export_layout(
     with show_bars() as progress:
         summary = export(folder, out, progress, tone.value, mirrored, memory_gb)
     print_table(folder.name, summary.to_dict())
-    typer.echo(summary.path)
+    say(summary.path)
 
 
 @app.command()
@@ -314,7 +315,7 @@ def report(
     """Write the report of a finished run anew."""
     from hybridonn.reports.page import write_report
 
-    typer.echo(write_report(folder))
+    say(write_report(folder))
 
 
 @app.command()
@@ -327,12 +328,13 @@ def spec(
 ) -> None:
     """Print a spec with all defaults, as a start for your own spec."""
     from hybridonn.spec import dump_spec, read_spec
-    from hybridonn.spec.schema import dump_schema
+    from hybridonn.spec.schema import build_schema, dump_schema
 
     if schema:
-        typer.echo(dump_schema().rstrip())
+        say_document(dump_schema().rstrip(), build_schema())
         return
-    typer.echo(dump_spec(read_spec(file, tuple(settings or ()))).rstrip())
+    stated = read_spec(file, tuple(settings or ()))
+    say_document(dump_spec(stated).rstrip(), stated.model_dump(mode="json"))
 
 
 @app.command()
@@ -340,7 +342,7 @@ def version() -> None:
     """Print the version."""
     from hybridonn import __version__
 
-    typer.echo(__version__)
+    say_document(__version__, {"version": __version__})
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ from hybridonn.cli.options import (
     positive,
     share,
 )
-from hybridonn.cli.screen import open_console, show_bars
+from hybridonn.cli.output import keep, say
+from hybridonn.cli.screen import show_bars, show_table
 
 if TYPE_CHECKING:
     from hybridonn.compensation.acquisition.importing import ImportResult
@@ -75,7 +76,7 @@ def template(
             data_root=data_root,
             progress=progress,
         )
-    typer.echo(
+    say(
         f"{numbers['images']:,} training and {numbers['test_images']:,} test images to display, "
         f"{numbers['frames']:,} frames to take; how: {folder / 'GUIDE.txt'}"
     )
@@ -137,8 +138,9 @@ def import_(
     with show_bars() as progress:
         imported = import_into(run, taken, folder, data_root, progress)
     _draw(imported, folder)
+    keep(imported.captures.notes)
     _print_notes(imported.captures.notes)
-    typer.echo(folder / "registration.png")
+    say(folder / "registration.png")
 
 
 @app.command()
@@ -204,8 +206,8 @@ def simulate(
     folder = out or run / "captured"
     with show_bars() as progress:
         found = simulate_captures(run, folder, wanted, data_root, progress)
-    typer.echo(", ".join(f"{number:,} {name}" for name, number in found.items()))
-    typer.echo(_say_next(run, folder, wanted.psfs, pixels_per_feature, camera_pixel_um))
+    say(", ".join(f"{number:,} {name}" for name, number in found.items()))
+    say(_say_next(run, folder, wanted.psfs, pixels_per_feature, camera_pixel_um))
 
 
 def _say_next(run: Path, folder: Path, psfs: bool, pixels: float, pixel_um: float) -> str:
@@ -248,7 +250,7 @@ def _print_notes(notes: dict[str, Any]) -> None:
             f"{one['rotation_degrees']:+.2f}°",
             f"{one['scale']:.4f}",
         )
-    open_console().print(table)
+    show_table(table)
     lines = [f"the camera is {notes['mounting']}"]
     lines += [notes["pairing"]] if notes.get("pairing") else []
     if notes["mosaic"] is not None:
@@ -270,7 +272,7 @@ def _print_notes(notes: dict[str, Any]) -> None:
     elif lacking := [part for part in ("student_train", "test") if part not in notes["images"]]:
         lines.append(f"compensation needs captures of images of {' and '.join(lacking)} too")
     for line in lines:
-        typer.echo(line)
+        say(line)
 
 
 def _say_mosaic(found: dict[str, float]) -> str:

@@ -21,6 +21,7 @@ from hybridonn.cli.options import (
     on_workers,
     share,
 )
+from hybridonn.cli.output import keep, say, say_document
 from hybridonn.cli.screen import print_table, show_bars
 from hybridonn.studies.workers import Workers
 
@@ -56,7 +57,7 @@ def tolerance(
     with show_bars() as progress:
         found = tolerate(stated, run, chips, threshold, folder, data_root, progress, workers)
     print_table(f"{stated.name}: {chips} chip{'s' * (chips > 1)}", _percent(found["summary"]))
-    typer.echo(folder / "tolerance.png")
+    say(folder / "tolerance.png")
 
 
 @on_workers
@@ -84,8 +85,8 @@ def tune_compensation(
     folder = out or run.with_name(f"{run.name}-tune-compensation")
     with show_bars() as progress:
         best = tune(stated, run, names, values, chips, folder, data_root, progress, workers)
-    typer.echo(best.rstrip())
-    typer.echo(folder / "tuning.csv")
+    say_document(best.rstrip(), {"best": best})
+    say(folder / "tuning.csv")
 
 
 def compensate(
@@ -124,8 +125,8 @@ def compensate(
     with show_bars() as progress:
         results = compensate_captures(spec, run, captures, data_root, progress, part)
     print_table(spec.name, {"compensated": results})
-    typer.echo(results["kept_because"])
-    typer.echo(run / "compensated")
+    say(results["kept_because"])
+    say(run / "compensated")
 
 
 @on_workers
@@ -158,9 +159,10 @@ def perturbation(
     counts, sizes = parse_counts(kernels), parse_numbers(errors)
     with show_bars() as progress:
         found = perturb(stated, counts, sizes, draws, folder, data_root, progress, workers)
+    keep(found)
     for line in found["sentences"]:
-        typer.echo(line)
-    typer.echo(folder / "perturbation.png")
+        say(line)
+    say(folder / "perturbation.png")
 
 
 def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spec:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridonn.cli.options import calm_threads, count, new_app
+from hybridonn.cli.output import say
 
 app = new_app("A scheduler and workers that run studies on several machines.")
 
@@ -31,7 +32,7 @@ def scheduler(
     """Run the scheduler of a cluster; studies take its folder as --scheduler."""
     from hybridonn.studies.cluster_servers import serve_scheduler
 
-    serve_scheduler(folder, host, port, typer.echo)
+    serve_scheduler(folder, host, port, say)
 
 
 @app.command()
@@ -45,4 +46,4 @@ def worker(
     calm_threads()
     from hybridonn.studies.cluster_servers import serve_workers
 
-    serve_workers(cluster, workers, typer.echo)
+    serve_workers(cluster, workers, say)

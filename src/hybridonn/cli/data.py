@@ -8,7 +8,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from hybridonn.cli.options import DataRoot, Settings, SpecFile, calm_threads, new_app
-from hybridonn.cli.screen import open_console, show_bars
+from hybridonn.cli.output import keep, say
+from hybridonn.cli.screen import show_bars, show_table
 
 app = new_app("Check data sets before training.")
 
@@ -58,8 +59,9 @@ def check(
     draw = import_code(make_task(stated.task).contact_sheet)
     figure = draw(survey.name, images.images.numpy(), images.labels.numpy(), survey.classes)
     save_figure(figure, folder / "contact_sheet")
+    keep(survey.to_dict())
     _print_survey(survey)
-    typer.echo(folder / "contact_sheet.png")
+    say(folder / "contact_sheet.png")
     _refuse(survey, stated.data.skip_bad)
 
 
@@ -76,16 +78,13 @@ def _refuse(survey: Any, skip_bad: bool) -> None:
         )
     if survey.faults:
         left = len(survey.faults)
-        typer.echo(
-            f"left out with data.skip_bad: {left} file{'s' * (left > 1)} or folders, named above"
-        )
+        say(f"left out with data.skip_bad: {left} file{'s' * (left > 1)} or folders, named above")
 
 
 def _print_survey(survey: Any) -> None:
     from rich.table import Table
 
     channels, height, width = survey.image_shape
-    console = open_console()
     table = Table(title=f"{survey.name}: {channels} x {height} x {width}", title_style="bold")
     table.add_column("share")
     for part, count in survey.counts.items():
@@ -94,13 +93,13 @@ def _print_survey(survey: Any) -> None:
         table.add_row(name, *(f"{100 * share:.2f} %" for share in shares.values()))
     if len(survey.balance) > SHOWN_CLASSES:
         table.add_row(f"and {len(survey.balance) - SHOWN_CLASSES} more classes")
-    console.print(table)
+    show_table(table)
     values = zip(survey.mean, survey.standard_deviation, strict=True)
     channels = ", ".join(f"{mean:.4f} +- {deviation:.4f}" for mean, deviation in values)
-    typer.echo(f"mean and standard deviation a channel: {channels}")
+    say(f"mean and standard deviation a channel: {channels}")
     for shape, count in sorted(survey.stored.items(), key=lambda pair: -pair[1]):
-        typer.echo(f"{count:,} stored as {shape}")
+        say(f"{count:,} stored as {shape}")
     for line in survey.remarks:
-        typer.echo(f"remark: {line}")
+        say(f"remark: {line}")
     for line in survey.faults:
-        typer.echo(f"fault: {line}")
+        say(f"fault: {line}")

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from hybridonn.cli.options import DataRoot, Run, calm_threads, count, not_negative, positive, refuse
-from hybridonn.cli.screen import print_json, print_line, print_rows, print_table, show_bars
+from hybridonn.cli.output import current, say
+from hybridonn.cli.screen import print_line, print_rows, print_table, show_bars
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
@@ -39,8 +40,8 @@ def deploy(
         results = deploy_run(run, tuple(target or ()), calibration, data_root, progress, captures)
     print_table(run.name, {"deployed": results})
     if "flash_needed_bytes" in results.get("c", {}):
-        typer.echo(explain_boards(results["c"]))
-    typer.echo(run / "deployed")
+        say(explain_boards(results["c"]))
+    say(run / "deployed")
 
 
 def cost(
@@ -71,7 +72,6 @@ def cost(
     hybrid_capture_mj: Annotated[
         float, not_negative("Energy of a capture behind the optics, in millijoules.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
     """Print the cost of an image: multiply-accumulates, read-out, energy under assumptions."""
     calm_threads()
@@ -95,9 +95,7 @@ def cost(
         costs, latency = cost_run(found), read_latency(found)
     energy = tabulate_energy(costs, assumptions)
     rows = [one.as_row() for one in costs]
-    if as_json:
-        print_json({"cost": rows, "energy": energy, "latency_us": latency})
-        return
+    current().document.update(cost=rows, energy=energy, latency_us=latency)
     print_rows("an image", [_leave_zeros(row) for row in rows])
     print_rows("energy of an image", [_show_energy(row) for row in energy])
     if latency:
@@ -134,9 +132,6 @@ def predict(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="Folder for predictions.csv and masks."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one line of JSON for each file.")
-    ] = False,
     follow: Annotated[
         bool, typer.Option("--watch", help="Watch one folder and predict for each new file.")
     ] = False,
@@ -165,7 +160,7 @@ def predict(
     rows = []
     for row in answers:
         rows.append(row)
-        print_line(row, as_json)
+        print_line(row)
         if out is not None:
             write_table(out / "predictions.csv", rows)
 
@@ -193,9 +188,9 @@ def bundle(
     from hybridonn.pipeline.bundle import bundle_run, upload_bundle
 
     place = bundle_run(run, out, licence, citation)
-    typer.echo(place)
+    say(place)
     if upload is not None:
-        typer.echo(upload_bundle(place, upload))
+        say(upload_bundle(place, upload))
 
 
 def live(
@@ -221,5 +216,5 @@ def live(
 
     if fit not in FITS:
         refuse(f"--fit is {fit}; allowed are crop, pad and stretch")
-    typer.echo(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
+    say(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
     serve(open_system(system, fit), folder, port)

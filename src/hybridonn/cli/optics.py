@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from hybridonn.cli.options import calm_threads, count, new_app, not_negative, positive
+from hybridonn.cli.output import say
 from hybridonn.cli.screen import show_bars
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def _tell(library: PillarLibrary, beside: Path) -> None:
     from hybridonn.reports.figures.pillar_library import draw_library
     from hybridonn.reports.figures.save import save_figure
 
-    typer.echo(f"{library.source or 'source not stated'}")
+    say(f"{library.source or 'source not stated'}")
     for row in summarise(library):
-        typer.echo(row)
+        say(row)
     picture, _ = save_figure(draw_library(library), beside.with_suffix(""))
-    typer.echo(picture)
+    say(picture)

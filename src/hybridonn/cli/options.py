@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn, Optional, get_type_hints
 import typer
 from typer.core import TyperGroup
 
+from hybridonn.cli.output import choose_output
 from hybridonn.studies.counts import MOST_TRIALS
 from hybridonn.studies.workers import Workers
 
@@ -102,9 +103,26 @@ def on_workers(command: Callable[..., None]) -> Callable[..., None]:
     def run(*, workers: int | None, scheduler: str | None, slurm: bool, **others: Any) -> None:
         command(**others, workers=Workers(workers, scheduler, slurm))
 
-    hints = get_type_hints(command, include_extras=True) | WORKERS
-    own = [one for one in inspect.signature(command).parameters.values() if one.name != "workers"]
     defaults = {"workers": None, "scheduler": None, "slurm": False}
+    return _add_options(run, command, WORKERS, defaults)
+
+
+def _add_options(
+    run: Callable[..., None],
+    command: Callable[..., None],
+    options: dict[str, Any],
+    defaults: dict[str, Any],
+) -> Callable[..., None]:
+    """Give a wrapper the parameters of a command, and further options in place of those named.
+
+    Args:
+        run: The wrapper.
+        command: What it wraps; its parameters of the same names are replaced.
+        options: Annotations of the options by their names.
+        defaults: Their values where none is given.
+    """
+    hints = get_type_hints(command, include_extras=True) | options
+    own = [one for one in inspect.signature(command).parameters.values() if one.name not in options]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value)
         for name, value in defaults.items()
@@ -113,6 +131,50 @@ def on_workers(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
+
+
+OUTPUT: dict[str, Any] = {
+    "as_json": Annotated[
+        bool, typer.Option("--json", help="Print one JSON document in place of text.")
+    ],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")],
+    "verbose": Annotated[
+        bool, typer.Option("--verbose", help="Print every number in place of a summary.")
+    ],
+}
+SEED = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=0, help="Seed of the student; the same as --set seed=N.", show_default=False),
+]
+
+
+def with_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that every command has.
+
+    One that changes a spec by ``--set`` has ``--seed`` too.
+    """
+    options, defaults = dict(OUTPUT), dict.fromkeys(OUTPUT, False)
+    seeded = "settings" in inspect.signature(command).parameters
+    if seeded:
+        options, defaults = {"seed": SEED, **options}, {"seed": None, **defaults}
+
+    @functools.wraps(command)
+    def run(*, as_json: bool, quiet: bool, verbose: bool, **others: Any) -> None:
+        if seeded and (seed := others.pop("seed")) is not None:
+            others["settings"] = [f"seed={seed}", *(others["settings"] or ())]
+        with choose_output(as_json, quiet, verbose):
+            command(**others)
+
+    return _add_options(run, command, options, defaults)
+
+
+class App(typer.Typer):
+    """An app all of whose commands have the options that every command has."""
+
+    def command(self, *arguments: Any, **keywords: Any) -> Any:
+        """Add a command; arguments are those of typer."""
+        add = super().command(*arguments, **keywords)
+        return lambda command: add(with_output(command))
 
 
 class Commands(TyperGroup):
@@ -134,7 +196,7 @@ def new_app(help: str, group: type[Commands] = Commands, completion: bool = Fals
         group: The class that lists and runs them.
         completion: Whether it has the options that set up the completion of a shell.
     """
-    return typer.Typer(
+    return App(
         help=help,
         cls=group,
         no_args_is_help=True,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hybridonn.cli.options import OUTPUT
 from hybridonn.spec.schema import SCHEMA_FILE, build_schema, dump_schema, write_reference
 
 MARK = "<!-- Written by `make reference` from here on: change the source, not this page. -->\n"
@@ -62,7 +63,8 @@ def _write_command(command: Any, words: str) -> str:
     usage = " ".join([words, *_list_arguments(command), "[OPTIONS]"])
     level = "###" if words.count(" ") > 1 else "##"
     parts = [f"{level} `{words}`", _clean(command.help), f"```text\n{usage}\n```"]
-    rows = [_write_row(one) for one in command.params if not getattr(one, "hidden", False)]
+    common = {f"--{name.removeprefix('as_')}" for name in OUTPUT}  # told once, at the top
+    rows = [_write_row(one) for one in command.params if not common & set(one.opts)]
     if rows:
         parts.append("\n".join(["| argument | meaning | default |", "| --- | --- | --- |", *rows]))
     return "\n\n".join(parts)

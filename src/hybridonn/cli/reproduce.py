@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from hybridonn.cli.options import DataRoot, StudyOut, calm_threads, on_workers
-from hybridonn.cli.screen import open_console, show_bars
+from hybridonn.cli.output import keep, say
+from hybridonn.cli.screen import show_bars, show_table
 from hybridonn.studies.reproduce.tables import ALL, TABLES, choose_tables
 from hybridonn.studies.workers import Workers
 
@@ -39,7 +40,7 @@ def reproduce(
     chosen = choose_tables(tables)
     folder = out or Path("runs") / ("reproduce-quick" if quick else "reproduce")
     for line in say_cost(make_plan(chosen, quick, data_root), workers.count or 1):
-        typer.echo(line)
+        say(line)
     if dry_run:
         return
     calm_threads()
@@ -47,9 +48,10 @@ def reproduce(
 
     with show_bars() as progress:
         found = measure(chosen, quick, folder, data_root, progress, workers)
+    keep(found)
     for table in found:
         _print_table(table)
-    typer.echo(folder / "reproduction.html")
+    say(folder / "reproduction.html")
 
 
 def _print_table(found: dict[str, Any]) -> None:
@@ -68,6 +70,6 @@ def _print_table(found: dict[str, Any]) -> None:
             table.add_row(system)
         label, *numbers = lay_row(row, found["unit"])
         table.add_row(f"  {label}", *numbers[:3])
-    open_console().print(table)
+    show_table(table)
     for line in found["sentences"]:
-        typer.echo(line)
+        say(line)

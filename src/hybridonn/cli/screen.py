@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hybridonn.cli.output import current, keep, say
+from hybridonn.cli.summary import flatten, summarise
+
 
 class _Bars:
     """The progress that the pipeline talks to, as bars of rich."""
@@ -19,7 +22,8 @@ class _Bars:
         yield lambda steps=1, note="": self._bars.update(task, advance=steps, note=note)
 
     def say(self, line: str) -> None:
-        self._bars.console.print(line, style="dim", highlight=False)
+        if not current().quiet:
+            self._bars.console.print(line, style="dim", highlight=False)
 
 
 def open_console(stderr: bool = False) -> Any:
@@ -48,30 +52,44 @@ def show_bars() -> Iterator[_Bars]:
         TextColumn("left"),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
-    with Progress(*columns, console=open_console(stderr=True)) as bars:
+    console = open_console(stderr=True)
+    with Progress(*columns, console=console, disable=current().quiet) as bars:
         yield _Bars(bars)
 
 
+def show_table(table: Any) -> None:
+    """Print a table of rich where text is printed."""
+    if current().has_text:
+        open_console().print(table)
+
+
 def print_table(title: str, results: dict[str, Any]) -> None:
-    """Print the numbers of a run, a section a stage."""
+    """Print what matters of the numbers of a run; all of them with ``--verbose``."""
+    keep(results)
+    if current().verbose:
+        _print_all(title, results)
+        return
+    if not current().has_text:
+        return
+    rows = summarise(results, _show)
+    width = max((len(name) for name, _ in rows), default=0)
+    print(title)  # noqa: T201
+    for name, line in rows:
+        print(f"  {name:{width}}  {line}")  # noqa: T201
+
+
+def _print_all(title: str, results: dict[str, Any]) -> None:
+    """Print every number, a section a stage; long values such as hashes are not cut."""
     from rich.table import Table
 
     table = Table(title=title, title_style="bold")
-    table.add_column("number")
-    table.add_column("value", justify="right")
+    table.add_column("number", overflow="fold")
+    table.add_column("value", justify="right", overflow="fold")
     for stage, numbers in results.items():
         table.add_section()
-        for key, value in _flatten(numbers, f"{stage}."):
+        for key, value in flatten(numbers, f"{stage}."):
             table.add_row(key, _show(key, value))
-    open_console().print(table)
-
-
-def _flatten(numbers: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in numbers.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+    show_table(table)
 
 
 def _list_shares() -> tuple[str, ...]:
@@ -102,6 +120,7 @@ def _show(key: str, value: Any) -> str:
 
 def print_comparison(comparison: dict[str, Any]) -> None:
     """Print means and deviations by method or optics, then the paired differences."""
+    keep(comparison)
     from rich.table import Table
 
     seeds, varied = len(comparison["seeds"]), comparison.get("compared", "method")
@@ -113,15 +132,16 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         keys = ("mean", "low", "high", "standard_deviation")
         numbers = (*(method[key] for key in keys), min(values), max(values))
         table.add_row(method["label"], *("-" if n is None else f"{100 * n:.2f}" for n in numbers))
-    open_console().print(table)
+    show_table(table)
     if varied == "optics":
         _print_sizes(comparison["methods"])
     for line in comparison["sentences"]:
-        print(line)  # noqa: T201
+        say(line)
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as a table; its columns are all keys in the order of their first appearance."""
+    current().document.setdefault("tables", []).append({"title": title, "rows": rows})
     from rich.table import Table
 
     table = Table(title=title, title_style="bold")
@@ -132,21 +152,17 @@ def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
         table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(_show("", row[key]) if key in row else "" for key in columns))
-    open_console().print(table)
+    show_table(table)
 
 
-def print_json(tree: dict[str, Any]) -> None:
-    """Print a tree as JSON that can be read."""
-    import json
-
-    print(json.dumps(tree, indent=2))  # noqa: T201
-
-
-def print_line(row: dict[str, Any], as_json: bool) -> None:
+def print_line(row: dict[str, Any]) -> None:
     """Print one row at once: as JSON, or its values with two spaces between them."""
     import json
 
-    line = json.dumps(row) if as_json else "  ".join(str(value) for value in row.values())
+    if current().quiet:
+        return
+    whole = current().as_json
+    line = json.dumps(row) if whole else "  ".join(str(value) for value in row.values())
     print(line, flush=True)  # noqa: T201
 
 
@@ -162,4 +178,4 @@ def _print_sizes(optics: dict[str, dict[str, Any]]) -> None:
     for one in optics.values():
         sizes = (f"{one[key]:,}" for key in keys)
         table.add_row(one["label"], f"{100 * one['perfect_camera']:.2f}", *sizes)
-    open_console().print(table)
+    show_table(table)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from hybridonn.cli.options import positive, refuse
+from hybridonn.cli.output import say
 from hybridonn.cli.screen import print_rows
 
 
@@ -80,8 +81,8 @@ def init(
         ask = _ask if sys.stdin.isatty() else _take_default
         text = write_starter(_complete(file, stated, ask))
     write_text(file, text)
-    typer.echo(file)
-    typer.echo(f"next: hybridonn estimate {file}")
+    say(file)
+    say(f"next: hybridonn estimate {file}")
 
 
 def _keep(file: Path, replace: bool) -> None:

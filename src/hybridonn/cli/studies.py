@@ -18,7 +18,8 @@ from hybridonn.cli.options import (
     new_app,
     on_workers,
 )
-from hybridonn.cli.screen import open_console, show_bars
+from hybridonn.cli.output import keep, say
+from hybridonn.cli.screen import show_bars, show_table
 from hybridonn.studies.workers import Workers
 
 app = new_app("Studies over many designs: tables and figures.")
@@ -53,8 +54,9 @@ def ranking(
     kinds = parse_kernels(kernels)
     with show_bars() as progress:
         found = rank(stated, designs, seeds, kinds, folder, data_root, progress, workers)
+    keep(found)
     _print_ranking(found)
-    typer.echo(folder / "ranking.png")
+    say(folder / "ranking.png")
 
 
 @app.command("random-kernels")
@@ -103,8 +105,9 @@ def random_kernels(
             infinite=infinite,
             workers=workers,
         )
+    keep(table)
     _print_random_kernels(table)
-    typer.echo(folder / "random_kernels.png")
+    say(folder / "random_kernels.png")
 
 
 @app.command()
@@ -149,8 +152,9 @@ def readout(
     )
     with show_bars() as progress:
         found = sweep_readout(stated, grid, seeds, folder, data_root, progress, workers)
+    keep(found)
     _print_readout(found)
-    typer.echo(folder / "readout.png")
+    say(folder / "readout.png")
 
 
 @app.command()
@@ -284,8 +288,8 @@ def _print_readout(found: dict[str, Any]) -> None:
     ]
     _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
     for line in found["sentences"]:
-        typer.echo(line)
-    typer.echo("the best lens: of those with the same bits that read no more numbers")
+        say(line)
+    say("the best lens: of those with the same bits that read no more numbers")
 
 
 def _show_difference(found: dict[str, Any] | None) -> str:
@@ -306,4 +310,4 @@ def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    open_console().print(table)
+    show_table(table)
