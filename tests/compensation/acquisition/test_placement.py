@@ -9,6 +9,7 @@ from hybridonn.compensation.acquisition.placement import (
     centred_placement,
     cover,
     cut,
+    make_cut,
     render_mosaic,
 )
 from hybridonn.compensation.acquisition.registration import turn
@@ -60,3 +61,15 @@ def test_a_rendered_mosaic_is_lit_to_the_rim_of_its_pictures():
     wanted = np.zeros((40, 44))
     wanted[8:32, 12:32] = 1
     np.testing.assert_allclose(frame, wanted)
+
+
+@pytest.mark.parametrize("side", [1.0, 2.0, 3.1])
+def test_what_cuts_many_frames_cuts_as_one_is_cut(side):
+    frame = np.random.default_rng(0).random((40, 37))
+    angle = np.radians(5)
+    matrix = side * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    for origin in ([20.3, 17.8], [3.0, 35.5], [-60.0, 90.0]):  # within, half and all outside
+        placement = Placement(np.array(origin), matrix)
+        wanted = cut(frame, placement, SHAPE)
+        found = make_cut((40, 37), placement, SHAPE)(frame)
+        np.testing.assert_allclose(found, wanted, atol=1e-12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from hybridonn.compensation.acquisition.placement import (
     Placement,
     centred_placement,
     cover,
-    cut,
     find_mosaic,
+    make_cut,
     orient,
 )
 from hybridonn.compensation.acquisition.registration import Registration, register, still
@@ -156,24 +156,6 @@ def _refine_all(
     return tuple(place.refined(one) for place, one in zip(placements, found, strict=True))
 
 
-def cut_tiles(frames: np.ndarray, geometry: Geometry, shape: tuple[int, int]) -> np.ndarray:
-    """The registered capture of each sub-optic, in the order of the simulation, (2 K, H', W').
-
-    Args:
-        frames: (1, H, W) of a mosaic, else (2 K, H, W).
-        geometry: Places of the sub-optics in the frames.
-        shape: Shape of a feature map.
-    """
-    frames = np.stack([orient(frame, geometry.orientation) for frame in frames])
-    mosaic = len(frames) == 1
-    return np.stack(
-        [
-            cut(frames[0] if mosaic else frames[place], placement, shape)
-            for place, placement in zip(geometry.order, geometry.placements, strict=True)
-        ]
-    )
-
-
 def read_tiles(
     source: Source,
     image_ids: list[str],
@@ -187,24 +169,42 @@ def read_tiles(
         DataError: Light is not finite.
     """
     tiles = np.empty((len(image_ids), len(geometry.order), *shape), np.float32)
+    cuts: dict[tuple[int, int], list[Callable[[np.ndarray], np.ndarray]]] = {}
     with progress.bar("captures", max(1, len(image_ids))) as advance:
         for number, image_id in enumerate(image_ids):
-            tiles[number] = _read_tile(source, image_id, geometry, shape)
+            frames = [orient(frame, geometry.orientation) for frame in source.read(image_id)]
+            size = (frames[0].shape[0], frames[0].shape[1])
+            if size not in cuts:
+                cuts[size] = [make_cut(size, place, shape) for place in geometry.placements]
+            tiles[number] = _cut_all(frames, geometry.order, cuts[size])
+            _check_finite(tiles[number], image_id, source.where)
             advance()
     return tiles
 
 
-def _read_tile(
-    source: Source, image_id: str, geometry: Geometry, shape: tuple[int, int]
+def _cut_all(
+    frames: Sequence[np.ndarray],
+    order: np.ndarray,
+    cuts: Sequence[Callable[[np.ndarray], np.ndarray]],
 ) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        tiles = cut_tiles(source.read(image_id), geometry, shape).astype(np.float32)
+    """The capture of each sub-optic of one image, (2 K, H', W') float32."""
+    frames = [np.ascontiguousarray(frame) for frame in frames]
+    mosaic = len(frames) == 1
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused as such
+        return np.stack(
+            [
+                cut(frames[0 if mosaic else place]).astype(np.float32)
+                for place, cut in zip(order, cuts, strict=True)
+            ]
+        )
+
+
+def _check_finite(tiles: np.ndarray, image_id: str, where: Path) -> None:
     if not np.isfinite(tiles).all():
         raise DataError(
-            f"{source.where}: the light of {image_id} is not finite once dark, flat and exposure "
+            f"{where}: the light of {image_id} is not finite once dark, flat and exposure "
             "are corrected; check its values and its exposure time"
         )
-    return tiles
 
 
 def check_shown(

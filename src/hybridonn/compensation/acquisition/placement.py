@@ -6,7 +6,9 @@ Coordinates are (y, x), y down. A feature map's pixel q, from the centre of its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -116,6 +118,43 @@ def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.n
     order = 3 if side == 1 else 1
     values = map_coordinates(window, places - low[:, None], order=order, mode="nearest")
     return values.reshape(shape[0], side, shape[1], side).mean((1, 3))
+
+
+def make_cut(
+    frame_shape: tuple[int, int], placement: Placement, shape: tuple[int, int]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What cuts one sub-optic's capture out of frames, as :func:`cut` does, of many frames faster.
+
+    Where a pixel is the mean of samples, each capture is one product of the frame with sparse
+    weights, which are found once.
+
+    Args:
+        frame_shape: Shape of the camera's frames.
+        placement: Place of the capture in a frame.
+        shape: Shape of a feature map.
+    """
+    from scipy.sparse import csr_array
+
+    places, side = _sample(placement, shape)
+    if side == 1:
+        return partial(cut, placement=placement, shape=shape)
+    last = np.array(frame_shape)[:, None] - 1
+    places = np.clip(places, 0, last)  # beyond the frame its border goes on
+    low = np.minimum(np.floor(places).astype(np.int64), np.maximum(last - 1, 0))
+    (down, right), (high_y, high_x) = places - low, np.minimum(low + 1, last)
+    pixels = np.arange(shape[0] * shape[1]).reshape(shape)
+    pixel = pixels.repeat(side, 0).repeat(side, 1).ravel()
+    corners = (
+        (low[0], low[1], (1 - down) * (1 - right)),
+        (low[0], high_x, (1 - down) * right),
+        (high_y, low[1], down * (1 - right)),
+        (high_y, high_x, down * right),
+    )
+    weights = np.concatenate([weight for *_, weight in corners]) / side**2
+    seen = np.concatenate([row * frame_shape[1] + column for row, column, _ in corners])
+    size = (pixels.size, frame_shape[0] * frame_shape[1])
+    sparse = csr_array((weights, (np.tile(pixel, 4), seen)), shape=size)
+    return lambda frame: (sparse @ frame.ravel()).reshape(shape)
 
 
 def cover(
