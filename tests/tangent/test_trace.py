@@ -68,6 +68,51 @@ def test_recorded_kernel_is_the_kernel(layers, inplace, dense_kernel):
         assert close(kernel, dense_kernel(student(), x))
 
 
+def test_what_the_graph_says_of_the_last_layer_needs_no_comparison(monkeypatch):
+    model, x = student(), images()
+    monkeypatch.setattr("hybridonn.tangent.trace.compare", lambda *_: pytest.fail("compared"))
+    with record(model, "last") as trace:
+        logits = model(x)
+    assert close(trace.kernel(logits), ntk(student(), x, layers="last"))
+
+
+class Last(nn.Module):
+    """A dense last layer that is more than one, by what is done to its input or its weight."""
+
+    def __init__(self, odd):
+        super().__init__()
+        self.odd, self.first, self.last = odd, nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        hidden = torch.tanh(self.first(x))
+        if self.odd == "weight used twice":
+            hidden = hidden @ self.last.weight
+        if self.odd == "bias used twice":
+            hidden = hidden + self.last.bias
+        return self.last(hidden)
+
+
+@pytest.mark.parametrize(
+    "odd", ["weight used twice", "bias used twice", "input scaled", "normalised weight", "no bias"]
+)
+def test_a_last_layer_that_is_no_mere_dense_one_is_compared(odd, dense_kernel):
+    torch.manual_seed(0)
+    model, x = Last(odd).double(), torch.randn(3, 4, dtype=torch.float64)
+    if odd == "input scaled":
+        model.last.register_forward_pre_hook(lambda _, given: (given[0].clamp(-0.1, 0.1),))
+    if odd == "normalised weight":
+        nn.utils.parametrizations.weight_norm(model.last)
+    if odd == "no bias":
+        model.last.bias = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TangentWarning)
+        with record(model, ["last"]) as trace:
+            logits = model(x)
+        kernel = trace.kernel(logits)
+    model.first.requires_grad_(False)
+    assert close(kernel, dense_kernel(model, x))
+
+
 def test_the_last_dense_layer_needs_no_backward_pass_before_it():
     model, x = student(), images()
 

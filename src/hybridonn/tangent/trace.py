@@ -31,6 +31,7 @@ from hybridonn.tangent.empirical.layer_gradients import (
     split_pooled,
 )
 from hybridonn.tangent.empirical.layer_io import (
+    Execution,
     Layer,
     Layers,
     Recorder,
@@ -51,6 +52,7 @@ from hybridonn.tangent.empirical.places import check_places, contract_places
 from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
 from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
 from hybridonn.tangent.empirical.portions import chunks
+from hybridonn.tangent.empirical.rules.dense import DenseRule, is_dense_product
 from hybridonn.tangent.empirical.verification import compare, find_reached, verify
 from hybridonn.tangent.errors import TangentError
 
@@ -266,7 +268,23 @@ def _find_last_layer(
         return None
     if not gradients[0].left_renames:
         return None
+    if _is_plain(layer, execution, recorder):
+        return gradients[0]
     found = [LayerGradients(layer, gradients)]
     parameters = {full_name(layer.name, name): p for name, p in layers[0].own.items()}
     wrong = compare(found, outputs, drawn, parameters).wrong
     return None if wrong else gradients[0]
+
+
+def _is_plain(layer: RuledLayer, execution: Execution, recorder: Recorder) -> bool:
+    """Whether the graph itself says that a layer is a dense one, whose parameters nothing else uses.
+
+    Then its gradients need no comparison with autograd's: the product was given the very inputs
+    that the gradients are made of.
+    """
+    if type(layer.rule) is not DenseRule:
+        return False
+    if not is_dense_product(execution.edge.node, layer.module, execution.inputs):
+        return False
+    own = {id(getattr(layer.module, name)) for name in layer.covered}
+    return all(len(used) == 1 for one, used in recorder.uses().items() if id(one) in own)

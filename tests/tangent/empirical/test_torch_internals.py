@@ -133,6 +133,11 @@ def test_leaves_of_the_graph_know_their_parameter():
     assert internals.parameter_of(node) is None
 
 
+def test_an_operation_knows_how_many_results_it_has():
+    for node, count in ((X.unbind(1)[0].grad_fn, X.shape[1]), (torch.relu(X).grad_fn, 1)):
+        assert internals.count_results(node) == count, f"{BROKEN}{node.name()} has others"
+
+
 def test_later_operations_have_larger_numbers():
     first = torch.relu(X)
     numbers = [internals.sequence_number(y.grad_fn) for y in (first, first * 2, first + X)]

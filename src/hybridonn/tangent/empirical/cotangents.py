@@ -7,17 +7,19 @@ operation is left to autograd.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from hybridonn.tangent.empirical.batched_operations import Part, Product, batched_product
 from hybridonn.tangent.empirical.checks import backward_faults
 from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
 from hybridonn.tangent.empirical.graph import Step, route_to
 from hybridonn.tangent.empirical.operations import vector_jacobian_product
+from hybridonn.tangent.empirical.torch_internals import count_results, result_shape
 
 
 def known_cotangents(
@@ -60,6 +62,88 @@ def known_cotangents(
             more = passed[position]
             arrived[parent] = arrived[parent] + more if parent in arrived else more
     return [found.get(edge.node) for edge in targets]
+
+
+@torch.no_grad()
+def batched_cotangents(
+    outputs: Tensor, targets: Sequence[GradientEdge], vectors: Tensor
+) -> list[Tensor | None] | None:
+    """The same through the operations that `batched_operations` knows; not differentiable.
+
+    The samples may lie anywhere in what stands between the targets and the outputs.
+
+    Args:
+        outputs: as for `known_cotangents`.
+        targets: as for `known_cotangents`.
+        vectors: as for `known_cotangents`.
+
+    Returns:
+        As for `known_cotangents`.
+    """
+    root, places = get_gradient_edge(outputs), {(edge.node, edge.output_nr) for edge in targets}
+    route = route_to(root.node, {node for node, _ in places})
+    products = [batched_product(node, wanted) if wanted else None for node, wanted in route]
+    if any(step.wanted and not known for step, known in zip(route, products, strict=True)):
+        return None
+    with backward_faults():
+        found = _go_back(root, vectors[:, None].expand(-1, *outputs.shape), route, products, places)
+    here = [found.get((edge.node, edge.output_nr)) for edge in targets]
+    return [None if g is None else g.transpose(0, 1) for g in here]
+
+
+def _go_back(
+    root: GradientEdge,
+    start: Tensor,
+    route: Sequence[Step],
+    products: Sequence[Product | None],
+    places: Set[tuple[Node, int]],
+) -> dict[tuple[Node, int], Tensor]:
+    """The cotangents (C, ...) at some results of operations, from those at the outputs."""
+    arrived = _Arrivals(len(start))
+    arrived.add(root, start)
+    found: dict[tuple[Node, int], Tensor] = {}
+    for (node, wanted), product in zip(route, products, strict=True):
+        results = arrived.pop(node)
+        for index, g in enumerate(results):
+            if g is not None and (node, index) in places:
+                found[node, index] = g
+        for position in wanted if product and any(g is not None for g in results) else ():
+            parent, result = node.next_functions[position]
+            if parent is not None:
+                arrived.add(GradientEdge(parent, result), product(node, results, position))
+    return found
+
+
+class _Arrivals:
+    """The cotangents (C, ...) that have arrived at the results of operations.
+
+    Args:
+        count: the number C of combinations.
+    """
+
+    def __init__(self, count: int):
+        self._count = count
+        self._sums: dict[Node, dict[int, Tensor]] = {}
+        self._parts: dict[Node, dict[int, Tensor]] = {}
+
+    def add(self, edge: GradientEdge, more: Tensor | Part) -> None:
+        """Let a cotangent arrive at an operation's result."""
+        node, index = edge.node, edge.output_nr
+        if isinstance(more, Part):
+            whole = self._parts.setdefault(node, {})
+            if index not in whole:
+                whole[index] = more.value.new_zeros(self._count, *result_shape(node, index))
+            more.view(whole[index]).add_(more.value)
+            return
+        sums = self._sums.setdefault(node, {})
+        sums[index] = sums[index] + more if index in sums else more
+
+    def pop(self, node: Node) -> list[Tensor | None]:
+        """The cotangents of all results of an operation; they are forgotten."""
+        sums, parts = self._sums.pop(node, {}), self._parts.pop(node, {})
+        for index, part in parts.items():
+            sums[index] = part.add_(sums[index]) if index in sums else part
+        return [sums.get(index) for index in range(count_results(node))]
 
 
 def batches_well(outputs: Tensor, targets: Sequence[GradientEdge]) -> bool:

@@ -256,6 +256,13 @@ def combine_outputs(cotangents: Tensor, weights: Tensor) -> Tensor:
     weights = weights.to(cotangents)  # behind a pooling they are in single precision at least
     if cotangents.stride(0) == 0 and n > 1:
         return (weights @ cotangents[0].flatten(1)).view(n, *shape)
+    if cotangents.stride(1) > max(cotangents.stride(0), 1) and not cotangents.requires_grad:
+        # One output after the other, as they lie in memory.
+        scales = weights.view(*weights.shape, *[1] * len(shape)).unbind(1)
+        found = cotangents[:, 0] * scales[0]
+        for one, scale in zip(cotangents.unbind(1)[1:], scales[1:], strict=True):
+            found.addcmul_(one, scale)
+        return found
     if cotangents.stride(1) != 1 or cotangents.ndim < 3:
         return torch.einsum("ic,ic...->i...", weights, cotangents)
     # As they lie in memory, which no flattening then has to copy.

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hybridonn.tangent.empirical.cotangents import autograd_cotangents, known_cotangents
+from hybridonn.tangent.empirical.cotangents import (
+    autograd_cotangents,
+    batched_cotangents,
+    known_cotangents,
+)
 from hybridonn.tangent.empirical.forward_pass import ForwardPass
 from hybridonn.tangent.empirical.gradient_factors import LayerCall, ParameterGradient
 from hybridonn.tangent.empirical.layer_io import RuledLayer
@@ -51,6 +55,8 @@ def layer_gradients(
     where = forward.outputs, targets, vectors
     with torch.set_grad_enabled(create_graph):
         known = known_cotangents(*where)
+        if known is None and not create_graph and len(vectors) > 1:
+            known = batched_cotangents(*where)
     if known is None:
         known = autograd_cotangents(*where, create_graph=create_graph)
     found, result = iter(known), []

@@ -122,6 +122,7 @@ class Recorder:
         self._by_module = {layer.module: layer for layer in self.layers}
         self._count = 0
         self._outputs: list[GradientEdge] = []
+        self._uses: dict[Tensor, list[int]] | None = None
         words = isinstance(wanted, str) and wanted in ("all", "first", "last")
         self._named = None if words else _find_named(model, self.layers, wanted)
 
@@ -145,6 +146,12 @@ class Recorder:
     def outputs(self) -> list[GradientEdge]:
         """Where the outputs of the latest forward pass lie in autograd's graph."""
         return self._outputs
+
+    def uses(self) -> dict[Tensor, list[int]]:
+        """When each parameter is used on the way to the outputs, as `uses_of` says."""
+        if self._uses is None:
+            self._uses = uses_of(self._outputs)
+        return self._uses
 
     def selected(self) -> list[Layer]:
         """The wanted layers that were executed, in order of execution.
@@ -191,9 +198,7 @@ class Recorder:
         That is the earliest such operation where the first layer is wanted, else the latest.
         """
         choose = min if self.wanted == "first" else max
-        times = {
-            id(parameter): choose(numbers) for parameter, numbers in uses_of(self._outputs).items()
-        }
+        times = {id(parameter): choose(numbers) for parameter, numbers in self.uses().items()}
         found = [
             (choose(own), layer.last, place, layer)
             for place, layer in enumerate(self.layers)
@@ -204,11 +209,13 @@ class Recorder:
     def _note_outputs(self, module: nn.Module, args: Any, output: Any) -> None:
         """Note where the outputs lie in autograd's graph."""
         self._outputs = [get_gradient_edge(one) for one in _tensors(output) if one.requires_grad]
+        self._uses = None
 
     def _restart(self, module: nn.Module, args: Any) -> None:
         """Forget the forward pass before a new one of the whole model."""
         self._count = 0
         self._outputs = []
+        self._uses = None
         for layer in self.layers:
             layer.executions.clear()
             layer.first = layer.last = -1

@@ -70,6 +70,11 @@ def result_shape(node: Node, result: int = 0) -> torch.Size:
     return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
 
 
+def count_results(node: Node) -> int:
+    """How many results an operation has."""
+    return len(node._input_metadata)  # type: ignore[attr-defined]
+
+
 def saved(node: Node, name: str) -> Any:
     """What an operation saves for its backward pass.
 

@@ -21,7 +21,7 @@
  * products of so many rows by so many rows. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define MOST_OUTPUTS 10
-#define TALL 4
+#define TALL 6
 #define WIDE 4
 #else
 #define MOST_OUTPUTS 5
@@ -30,7 +30,8 @@
 #endif
 #define LANES ((int64_t)(VECTOR / sizeof(REAL)))
 #define GROUP 8 /* terms copied at a time */
-#define STRETCH ((int64_t)(8192 / sizeof(REAL))) /* numbers of a row, all in the first cache */
+/* Numbers of a row: those of TALL and WIDE rows stay in the first cache. */
+#define STRETCH ((int64_t)(6144 / sizeof(REAL)))
 #define INLINE static inline __attribute__((always_inline))
 
 typedef REAL vector __attribute__((vector_size(VECTOR), aligned(sizeof(REAL))));
@@ -361,6 +362,16 @@ void inputs_behind_pooling(const Geometry *g, const REAL *gate, const int64_t *i
   free(held);
 }
 
+typedef REAL half __attribute__((vector_size(VECTOR / 2), aligned(sizeof(REAL))));
+
+/* The sum of the numbers of a vector. */
+INLINE REAL total(vector whole) {
+  half *halves = (half *)&whole, both = halves[0] + halves[1];
+  REAL sum = 0;
+  for (int64_t l = 0; l < LANES / 2; l++) sum += both[l];
+  return sum;
+}
+
 /* Inner products of some rows with some rows, for a stretch of them. */
 INLINE void multiply(const REAL *const a[TALL], const REAL *const b[WIDE], int64_t count,
                      REAL found[TALL][WIDE]) {
@@ -376,10 +387,7 @@ INLINE void multiply(const REAL *const a[TALL], const REAL *const b[WIDE], int64
     }
   }
   for (int i = 0; i < TALL; i++)
-    for (int j = 0; j < WIDE; j++) {
-      found[i][j] = 0;
-      for (int64_t l = 0; l < LANES; l++) found[i][j] += sum[i][j][l];
-    }
+    for (int j = 0; j < WIDE; j++) found[i][j] = total(sum[i][j]);
 }
 
 /* mine[n][n] += the inner products of count numbers of some rows, those above the diagonal. */

@@ -87,7 +87,11 @@ class ScaleShiftRule(PooledRule):
 
     def _scale(self, layer: nn.Module, call: LayerCall) -> Tensor:
         """``sum_t g_t a_hat_t``, (n, C, p)."""
-        values = self._split(layer, self.normalised(layer, call.inputs), call.inputs, 0)
+        normalised = self.normalised(layer, call.inputs)
+        if self.trailing:
+            product = call.cotangents * normalised.unsqueeze(1)
+            return product.reshape(*product.shape[:2], -1, self._width(layer, call.inputs)).sum(2)
+        values = self._split(layer, normalised, call.inputs, 0)
         cotangents = self._split(layer, call.cotangents, call.inputs, 1)
         return torch.einsum("icpt,ipt->icp", cotangents, values)
 
