@@ -277,7 +277,7 @@ def _find_last_layer(
 
 
 def _is_plain(layer: RuledLayer, execution: Execution, recorder: Recorder) -> bool:
-    """Whether the graph itself says that a layer is a dense one, whose parameters nothing else uses.
+    """Whether the graph says that a layer is dense and that nothing else uses its parameters.
 
     Then its gradients need no comparison with autograd's: the product was given the very inputs
     that the gradients are made of.
