@@ -138,6 +138,11 @@ def test_an_operation_knows_how_many_results_it_has():
         assert internals.count_results(node) == count, f"{BROKEN}{node.name()} has others"
 
 
+def test_an_operation_is_its_own_derivative():
+    found = internals.pass_back(X.exp().grad_fn, torch.ones_like(X))
+    assert torch.equal(found, X.exp()), f"{BROKEN}an operation gives {found}"
+
+
 def test_later_operations_have_larger_numbers():
     first = torch.relu(X)
     numbers = [internals.sequence_number(y.grad_fn) for y in (first, first * 2, first + X)]

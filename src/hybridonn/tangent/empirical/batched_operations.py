@@ -19,6 +19,7 @@ from torch.autograd.graph import Node
 from hybridonn.tangent.empirical.graph import argument_shape
 from hybridonn.tangent.empirical.torch_internals import (
     RESHAPES,
+    pass_back,
     result_shape,
     saved,
     signed,
@@ -82,8 +83,7 @@ def _reshape(node: Node, results: Results, position: int) -> Tensor:
 def _elementwise(node: Node, results: Results, position: int) -> Tensor:
     """An activation's own derivative, once for all combinations."""
     g = _only(results)
-    derivative = node(torch.ones_like(g[0]))
-    return g * (derivative[0] if isinstance(derivative, tuple) else derivative)
+    return g * pass_back(node, torch.ones_like(g[0]))
 
 
 def _matrix_product(node: Node, results: Results, position: int, first: str, second: str) -> Tensor:

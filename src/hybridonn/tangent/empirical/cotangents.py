@@ -107,7 +107,9 @@ def _go_back(
         for index, g in enumerate(results):
             if g is not None and (node, index) in places:
                 found[node, index] = g
-        for position in wanted if product and any(g is not None for g in results) else ():
+        if product is None or all(g is None for g in results):
+            continue
+        for position in wanted:
             parent, result = node.next_functions[position]
             if parent is not None:
                 arrived.add(GradientEdge(parent, result), product(node, results, position))

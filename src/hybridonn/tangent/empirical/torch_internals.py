@@ -75,6 +75,12 @@ def count_results(node: Node) -> int:
     return len(node._input_metadata)  # type: ignore[attr-defined]
 
 
+def pass_back(node: Node, gradient: Tensor) -> Tensor:
+    """The gradient of an operation's one argument from that of its result."""
+    found = node(gradient)  # type: ignore[operator]
+    return found[0] if isinstance(found, tuple) else found
+
+
 def saved(node: Node, name: str) -> Any:
     """What an operation saves for its backward pass.
 
