@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from hybridonn import spec
+from hybridonn.distillation.discrepancies import DISCREPANCIES, HANDED_OVER
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import LiveTargets, StoredTargets, teacher_features
@@ -68,7 +69,7 @@ def test_kd_is_hintons_law(student, teacher, scene):
 
 
 @pytest.mark.parametrize("layers", ["last", "all", "first", ("backend.4",)])
-@pytest.mark.parametrize("discrepancy", ["cka", "ridge_cka", "cosine", "mse"])
+@pytest.mark.parametrize("discrepancy", ["cka", "ridge_cka", "cosine", "mse", "auto"])
 def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     student, teacher, scene, layers, discrepancy
 ):
@@ -82,7 +83,12 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     indices = torch.arange(2, 14)
     terms = objective(student, batch(scene, indices))
     ours, theirs = ntk(student, scene[indices], layers=layers), gram[2:14, 2:14]
+    alike = centred_alignment(ours, theirs)
+    share = max(0, (alike.item() - 0.8) / 0.2)
     expected = {
+        "auto": lambda: (
+            (1 - share) * (1 - alike) + share * (1 - ridge_alignment(ours, theirs, 0.5))
+        ),
         "cka": lambda: 1 - centred_alignment(ours, theirs),
         "ridge_cka": lambda: 1 - ridge_alignment(ours, theirs, 0.5),
         "cosine": lambda: 1 - F.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0),
@@ -92,6 +98,23 @@ def test_ntkd_matches_the_kernels_of_the_chosen_layers(
     terms["ntk"].backward()
     # A layer's own part may not depend on its own weights: behind it is a ReLU.
     assert sum(p.grad.abs().sum() for p in student.parameters() if p.grad is not None) > 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.3, 30.0])
+def test_what_is_compared_turns_to_all_directions_as_the_kernels_align(noise):
+    dice = torch.Generator().manual_seed(0)
+    theirs = torch.randn(30, 3, generator=dice, dtype=torch.float64) @ torch.diag(
+        torch.tensor([9.0, 7.0, 1.0], dtype=torch.float64)
+    )
+    ours = theirs + noise * torch.randn(30, 3, generator=dice, dtype=torch.float64)
+    ours, theirs = ours @ ours.T, theirs @ theirs.T
+    found, coarse, fine = (
+        DISCREPANCIES[name].compute(ours, theirs, 0.3).item()
+        for name in ("auto", "cka", "ridge_cka")
+    )
+    share = max(0, (1 - coarse - HANDED_OVER) / (1 - HANDED_OVER))
+    assert found == pytest.approx((1 - share) * coarse + share * fine, abs=1e-9)
+    assert (share == 0) == (noise == 30.0)
 
 
 @pytest.mark.parametrize(("layers", "images"), [("all", 5), ("last", 5), ("all", None)])

@@ -151,7 +151,7 @@ class Tangent(Section):
     contraction: pixels. The last one alone costs a forward pass, all ten to twenty.
     """
     discrepancy: Annotated[str, NameOf(DISCREPANCIES)] = "cka"
-    """How two kernels are compared."""
+    """How two kernels are compared. auto: by cka until they align, then by ridge_cka."""
     ridge: Annotated[float, Field(ge=1e-3)] = 0.3
     """Regularisation of ridge_cka, in mean eigenvalues of each kernel; less would drown in single
     precision.
