@@ -90,7 +90,7 @@ def _lay_out(table: dict[str, Any], folder: Path) -> dict[str, Any]:
             {
                 "name": shown,
                 "rows": [lay_row(row, unit) for row in rows],
-                "notes": [f"Left out: {text}" for text in noted],
+                "notes": [f"Left out or smaller: {text}" for text in noted],
             }
         )
     heads = ("", f"paper, {unit}", f"ours, {unit}", "95 %", "interval of", "time of one", "")

@@ -92,7 +92,7 @@ def test_the_command_says_what_it_costs_and_does_nothing_in_a_dry_run(tmp_path):
     assert found.exit_code == 0, found.output
     assert "runs: about" in found.output
     assert "with 2 workers" in found.output
-    assert "left out: 4,000 training images in place of 54,000" in found.output
+    assert "left out or smaller: 4,000 training images in place of 54,000" in found.output
     assert not out.exists()
 
 

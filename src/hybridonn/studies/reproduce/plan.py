@@ -132,12 +132,14 @@ def say_cost(plan: Mapping[str, list[Planned]], workers: int) -> list[str]:
         times += f", about {say_time(cost.take(workers))} with {workers} workers"
     said = [
         f"{cost.runs} runs: {times} (teachers and their targets {say_time(cost.before_s)}, runs "
-        f"{say_time(cost.runs_s)}; measured on one machine, yours may differ; what is finished is "
+        f"{say_time(cost.runs_s)}; estimated from measurements on one machine; what is finished is "
         "not done again)"
     ]
     for name, parts in plan.items():
         said += [
-            f"{name}, {one.part.system}: left out: {one.left_out}" for one in parts if one.left_out
+            f"{name}, {one.part.system}: left out or smaller: {one.left_out}"
+            for one in parts
+            if one.left_out
         ]
     return said
 
