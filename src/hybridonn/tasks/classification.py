@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DataError
 from hybridonn.tasks.classes import check_classes, check_pairs, count_shares, share_equal
+from hybridonn.tasks.diagnosis import Diagnosis, bootstrap
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.entropy import weighted_entropy
 from hybridonn.tasks.strata import Strata
@@ -35,8 +37,14 @@ class Classification:
     class_weights: tuple[float, ...] | None = None
     metric: ClassVar[str] = "accuracy"
     label: ClassVar[str] = "accuracy"
-    shares: ClassVar[tuple[str, ...]] = ("accuracy",)
-    measures_note: ClassVar[str] = "Accuracies are shares of the test images."
+    shares: ClassVar[tuple[str, ...]] = (
+        *("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc"),
+    )
+    measures_note: ClassVar[str] = (
+        "Accuracies are shares of the test images; balanced_accuracy is the mean of the classes' "
+        "recalls, auc the area under the ROC curve, and intervals hold their 95 % intervals by the "
+        "bootstrap."
+    )
     sections: ClassVar[tuple[str, ...]] = (
         *("confusion", "embedding"),
         *("chip_confusion", "chip_embedding"),
@@ -68,8 +76,15 @@ class Classification:
         return (predicted == labels).float()
 
     def measure(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
-        """The share of images that are named rightly."""
-        return {self.metric: float(self.score(logits, labels).mean())}
+        """The share of images that are named rightly, and what :mod:`.diagnosis` measures."""
+        accuracy = {self.metric: float(self.score(logits, labels).mean())}
+        return accuracy | _diagnose(logits, labels).measure(np.ones(len(labels)))
+
+    def intervals(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """The 95 % intervals of what :mod:`.diagnosis` measures, by the bootstrap."""
+        return bootstrap(_diagnose(logits, labels), len(labels), patients)
 
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each image, (B,)."""
@@ -161,3 +176,7 @@ class Classification:
     def remark(self, labels: Tensor, part: str) -> list[str]:
         """Nothing: one label cannot be suspicious."""
         return []
+
+
+def _diagnose(logits: Tensor, labels: Tensor) -> Diagnosis:
+    return Diagnosis(torch.softmax(logits.double(), 1).numpy(), labels.numpy())

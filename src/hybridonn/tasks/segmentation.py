@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -85,6 +85,12 @@ class Segmentation:
             self.metric: float(overlap.scores.mean()),
             "miou_pixels": float(overlap.pooled.nanmean()),
         }
+
+    def intervals(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """None: that of the mIoU is made of the images' scores by the report."""
+        return {}
 
     def _overlap(self, logits: Tensor, labels: Tensor) -> Overlap:
         return measure_overlap(self.predict(logits), labels, logits.shape[1])

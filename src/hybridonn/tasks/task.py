@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -58,6 +58,18 @@ class Task(Protocol):
 
     def measure(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
         """Every number that is reported of a test set: the metric under its name, and others."""
+        ...
+
+    def intervals(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """The 95 % intervals of measures beside the metric, by the names of :meth:`measure`.
+
+        Args:
+            logits: Outputs of the network for the test images, (N, ...).
+            labels: Labels of the images, (N, ...).
+            patients: Whom each image was taken of, N names; None: it is not known.
+        """
         ...
 
     def predict(self, logits: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ def _run(context: Context) -> dict[str, Any]:
         "method": spec.distillation.method,
         "seed": spec.seed,
         **task.measure(logits, dataset.test.labels),
+        "intervals": task.intervals(logits, dataset.test.labels, dataset.test.patients),
         f"validation_{task.metric}": best[f"validation_{task.metric}"],
         "alignment": best["alignment"],
         "epochs": len(history),

@@ -82,6 +82,7 @@ def _run(context: Context) -> dict[str, Any]:
     return {
         "name": spec.teacher.name,
         **task.measure(logits, dataset.test.labels),
+        "intervals": task.intervals(logits, dataset.test.labels, dataset.test.patients),
         "parameters": count_parameters(teacher),
         "epochs": history[-1]["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),

@@ -76,6 +76,16 @@ SCORES = Kind(
         and is_count(value.get("captures", 0))
     ),
 )
+INTERVALS = Kind(
+    "a mapping of names to two numbers from 0 to 1",
+    lambda value: (
+        isinstance(value, dict)
+        and all(
+            isinstance(ends, list | tuple) and len(ends) == 2 and all(map(is_share, ends))
+            for ends in value.values()
+        )
+    ),
+)
 
 # The first pattern that a key fits decides; a key that fits none is only shown.
 PLAIN_RESULTS: Mapping[str, Kind] = {
@@ -98,6 +108,7 @@ PLAIN_RESULTS: Mapping[str, Kind] = {
     **dict.fromkeys(("estimate.train_images", "estimate.test_images"), SIZE),
     "estimate.uncertainty": SHARE,
     "baseline.teacher_margin": NUMBER,
+    "*.intervals": INTERVALS,
     "compensated.fraction": SHARE,
     **dict.fromkeys(("compensated.captures", "compensated.twin_images"), COUNT),
     "compensated.labelled": TRUTH,
