@@ -292,7 +292,8 @@ def _check_covered(covered: np.ndarray, where: Path) -> None:
     refuse(
         [f"{name_sub_optic(n)} ({shares[n]:.0%})" for n in few.tolist()],
         f"sub-optics lie in the frames with less than {LEAST_COVERED:.0%} of their captures",
-        "capture a larger region, or check --camera-pixel-um and --pixels-per-feature",
+        "capture a larger region, check --camera-pixel-um and --pixels-per-feature, or name the "
+        "run that the chip was made for",
         where,
     )
 
