@@ -16,6 +16,7 @@ from hybridonn.cli.output import choose_output, keep, say
 from hybridonn.cli.screen import print_comparison, print_line, print_rows, print_table
 from hybridonn.cli.summary import summarise
 
+ROOT = Path(__file__).parents[2]
 CHECKSUM = "0123456789abcdef" * 4
 RESULTS: dict[str, Any] = {
     "layout": {"kernels": 9, "kernels_used": 8, "sites": 16, "rows": 4, "columns": 4},
@@ -161,3 +162,12 @@ def test_a_seed_is_a_setting_that_set_overrules() -> None:
     assert json.loads(run("spec", "--seed", "7", "--json").output)["seed"] == 7
     words = ("spec", "--seed", "7", "--set", "seed=8", "--json")
     assert json.loads(run(*words).output)["seed"] == 8
+
+
+def test_no_command_prints_past_the_options_of_its_output() -> None:
+    """What goes to the error stream, and the version of ``--version``, are printed at once."""
+    allowed = {"app.py": 1, "deployment.py": 1, "screen.py": 1, "output.py": 0}
+    for path in (ROOT / "src" / "hybridonn" / "cli").glob("*.py"):
+        text = path.read_text("utf-8")
+        found = text.count("typer.echo(") + text.count("open_console().print(")
+        assert found <= allowed.get(path.name, 0), f"{path.name}: print by hybridonn.cli.output.say"

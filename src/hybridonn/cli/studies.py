@@ -207,8 +207,9 @@ def regimes(
         found = study.study_regimes(
             stated, tried, seeds, tuning_seeds, folder, data_root, progress, workers
         )
+    keep(found)
     _print_regimes(found)
-    typer.echo(folder / "regimes.png")
+    say(folder / "regimes.png")
 
 
 def _print_regimes(found: dict[str, Any]) -> None:
@@ -222,8 +223,8 @@ def _print_regimes(found: dict[str, Any]) -> None:
             rows.append((*place, *numbers, f"{one['seconds']:.1f}"))
     _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
     for line in found["sentences"]:
-        typer.echo(line)
-    typer.echo("the baseline: the task alone of KD, KD of NTKD")
+        say(line)
+    say("the baseline: the task alone of KD, KD of NTKD")
 
 
 def _print_ranking(found: dict[str, Any]) -> None:
