@@ -27,8 +27,9 @@ CHIP = ("fabrication.preset=paper-mnist", "compensation.methods=[none]")
 
 @contextmanager
 def without_reports() -> Iterator[None]:
-    """Reports have tests of their own, and take seconds."""
+    """Reports have tests of their own, and take seconds; so do latencies, measured for long."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hybridonn.deployment.latency.ENOUGH_S", 0.01)
         patch.setattr("hybridonn.pipeline.run.write_report", lambda folder: None)
         patch.setattr("hybridonn.pipeline.deploy.write_report", lambda folder: None)
         yield

@@ -167,7 +167,7 @@ def real_chip(finished_digits: Path, tmp_path_factory) -> tuple[Path, Path]:
     return run_folder, place / "set"
 
 
-def test_a_real_chips_backend_is_tried_on_its_captures(real_chip) -> None:
+def test_a_real_chips_backend_is_tried_on_its_captures(real_chip, no_report) -> None:
     run_folder, captures = real_chip
     found = deploy(run_folder, (), 30, None, Silent(), captures)
     stage = json.loads((run_folder / "compensated" / "stage.json").read_text())
