@@ -12,6 +12,7 @@ from hybridonn.data import load_batch, load_dataset
 from hybridonn.pipeline.run import run
 from hybridonn.spec import read_spec
 
+PARTS = ("train", "val", "test")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -88,3 +89,32 @@ def test_the_whole_job_of_carvana(tmp_path, pictures):
     assert 0 <= results["student"]["miou"] <= 1
     assert 0 <= results["estimate"]["miou"] <= 1
     assert "car" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_oct(tmp_path, pictures):
+    for part, patients in (("train", range(10, 16)), ("test", range(20, 22))):
+        for kind in ("CNV", "DME", "DRUSEN", "NORMAL"):
+            for patient in patients:
+                path = tmp_path / "OCT2017" / part / kind / f"{kind}-{patient}-1.jpeg"
+                pictures.save(path, patient, size=(50, 77), mode="L")
+    spec = read_spec(EXAMPLES / "oct.yaml", ("data.validation_fraction=0.2",))
+    dataset = load_dataset(spec.data, tmp_path)
+    assert dataset.image_shape == (1, 96, 96)
+    assert dataset.classes == ("CNV", "DME", "DRUSEN", "NORMAL")
+    assert set(dataset.test.patients) == {"20", "21"}
+    assert not set(dataset.train.patients) & set(dataset.validation.patients)
+    assert load_batch(
+        dataset.train, torch.arange(4), dataset.task, spec.training.augmentation, generator_of("x")
+    )[0].shape == (4, 1, 96, 96)
+
+
+def test_pneumonia(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {f"{part}_images": rng.integers(0, 256, (8, 28, 28), np.uint8) for part in PARTS}
+    arrays |= {f"{part}_labels": np.arange(8)[:, None] % 2 for part in PARTS}
+    np.savez(tmp_path / "pneumoniamnist.npz", **arrays)
+    spec = read_spec(EXAMPLES / "pneumonia.yaml")
+    dataset = load_dataset(spec.data, tmp_path)
+    assert dataset.classes == ("normal", "pneumonia")
+    weights = spec.distillation.task_weight, spec.distillation.kd_weight
+    assert (*weights, spec.distillation.temperature) == (0.3, 0.7, 4)
