@@ -15,6 +15,7 @@ from hybridonn.tangent.empirical.checks import (
     check_count,
     check_inputs,
     check_memory,
+    refuse_gradient_hooks,
     require_inference,
 )
 from hybridonn.tangent.empirical.contraction import contract
@@ -255,6 +256,7 @@ class _FeatureMaker:
         left = self.reached - covered_names(forward.layers)
         self.rest = {name: p for name, p in parameters.items() if name in left}
         if self.rest:
+            refuse_gradient_hooks(self.rest)
             warn_once(self.model, describe_slow(list(self.rest)), stacklevel=6)
 
 

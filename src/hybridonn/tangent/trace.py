@@ -13,6 +13,7 @@ from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
 from hybridonn.tangent.empirical.checks import (
     check_model,
     check_outputs,
+    refuse_gradient_hooks,
     require_inference_statistics,
 )
 from hybridonn.tangent.empirical.contraction import contract, contract_identity
@@ -169,6 +170,7 @@ class Trace:
         reached = find_reached(outputs, rest)
         rest = {name: p for name, p in rest.items() if name in reached}
         if rest:
+            refuse_gradient_hooks(rest)
             warn_once(self._recorder.model, describe_slow(list(rest)), stacklevel=3)
         return rest
 

@@ -272,3 +272,39 @@ def test_options_of_another_type_become_a_sentence(call):
 def test_sketches_refuse_options_that_do_not_exist(call):
     with pytest.raises(TangentError):
         call()
+
+
+def test_a_hook_that_changes_gradients_but_not_outputs_is_refused():
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.randn(3, 3)
+    seen = model[2].weight.register_hook(lambda gradient: None)
+    kernel = ntk(model, x)
+    seen.remove()
+    assert torch.allclose(kernel, ntk(model, x))
+    model[0].weight.register_hook(lambda gradient: 2 * gradient)
+    with pytest.raises(TangentError, match=r"'0.weight' has a gradient hook"):
+        ntk(model, x)
+    with record(model, "all") as trace:
+        outputs = model(x)
+    with pytest.raises(TangentError, match=r"'0.weight' has a gradient hook"):
+        trace.kernel(outputs)
+
+
+def test_layers_inside_a_transformation_of_torch_func_are_followed(dense_kernel):
+    class Mapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2).double()
+
+        def forward(self, x):
+            return torch.func.vmap(self.layer)(x)
+
+    model, x = Mapped(), torch.randn(4, 3, dtype=torch.float64)
+    torch.testing.assert_close(ntk(model, x), dense_kernel(model, x))
+
+
+def test_outputs_without_numbers_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).to("meta")
+    with record(model, "all") as trace:
+        outputs = model(torch.randn(3, 3, device="meta"))
+    with pytest.raises(TangentError, match="device meta"):
+        trace.kernel(outputs)

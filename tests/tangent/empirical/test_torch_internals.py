@@ -143,6 +143,21 @@ def test_an_operation_is_its_own_derivative():
     assert torch.equal(found, X.exp()), f"{BROKEN}an operation gives {found}"
 
 
+def test_a_parameter_tells_its_gradient_hooks():
+    parameter = leaf(2)
+    assert not internals.gradient_hooks(parameter), BROKEN + "Tensor._backward_hooks"
+    parameter.register_hook(lambda gradient: gradient)
+    assert internals.gradient_hooks(parameter), BROKEN + "Tensor._backward_hooks"
+
+
+def test_tensors_inside_transformations_are_told_apart():
+    seen = []
+    torch.func.vmap(lambda x: seen.append(internals.is_transformed(x)) or x)(torch.ones(2))
+    assert seen == [True] and not internals.is_transformed(X), (
+        BROKEN + "is_functorch_wrapped_tensor"
+    )
+
+
 def test_later_operations_have_larger_numbers():
     first = torch.relu(X)
     numbers = [internals.sequence_number(y.grad_fn) for y in (first, first * 2, first + X)]

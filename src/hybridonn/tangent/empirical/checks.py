@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import plain_operations
-from hybridonn.tangent.empirical.torch_internals import BatchNorm, Dropout
+from hybridonn.tangent.empirical.torch_internals import BatchNorm, Dropout, gradient_hooks
 from hybridonn.tangent.errors import TangentError
 
 
@@ -235,6 +235,11 @@ def check_outputs(outputs: Tensor, model: nn.Module, samples: int | None = None)
             f"{kind} returned {what}; a tangent kernel needs one tensor of outputs (n, ...) "
             "with the samples first"
         )
+    if outputs.is_meta:
+        raise TangentError(
+            f"the outputs of {kind} are on the device meta, which holds no numbers; build the "
+            "model and its samples on another device"
+        )
     if not outputs.numel():
         raise TangentError(
             f"{kind} returned no outputs, {tuple(outputs.shape)}; give at least one sample, and "
@@ -319,4 +324,22 @@ def require_inference(model: nn.Module) -> None:
             raise TangentError(
                 f"dropout '{name}' is in training mode: each forward pass draws another "
                 "network, so that there is no kernel of one; call .eval() on the model"
+            )
+
+
+def refuse_gradient_hooks(parameters: Mapping[str, Tensor]) -> None:
+    """Refuse parameters whose hooks may change the gradients that autograd reports.
+
+    Args:
+        parameters: those whose gradients are not what the operations say, by name.
+
+    Raises:
+        TangentError: one of them has a hook.
+    """
+    for name, parameter in parameters.items():
+        if gradient_hooks(parameter):
+            raise TangentError(
+                f"parameter '{name}' has a gradient hook (register_hook), which changes its "
+                "gradient but not the outputs, so that a tangent kernel cannot be that of both; "
+                "remove the hook while the kernel is computed"
             )

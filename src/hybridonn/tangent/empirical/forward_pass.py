@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
+from hybridonn.tangent.empirical.empty_windows import refuse_empty_windows
 from hybridonn.tangent.empirical.layer_io import (
     Execution,
     Layers,
@@ -59,4 +60,6 @@ def record_forward(model: nn.Module, x: Tensor, layers: Layers) -> tuple[Tensor,
             samples interact.
     """
     recorder = Recorder(model, layers)
-    return run_repeatably(model, x, recorder.recording()), recorder
+    outputs = run_repeatably(model, x, recorder.recording())
+    refuse_empty_windows(outputs)
+    return outputs, recorder

@@ -72,7 +72,12 @@ from hybridonn.tangent.empirical.blocks import (
     run_block,
     verify_block,
 )
-from hybridonn.tangent.empirical.checks import check_inputs, check_options, require_inference
+from hybridonn.tangent.empirical.checks import (
+    check_inputs,
+    check_options,
+    refuse_gradient_hooks,
+    require_inference,
+)
 from hybridonn.tangent.empirical.contraction import contract
 from hybridonn.tangent.empirical.explanation import describe_layers, describe_slow
 from hybridonn.tangent.empirical.gradient_factors import ParameterGradient, join_outputs
@@ -254,6 +259,7 @@ def _start(task: KernelTask, x: Tensor, method: Method) -> tuple[Block, PerSampl
     if not rest:
         return block, None
     if method != "vector_products":
+        refuse_gradient_hooks(rest)
         _report(task.model, rest, task.wrong, refuse=method == "layers")
     room = task.plan.contraction / 3
     slow = PerSampleKernel(task.model, rest, task.vectors, task.per_output, room, task.create_graph)

@@ -14,7 +14,11 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from hybridonn.tangent.empirical.graph import uses_of
 from hybridonn.tangent.empirical.rules.base import Rule, rule_of, trainable_parameters
-from hybridonn.tangent.empirical.torch_internals import count_changes, own_parameters
+from hybridonn.tangent.empirical.torch_internals import (
+    count_changes,
+    is_transformed,
+    own_parameters,
+)
 from hybridonn.tangent.errors import TangentError
 
 Layers = str | Sequence[str]
@@ -300,6 +304,8 @@ def _find_mismatch(layer: Layer, rule: Rule, inputs: Tensor, output: Tensor) -> 
     Raises:
         TangentError: gradients were switched off.
     """
+    if is_transformed(output):
+        return "it runs inside a transformation of torch.func"
     if not output.requires_grad:
         raise TangentError(
             f"the output of layer '{layer.name}' does not depend on its parameters: gradients "

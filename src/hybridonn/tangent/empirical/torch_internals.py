@@ -65,6 +65,16 @@ def hooks_of(module: nn.Module) -> tuple[dict[int, Any], ...]:
     )
 
 
+def gradient_hooks(parameter: Tensor) -> bool:
+    """Whether a tensor has hooks that are given its gradient."""
+    return bool(parameter._backward_hooks)
+
+
+def is_transformed(tensor: Tensor) -> bool:
+    """Whether a tensor stands inside a transformation of torch.func, such as vmap."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # type: ignore[attr-defined]
+
+
 def result_shape(node: Node, result: int = 0) -> torch.Size:
     """The shape of one of an operation's results."""
     return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
