@@ -130,7 +130,7 @@ def predict(
     ],
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", help="Folder for predictions.csv and masks."),
+        typer.Option("--out", help="Folder for predictions.csv, masks and boxes."),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--watch", help="Watch one folder and predict for each new file.")
@@ -143,7 +143,7 @@ def predict(
         bool, typer.Option("--int8", help="Use the backend in 8-bit integers; for captures.")
     ] = False,
 ) -> None:
-    """Predict the labels or masks of images or captures with a deployed run."""
+    """Predict the labels, masks or boxes of images or captures with a deployed run."""
     calm_threads()
     from hybridonn.core.files import write_table
     from hybridonn.pipeline.predict import list_files, open_system, predict_files, watch

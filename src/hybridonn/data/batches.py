@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.transforms.affine import Affine, draw_affine, warp
+from hybridonn.data.transforms.affine import Affine, draw_affine, warp, warp_points
 from hybridonn.data.transforms.colour import recolour
 from hybridonn.data.transforms.crop import crop
 from hybridonn.data.transforms.erasing import erase
 from hybridonn.data.transforms.randaugment import randaugment
 from hybridonn.spec import Augmentation
 from hybridonn.tasks.classification import Classification
-from hybridonn.tasks.task import Task
+from hybridonn.tasks.task import Move, Task
 
 
 def to_scene(images: Tensor) -> Tensor:
@@ -108,7 +108,13 @@ def _augment_cropped(
     if settings.shift_pixels or settings.rotation_degrees or settings.scale_fraction:
         change = draw_affine(len(scene), settings, generator)
         scene = warp(scene, change)
-        labels = task.move_labels(labels, lambda maps: _warp_maps(maps, change))
+        size = scene.shape[2], scene.shape[3]
+        move = Move(
+            lambda maps: _warp_maps(maps, change),
+            lambda points: warp_points(points, change, *size),
+            size,
+        )
+        labels = task.move_labels(labels, move)
     scene = recolour(scene, settings, generator)
     if settings.randaugment_operations:
         strength = settings.randaugment_operations, settings.randaugment_magnitude

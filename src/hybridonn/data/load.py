@@ -24,7 +24,7 @@ from hybridonn.data.readers.sources import NAMED_SOURCES, Source
 from hybridonn.data.readers.table import DATA_SETS, READER_CODE
 from hybridonn.data.splits import split_set
 from hybridonn.spec import Data
-from hybridonn.tasks.task import Task, make_task
+from hybridonn.tasks.task import Move, Task, make_task
 
 _SILENT = Silent()
 
@@ -174,4 +174,6 @@ def _transpose(unsplit: UnsplitSet, task: Task) -> UnsplitSet:
     def exchange(maps: Tensor) -> Tensor:
         return maps.transpose(2, 3).contiguous()
 
-    return unsplit.change(exchange, lambda labels: task.move_labels(labels, exchange))
+    height, width = unsplit.images.images.shape[2:]
+    move = Move(exchange, lambda points: points.flip(-1), (width, height))
+    return unsplit.change(exchange, lambda labels: task.move_labels(labels, move))

@@ -17,6 +17,7 @@ from hybridonn.deployment.extras import need_extra
 from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.network_files import BACKEND, HYBRID, INT8
 from hybridonn.deployment.runtime import OnnxNetwork
+from hybridonn.tasks.boxes import CLASS
 from hybridonn.tasks.task import make_task
 
 
@@ -31,6 +32,8 @@ class Answer:
             its pixels. None: the task predicts numbers, not classes.
         milliseconds: What the network took.
         shares: Probability of each class by the softmax; empty: the answer is a map.
+        boxes: Objects with class, edges in pixels and score, (n, 6), see
+            :mod:`hybridonn.tasks.boxes`; None: the answer is no boxes.
     """
 
     predicted: Tensor
@@ -38,6 +41,7 @@ class Answer:
     confidence: float | None
     milliseconds: float
     shares: tuple[float, ...] = ()
+    boxes: Tensor | None = None
 
 
 class Predictor:
@@ -115,6 +119,9 @@ class Predictor:
         logits = network(inputs)
         took = 1e3 * (perf_counter() - began)
         predicted = self.task.predict(logits)[0]
+        boxes = self.task.list_boxes(predicted)
+        if boxes is not None:
+            return Answer(predicted, "", None, took, boxes=boxes)
         if predicted.is_floating_point():
             return Answer(predicted, "", None, took)
         shares = logits.softmax(1)
@@ -126,8 +133,13 @@ class Predictor:
 
 
 def describe_answer(answer: Answer, classes: tuple[str, ...]) -> dict[str, Any]:
-    """An answer as a row: its class, or the share of pixels that each class has."""
+    """An answer as a row: its class, the share of pixels or the number of boxes of each class."""
     row: dict[str, Any] = {"label": answer.label} if answer.label else {}
+    if answer.boxes is not None:
+        row |= {
+            f"count_{name}": int((answer.boxes[:, CLASS] == index).sum())
+            for index, name in enumerate(classes)
+        }
     if not answer.label and not answer.predicted.is_floating_point():
         row |= {
             f"share_{name}": round(float((answer.predicted == index).float().mean()), 6)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from hybridonn.core.errors import DataError, DeploymentError, HybridonnError
 from hybridonn.core.files import read_arrays, write_bytes
@@ -21,6 +22,7 @@ from hybridonn.pipeline.loaded_run import LoadedRun, load_run
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 CAPTURES = ".npz"
 PAUSE_S = 0.2  # between two looks at a watched folder
+SHOWN_PIXELS = 1024  # of the longer side, about, of a drawn image
 COLOURS = ((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178))
 
 
@@ -159,7 +161,8 @@ def predict_files(
     Args:
         system: The deployed run.
         paths: Images and captures.
-        out: Where masks are written, as PNG with the class of each pixel; None: nowhere.
+        out: Where masks are written, as PNG with the class of each pixel, and boxes, as CSV and as
+            PNG of the image with its boxes; None: nowhere.
 
     Raises:
         HybridonnError: A file cannot be answered.
@@ -184,7 +187,7 @@ def watch(
     Args:
         system: The deployed run.
         folder: The folder that a camera writes into.
-        out: Where masks are written; None: nowhere.
+        out: Where masks and boxes are written; None: nowhere.
         say: Is told what could not be answered.
         stop: Whether to end, asked between two looks.
         pause_s: Seconds between two looks.
@@ -229,9 +232,69 @@ def _make_row(system: System, path: Path, out: Path | None) -> dict[str, Any]:
     answer = system.answer(path)
     row: dict[str, Any] = {"file": str(path)}
     row |= describe_answer(answer, system.predictor.manifest.classes)
-    if out is not None and not answer.label:
+    if out is not None and answer.boxes is not None:
+        row |= write_boxes(system, answer.boxes, out, path)
+    elif out is not None and not answer.label:
         row["mask"] = str(write_mask(answer, out, path))
     return row
+
+
+def write_boxes(system: System, boxes: Tensor, out: Path, path: Path) -> dict[str, str]:
+    """Write the boxes of an image as CSV, and draw them into the image as PNG.
+
+    Edges are in pixels of the image as the network takes it. Captures are no image: of them there
+    is the CSV alone.
+
+    Args:
+        system: The deployed run.
+        boxes: Classes, edges and scores, (n, 6).
+        out: The folder to write into.
+        path: The file that was answered, by whose whole name the files are called.
+
+    Returns:
+        The paths, by what they hold.
+    """
+    classes = system.predictor.manifest.classes
+    out.mkdir(parents=True, exist_ok=True)
+    table = out / f"{path.name}.boxes.csv"
+    lines = ["class,xmin,ymin,xmax,ymax,score"]
+    for kind, *numbers in boxes.tolist():
+        name = classes[int(kind)]
+        quoted = '"' + name.replace('"', '""') + '"'
+        lines.append(",".join([quoted, *(f"{one:.4g}" for one in numbers)]))
+    write_bytes(table, ("\n".join(lines) + "\n").encode())
+    if path.suffix.lower() == CAPTURES:
+        return {"boxes": str(table)}
+    drawn = out / f"{path.name}.boxes.png"
+    write_bytes(drawn, draw_boxes(read_picture(path, system.target), boxes, classes))
+    return {"boxes": str(table), "drawn": str(drawn)}
+
+
+def draw_boxes(image: np.ndarray, boxes: Tensor, classes: tuple[str, ...]) -> bytes:
+    """An image with its boxes, each with class and score, as the bytes of a PNG.
+
+    A small image is enlarged by a whole factor, so that the texts can be read.
+
+    Args:
+        image: (C, H, W) uint8.
+        boxes: Classes, edges and scores, (n, 6).
+        classes: Names of the classes.
+    """
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    factor = max(1, SHOWN_PIXELS // max(picture.size))
+    size = picture.width * factor, picture.height * factor
+    picture = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    for kind, *edges, score in boxes.flip(0).tolist():  # the best on top
+        left, top, right, bottom = (factor * edge for edge in edges)
+        colour = COLOURS[1 + int(kind) % (len(COLOURS) - 1)]
+        pen.rectangle((left, top, right, bottom), outline=colour, width=2)
+        pen.text((left + 3, top + 1), f"{classes[int(kind)]} {score:.2f}", fill=colour)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def write_mask(answer: Answer, out: Path, path: Path) -> Path:

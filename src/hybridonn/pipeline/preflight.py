@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import partial
+from importlib.util import find_spec
 
 import torch
 
@@ -43,11 +44,12 @@ def refuse_unread(spec: Spec) -> None:
         spec: What the user states.
 
     Raises:
-        SpecError: There is no such teacher or loss term, or a batch of images takes more than all
-            memory.
+        SpecError: There is no such teacher or loss term, a package is not installed, or a batch of
+            images takes more than all memory.
         ArtefactError: The teacher's weights are no file.
     """
     find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    _refuse_missing_package(spec)
     _refuse_other_answers(spec)
     find_backend(spec.student)
     refuse_own_term(spec.distillation)
@@ -65,6 +67,20 @@ def refuse_unread(spec: Spec) -> None:
             4 * count * height * width,
             f"a batch of {count} images of {height} x {width} pixels",
             "lower data.size_pixels or training.batch_size",
+        )
+
+
+def _refuse_missing_package(spec: Spec) -> None:
+    """Refuse a task whose metric needs a package that is not installed.
+
+    Raises:
+        SpecError: It is not installed.
+    """
+    package = TASKS[spec.task].package
+    if package and find_spec(package) is None:
+        raise SpecError(
+            f"task is {spec.task}, whose metric needs {package.replace('_', '-')}, which is not "
+            f"installed; install it with: pip install 'hybridonn[{spec.task}]'"
         )
 
 

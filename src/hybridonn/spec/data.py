@@ -54,6 +54,10 @@ class Data(Section):
     """Names of the values 0, 1, 2 ... in the masks of a mask_folder. null: two
     classes, background and object.
     """
+    box_classes: Annotated[Several[str], Field(min_length=1, max_length=256)] | None = None
+    """Names of the classes of boxes in voc, coco and box_csv, in order. null: all that the files
+    of the training part name, sorted.
+    """
     skip_bad: bool = False
     """Whether damaged files are left out and counted. false: they are refused."""
     train_images: Count | None = None
@@ -99,6 +103,16 @@ class Data(Section):
                 f"mask_classes is given with name: {self.name}; only name: "
                 f"{' or '.join(takers)} takes it: "
                 "the names of the values 0, 1, 2 ... of its masks"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _box_classes_go_with_boxes(self) -> Data:
+        takers = [name for name, named in DATA_SETS.items() if "box_classes" in named.takes]
+        if self.box_classes and self.name not in takers:
+            raise ValueError(
+                f"box_classes is given with name: {self.name}; only name: "
+                f"{', '.join(takers)} take it: the names of the classes of boxes, in order"
             )
         return self
 

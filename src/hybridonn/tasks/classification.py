@@ -94,6 +94,10 @@ class Classification:
         """The logits, (N, classes)."""
         return {"logits": logits}
 
+    def list_boxes(self, predicted: Tensor) -> Tensor | None:
+        """None: predictions are no boxes."""
+        return None
+
     def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
         """The class of each image, (N,), from stored logits.
 

@@ -103,6 +103,10 @@ class Segmentation:
         """The class of each pixel, (N, H, W) uint8; logits would take 4 bytes a class."""
         return {"predicted": self.predict(logits).to(torch.uint8)}
 
+    def list_boxes(self, predicted: Tensor) -> Tensor | None:
+        """None: predictions are no boxes."""
+        return None
+
     def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
         """The class of each pixel, (N, H, W), as it is stored."""
         return stored["predicted"]

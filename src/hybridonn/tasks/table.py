@@ -13,18 +13,24 @@ class BuiltInTask:
 
     Attributes:
         code: The class, ``"package.module:attribute"``.
-        answers: What it asks an answer for, ``"image"`` or ``"pixel"``: the backends and the
-            teachers with the same word serve it.
+        answers: What it asks an answer for, ``"image"``, ``"pixel"`` or ``"cell"`` (of 4 x 4
+            pixels): the backends and the teachers with the same word serve it.
+        package: A module of the optional extra of the task's name, without which its metric cannot
+            be measured; empty: it needs none.
     """
 
     code: str
     answers: str
+    package: str = ""
 
 
 TASKS: Mapping[str, BuiltInTask] = MappingProxyType(
     {
         "classification": BuiltInTask("hybridonn.tasks.classification:Classification", "image"),
         "segmentation": BuiltInTask("hybridonn.tasks.segmentation:Segmentation", "pixel"),
+        "detection": BuiltInTask(
+            "hybridonn.tasks.detection:Detection", "cell", package="faster_coco_eval"
+        ),
     }
 )
 # The form that `hybridonn.core.tables.resolve` takes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -14,8 +15,25 @@ from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.table import TASK_CODE
 
-# Moves maps of values (B, C, H, W) as the images of a batch were moved, without interpolation.
-Move = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Move:
+    """How the images of a batch were moved; called with maps, it moves them.
+
+    Attributes:
+        maps: Moves maps of values (B, C, H, W) as the images, without interpolation.
+        points: Where points (B, P, 2) of the images come to lie; x and y in pixels, from the
+            upper left corner of the image.
+        size: Height and width of the moved images, in pixels.
+    """
+
+    maps: Callable[[Tensor], Tensor]
+    points: Callable[[Tensor], Tensor]
+    size: tuple[int, int]
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Move maps: (B, C, H, W) to (B, C, H', W')."""
+        return self.maps(maps)
 
 
 class Task(Protocol):
@@ -23,7 +41,9 @@ class Task(Protocol):
 
     metric: ClassVar[str]  # key of what is reported, a share in [0, 1]: the larger, the better
     label: ClassVar[str]  # what reports call it
-    shares: ClassVar[tuple[str, ...]]  # the measures that are shares, printed in per cent
+    # The measures that are shares, printed in per cent. Of the others than the metric, one that a
+    # test set does not define is left out.
+    shares: ClassVar[tuple[str, ...]]
     measures_note: ClassVar[str]  # what the measures are, in a sentence below a table of them
     sections: ClassVar[
         tuple[str, ...]
@@ -82,6 +102,13 @@ class Task(Protocol):
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:
         """Arrays to store for outputs (N, ...), under the names of ``stored``."""
+        ...
+
+    def list_boxes(self, predicted: Tensor) -> Tensor | None:
+        """The boxes of an image that are worth showing, (n, 6), of its prediction.
+
+        Columns as in :mod:`hybridonn.tasks.boxes`. None: predictions are no boxes.
+        """
         ...
 
     def read_back(self, stored: Mapping[str, Tensor], classes: int) -> Tensor:
@@ -157,7 +184,7 @@ class Task(Protocol):
 
         Args:
             labels: Labels of the images before they are moved, (B, ...).
-            move: Moves maps as the images were moved.
+            move: Moves maps and points as the images were moved.
         """
         ...
 

@@ -13,7 +13,7 @@ from hybridonn.tangent.infinite import Convolution, Shape, split_block
 from hybridonn.tasks.table import TASKS
 
 SHAPE, CLASSES = (1, 8, 8), 3
-OUTPUTS = {"image": (CLASSES,), "pixel": (CLASSES, 8, 8)}
+OUTPUTS = {"image": (CLASSES,), "pixel": (CLASSES, 8, 8), "cell": (CLASSES + 4, 2, 2)}
 
 
 def student_of(name, **more):

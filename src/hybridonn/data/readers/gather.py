@@ -21,6 +21,7 @@ from hybridonn.core.memory import say_bytes
 from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import ImageSet, UnsplitSet
 from hybridonn.data.readers.bit_depth import BitDepth, find_bit_depth
+from hybridonn.data.readers.boxes import find_box_fault, place_boxes, stack_boxes
 from hybridonn.data.readers.image_facts import check_pixels
 from hybridonn.data.readers.image_files import (
     Shape,
@@ -91,6 +92,8 @@ def _key(listing: Listing, data: Data) -> str:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from None
             line = (str(path.relative_to(listing.root)), state.st_size, state.st_mtime_ns)
             digest.update(repr(line).encode())
+        if listing.boxed:
+            digest.update(repr(item.boxes).encode())
         digest.update(b"|")
     return digest.hexdigest()
 
@@ -105,15 +108,32 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
     for index, shape in shapes.items():
         if fault := _differs(shape, target, data):
             faults[index] = f"{items[index].image} is {shape}; {fault}"
+        elif fault := find_box_fault(items[index].boxes, shape):
+            faults[index] = fault
     good = [index for index in shapes if index not in faults]
     bad = _decode(part, [items[index] for index in good], target, listing, progress)
     faults |= {good[row]: fault for row, fault in bad.items()}
+    kept = [index for index in good if index not in faults]
+    placed = [place_boxes(items[index].boxes, shapes[index], target) for index in kept]
     return {
-        "kept": [index for index in good if index not in faults],
+        "kept": kept,
+        "boxes": placed if listing.boxed else [],
         "faults": [faults[index] for index in sorted(faults)],
         "stored": Counter(map(str, shapes.values())),
-        "remarks": [depth.remark] if depth else [],
+        "remarks": [
+            *([depth.remark] if depth else []),
+            *_count_cut(sum(len(items[index].boxes) for index in kept), sum(map(len, placed))),
+        ],
     }
+
+
+def _count_cut(stated: int, placed: int) -> list[str]:
+    if stated == placed:
+        return []
+    return [
+        f"{stated - placed} of {stated} boxes lie for the most part where the images are cut to "
+        "data.size_pixels, and are left out; data.resize: stretch or pad keeps all"
+    ]
 
 
 def _look(listing: Listing, progress: Progress) -> tuple[dict[int, Shape], dict[int, str]]:
@@ -256,6 +276,8 @@ def _divide(listing: Listing, stored: Stored, faults: tuple[str, ...]) -> Unspli
     images = torch.from_numpy(stored.arrays["images"])
     if listing.masks:
         labels = torch.from_numpy(stored.arrays["masks"])
+    elif listing.boxed:
+        labels = stack_boxes(stored.notes["boxes"])
     else:
         items = listing.items
         labels = torch.tensor([items[index].label for index in kept], dtype=torch.int64)

@@ -36,12 +36,14 @@ class Shape:
         width: Likewise.
         grey: One channel.
         deep: 16 bits a channel, of which a camera may have filled fewer.
+        turned: How the file says that it is to be shown, in words; empty: upright.
     """
 
     height: int
     width: int
     grey: bool
     deep: bool = False
+    turned: str = ""
 
     def __str__(self) -> str:
         depth = ", 16 bits" if self.deep else ""
@@ -90,7 +92,8 @@ def read_shape(path: Path) -> Shape:
 def shape_of(facts: ImageFacts) -> Shape:
     """Size and depth by what a file says of itself."""
     grey = facts.colour == "grey"
-    return Shape(facts.height, facts.width, grey, facts.bits == 16 and not facts.scaled)
+    deep = facts.bits == 16 and not facts.scaled
+    return Shape(facts.height, facts.width, grey, deep, TURNED.get(facts.orientation, ""))
 
 
 def read_picture(path: Path, target: Target) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from hybridonn.data.readers.boxes import Box
 from hybridonn.data.readers.folders import find_child, identify
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -36,12 +37,14 @@ class Item:
         label: Its class, where each image has one.
         masks: Files of its mask, the last on top, where each pixel has a class.
         patient: Whom it was taken of; empty: the set does not say.
+        boxes: Its objects, where they have boxes.
     """
 
     image: Path
     label: int = 0
     masks: tuple[Path, ...] = ()
     patient: str = ""
+    boxes: tuple[Box, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -61,7 +64,8 @@ class Listing:
         validation: Its own validation part, or nothing.
         test: Its own test part, or nothing.
         faults: What is wrong with the files' names, a sentence each.
-        masks: What its masks' values mean; None: it has classes, not masks.
+        masks: What its masks' values mean; None: it has no masks.
+        boxed: Whether its images have boxes.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Listing:
     test: tuple[Item, ...] = ()
     faults: tuple[str, ...] = ()
     masks: MaskRule | None = None
+    boxed: bool = False
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -148,7 +153,7 @@ def drop_repeats(listing: Listing) -> Listing:
 def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]:
     """Which of the images that are one file are left out, and why."""
     (part, first), *others = same
-    agree = all((item.label, item.masks) == (first.label, first.masks) for _, item in others)
+    agree = all(_truth_of(item) == _truth_of(first) for _, item in others)
     ending = "take one of them away" if agree else "and its label or mask is another: mend it"
     dropped = {
         (name, item.image): f"{item.image} (for {name}) is the same file as {first.image} (for "
@@ -158,3 +163,9 @@ def _choose_dropped(same: list[tuple[str, Item]]) -> dict[tuple[str, Path], str]
     if not agree:
         dropped[part, first.image] = f"{first.image} has two labels or masks, by a link; mend it"
     return dropped
+
+
+def _truth_of(item: Item) -> tuple[object, ...]:
+    """What an image is labelled by; of boxes not the file that states them."""
+    boxes = tuple(replace(box, place="") for box in item.boxes)
+    return item.label, item.masks, boxes

@@ -21,8 +21,9 @@ class NamedSet:
         image_files: Whether the set is image files, which are listed first and decoded later.
         folder: Whether ``data.folder`` must, may or must not be stated.
         other_names: Further names of the set's folder in the data root.
-        takes: Keys of ``data`` that this set takes and most sets do not: ``variant`` or
-            ``mask_classes``. The reader of image files takes them as keyword arguments.
+        takes: Keys of ``data`` that this set takes and most sets do not: ``variant``,
+            ``mask_classes`` or ``box_classes``. The reader of image files takes them as keyword
+            arguments.
     """
 
     code: str
@@ -34,6 +35,7 @@ class NamedSet:
     takes: tuple[str, ...] = ()
 
 
+_READERS = "hybridonn.data.readers"
 _ARRAYS = "hybridonn.data.readers.arrays"
 _CLASSES = "hybridonn.data.readers.image_folder"
 _MASKS = "hybridonn.data.readers.mask_folder"
@@ -82,6 +84,39 @@ DATA_SETS: Mapping[str, NamedSet] = MappingProxyType(
             "a folder of the user with images and masks",
             folder="required",
             takes=("mask_classes",),
+        ),
+        "bccd": NamedSet(
+            f"{_READERS}.voc:list_bccd",
+            "detection",
+            "https://github.com/Shenggan/BCCD_Dataset",
+            other_names=("BCCD", "BCCD_Dataset/BCCD"),
+        ),
+        "voc": NamedSet(
+            f"{_READERS}.voc:list_voc",
+            "detection",
+            "a folder of the user in the layout of Pascal VOC",
+            folder="required",
+            takes=("box_classes",),
+        ),
+        "coco": NamedSet(
+            f"{_READERS}.coco:list_coco",
+            "detection",
+            "a folder of the user with boxes in COCO's JSON",
+            folder="required",
+            takes=("box_classes",),
+        ),
+        "box_csv": NamedSet(
+            f"{_READERS}.box_csv:list_box_csv",
+            "detection",
+            "a folder of the user with images and boxes.csv",
+            folder="required",
+            takes=("box_classes",),
+        ),
+        "dsb2018_boxes": NamedSet(
+            f"{_READERS}.box_csv:list_dsb2018_boxes",
+            "detection",
+            "https://bbbc.broadinstitute.org/BBBC038",
+            other_names=("dsb2018", "data-science-bowl-2018"),
         ),
         "digits": NamedSet(
             f"{_ARRAYS}:read_digits_set",

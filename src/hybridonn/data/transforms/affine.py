@@ -71,3 +71,23 @@ def warp(
     )
     grid = F.affine_grid(torch.stack(rows, dim=1), list(scene.shape), align_corners=False)
     return F.grid_sample(scene, grid, mode=mode, padding_mode="zeros", align_corners=False)
+
+
+def warp_points(points: Tensor, change: Affine, height: int, width: int) -> Tensor:
+    """Where points of images come to lie when the images are changed by :func:`warp`.
+
+    Args:
+        points: (B, P, 2), x and y in pixels from the upper left corner.
+        change: One change for each image.
+        height: Pixels of the images.
+        width: Pixels of the images.
+    """
+    right, down, angle, scale = (
+        part.to(points)[:, None]
+        for part in (change.right, change.down, change.angle_radians, change.scale)
+    )
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    x, y = points[..., 0] - width / 2, points[..., 1] - height / 2
+    return torch.stack(
+        [cos * x + sin * y + right + width / 2, cos * y - sin * x + down + height / 2], -1
+    )

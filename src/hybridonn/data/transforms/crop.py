@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
 from hybridonn.spec import Augmentation
-from hybridonn.tasks.task import Task
+from hybridonn.tasks.task import Move, Task
 
 
 def crop(
@@ -44,9 +44,12 @@ def crop(
     drawn = [part.to(device) for part in _draw(len(images), settings, generator)]
     positions = _positions(drawn, height, width, settings)
     images = _gather(images, positions, settings)
-    return images, task.move_labels(
-        labels, lambda maps: _gather(maps, positions.to(maps.device), settings)
+    move = Move(
+        lambda maps: _gather(maps, positions.to(maps.device), settings),
+        lambda points: _move_points(points, drawn, width, settings.crop_pixels),
+        (height, width),
     )
+    return images, task.move_labels(labels, move)
 
 
 def check_crop(settings: Augmentation, height: int, width: int) -> None:
@@ -92,6 +95,13 @@ def _positions(drawn: list[Tensor], height: int, width: int, settings: Augmentat
     else:
         stride = width + 2 * edge
     return (rows[:, :, None] * stride + columns[:, None]).flatten(1)
+
+
+def _move_points(points: Tensor, drawn: list[Tensor], width: int, edge: int) -> Tensor:
+    """Where points (B, P, 2) of the images come to lie; what is mirrored in has none."""
+    down, right, flipped = (part.to(points.device)[:, None] for part in drawn)
+    x, y = points[..., 0] - right + edge, points[..., 1] - down + edge
+    return torch.stack([torch.where(flipped, width - x, x), y], -1)
 
 
 def _reflect(places: Tensor, size: int) -> Tensor:

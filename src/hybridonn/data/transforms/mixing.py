@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import TrainingError
 from hybridonn.data.transforms.erasing import draw_box
 from hybridonn.spec import Augmentation
-from hybridonn.tasks.task import Task
+from hybridonn.tasks.task import Move, Task
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,25 @@ def mix(
     box = _draw_box(scene, share, generator)
     share = 1 - float(box.float().mean())
     cut = torch.where(box, scene[partners], scene)
-    moved = task.move_labels(
-        labels, lambda maps: torch.where(box.to(maps.device), maps[order.to(maps.device)], maps)
+    move = Move(
+        lambda maps: torch.where(box.to(maps.device), maps[order.to(maps.device)], maps),
+        _refuse_points,
+        (scene.shape[2], scene.shape[3]),
     )
+    moved = task.move_labels(labels, move)
     return cut, moved, Mixture(partners, share) if moved is labels else None
+
+
+def _refuse_points(points: Tensor) -> Tensor:
+    """Refuse labels of places.
+
+    Raises:
+        TrainingError: Always: an object that is cut in two has no one place.
+    """
+    raise TrainingError(
+        "augmentation.cutmix_alpha is set, which cuts objects in two, so that their boxes are no "
+        "boxes any more; set it to 0, or use mixup_alpha"
+    )
 
 
 def _draw_share(alpha: float, generator: torch.Generator) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.data.transforms.colour import luma
-from hybridonn.tasks.task import Task
+from hybridonn.tasks.task import Move, Task
 
 MOST = 30  # the largest magnitude
 LEVELS = 256
@@ -69,7 +69,20 @@ def _move(
         values = F.grid_sample(maps.float(), grid.float(), mode=mode, align_corners=False)
         return torch.where(moves.to(maps.device)[:, None, None, None], values.to(maps), maps)
 
-    return warp(scene, "bilinear"), task.move_labels(labels, lambda maps: warp(maps, "nearest"))
+    move = Move(
+        lambda maps: warp(maps, "nearest"),
+        lambda points: _move_points(points, matrices, height, width),
+        (height, width),
+    )
+    return warp(scene, "bilinear"), task.move_labels(labels, move)
+
+
+def _move_points(points: Tensor, matrices: Tensor, height: int, width: int) -> Tensor:
+    """Where points (B, P, 2) in pixels come to lie; the matrices say where pixels are read."""
+    matrices = matrices.to(points)
+    half = points.new_tensor([width, height]) / 2
+    places = points / half - 1 - matrices[:, None, :, 2]
+    return (places @ torch.linalg.inv(matrices[:, :, :2]).transpose(1, 2) + 1) * half
 
 
 def _rows(*numbers: Tensor | float, like: Tensor) -> Tensor:

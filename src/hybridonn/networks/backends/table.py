@@ -13,8 +13,8 @@ class BuiltInBackend:
 
     Attributes:
         code: The class, ``"package.module:attribute"``.
-        answers: What it gives an answer for, ``"image"`` or ``"pixel"``; it serves every task
-            that asks for the same.
+        answers: What it gives an answer for, ``"image"``, ``"pixel"`` or ``"cell"``; it serves
+            every task that asks for the same.
         branches: The fewest and the most branches of a student that it joins; (0, 0): it takes
             a student without branches. None: there is no upper limit.
     """
@@ -36,6 +36,9 @@ BACKENDS: Mapping[str, BuiltInBackend] = MappingProxyType(
         "upsampling": BuiltInBackend(
             "hybridonn.networks.backends.upsampling:UpsamplingBackend", "pixel"
         ),
+        "centre": BuiltInBackend(
+            "hybridonn.networks.backends.centre:CentreBackend", "cell", (2, None)
+        ),
     }
 )
 # The form that `hybridonn.core.tables.resolve` takes.
@@ -45,5 +48,5 @@ BACKEND_CODE: Mapping[str, str] = MappingProxyType(
 
 
 def list_backends(answers: str) -> list[str]:
-    """The names of the built-in backends that answer an ``"image"`` or a ``"pixel"``."""
+    """The names of the built-in backends that answer an ``"image"``, ``"pixel"`` or ``"cell"``."""
     return [name for name, backend in BACKENDS.items() if backend.answers == answers]

@@ -13,8 +13,8 @@ class BuiltInTeacher:
 
     Attributes:
         code: What makes it, ``"package.module:attribute"``.
-        answers: What it gives an answer for, ``"image"`` or ``"pixel"``; it serves every task
-            that asks for the same.
+        answers: What it gives an answer for, ``"image"``, ``"pixel"`` or ``"cell"``; it serves
+            every task that asks for the same.
     """
 
     code: str
@@ -30,6 +30,9 @@ TEACHERS: Mapping[str, BuiltInTeacher] = MappingProxyType(
         "resnet50": BuiltInTeacher("hybridonn.networks.teachers.resnet:resnet50", "image"),
         "u-net": BuiltInTeacher("hybridonn.networks.teachers.unet:UNet", "pixel"),
         "resu-net": BuiltInTeacher("hybridonn.networks.teachers.unet:residual_unet", "pixel"),
+        "centre-u-net": BuiltInTeacher(
+            "hybridonn.networks.teachers.centre_unet:CentreUNet", "cell"
+        ),
     }
 )
 # The form that `hybridonn.core.tables.resolve` takes.
@@ -39,5 +42,5 @@ TEACHER_CODE: Mapping[str, str] = MappingProxyType(
 
 
 def list_teachers(answers: str) -> list[str]:
-    """The names of the built-in teachers that answer an ``"image"`` or a ``"pixel"``."""
+    """The names of the built-in teachers that answer an ``"image"``, ``"pixel"`` or ``"cell"``."""
     return [name for name, teacher in TEACHERS.items() if teacher.answers == answers]

@@ -1,4 +1,4 @@
-"""Stage ``mask_overlays``: the test images that a report of segmentation shows."""
+"""Stage ``mask_overlays``: the test images that a report shows with their masks or boxes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hybridonn.core.random import generator_of
 from hybridonn.pipeline.chip_overlays import read_student_scores
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.student import STUDENT
+from hybridonn.reports.artefacts.mask_overlays import shows_overlays
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
 
@@ -57,5 +58,5 @@ MASK_OVERLAYS = Stage(
     _inputs,
     _run,
     needs=(STUDENT,),
-    wanted=lambda spec: "mask_overlays" in make_task(spec.task).sections,
+    wanted=lambda spec: shows_overlays(make_task(spec.task)),
 )

@@ -1,20 +1,25 @@
-"""The test images that a report shows with their masks, read and checked."""
+"""The test images that a report shows with their masks or boxes, read and checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridonn.core.errors import ArtefactError
-from hybridonn.reports.artefacts.predictions import Predictions
+from hybridonn.core.errors import ArtefactError, DataError
+from hybridonn.reports.artefacts.predictions import Predictions, as_tensor
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
+
+
+if TYPE_CHECKING:
+    from hybridonn.tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Overlays:
-    """The test images that the report shows with their masks.
+    """The test images that the report shows with their masks or boxes.
 
     Attributes:
         scenes: Images, (M, C, H, W), in [0, 1].
@@ -27,6 +32,11 @@ class Overlays:
     positions: np.ndarray
     reasons: tuple[str, ...]
     numbers: np.ndarray
+
+
+def shows_overlays(task: Task) -> bool:
+    """Whether the report of a task shows its answers over test images."""
+    return bool({"mask_overlays", "box_overlays"} & set(task.sections))
 
 
 def read_overlays(path: Path, stage: str, predictions: Predictions) -> Overlays:
@@ -48,10 +58,20 @@ def read_overlays(path: Path, stage: str, predictions: Predictions) -> Overlays:
     reasons = arrays["reasons"]
     scenes, positions = arrays["scenes"], arrays["positions"]
     numbers = arrays.get("numbers", positions)  # not stated where all test images are predicted
-    fit = scenes.shape[-2:] == predictions.labels.shape[1:] and positions.min() >= 0
-    if not (fit and positions.max() < predictions.total and len(positions) == len(scenes)):
-        found = f"images {scenes.shape} for masks {predictions.labels.shape}"
+    inside = positions.min() >= 0 and positions.max() < predictions.total
+    if not (inside and len(positions) == len(scenes) and _fit(scenes, positions, predictions)):
+        found = f"images {scenes.shape} for labels {predictions.labels.shape}"
         raise ArtefactError(refusal(path, stage, found))
     if not reasons.shape == numbers.shape == positions.shape:
         raise ArtefactError(refusal(path, stage, "it lacks a reason or number for each image"))
     return Overlays(scenes / 255, positions, tuple(map(str, reasons)), numbers)
+
+
+def _fit(scenes: np.ndarray, positions: np.ndarray, predictions: Predictions) -> bool:
+    """Whether the labels are those of images of this size."""
+    labels = as_tensor(predictions.labels[positions])
+    try:
+        predictions.task.check_labels(labels, as_tensor(scenes), predictions.classes)
+    except DataError:
+        return False
+    return True

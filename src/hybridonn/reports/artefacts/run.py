@@ -14,7 +14,7 @@ from hybridonn.reports.artefacts.chip import Chip, read_chip
 from hybridonn.reports.artefacts.embedding import Embedding, read_embeddings
 from hybridonn.reports.artefacts.estimate import Estimated, read_estimate
 from hybridonn.reports.artefacts.layout_file import LayoutDrawing, read_drawing
-from hybridonn.reports.artefacts.mask_overlays import Overlays, read_overlays
+from hybridonn.reports.artefacts.mask_overlays import Overlays, read_overlays, shows_overlays
 from hybridonn.reports.artefacts.metasurface import SimulatedOptics, read_optics
 from hybridonn.reports.artefacts.numbers import RECORD, check_values, list_result_kinds
 from hybridonn.reports.artefacts.pillar_maps import WidthMaps, read_width_maps
@@ -189,7 +189,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _read_overlays(folder: Path, student: Predictions) -> Overlays | None:
-    if "mask_overlays" not in student.task.sections:
+    if not shows_overlays(student.task):
         return None
     path = folder / "mask_overlays" / "overlays.npz"
     return read_overlays(path, "the mask_overlays stage", student)

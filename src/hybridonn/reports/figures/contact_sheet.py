@@ -34,13 +34,13 @@ def draw_images(
         labels: Labels of any form, (N, ...), which are not shown.
         classes: Names of the classes, which are not shown.
     """
-    chosen = _spread(len(images), ROWS * COLUMNS)
+    chosen = spread_evenly(len(images), ROWS * COLUMNS)
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure, grid = _grid(rows, columns, WIDTH_IN / COLUMNS, images.shape)
+    figure, grid = lay_grid(rows, columns, WIDTH_IN / COLUMNS, images.shape)
     for axes, index in zip(grid.flat, chosen, strict=False):
         _show(axes, images[index])
-    figure.suptitle(f"{_plain(name)}: {len(images):,} training images", weight="bold")
+    figure.suptitle(f"{name_plainly(name)}: {len(images):,} training images", weight="bold")
     return figure
 
 
@@ -56,12 +56,12 @@ def draw_classes(
         labels: Classes of the images, (N,).
         classes: Names of the classes.
     """
-    shown = _spread(len(classes), ROWS)
+    shown = spread_evenly(len(classes), ROWS)
     cell = WIDTH_IN / (COLUMNS + 1.6)
-    figure, grid = _grid(len(shown), COLUMNS, cell, images.shape)
+    figure, grid = lay_grid(len(shown), COLUMNS, cell, images.shape)
     for row, number in zip(grid, shown, strict=True):
         of_class = np.flatnonzero(labels == number)
-        chosen = of_class[_spread(len(of_class), COLUMNS)]
+        chosen = of_class[spread_evenly(len(of_class), COLUMNS)]
         for axes, index in zip(row, chosen, strict=False):
             _show(axes, images[index])
         row[0].annotate(
@@ -74,7 +74,7 @@ def draw_classes(
             va="center",
         )
     some = "" if len(shown) == len(classes) else f", {len(shown)} of {len(classes)} classes"
-    figure.suptitle(f"{_plain(name)}: {len(images):,} training images{some}", weight="bold")
+    figure.suptitle(f"{name_plainly(name)}: {len(images):,} training images{some}", weight="bold")
     return figure
 
 
@@ -94,22 +94,33 @@ def draw_masks(
     """
     shares = np.array([np.count_nonzero(mask) / mask.size for mask in labels])
     order = np.argsort(shares, kind="stable")
-    chosen = order[_spread(len(order), MASK_ROWS * MASK_COLUMNS)]
+    chosen = order[spread_evenly(len(order), MASK_ROWS * MASK_COLUMNS)]
     rows = -(-len(chosen) // MASK_COLUMNS)
-    figure, grid = _grid(rows, MASK_COLUMNS, WIDTH_IN / MASK_COLUMNS, images.shape, title_in=0.22)
+    figure, grid = lay_grid(
+        rows, MASK_COLUMNS, WIDTH_IN / MASK_COLUMNS, images.shape, title_in=0.22
+    )
     for axes, index in zip(grid.flat, chosen, strict=False):
         _show(axes, images[index])
         _outline(axes, labels[index])
         axes.set_title(f"{100 * shares[index]:.1f} %", loc="center", weight="normal", fontsize=9)
     what = shorten(classes[1]) if len(classes) == 2 else "any class but the first"
     some = f"{len(images):,} training images, {what} outlined, its share of the pixels"
-    figure.suptitle(f"{_plain(name)}: {some}", weight="bold")
+    figure.suptitle(f"{name_plainly(name)}: {some}", weight="bold")
     return figure
 
 
-def _grid(
+def lay_grid(
     rows: int, columns: int, cell: float, shape: tuple[int, ...], title_in: float = 0.0
 ) -> tuple[Figure, np.ndarray]:
+    """A figure of images in rows and columns, and its axes, (rows, columns).
+
+    Args:
+        rows: Number of rows.
+        columns: Number of columns.
+        cell: Width of an image in inches.
+        shape: (N, C, H, W) of the images.
+        title_in: Height of the text above each image in inches.
+    """
     from matplotlib.figure import Figure
 
     height = cell * shape[2] / shape[3] + title_in
@@ -122,12 +133,12 @@ def _grid(
     return figure, grid
 
 
-def _plain(name: str) -> str:
+def name_plainly(name: str) -> str:
     """A name in which a dollar sign opens no formula."""
     return name.replace("$", r"\$")
 
 
-def _spread(count: int, most: int) -> np.ndarray:
+def spread_evenly(count: int, most: int) -> np.ndarray:
     """At most so many positions, spread evenly over ``count``."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 

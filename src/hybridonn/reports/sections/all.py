@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybridonn.reports.artefacts.run import Run
+from hybridonn.reports.sections.box_overlays import BOX_OVERLAYS
 from hybridonn.reports.sections.chip import CHIP
 from hybridonn.reports.sections.chip_captures import CHIP_CAPTURES
 from hybridonn.reports.sections.chip_confusion import CHIP_CONFUSION
@@ -36,6 +37,7 @@ SECTIONS: tuple[Section, ...] = (
     CONFUSION,
     EMBEDDING,
     MASK_OVERLAYS,
+    BOX_OVERLAYS,
     IOU,
     CHIP,
     CHIP_CAPTURES,

@@ -1,0 +1,132 @@
+"""From what annotation files state to a listing: classes by name, parts, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridonn.core.errors import DataError
+from hybridonn.data.readers.boxes import Box
+from hybridonn.data.readers.folders import FolderWalk, find_unprintable
+from hybridonn.data.readers.listing import Item, Listing, divide_pictures, drop_repeats
+
+
+@dataclass(frozen=True)
+class NamedBox:
+    """An object of an image, its class by name.
+
+    Attributes:
+        name: Name of its class.
+        edges: Left, top, right and bottom in pixels of the stored image.
+        place: The file and the object in it, for messages.
+    """
+
+    name: str
+    edges: tuple[float, float, float, float]
+    place: str
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An image file and the objects that are stated of it."""
+
+    image: Path
+    boxes: tuple[NamedBox, ...]
+
+
+Part = Sequence[Annotated]
+
+
+def list_boxes(
+    name: str,
+    root: Path,
+    parts: tuple[Part, Part, Part],
+    faults: Sequence[str],
+    stated: tuple[str, ...] | None,
+) -> Listing:
+    """The listing of images with boxes.
+
+    Args:
+        name: What the reports call the set.
+        root: The folder that holds it.
+        parts: Training, validation and test.
+        faults: What is wrong with the files, a sentence each.
+        stated: The classes by ``data.box_classes``, in order; None: all that the training part
+            names, by name.
+
+    Raises:
+        DataError: No object is stated, or a stated class is named by no file.
+    """
+    named = {box.name for one in parts[0] for box in one.boxes}
+    if not named:
+        detail = "".join(f"; {fault}" for fault in faults[:3])
+        raise DataError(f"{root} states no box of any training image{detail}")
+    for missing in (label for label in stated or () if label not in named):
+        raise DataError(
+            f"data.box_classes names {missing!r}, which no training image of {root} has; there "
+            f"are {', '.join(sorted(named))}"
+        )
+    classes = stated or tuple(sorted(named))
+    found = list(faults)
+    items = [_number(part, classes, found, stated is not None) for part in parts]
+    listing = Listing(name, root, classes, *items, faults=tuple(found), boxed=True)
+    return drop_repeats(listing)
+
+
+def _number(
+    part: Part, classes: tuple[str, ...], faults: list[str], stated: bool
+) -> tuple[Item, ...]:
+    """Items of those images whose objects are all of known classes; the others are faults."""
+    number = {label: index for index, label in enumerate(classes)}
+    items = []
+    for one in part:
+        strange = [box for box in one.boxes if box.name not in number]
+        if strange:
+            why = "data.box_classes does not name it" if stated else "no training image has it"
+            faults.append(f"{strange[0].place} is of class {strange[0].name!r}, and {why}")
+            continue
+        boxes = tuple(Box(number[box.name], *box.edges, box.place) for box in one.boxes)
+        items.append(Item(one.image, boxes=boxes))
+    return tuple(items)
+
+
+def find_images(walk: FolderWalk, folder: Path) -> dict[str, Path]:
+    """The images of a folder by their file's name."""
+    found = walk.list_folder(folder)
+    return {path.name: path for path in divide_pictures(found.files, [])}
+
+
+def find_image(images: dict[str, Path], name: str) -> Path | None:
+    """The image of this name, with or without its ending; None: there is none, or several."""
+    if name in images:
+        return images[name]
+    same = [path for path in images.values() if path.stem == name]
+    return same[0] if len(same) == 1 else None
+
+
+def read_name(value: object, place: str, faults: list[str]) -> str | None:
+    """The name of a class; None, and a fault: it is empty or no text."""
+    if isinstance(value, str) and value.strip() and not find_unprintable(value.strip()):
+        return value.strip()
+    faults.append(f"{place} names no class")
+    return None
+
+
+def read_numbers(values: Sequence[object], place: str, faults: list[str]) -> list[float] | None:
+    """Numbers of a box; None, and a fault: one is missing or no number."""
+    try:
+        return [float(value) for value in values]  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        faults.append(f"{place} has the edges {list(values)}; a box has four numbers")
+        return None
+
+
+def refuse_repeats(part: Part, faults: list[str]) -> list[Annotated]:
+    """The images that are stated once; of one that is stated again the first stays."""
+    seen: dict[Path, Annotated] = {}
+    for one in part:
+        if one.image in seen:
+            faults.append(f"{one.image} is stated twice; take one of them away")
+        seen.setdefault(one.image, one)
+    return list(seen.values())

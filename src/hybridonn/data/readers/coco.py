@@ -1,0 +1,158 @@
+"""Boxes in the layout of COCO: one JSON file a part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hybridonn.core.errors import DataError
+from hybridonn.data.readers.box_sets import (
+    Annotated,
+    NamedBox,
+    find_image,
+    find_images,
+    list_boxes,
+    read_name,
+    read_numbers,
+    refuse_repeats,
+)
+from hybridonn.data.readers.folders import FolderWalk
+from hybridonn.data.readers.listing import (
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VALIDATION_NAMES,
+    Listing,
+    find_parts,
+    name_of,
+)
+
+FILES = ("_annotations.coco.json", "annotations.json", "instances.json")
+
+
+def list_coco(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listing:
+    """List images with boxes in COCO's JSON.
+
+    Either as COCO is published, ``annotations/instances_PART.json`` with the images in ``PART/``
+    (train2017, val2017), or ``[train/ val/ test/]`` with the images and ``annotations.json`` or
+    ``_annotations.coco.json``, the images beside it or in ``images/``. Regions that are marked as
+    crowds are left out, and so are categories that no object has.
+
+    Args:
+        folder: Where they lie.
+        box_classes: The classes in order; None: all that there are, by name.
+
+    Raises:
+        DataError: A folder or file is missing or cannot be read, or no object is stated.
+    """
+    faults: list[str] = []
+    places = _find_published(folder) or _find_beside(folder)
+    walk = FolderWalk(tuple({images for _, images in filter(None, places)}), faults)
+    found = [_read_part(walk, *place) if place else [] for place in places]
+    train, validation, test = found
+    return list_boxes(name_of(folder), folder, (train, validation, test), faults, box_classes)
+
+
+Place = tuple[Path, Path] | None  # a JSON file and the folder of its images
+
+
+def _find_published(folder: Path) -> list[Place]:
+    files = sorted((folder / "annotations").glob("instances_*.json"))
+    places: list[Place] = []
+    for names in (TRAIN_NAMES, VALIDATION_NAMES, TEST_NAMES):
+        own = [path for path in files if _part_of(path).startswith(names)]
+        if len(own) > 1:
+            raise DataError(
+                f"{folder / 'annotations'} has {own[0].name} and {own[1].name}; a part has one file"
+            )
+        inner = [base / _part_of(own[0]) for base in (folder, folder / "images")] if own else []
+        images = next((path for path in inner if path.is_dir()), folder / "images")
+        places.append((own[0], images) if own else None)
+    train, validation, test = places
+    if train is None:
+        return []
+    # The test part of COCO is secret: its validation part is what networks are compared on.
+    return [train, validation, test] if test else [train, None, validation]
+
+
+def _part_of(path: Path) -> str:
+    return path.stem.removeprefix("instances_")
+
+
+def _find_beside(folder: Path) -> list[Place]:
+    places: list[Place] = []
+    for part in find_parts(folder):
+        own = [part / name for name in FILES if (part / name).is_file()] if part else []
+        if part and not own:
+            raise DataError(f"{part} has no annotations: looked for {', '.join(FILES)}")
+        inner = part / "images" if part and (part / "images").is_dir() else part
+        places.append((own[0], inner) if own and inner else None)
+    return places
+
+
+def _read_part(walk: FolderWalk, path: Path, folder: Path) -> list[Annotated]:
+    tree = _read_json(path)
+    faults = walk.faults
+    files = find_images(walk, folder)
+    categories = {
+        one.get("id"): read_name(one.get("name"), f"{path}, category {one.get('id')},", faults)
+        for one in tree["categories"]
+    }
+    names = {one.get("id"): str(one.get("file_name")) for one in tree["images"]}
+    if len(names) < len(tree["images"]):
+        raise DataError(f"{path} has two images with the same id; each needs an id of its own")
+    held: dict[Any, list[NamedBox]] = {key: [] for key in names}
+    spoilt: set[Any] = set()
+    for number, one in enumerate(tree["annotations"], 1):
+        if one.get("iscrowd"):
+            continue
+        place = f"{path}, annotation {one.get('id', number)},"
+        box = _read_annotation(one, place, categories, faults)
+        if one.get("image_id") not in held:
+            faults.append(f"{place} is of image {one.get('image_id')}, which is not listed")
+        elif box is None:
+            spoilt.add(one["image_id"])
+        else:
+            held[one["image_id"]].append(box)
+    part = []
+    for key, name in names.items():
+        image = find_image(files, Path(name).name)
+        if image is None:
+            faults.append(f"{path} names the image {name!r}, which is not in {folder}")
+        elif key not in spoilt:
+            part.append(Annotated(image, tuple(held[key])))
+    return refuse_repeats(part, faults)
+
+
+def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        tree = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+    for key in ("images", "annotations", "categories"):
+        rows = tree.get(key) if isinstance(tree, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DataError(
+                f"{path} has no list {key!r} of objects; COCO's JSON has images, annotations and "
+                "categories"
+            )
+    return tree
+
+
+def _read_annotation(
+    one: dict[str, Any], place: str, categories: dict[Any, str | None], faults: list[str]
+) -> NamedBox | None:
+    name = categories.get(one.get("category_id"))
+    if name is None:
+        faults.append(f"{place} is of category {one.get('category_id')}, which has no name")
+        return None
+    stated = one.get("bbox")
+    values = stated if isinstance(stated, list) and len(stated) == 4 else [stated]
+    numbers = read_numbers(values, place, faults)
+    if numbers is None or len(numbers) != 4:
+        if numbers is not None:
+            faults.append(f"{place} has the box {stated}; a box has four numbers")
+        return None
+    left, top, width, height = numbers
+    edges = (left, top, left + width, top + height)
+    return NamedBox(name, edges, f"{place[:-1]} ({name})")

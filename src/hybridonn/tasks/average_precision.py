@@ -1,0 +1,151 @@
+"""Average precision of boxes: of each image, and of a whole set by faster-coco-eval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybridonn.core.errors import DataError
+from hybridonn.tasks.boxes import CLASS, EDGES, SCORE, find_present, overlap_pairs
+
+MOST_DETECTIONS = 500  # of an image, the best; COCO counts 100
+HALF = 0.5  # intersection over union from which on a box is found, for AP50
+RECALLS = np.linspace(0, 1, 101)  # at which the precision is read, as COCO does
+
+
+def score_images(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """AP50 of each image alone, the mean over its classes, (N,), float64.
+
+    A class that neither the truth nor the answer holds is left out of the image's mean; an image
+    without boxes in which none is found counts as 1.
+
+    Args:
+        predicted: Boxes that were found, (N, K, 6).
+        labels: True boxes, (N, M, 6).
+        classes: Number of classes.
+    """
+    pairs = zip(predicted.cpu(), labels.cpu(), strict=True)
+    scores = [_score_image(*pair, classes) for pair in pairs]
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+def _score_image(found: Tensor, truth: Tensor, classes: int) -> float:
+    found, truth = found[find_present(found)], truth[find_present(truth)]
+    values = []
+    for kind in range(classes):
+        said, real = found[found[:, CLASS] == kind], truth[truth[:, CLASS] == kind]
+        if len(said) or len(real):
+            values.append(_precision_of_class(said, real))
+    return float(np.mean(values)) if values else 1.0
+
+
+def _precision_of_class(found: Tensor, truth: Tensor) -> float:
+    if not len(found) or not len(truth):
+        return 0.0
+    found = found[found[:, SCORE].argsort(descending=True, stable=True)]
+    hits = match_boxes(overlap_pairs(found[:, EDGES], truth[:, EDGES]).numpy(), HALF)
+    return average_precision(hits, len(truth))
+
+
+def match_boxes(overlaps: np.ndarray, limit: float) -> np.ndarray:
+    """Which of the boxes found, best first, are hits, (n,) bool: each true box counts once.
+
+    Args:
+        overlaps: Intersection over union with each true box, (n, m).
+        limit: The overlap from which on a box is found.
+    """
+    free = overlaps.copy()
+    hits = np.zeros(len(free), dtype=bool)
+    for index in np.flatnonzero((free >= limit).any(1)):
+        best = int(free[index].argmax())
+        hits[index] = free[index, best] >= limit
+        if hits[index]:
+            free[:, best] = -1
+    return hits
+
+
+def average_precision(hits: np.ndarray, count: int) -> float:
+    """Mean of the precision at 101 recalls, each the highest at this recall or a larger one.
+
+    Args:
+        hits: Which of the boxes found, best first, are hits, (n,).
+        count: Number of true boxes, at least 1.
+    """
+    found = np.cumsum(hits)
+    precision = np.maximum.accumulate((found / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    places = np.searchsorted(found / count, RECALLS, side="left")
+    return float(np.where(places < len(hits), precision[places.clip(max=len(hits) - 1)], 0).mean())
+
+
+def measure_precision(predicted: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
+    """AP50, AP and AP of small, medium and large objects of a whole set, by faster-coco-eval.
+
+    AP is the mean over classes and over limits of the overlap from 0.5 to 0.95. A size of which
+    there is no object is left out.
+
+    Args:
+        predicted: Boxes that were found, (N, K, 6).
+        labels: True boxes, (N, M, 6).
+        classes: Number of classes.
+
+    Raises:
+        DataError: faster-coco-eval is not installed.
+    """
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError:
+        raise DataError(
+            "average precision needs faster-coco-eval, which is not installed; install it with: "
+            "pip install 'hybridonn[detection]'"
+        ) from None
+    reference, found = COCO(_describe(labels, classes)), _list_boxes(predicted)
+    if not reference.anns:
+        return dict.fromkeys(("ap50", "ap"), 0.0)
+    evaluation = COCOeval_faster(reference, reference.loadRes(found), "bbox")
+    evaluation.params.maxDets = [MOST_DETECTIONS]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    # By limit of the overlap (0.5 first), recall, class, size (all first) and number of boxes.
+    precision = evaluation.eval["precision"][..., 0]
+    parts = {
+        "ap50": precision[0, ..., 0],
+        "ap": precision[..., 0],
+        "ap_small": precision[..., 1],
+        "ap_medium": precision[..., 2],
+        "ap_large": precision[..., 3],
+    }
+    # A class of which there is no object has the precision -1.
+    known = {name: part[part > -1] for name, part in parts.items()}
+    return {name: float(part.mean()) for name, part in known.items() if part.size}
+
+
+def _describe(labels: Tensor, classes: int) -> dict[str, list[dict[str, Any]]]:
+    """True boxes as COCO's json has them."""
+    return {
+        "images": [{"id": index} for index in range(len(labels))],
+        "categories": [{"id": kind, "name": str(kind)} for kind in range(classes)],
+        # An annotation of number 0 would be taken for none.
+        "annotations": [
+            box | {"id": number, "iscrowd": 0} for number, box in enumerate(_list_boxes(labels), 1)
+        ],
+    }
+
+
+def _list_boxes(boxes: Tensor) -> list[dict[str, Any]]:
+    rows = []
+    for image, some in enumerate(boxes.cpu().double()):
+        for kind, left, top, right, bottom, score in some[find_present(some)].tolist():
+            wide, high = right - left, bottom - top
+            rows.append(
+                {
+                    "image_id": image,
+                    "category_id": int(kind),
+                    "bbox": [left, top, wide, high],
+                    "area": wide * high,
+                    "score": score,
+                }
+            )
+    return rows
