@@ -1,0 +1,99 @@
+"""The main job of detection, on drawn blocks."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.pipeline.blocks import CLASSES, draw_blocks
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.files import read_arrays
+from hybridonn.pipeline.deploy import deploy
+from hybridonn.pipeline.loaded_run import predict
+from hybridonn.pipeline.predict import open_system, predict_files
+from hybridonn.pipeline.preflight import refuse_unread
+from hybridonn.pipeline.run import run
+from hybridonn.pipeline.stages.estimate import refuse_unestimated
+from hybridonn.spec import read_spec
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "bccd.yaml"
+QUICK = (
+    "data.name=box_csv",
+    "data.size_pixels=32",
+    "data.skip_bad=false",
+    "optics.metasurface_width_mm=4",
+    "optics.metasurface_height_mm=4",
+    "student.branches=[{kernels: 2, binning: 4}, {kernels: 2, binning: 8}]",
+    "student.hidden=[4, 4]",
+    "teacher.arguments={width: 2, depth: 3}",
+    "teacher.training.epochs=2",
+    "teacher.training.augmentation.crop_pixels=2",
+    "training.epochs=2",
+    "training.views=2",
+    "training.augmentation.crop_pixels=2",
+    "distillation.method=ntkd",
+    "distillation.tangent.teacher_layers=last",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of blocks with its results, its folder and the folder of its images."""
+    place = tmp_path_factory.mktemp("blocks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRIDONN_CACHE", str(place / "cache"))
+        images = draw_blocks(place / "images")
+        spec = read_spec(EXAMPLE, (f"data.folder={images}", *QUICK))
+        yield run(spec, place / "run"), place / "run", images
+
+
+def test_the_whole_job_on_blocks(finished):
+    results, folder, _ = finished
+    for name in ("teacher", "student"):
+        assert 0 <= results[name]["ap50_images"] <= 1
+        assert 0 <= results[name]["ap50"] <= 1
+        stored = read_arrays(folder / name / "predictions.npz")
+        assert stored["predicted"].shape == (len(stored["labels"]), 500, 6)
+    page = (folder / "report.html").read_text()
+    assert "Boxes over test images" in page
+    assert "AP50" in page
+
+
+def test_boxes_are_predicted_of_images(finished, tmp_path):
+    _, folder, images = finished
+    deploy(folder)
+    system = open_system(folder)
+    files = [images / "images" / f"{number}.png" for number in range(2)]
+    rows = list(predict_files(system, files, tmp_path))
+    assert all({f"count_{name}" for name in CLASSES} <= set(row) for row in rows)
+    with Path(rows[0]["boxes"]).open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == sum(rows[0][f"count_{name}"] for name in CLASSES)
+    assert Image.open(rows[0]["drawn"]).size == (1024, 1024)
+
+
+def test_a_student_answers_boxes(finished):
+    _, folder, images = finished
+    pixels = [Image.open(images / "images" / "0.png")]
+    import numpy as np
+
+    found = predict(folder, np.stack([np.asarray(one) for one in pixels]))
+    assert found.predicted.shape == (1, 500, 6)
+    assert found.names == [""]
+
+
+def test_no_estimate_is_made_and_it_is_said_why():
+    with pytest.raises(SpecError, match="task: detection has no estimate"):
+        refuse_unestimated(read_spec(EXAMPLE, ()))
+
+
+def test_a_missing_package_is_said_before_any_training(monkeypatch):
+    monkeypatch.setattr("hybridonn.pipeline.preflight.find_spec", lambda name: None)
+    with pytest.raises(SpecError, match=r"faster-coco-eval.*pip install 'hybridonn\[detection\]'"):
+        refuse_unread(read_spec(EXAMPLE, ()))
+
+
+def test_a_teacher_of_another_answer_is_refused():
+    with pytest.raises(SpecError, match=r"asks for an answer to each cell.*centre-u-net"):
+        refuse_unread(read_spec(EXAMPLE, ("teacher.name=u-net", "teacher.arguments={}")))
