@@ -9,6 +9,7 @@ from tests.pipeline.blocks import CLASSES, draw_blocks
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import read_arrays
+from hybridonn.core.progress import Silent
 from hybridonn.pipeline.deploy import deploy
 from hybridonn.pipeline.loaded_run import predict
 from hybridonn.pipeline.predict import open_system, predict_files
@@ -62,7 +63,7 @@ def test_the_whole_job_on_blocks(finished):
 
 def test_boxes_are_predicted_of_images(finished, tmp_path):
     _, folder, images = finished
-    deploy(folder)
+    deploy(folder, (), 10, None, Silent())
     system = open_system(folder)
     files = [images / "images" / f"{number}.png" for number in range(2)]
     rows = list(predict_files(system, files, tmp_path))

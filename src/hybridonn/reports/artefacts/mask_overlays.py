@@ -12,7 +12,6 @@ from hybridonn.core.errors import ArtefactError, DataError
 from hybridonn.reports.artefacts.predictions import Predictions, as_tensor
 from hybridonn.reports.artefacts.reading import read_arrays, refusal
 
-
 if TYPE_CHECKING:
     from hybridonn.tasks.task import Task
 
