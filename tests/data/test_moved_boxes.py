@@ -7,7 +7,7 @@ from hybridonn import spec
 from hybridonn.data.batches import augment_pair, load_batch
 from hybridonn.data.dataset import ImageSet
 from hybridonn.tasks.boxes import find_present, pad_boxes
-from hybridonn.tasks.detection import Detection
+from hybridonn.tasks.task import make_task
 
 HEIGHT, WIDTH, COUNT = 40, 56, 16
 
@@ -44,7 +44,7 @@ def find_block(scene):
     ],
 )
 def test_boxes_stay_about_their_objects(painted, settings, tolerance):
-    task, augmentation = Detection(), spec.Augmentation(**settings)
+    task, augmentation = make_task("detection"), spec.Augmentation(**settings)
     dice = torch.Generator().manual_seed(3)
     scene, labels = load_batch(painted, torch.arange(COUNT), task, augmentation, dice)
     assert not torch.equal(labels, painted.labels)
@@ -60,7 +60,7 @@ def test_an_object_that_leaves_the_image_loses_its_box(painted):
     settings = spec.Augmentation(crop_pixels=20)
     dice = torch.Generator().manual_seed(0)
     scene = torch.zeros(COUNT, 1, HEIGHT, WIDTH)
-    moved = augment_pair(scene, labels, Detection(), settings, dice)[1]
+    moved = augment_pair(scene, labels, make_task("detection"), settings, dice)[1]
     there = find_present(moved)[:, 0]
     assert 0 < there.sum() < COUNT
-    Detection().check_labels(moved, scene, 1)
+    make_task("detection").check_labels(moved, scene, 1)

@@ -2,17 +2,21 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tests.pipeline.blocks import CLASSES, draw_blocks
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import read_arrays
-from hybridonn.core.progress import Silent
-from hybridonn.pipeline.deploy import deploy
+from hybridonn.data.readers.image_files import Target
+from hybridonn.deployment.predictor import Answer
 from hybridonn.pipeline.loaded_run import predict
-from hybridonn.pipeline.predict import open_system, predict_files
+from hybridonn.pipeline.predict import System, predict_files
 from hybridonn.pipeline.preflight import refuse_unread
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.estimate import refuse_unestimated
@@ -61,25 +65,33 @@ def test_the_whole_job_on_blocks(finished):
     assert "AP50" in page
 
 
-def test_boxes_are_predicted_of_images(finished, tmp_path):
-    _, folder, images = finished
-    deploy(folder, (), 10, None, Silent())
-    system = open_system(folder)
-    files = [images / "images" / f"{number}.png" for number in range(2)]
-    rows = list(predict_files(system, files, tmp_path))
-    assert all({f"count_{name}" for name in CLASSES} <= set(row) for row in rows)
-    with Path(rows[0]["boxes"]).open(newline="") as file:
+class Seer:
+    """A deployed network that sees two objects in every image."""
+
+    manifest = SimpleNamespace(classes=CLASSES)
+
+    def answer_picture(self, image):
+        boxes = torch.tensor([[1.0, 2, 3, 9, 12, 0.9], [0.0, 10, 3, 20, 12, 0.4]])
+        return Answer(boxes, "", None, 1.0, boxes=boxes)
+
+
+def test_boxes_of_an_image_are_counted_written_and_drawn(finished, tmp_path):
+    image = finished[2] / "images" / "0.png"
+    system = System(cast("Any", Seer()), Target(32, 32, grey=True), fits=False)
+    (row,) = predict_files(system, [image], tmp_path)
+    assert (row["count_bright"], row["count_dark"]) == (1, 1)
+    with Path(row["boxes"]).open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert len(table) == sum(rows[0][f"count_{name}"] for name in CLASSES)
-    assert Image.open(rows[0]["drawn"]).size == (1024, 1024)
+    assert [one["class"] for one in table] == ["dark", "bright"]
+    assert [float(table[0][edge]) for edge in ("xmin", "ymin", "xmax", "ymax")] == [2, 3, 9, 12]
+    drawn = Image.open(row["drawn"])
+    assert drawn.size == (1024, 1024)
+    assert drawn.getpixel((2 * 32, 5 * 32)) != drawn.getpixel((6 * 32, 11 * 32))
 
 
 def test_a_student_answers_boxes(finished):
     _, folder, images = finished
-    pixels = [Image.open(images / "images" / "0.png")]
-    import numpy as np
-
-    found = predict(folder, np.stack([np.asarray(one) for one in pixels]))
+    found = predict(folder, np.asarray(Image.open(images / "images" / "0.png"))[None])
     assert found.predicted.shape == (1, 500, 6)
     assert found.names == [""]
 

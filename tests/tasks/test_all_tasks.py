@@ -163,7 +163,8 @@ def test_the_kernel_of_labels_is_largest_where_they_are_equal(task, labels):
 
 def test_pixels_are_sampled_where_each_has_an_answer(task, labels, images):
     found = task.sample_pixels(labels, 4)
-    answered = len(task.output_shape(len(NAMES), tuple(images.shape[1:]))) == 3
+    (name,) = (name for name in TASKS if type(make_task(name)) is type(task))
+    answered = TASKS[name].answers == "pixel"
     assert (found is not None) == answered
     if found:
         assert found.places.shape == (COUNT, 4)

@@ -102,8 +102,10 @@ def test_the_score_of_an_image_is_the_reference_of_it_alone(seed):
         kinds = sorted({int(box[0]) for box in (*said, *real) if box[0] >= 0})
         values = []
         for kind in kinds:
-            own = [torch.where(boxes[:, :1] == kind, boxes, -1.0)[None] for boxes in (said, real)]
-            values.append(reference(*own, 2, [0.5]) or 0.0)
+            found_kind, real_kind = (
+                torch.where(boxes[:, :1] == kind, boxes, -1.0)[None] for boxes in (said, real)
+            )
+            values.append(reference(found_kind, real_kind, 2, [0.5]) or 0.0)
         assert score == pytest.approx(np.mean(values) if values else 1.0, abs=1e-6)
 
 

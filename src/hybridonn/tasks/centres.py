@@ -63,7 +63,8 @@ def read_boxes(outputs: Tensor) -> Tensor:
     """
     logs = outputs[:, -DISTANCES:].float().clamp(-LARGEST_LOG, LARGEST_LOG)
     left, top, right, bottom = (STRIDE * logs.exp()).unbind(1)
-    x, y = place_cells(*outputs.shape[-2:], outputs.device).unbind(-1)
+    height, width = outputs.shape[-2:]
+    x, y = place_cells(height, width, outputs.device).unbind(-1)
     return torch.stack([x - left, y - top, x + right, y + bottom], -1)
 
 

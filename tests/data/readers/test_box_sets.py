@@ -195,7 +195,7 @@ def test_changed_boxes_make_the_labels_anew(name, tmp_path):
 def test_a_set_of_one_folder_is_split_by_its_number_of_boxes(tmp_path):
     images = {f"i{k:02}": [("cell", 1, 1, 9, 9)] * (1 + k % 3) for k in range(20)}
     write_box_csv(tmp_path / "parts", {"train": images})
-    data = Data(name="box_csv", folder=tmp_path / "parts" / "train", size_pixels=12)
+    data = Data(name="box_csv", folder=tmp_path / "parts" / "train", size_pixels=(12, 12))
     found = load_dataset(data)
     assert (len(found.train), len(found.validation), len(found.test)) == (14, 2, 4)
     assert found.train.labels.shape == (14, 3, 6)

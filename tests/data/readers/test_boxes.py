@@ -26,9 +26,10 @@ SHAPE = Shape(30, 40, True)
     ],
 )
 def test_a_fault_names_the_object(edges, said):
-    fault = find_box_fault(
-        [Box(0, 1, 1, 9, 9, "a.xml, object 1"), Box(0, *edges, "a.xml, object 2")], SHAPE
-    )
+    left, top, right, bottom = edges
+    boxes = [Box(0, 1, 1, 9, 9, "a.xml, object 1")]
+    boxes.append(Box(0, left, top, right, bottom, "a.xml, object 2"))
+    fault = find_box_fault(boxes, SHAPE)
     assert fault is not None
     assert fault.startswith("a.xml, object 2")
     assert said in fault

@@ -50,8 +50,8 @@ class CentreBackend(PyramidBackend):
         cls, student: spec.Student, branch_shapes: tuple[Shape, ...], output_shape: Shape
     ) -> CentreBackend:
         """The layers of a spec, one width of ``hidden`` a branch."""
-        arguments = branch_arguments(student, output_shape)
-        return cls(**arguments | {"classes": output_shape[0] - DISTANCES})
+        heatmaps = (output_shape[0] - DISTANCES, *output_shape[1:])
+        return cls(**branch_arguments(student, heatmaps))
 
     @classmethod
     def check(cls, student: spec.Student, image_shape: tuple[int, int, int]) -> None:

@@ -78,7 +78,7 @@ def draw_box_overlays(
         ):
             _show(framed(axes), scene, boxes)
             axes.set_title(title, fontsize=9, fontweight="normal", loc="center", pad=3)
-        label = f"{overlays.reasons[row]}\nimage {position}"
+        label = f"{overlays.reasons[row]}\nimage {overlays.numbers[row]}"
         panels[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=8)
     for axes, name in zip(panels[0], ("image", "truth", *names), strict=True):
         look: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
