@@ -91,7 +91,7 @@ def test_boxes_of_an_image_are_counted_written_and_drawn(finished, tmp_path):
 
 def test_a_student_answers_boxes(finished):
     _, folder, images = finished
-    found = predict(folder, np.asarray(Image.open(images / "images" / "0.png"))[None])
+    found = predict(folder, np.array(Image.open(images / "images" / "0.png"))[None])
     assert found.predicted.shape == (1, 500, 6)
     assert found.names == [""]
 
