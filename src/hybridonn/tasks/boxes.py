@@ -19,7 +19,7 @@ def find_present(boxes: Tensor) -> Tensor:
 
 
 def list_shown(boxes: Tensor) -> Tensor:
-    """Of the rows of an image, (M, 6), the boxes that are shown, in their order, (n, 6)."""
+    """Boxes that are shown of an image, in their order: (M, 6) to (n, 6)."""
     return boxes[find_present(boxes) & (boxes[:, SCORE] >= SHOWN_SCORE)]
 
 
