@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
@@ -108,6 +108,12 @@ class Detection:
         predicted, classes = self.predict(logits), logits.shape[1] - DISTANCES
         mean = float(score_images(predicted, labels, classes).mean())
         return {self.metric: mean} | measure_precision(predicted, labels, classes)
+
+    def intervals(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str] | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """None: that of the mean AP50 is made of the images' scores by the report."""
+        return {}
 
     def predict(self, logits: Tensor) -> Tensor:
         """The boxes of each image, best first, (B, 500, 6)."""
