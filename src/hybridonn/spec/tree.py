@@ -212,9 +212,10 @@ def check_pixels(spec: Spec) -> None:
     """
     if spec.distillation.tangent.contraction == "pixels" and TASKS[spec.task].answers != "pixel":
         serves = [name for name, task in TASKS.items() if task.answers == "pixel"]
+        asked = TASKS[spec.task].answers
         raise ValueError(
-            f"distillation.tangent.contraction is pixels, but the task {spec.task} answers each "
-            f"{TASKS[spec.task].answers}; pixels serve {_join_or(serves)}: set it to outputs"
+            f"distillation.tangent.contraction is pixels, but the task {spec.task} has one answer "
+            f"for {'an' if asked == 'image' else 'a'} {asked}; pixels serve {_join_or(serves)}: set it to outputs"
         )
     if spec.compensation and spec.compensation.distillation.tangent.contraction == "pixels":
         raise ValueError(
