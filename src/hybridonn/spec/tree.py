@@ -215,7 +215,8 @@ def check_pixels(spec: Spec) -> None:
         asked = TASKS[spec.task].answers
         raise ValueError(
             f"distillation.tangent.contraction is pixels, but the task {spec.task} has one answer "
-            f"for {'an' if asked == 'image' else 'a'} {asked}; pixels serve {_join_or(serves)}: set it to outputs"
+            f"for {'an' if asked == 'image' else 'a'} {asked}; pixels serve {_join_or(serves)}: "
+            "set it to outputs"
         )
     if spec.compensation and spec.compensation.distillation.tangent.contraction == "pixels":
         raise ValueError(
