@@ -26,14 +26,12 @@ class CentreHead(nn.Sequential):
     """
 
     def __init__(self, inputs: int, width: int, classes: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, 2 * width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(2 * width, classes + DISTANCES, 1),
-        )
+        last = nn.Conv2d(2 * width, classes + DISTANCES, 1)
+        super().__init__(nn.Conv2d(inputs, 2 * width, 3, padding=1), nn.ReLU(), last)
         first = [math.log(PRIOR / (1 - PRIOR))] * classes + [FIRST_LOG] * DISTANCES
+        assert last.bias is not None
         with torch.no_grad():
-            self[-1].bias.copy_(torch.tensor(first))
+            last.bias.copy_(torch.tensor(first))
 
     def forward(self, features: Tensor) -> Tensor:
         """Answer each cell: (B, K, h, w) to (B, classes + 4, h, w)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,8 +105,8 @@ def suppress(boxes: Tensor, limit: float) -> Tensor:
     same = boxes[:, None, CLASS] == boxes[None, :, CLASS]
     rivals = (overlap_pairs(boxes[:, EDGES], boxes[:, EDGES]) > limit) & same
     rivals = rivals.triu(1).numpy()
-    keep = ~rivals.any(0)
+    keep = ~np.any(rivals, axis=0)
     # Only a box that a better one overlaps can go, and only if that one stays.
-    for index in (~keep).nonzero()[0]:
+    for index in np.flatnonzero(~keep):
         keep[index] = not (rivals[:, index] & keep).any()
     return boxes[torch.from_numpy(keep)]
