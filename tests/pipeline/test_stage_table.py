@@ -140,7 +140,11 @@ ERRORS_OF_KERNELS = (
     *("rotation_degrees", "crosstalk_fraction"),
 )
 # Of images that are not changed, there are no views.
-STILL = {"training.augmentation.crop_edge": ANY_STUDENT, "training.views": ANY_STUDENT}
+STILL = {
+    "training.augmentation.crop_edge": ANY_STUDENT,
+    "training.augmentation.randaugment_magnitude": ANY_STUDENT,
+    "training.views": ANY_STUDENT,
+}
 WITHOUT_TRANSFER = {
     "optics.four_f": ANY_STUDENT,
     "optics.wavelengths_nm": ANY_STUDENT,
@@ -287,7 +291,7 @@ def others(key, value):
         found = [value + 1, value + 2, value - 1, value * 2, value / 2, 0.5, 0.01, 3.0]
     else:
         found = [{"width": 7}, {}, {"preset": "paper-mnist"}, ["a"], ["kd"], [500.0], [7], [0.5]]
-        found += [1, 3, "resnet18", "other"]
+        found += [1, 3, "resnet18", "other", 0.5]
     named = [name for one in field.metadata if isinstance(one, NameOf) for name in one.table]
     found = [*PREFERRED.get(key, ()), *choices(field.annotation), *named, *found]
     return [one for one in found if one != value]
