@@ -99,7 +99,7 @@ def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--from nmist", "'nmist' is no example; the examples are carvana"),
+        ("--from nmist", "'nmist' is no example; the examples are bccd"),
         ("--data nmist", "'nmist' is no data set; allowed are cifar10"),
     ],
 )

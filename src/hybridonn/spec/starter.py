@@ -20,7 +20,7 @@ from hybridonn.spec.tree import validate
 SCHEMA_LINE = "# yaml-language-server: $schema="
 # The example whose networks and training suit a set that has none of its own.
 NEAREST = {"cifar100": "cifar10", "imagenet100": "image_folder"}
-BY_TASK = {"classification": "mnist", "segmentation": "dsb2018"}
+BY_TASK = {"classification": "mnist", "segmentation": "dsb2018", "detection": "bccd"}
 GUIDE = (
     "# hybridonn data check FILE   are the images as they should be?",
     "# hybridonn estimate FILE     what accuracy can this design reach?",
