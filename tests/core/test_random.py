@@ -31,8 +31,9 @@ DRAWS = {
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
     "randint_like", "randn", "randn_like", "randperm",
 }  # fmt: skip
-# Its masks start, as the weights of every layer do, within the ``seeded`` of build_student.
-WITHIN_SEEDED = {"networks/frontends/four_f.py"}
+# Masks start, as the weights of every layer do, within the ``seeded`` of build_student; pixels of a
+# step are drawn, as dropout is, within the ``seeded`` of the epoch.
+WITHIN_SEEDED = {"networks/frontends/four_f.py", "tasks/pixels.py"}
 # Depends on torch alone, and so takes seeds and generators from its callers.
 APART = "tangent/"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hybridonn.core.random import seed_32_of
+from hybridonn.core.random import numpy_generator_of
 
 RESAMPLES = 1000
 LEAST_RESAMPLES = 200  # of sets so large that a thousand would take long
@@ -94,7 +94,7 @@ def bootstrap(
         patients: Whom each image was taken of, N names; None: every image stands alone.
     """
     count = int(np.clip(_WORK / (images * diagnosis.classes), LEAST_RESAMPLES, RESAMPLES))
-    generator = np.random.default_rng(seed_32_of("bootstrap"))
+    generator = numpy_generator_of("bootstrap")
     owner = np.arange(images)
     if patients is not None:
         owner = np.unique(np.array(patients), return_inverse=True)[1]

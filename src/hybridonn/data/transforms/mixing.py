@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hybridonn.core.errors import TrainingError
+from hybridonn.core.random import numpy_generator_of
 from hybridonn.data.transforms.erasing import draw_box
 from hybridonn.spec import Augmentation
 from hybridonn.tasks.task import Move, Task
@@ -92,7 +92,7 @@ def _refuse_points(points: Tensor) -> Tensor:
 def _draw_share(alpha: float, generator: torch.Generator) -> float:
     """A number from the beta distribution with two equal exponents."""
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-    return float(np.random.default_rng(int(seed)).beta(alpha, alpha))
+    return float(numpy_generator_of("share of a mixture", int(seed)).beta(alpha, alpha))
 
 
 def _draw_box(scene: Tensor, share: float, generator: torch.Generator) -> Tensor:
