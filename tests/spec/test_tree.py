@@ -7,7 +7,16 @@ import pytest
 from hybridonn.core.errors import SpecError
 from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.distillation.methods import METHODS
-from hybridonn.spec import Spec, default_tree, dump_spec, read_spec, validate
+from hybridonn.spec import (
+    Compensation,
+    Spec,
+    Teacher,
+    Training,
+    default_tree,
+    dump_spec,
+    read_spec,
+    validate,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +104,19 @@ def test_settings_win_over_the_file_in_order():
     spec = read_spec(None, ("seed=3", "seed=4", "student.hidden=[5, 6]"))
     assert spec.seed == 4
     assert spec.student.hidden == (5, 6)
+
+
+@pytest.mark.parametrize("section", [Teacher, Compensation])
+def test_what_a_part_leaves_out_is_of_the_section_s_default_not_of_its_class(section):
+    stated = section.model_validate({"training": {"batch_size": 16}}).training
+    assert stated == section().training.model_copy(update={"batch_size": 16})
+    assert stated.epochs != Training().epochs
+
+
+def test_a_setting_of_the_training_of_a_chip_leaves_its_learning_rate():
+    spec = read_spec(None, ("compensation.training.epochs=30",))
+    assert spec.compensation
+    assert spec.compensation.training.learning_rate == Compensation().training.learning_rate
 
 
 def test_a_method_brings_what_was_tuned_for_it_and_nothing_else():

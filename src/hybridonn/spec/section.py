@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
 
 from hybridonn.spec.descriptions import describe_keys
 
@@ -83,6 +91,24 @@ class Section(BaseModel):
 
     # Keys that name code of the user's own, and its arguments; None: there are none.
     CODE: ClassVar[tuple[str, str] | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_defaults(cls, stated: Any) -> Any:
+        """Take what a part of a section leaves out from the section's default, not its class's.
+
+        The training of a teacher is 12 epochs by default and that of a student 20; a teacher whose
+        learning rate alone is stated still has 12.
+        """
+        if not isinstance(stated, dict):
+            return stated
+        filled = dict(stated)
+        for key, field in cls.model_fields.items():
+            default, given = field.default, stated.get(key)
+            if isinstance(default, Section) and isinstance(given, dict):
+                own = default.model_dump(include=default.model_fields_set)
+                filled[key] = own | given
+        return filled
 
     # Not pydantic's use_attribute_docstrings, which parses the sources at every import: 0.45 s.
     @classmethod
