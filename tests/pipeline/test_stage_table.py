@@ -188,7 +188,7 @@ ELSEWHERE = {
 # What can be changed only together with other keys, or not at all. Of the data, stages see the
 # images and what they are called, nothing else.
 ALONE_REFUSED = {
-    *("task", "data.name", "data.folder", "data.variant", "data.mask_classes"),
+    *("task", "data.name", "data.folder", "data.variant", "data.mask_classes", "data.box_classes"),
     *("data.bit_depth", "student.backend", "student.backend_arguments"),
     "compensation.distillation.robust",
     "compensation.distillation.tangent.contraction",  # captures are of images

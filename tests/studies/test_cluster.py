@@ -133,6 +133,17 @@ def test_a_killed_scheduler_loses_no_finished_run(tmp_path):
     assert read_log(folder, "done") == [f"done {k}" for k in range(8)]
 
 
+def test_a_scheduler_that_goes_while_it_hands_over_an_answer_is_gone():
+    class Lost:
+        status = "finished"
+
+        def result(self):
+            raise ConnectionResetError("Connection reset by peer")
+
+    with pytest.raises(ClusterError, match="the scheduler is gone"):
+        cluster._read_fault(Lost())
+
+
 def test_between_machines_everything_is_encrypted(tmp_path):
     pytest.importorskip("cryptography")
     with running_cluster(tmp_path / "c", host="0.0.0.0", workers=1) as (folder, _):

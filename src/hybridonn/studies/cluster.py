@@ -304,8 +304,9 @@ def _read_fault(future: Any) -> Fault | None:
         ClusterError: The scheduler is gone.
     """
     if future.status == "finished":
-        told = future.result()
-        return Fault(**told) if told else None
+        with suppress(OSError):  # the scheduler went before it handed the answer over
+            told = future.result()
+            return Fault(**told) if told else None
     if future.status == "error":
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
