@@ -40,7 +40,7 @@ def take_memory(gigabytes: float) -> int:
 
 def refuse(path: Path) -> None:
     """Raise an error of the project."""
-    raise DataError(f"{path} holds no pictures")
+    raise DataError(f"{path} holds no images")
 
 
 def stumble(path: Path) -> None:

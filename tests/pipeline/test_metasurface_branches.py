@@ -43,7 +43,7 @@ SMALL = (
     "backend: pyramid, normalisation: batch, hidden: [4, 6, 8]}",
     "teacher.name=u-net",
     "teacher.arguments={width: 4, depth: 2}",
-    "teacher.training={epochs: 2, batch_size: 8}",
+    "teacher.training={epochs: 2, batch_size: 8, learning_rate: 0.004}",
     "training={epochs: 6, batch_size: 8, learning_rate: 0.01}",
     "estimate={draws: 1, train_images: 8, test_images: 4}",
 )
