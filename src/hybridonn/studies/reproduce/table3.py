@@ -49,54 +49,43 @@ CIFAR10 = Part(
         left_out=f"{QUICK_CIFAR.left_out}; 3 of 5 seeds",
     ),
 )
-SEGMENTATION = Part(
-    name="dsb2018",
-    system="polychromatic_segmentation, mIoU",
-    study="students",
-    spec="dsb2018",
-    rows=POLY,
-    data="DSB2018 (nuclei) in place of Carvana",
-    full=Size(5, Cost(230, NUCLEI)),
-    quick=Size(
-        3,
-        Cost(45, NUCLEI_QUICK),
-        QUICK_NUCLEI.settings,
-        left_out=f"{QUICK_NUCLEI.left_out}; 3 of 5 seeds",
-    ),
-    original="carvana",
-    instead=Part(
-        name="carvana",
-        system="polychromatic_segmentation, mIoU",
-        study="students",
-        spec="carvana",
-        rows=POLY,
-        full=Size(5, Cost(4400, {"u-net, Carvana": 14_000, "targets, Carvana": 600})),
-    ),
-)
-EXTREME_META = Part(
-    name="dsb2018-extreme",
-    system="extreme_meta, mIoU",
-    study="students",
-    spec="dsb2018_extreme",
-    rows=EXTREME,
-    data="DSB2018 (nuclei) in place of Carvana",
-    full=Size(5, Cost(380, NUCLEI)),
-    quick=Size(
-        3,
-        Cost(70, NUCLEI_QUICK),
-        QUICK_NUCLEI.settings,
-        left_out=f"{QUICK_NUCLEI.left_out}; 3 of 5 seeds",
-    ),
-    original="carvana",
-    instead=Part(
-        name="carvana-extreme",
-        system="extreme_meta, mIoU",
-        study="students",
-        spec="carvana_extreme",
-        rows=EXTREME,
-        full=Size(5, Cost(7000, {"u-net, Carvana": 14_000, "targets, Carvana": 600})),
-    ),
-)
+
+
+def segment(system: str, end: str, rows: tuple[Row, ...], seconds: tuple[int, int, int]) -> Part:
+    """A system of segmentation on nuclei, or on cars where they are at hand.
+
+    Args:
+        system: Name of the system in the paper.
+        end: What its spec is called after the data set.
+        rows: The paper's numbers.
+        seconds: Of a student of each method: nuclei in full, nuclei in brief, cars.
+    """
+    full, quick, cars = seconds
+    common = {"system": f"{system}, mIoU", "study": "students", "rows": rows}
+    return Part(
+        name=f"dsb2018{end.replace('_', '-')}",
+        spec=f"dsb2018{end}",
+        data="DSB2018 (nuclei) in place of Carvana",
+        full=Size(5, Cost(full, NUCLEI)),
+        quick=Size(
+            3,
+            Cost(quick, NUCLEI_QUICK),
+            QUICK_NUCLEI.settings,
+            left_out=f"{QUICK_NUCLEI.left_out}; 3 of 5 seeds",
+        ),
+        original="carvana",
+        instead=Part(
+            name=f"carvana{end.replace('_', '-')}",
+            spec=f"carvana{end}",
+            full=Size(5, Cost(cars, {"u-net, Carvana": 14_000, "targets, Carvana": 600})),
+            **common,
+        ),
+        **common,
+    )
+
+
+SEGMENTATION = segment("polychromatic_segmentation", "", POLY, (230, 45, 4400))
+EXTREME_META = segment("extreme_meta", "_extreme", EXTREME, (380, 70, 7000))
 
 TABLE = Table(
     "table3",

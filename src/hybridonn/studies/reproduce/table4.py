@@ -74,31 +74,25 @@ def list_parts(
     **more: Any,
 ) -> tuple[Part, Part]:
     """Two parts of a system, whose chips are of the same run: fine-tuned, and calibrated before."""
-    run = {"run": f"{name}-run"}
-    return (
-        Part(
-            name=f"{name}-fine-tuned",
-            system=f"{system}: fine-tuned alone",
-            study="chips",
-            spec=spec,
-            rows=rows,
-            full=full,
-            quick=quick,
-            options=run | {"compensation": alone},
-            **more,
-        ),
-        Part(
-            name=f"{name}-calibrated",
-            system=f"{system}: calibrated before",
-            study="chips",
-            spec=spec,
-            rows=CALIBRATED,
-            full=full,
-            quick=quick,
-            options=run | {"compensation": calibrated},
-            **more,
-        ),
+    ways = (
+        ("fine-tuned", "fine-tuned alone", rows, alone),
+        ("calibrated", "calibrated before", CALIBRATED, calibrated),
     )
+    first, second = (
+        Part(
+            name=f"{name}-{way}",
+            system=f"{system}: {said}",
+            study="chips",
+            spec=spec,
+            rows=its_rows,
+            full=full,
+            quick=quick,
+            options={"run": f"{name}-run", "compensation": compensation},
+            **more,
+        )
+        for way, said, its_rows, compensation in ways
+    )
+    return first, second
 
 
 MNIST_COST = Cost(40, LENET | {"run of MNIST": 190})
