@@ -58,7 +58,7 @@ def segment(system: str, end: str, rows: tuple[Row, ...], seconds: tuple[int, in
         system: Name of the system in the paper.
         end: What its spec is called after the data set.
         rows: The paper's numbers.
-        seconds: Of a student of each method: nuclei in full, nuclei in brief, cars.
+        seconds: Mean time of a run: nuclei in full, nuclei in brief, cars.
     """
     full, quick, cars = seconds
     common = {"system": f"{system}, mIoU", "study": "students", "rows": rows}
