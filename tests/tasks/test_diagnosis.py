@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hybridonn.reports.tables.measures import list_measures
+from hybridonn.tasks.classification import Classification
 from hybridonn.tasks.diagnosis import Diagnosis, bootstrap
 
 
@@ -57,3 +59,15 @@ def test_the_table_of_a_report():
     rows = list_measures({"student": student, "teacher": {"accuracy": 0.8}})
     assert rows[1:] == [("accuracy", "90.0", "80.0"), ("AUC", "95.0 (93.0 to 97.0)", "–")]
     assert list_measures({"student": {"accuracy": 0.9}}) == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("label", "told"), [(0, "specificity"), (1, "sensitivity")])
+def test_test_images_of_one_class_leave_out_what_they_do_not_tell(label, told):
+    logits, labels = torch.randn(20, 2, generator=torch.manual_seed(0)), torch.full((20,), label)
+    task = Classification()
+    found, intervals = task.measure(logits, labels), task.intervals(logits, labels)
+    assert set(found) == {"accuracy", "balanced_accuracy", told}
+    assert set(intervals) == {"balanced_accuracy", told}
+    rows = list_measures({"student": found | {"intervals": intervals}})
+    assert [row[0] for row in rows[1:]] == ["accuracy", "balanced accuracy", told]

@@ -38,8 +38,9 @@ class Diagnosis:
             weights: How often each image counts, (N,).
 
         Returns:
-            Shares; those of a class without images are left out of the means. Of more than two
-            classes the mean sensitivity is the balanced accuracy.
+            Shares; those of a class without images are left out of the means, and a measure that
+            the images do not tell is left out: sensitivity without a positive image, say. Of more
+            than two classes the mean sensitivity is the balanced accuracy.
         """
         total = np.bincount(self._labels, weights, self.classes)
         hits = np.bincount(self._labels, weights * self._right, self.classes)
@@ -49,12 +50,13 @@ class Diagnosis:
             spared = 1 - (taken - hits) / (total.sum() - total)
         two = self.classes == 2
         found = {
-            "balanced_accuracy": np.nanmean(recalls),
-            "sensitivity": recalls[1] if two else np.nanmean(recalls),
-            "specificity": spared[1] if two else np.nanmean(spared),
-            "auc": np.nanmean([order.area(weights) for order in self._orders]),
+            "balanced_accuracy": recalls,
+            "sensitivity": recalls[1:] if two else recalls,
+            "specificity": spared[1:] if two else spared,
+            "auc": np.array([order.area(weights) for order in self._orders]),
         }
-        return {name: float(value) for name, value in found.items()}
+        told = {name: shares[~np.isnan(shares)] for name, shares in found.items()}
+        return {name: float(shares.mean()) for name, shares in told.items() if len(shares)}
 
 
 class _Order:
@@ -103,7 +105,12 @@ def bootstrap(
         diagnosis.measure(np.bincount(generator.integers(0, units, units), minlength=units)[owner])
         for _ in range(count)
     ]
+    values = {
+        name: [one[name] for one in drawn if name in one]
+        for name in diagnosis.measure(np.ones(images))
+    }
     return {
-        name: tuple(np.nanpercentile([one[name] for one in drawn], (2.5, 97.5)).tolist())
-        for name in drawn[0]
+        name: tuple(np.percentile(some, (2.5, 97.5)).tolist())
+        for name, some in values.items()
+        if some
     }
