@@ -29,7 +29,7 @@ class _Bars:
 def open_console(stderr: bool = False) -> Any:
     """A console of rich that shows every text as it is.
 
-    Brackets are no markup and ``:smile:`` is no image: names of classes, files and folders may
+    Brackets are no markup and ``:smile:`` is no emoji: names of classes, files and folders may
     hold them.
     """
     from rich.console import Console
