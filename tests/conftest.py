@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from hybridonn.core.memory import keep_freed_memory
+
+keep_freed_memory()
 if "PYTEST_XDIST_WORKER" in os.environ:  # many workers: one thread each
     torch.set_num_threads(1)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hybridonn import __version__
 from hybridonn.core.errors import ArtefactError, DataError, HybridonnError
+from hybridonn.core.memory import keep_freed_memory
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.user_code import split_name
 from hybridonn.pipeline.errors import translate_tangent_errors
@@ -164,6 +165,7 @@ class Desk:
     """A worker: does one run after another, and keeps open what runs of the same study share."""
 
     def __init__(self) -> None:
+        keep_freed_memory()
         self._key = ""
         self._shared: Any = None
 
