@@ -312,7 +312,12 @@ def export_layout(
 def report(
     folder: Run,
 ) -> None:
-    """Write the report of a finished run anew."""
+    """Write the report of a finished run or study anew."""
+    from hybridonn.reports.studies import find_kind, write_study_report
+
+    if find_kind(folder):
+        say(write_study_report(folder))
+        return
     from hybridonn.reports.page import write_report
 
     say(write_report(folder))

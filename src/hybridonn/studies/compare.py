@@ -17,6 +17,7 @@ from hybridonn.distillation.methods import find_method, rank_method
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Method, Spec, dump_spec
 from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.engine import map_runs
@@ -97,6 +98,7 @@ def compare(
         }
         write_json(folder / "comparison.json", comparison)
         write_comparison(folder)
+        write_study_report(folder)
     return comparison
 
 

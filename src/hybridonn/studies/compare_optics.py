@@ -41,6 +41,7 @@ from hybridonn.pipeline.stages.fabricated import take_backend
 from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.figures.comparison import write_comparison
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import flatten_row, summarise
 from hybridonn.studies.counts import refuse_count
@@ -123,6 +124,7 @@ def compare_optics(
         comparison |= {"teacher": shared.teacher.results[comparison["metric"]]}
         write_json(folder / "comparison.json", comparison)
         write_comparison(folder)
+        write_study_report(folder)
     return comparison
 
 

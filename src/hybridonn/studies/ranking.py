@@ -29,6 +29,7 @@ from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.reports.figures.ranking import write_ranking
 from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, Student, dump_spec, narrow
 from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.designs import VARIED, DesignPoint, spread_designs
@@ -150,6 +151,7 @@ def rank(
         }
         write_json(folder / "ranking.json", ranking)
         write_ranking(folder)
+        write_study_report(folder)
     return ranking
 
 

@@ -42,6 +42,7 @@ from hybridonn.pipeline.stages.student import narrow_student, set_up_training
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.reports.figures.readout import write_readout
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, dump_spec, narrow, validate
 from hybridonn.studies.counts import MOST_KERNELS, refuse_count, split_list
 from hybridonn.studies.engine import map_runs
@@ -164,6 +165,7 @@ def sweep_readout(
         write_json(folder / "readout.json", found)
         write_table(folder / "readout.csv", tabulate(found["points"]))
         write_readout(folder)
+        write_study_report(folder)
     return found
 
 

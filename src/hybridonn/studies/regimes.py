@@ -22,6 +22,7 @@ from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import BASELINE
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.regimes import write_regimes
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, dump_spec, validate
 from hybridonn.spec.training import name_tuned
 from hybridonn.studies.compare import flatten_row
@@ -205,6 +206,7 @@ def study_regimes(
         write_json(folder / "regimes.json", table)
         write_table(folder / "regimes.csv", tabulate(table))
         write_regimes(folder)
+        write_study_report(folder)
     return table
 
 

@@ -27,6 +27,7 @@ from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.artefacts.predictions import read_predictions
 from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
+from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
 from hybridonn.spec.tree import name_design
@@ -126,6 +127,7 @@ def tolerate(
         found = _describe(study, table, threshold, chips)
         write_json(folder / "tolerance.json", found)
         write_tolerance(folder)
+        write_study_report(folder)
     return found
 
 
