@@ -303,8 +303,9 @@ def test_a_live_teacher_answers_for_its_last_layer(teacher, scene):
     torch.testing.assert_close(found, ntk(teacher, scene, layers="last"), rtol=1e-4, atol=1e-3)
 
 
-def pixel_step(student_backend, tangent, **more):
+def pixel_step(student_backend, tangent=None, **more):
     """An objective of sampled pixels, and a batch of masks: student and teacher of two classes."""
+    tangent = tangent or spec.Tangent()
     design = spec.Student(backend=student_backend, kernels=3, kernel_size=3, hidden=())
     student = build_student(design, (1, 8, 8), 2, seed=0, task="segmentation")
     arguments, outputs = {"width": 3, "depth": 1}, (2, 8, 8)
@@ -330,7 +331,7 @@ def test_pixels_as_samples_are_compared_at_the_same_pixels(discrepancy, layers):
     torch.manual_seed(5)
     found = objective(student, batch)["ntk"]
     torch.manual_seed(5)
-    pixels = Segmentation().sample_pixels(batch.labels[:4], 6)
+    pixels = Segmentation().sample_pixels(batch.labels[:4], 6, (8, 8))
     few = batch.inputs[:4]
     ours = sampled_ntk(student.eval(), few, pixels.places, layers=layers, create_graph=True)
     theirs = sampled_ntk(teacher, few, pixels.places, layers="last")
@@ -347,11 +348,36 @@ def test_a_weight_is_found_by_the_labels_of_the_sampled_pixels():
     torch.manual_seed(5)
     assert objective(student, batch)["ntk_weight"] > 0
     torch.manual_seed(5)
-    pixels = Segmentation().sample_pixels(batch.labels[:4], 6)
+    pixels = Segmentation().sample_pixels(batch.labels[:4], 6, (8, 8))
     labels = batch.labels[:4].flatten(1).gather(1, pixels.places).flatten()
     theirs = sampled_ntk(teacher, batch.inputs[:4], pixels.places, layers="last")
     told = centred_alignment(theirs, (labels[:, None] == labels[None]).float())
     assert objective.balance.agreement == pytest.approx(max(told.item(), 0), abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_cwd_is_the_law_of_shu_and_others(temperature):
+    student, teacher, objective, batch = pixel_step(
+        "upsampling", method="cwd", temperature=temperature
+    )
+    terms = objective(student, batch)
+    assert set(terms) == {"loss", "task", "cwd"}
+    theirs, ours = (one(batch.inputs).detach().double() for one in (teacher, student))
+    expected = 0.0
+    for b in range(12):
+        for c in range(2):
+            p, q = (torch.softmax(one[b, c].flatten() / temperature, 0) for one in (theirs, ours))
+            expected += temperature**2 * (p * (p / q).log()).sum().item() / 24
+    assert terms["cwd"].item() == pytest.approx(expected, rel=1e-4)
+    terms["cwd"].backward()
+    assert sum(p.grad.abs().sum() for p in student.frontend.parameters()) > 0
+
+
+def test_an_answer_without_places_has_no_channels_to_compare(student, teacher, scene):
+    stored = StoredTargets(teacher(scene).detach())
+    objective = Objective(Classification(), spec.Distillation(method="cwd"), stored)
+    with pytest.raises(ValueError, match="cwd, but an image has one answer, without places"):
+        objective(student, batch(scene, torch.arange(8)))
 
 
 def test_outputs_of_an_image_have_no_pixels_to_compare(student, teacher, scene):

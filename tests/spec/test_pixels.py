@@ -1,4 +1,4 @@
-"""Where the kernels of pixels may be asked for."""
+"""Where the kernels of pixels, and methods that compare places, may be asked for."""
 
 import pytest
 
@@ -17,7 +17,7 @@ SEGMENTATION = (
     [
         (
             (f"distillation.{PIXELS}",),
-            "one answer for an image; .* segmentation",
+            "one answer for an image; pixels serve segmentation or detection",
         ),
         ((f"compensation.distillation.{PIXELS}",), "kernels of captured images; set it to outputs"),
         (
@@ -34,3 +34,22 @@ def test_pixels_are_refused_where_there_are_none(settings, sentence):
 def test_a_segmentation_takes_them():
     tangent = read_spec(None, (*SEGMENTATION, f"distillation.{PIXELS}")).distillation.tangent
     assert (tangent.taught_by, tangent.count_compared(32)) == ("last", 8)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("distillation.method", "cwd"),
+        ("compensation.distillation.method", "cwd"),
+        ("compensation.methods", "[none, cwd]"),
+    ],
+)
+def test_a_method_that_compares_places_is_refused_where_there_are_none(key, value):
+    said = f"{key} is cwd, which compares where .* one answer for an image; .* none, kd or ntkd"
+    with pytest.raises(SpecError, match=said):
+        read_spec(None, (f"{key}={value}",))
+    assert read_spec(None, (*SEGMENTATION, f"{key}={value}")).task == "segmentation"
+
+
+def test_a_compensation_compares_the_methods_of_every_task():
+    assert read_spec(None, ("compensation={}",)).compensation.methods == ("none", "kd", "ntkd")

@@ -162,13 +162,28 @@ def test_the_kernel_of_labels_is_largest_where_they_are_equal(task, labels):
             assert found[i, j].item() == pytest.approx(equal.item())
 
 
-def test_pixels_are_sampled_where_each_has_an_answer(task, labels, images):
-    found = task.sample_pixels(labels, 4)
-    (name,) = (name for name in TASKS if type(make_task(name)) is type(task))
-    answered = TASKS[name].answers == "pixel"
-    assert (found is not None) == answered
+def test_pixels_are_sampled_where_each_has_an_answer(task, labels):
+    found = task.sample_pixels(labels, 4, SHAPE[1:])
+    assert (found is not None) == has_places(task)
     if found:
         assert found.places.shape == (COUNT, 4)
+        assert found.size == task.output_shape(len(NAMES), SHAPE)[1:]
+        shown = task.label_pixels(labels, found)
+        assert shown.shape == (COUNT, 4)
+        equal = (shown.flatten()[:, None] == shown.flatten()[None]).float()
+        assert torch.equal(task.label_kernel(shown.flatten()), equal)
+
+
+def test_there_is_a_map_for_each_class_where_answers_have_places(task, logits):
+    found = task.class_maps(logits)
+    assert (found is not None) == has_places(task)
+    if found is not None:
+        assert found.shape == (COUNT, len(NAMES), *logits.shape[2:])
+
+
+def has_places(task):
+    (name,) = (name for name in TASKS if type(make_task(name)) is type(task))
+    return TASKS[name].answers != "image"
 
 
 def test_teachers_outputs_are_stored_in_a_floating_point_type(task):

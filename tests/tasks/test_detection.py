@@ -7,6 +7,7 @@ from tests.tasks.test_centres import TRUTH, outputs_of
 from hybridonn.core.errors import DataError
 from hybridonn.tasks.boxes import pad_boxes
 from hybridonn.tasks.detection import Detection
+from hybridonn.tasks.pixels import SampledPixels
 
 IMAGES = torch.zeros(2, 3, 64, 96, dtype=torch.uint8)
 
@@ -57,6 +58,30 @@ def test_a_teacher_teaches_boxes_where_it_sees_objects(task, outputs):
     assert moved.grad is not None
     pull = moved.grad[0, 2:].abs().sum(0)
     assert pull[3, 3] > 100 * pull[12, 20]
+
+
+def test_half_of_the_cells_lie_near_objects_and_show_their_class(task, labels):
+    torch.manual_seed(0)
+    found = task.sample_pixels(labels, 8, (64, 96))
+    shown = task.label_pixels(labels, found)
+    assert found.size == (16, 24)
+    assert all(len(set(row.tolist())) == 8 for row in found.places)
+    assert set(shown[0, :4].tolist()) == {1, 2}
+    assert set(shown[0, 4:].tolist()) >= {0}
+    assert set(shown[1].tolist()) == {0, 2}  # the one object of the second image
+    centre = torch.tensor([[3 * 24 + 3, 0], [3 * 24 + 3, 0]])
+    assert task.label_pixels(labels, SampledPixels(centre, (16, 24))).tolist() == [[2, 0]] * 2
+
+
+def test_cells_of_images_without_boxes_show_nothing(task):
+    empty = torch.stack([pad_boxes(TRUTH[:0], 1)] * 2)
+    found = task.sample_pixels(empty, 6, (64, 96))
+    assert found.places.shape == (2, 6)
+    assert not task.label_pixels(empty, found).any()
+
+
+def test_the_maps_of_the_classes_leave_distances_out(task, outputs):
+    assert torch.equal(task.class_maps(outputs), outputs[:, :2])
 
 
 def test_groups_go_by_the_number_of_boxes(task, labels):

@@ -98,7 +98,9 @@ def compensate(
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Fine-tuning method: none, kd or ntkd; by default those of the spec."),
+        typer.Option(
+            help="Fine-tuning method: none, kd, cwd or ntkd; by default those of the spec."
+        ),
     ] = None,
     settings: Settings = None,
     data_root: DataRoot = None,

@@ -31,6 +31,9 @@ class Term:
         runs_network: Whether it makes the forward pass of the step, which then serves all terms.
         scheduled: Whether ``distillation.tangent.schedule`` changes its weight during the training.
         balanced: Whether its weight may be ``auto``: found from the gradients of the terms.
+        answers: The kinds of answers that it is of, words of :mod:`hybridonn.tasks.table`; empty:
+            of any.
+        why: What it compares, in words that say why it serves no other answers.
     """
 
     label: str
@@ -44,6 +47,8 @@ class Term:
     runs_network: bool = False
     scheduled: bool = False
     balanced: bool = False
+    answers: tuple[str, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,18 @@ TERMS = {
         settings=("temperature",),
         needs=("logits",),
     ),
+    "cwd": Term(
+        "CWD",
+        "#bd1f01",
+        ":",
+        "cwd_weight",
+        3.0,
+        f"{_TERMS}.channels:match_channels",
+        settings=("temperature",),
+        needs=("logits",),
+        answers=("pixel", "cell"),
+        why="compares where in an image each class is found",
+    ),
     "ntk": Term(
         "NTK",
         "#832db6",
@@ -111,6 +128,14 @@ METHODS = {
         "by knowledge distillation (KD)",
         "#3f90da",
         ("task", "kd"),
+    ),
+    "cwd": Method(
+        "task + CWD",
+        "with CWD",
+        "with channel-wise knowledge distillation (CWD)",
+        "by channel-wise knowledge distillation (CWD)",
+        "#bd1f01",
+        ("task", "cwd"),
     ),
     "ntkd": Method(
         "task + KD + NTK",
@@ -171,6 +196,18 @@ def needs_teacher(name: str) -> bool:
 def needs_kernel(name: str) -> bool:
     """Whether a method asks for the teacher's tangent kernel."""
     return any("kernel" in TERMS[term].needs for term in find_method(name).terms)
+
+
+def explain_unserved(name: str, answers: str) -> str:
+    """Why a method does not serve tasks with such answers, in words; empty: it does.
+
+    Args:
+        name: The method.
+        answers: A word of :mod:`hybridonn.tasks.table`: ``"image"``, ``"pixel"`` or ``"cell"``;
+            empty: whether it serves all of them.
+    """
+    terms = [TERMS[term] for term in find_method(name).terms]
+    return next((one.why for one in terms if one.answers and answers not in one.answers), "")
 
 
 def needs_labels(name: str) -> bool:

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hybridonn.core.tables import NameOf
-from hybridonn.distillation.methods import METHODS
+from hybridonn.distillation.methods import METHODS, explain_unserved
 from hybridonn.spec.section import Positive, Section, Seed, Several
 from hybridonn.spec.training import Distillation, Training, Tuning
 
+# The methods of tasks with any answers.
+SERVING_ALL = tuple(one for one in METHODS if not explain_unserved(one, ""))
 Share = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(ge=0, le=1)]
 HeldOut = Annotated[float, Field(ge=0, lt=1)]
@@ -25,7 +27,7 @@ class Compensation(Section):
     """
     fractions: Several[Share] = ()
     """Further shares at which calibration and distillation.method are measured."""
-    methods: Several[Annotated[str, NameOf(METHODS)]] = tuple(METHODS)
+    methods: Several[Annotated[str, NameOf(METHODS)]] = SERVING_ALL
     """Methods of fine-tuning that are compared on the same captures, beside calibration; the best
     on held-out captures is kept.
     """

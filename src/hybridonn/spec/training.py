@@ -170,11 +170,11 @@ class Tangent(Section):
     """
     contraction: Literal["outputs", "pixels"] = "outputs"
     """What a row of a kernel is: an image with all of its outputs summed (outputs), or one
-    sampled pixel (pixels), for tasks that answer each pixel.
+    sampled pixel (pixels), for tasks that answer each pixel or, in detection, each cell.
     """
     pixels: Annotated[int, Field(ge=2, le=4096)] = 64
     """Pixels sampled of each image for contraction: pixels, half of them near borders of the
-    mask.
+    mask; in detection cells, half of them near centres of objects.
     """
 
     @model_validator(mode="after")
@@ -204,8 +204,9 @@ class _ChosenMethod(Section):
     CODE: ClassVar = ("method", "")
 
     method: Method = "ntkd"
-    """none (labels alone), kd, ntkd, or `package.module:callable`: a loss term of your own, which
-    is run. Source: arXiv 2508.08421.
+    """none (labels alone), kd, cwd (where each class is found, for segmentation and detection),
+    ntkd, or `package.module:callable`: a loss term of your own, which is run. Source: arXiv
+    2508.08421; cwd: Shu et al. 2021.
     """
     code_folder: Location | None = None
     """Folder where the module of your own loss term is looked for first. null: that of the spec
@@ -246,7 +247,7 @@ class Distillation(_Weights):
     """The objective: the loss terms of a method, each with its weight."""
 
     temperature: Positive = 4.0
-    """Temperature that softens the probabilities for KD. Source: Hinton et al. 2015."""
+    """Temperature that softens the probabilities for KD and CWD. Source: Hinton et al. 2015."""
     tangent: Tangent = Tangent()
     """How tangent kernels are matched."""
     baseline: bool = False

@@ -15,7 +15,7 @@ from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.distillation.discrepancies import DISCREPANCIES
-from hybridonn.distillation.methods import METHODS, is_own_code
+from hybridonn.distillation.methods import METHODS, explain_unserved, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.optics.fabrication.table import list_before_training
@@ -107,6 +107,11 @@ class Spec(Section):
     @model_validator(mode="after")
     def _pixels_are_answered(self) -> Spec:
         check_pixels(self)
+        return self
+
+    @model_validator(mode="after")
+    def _methods_serve_the_task(self) -> Spec:
+        check_methods(self)
         return self
 
     @model_validator(mode="after")
@@ -210,19 +215,41 @@ def check_pixels(spec: Spec) -> None:
     Raises:
         ValueError: They are asked for there.
     """
-    if spec.distillation.tangent.contraction == "pixels" and TASKS[spec.task].answers != "pixel":
-        serves = [name for name, task in TASKS.items() if task.answers == "pixel"]
-        asked = TASKS[spec.task].answers
+    asked = TASKS[spec.task].answers
+    if spec.distillation.tangent.contraction == "pixels" and asked == "image":
+        serves = [name for name, task in TASKS.items() if task.answers != "image"]
         raise ValueError(
             f"distillation.tangent.contraction is pixels, but the task {spec.task} has one answer "
-            f"for {'an' if asked == 'image' else 'a'} {asked}; pixels serve {_join_or(serves)}: "
-            "set it to outputs"
+            f"for an image; pixels serve {_join_or(serves)}: set it to outputs"
         )
     if spec.compensation and spec.compensation.distillation.tangent.contraction == "pixels":
         raise ValueError(
             "compensation.distillation.tangent.contraction is pixels, but a compensation matches "
             "the kernels of captured images; set it to outputs"
         )
+
+
+def check_methods(spec: Spec) -> None:
+    """Refuse methods that the answers of the task give nothing to compare.
+
+    Raises:
+        ValueError: One of them does not serve the task.
+    """
+    stated = [("distillation.method", spec.distillation.method)]
+    if spec.compensation:
+        stated.append(("compensation.distillation.method", spec.compensation.distillation.method))
+        stated += [("compensation.methods", one) for one in spec.compensation.methods]
+    asked = TASKS[spec.task].answers
+    for key, method in stated:
+        why = explain_unserved(method, asked)
+        if why:
+            serving = [one for one in METHODS if not explain_unserved(one, asked)]
+            tasks = [n for n, task in TASKS.items() if not explain_unserved(method, task.answers)]
+            raise ValueError(
+                f"{key} is {method}, which {why}, but the task {spec.task} has one answer for an "
+                f"image; {method} serves {_join_or(tasks)}, and {spec.task} takes "
+                f"{_join_or(serving)}"
+            )
 
 
 def name_design(spec: Spec) -> str | None:

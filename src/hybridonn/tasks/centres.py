@@ -93,6 +93,20 @@ def draw_targets(boxes: Tensor, classes: int, height: int, width: int) -> Target
     return Targets(heat, edges[owner], shares.sum(0), len(boxes))
 
 
+def name_cells(labels: Tensor, height: int, width: int) -> Tensor:
+    """What each cell shows: 1 + the class of an object whose centre is near, else 0, (B, h, w).
+
+    Args:
+        labels: Boxes of each image, (B, M, 6).
+        height: Cells of the outputs.
+        width: Cells of the outputs.
+    """
+    classes = 1 + max(0, int(labels[..., CLASS].max())) if labels.numel() else 1
+    heats = torch.stack([draw_targets(boxes, classes, height, width).heat for boxes in labels])
+    highest, kinds = heats.max(1)
+    return torch.where(highest > NEAR, kinds + 1, 0)
+
+
 def _highest(bells: Tensor) -> Tensor:
     return bells.amax(0) if len(bells) else bells.new_zeros(bells.shape[1:])
 

@@ -16,6 +16,7 @@ from hybridonn.tasks.classes import check_classes, check_pairs, count_shares, sh
 from hybridonn.tasks.diagnosis import Diagnosis, bootstrap
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.entropy import weighted_entropy
+from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.task import Move
 
@@ -132,11 +133,19 @@ class Classification:
         """``T^2 KL(softmax(teacher/T) || softmax(student/T))``, Hinton et al. 2015, section 2."""
         return soft_divergence(student, teacher, temperature)
 
+    def class_maps(self, outputs: Tensor) -> None:
+        """None: an image has one class, wherever that is."""
+        return
+
     def contraction(self, probes: int | None) -> int | None:
         """All classes, unless signs are asked for."""
         return probes
 
-    def sample_pixels(self, labels: Tensor, count: int) -> None:
+    def sample_pixels(self, labels: Tensor, count: int, size: tuple[int, int]) -> None:
+        """None: an image has one class."""
+        return
+
+    def label_pixels(self, labels: Tensor, pixels: SampledPixels) -> None:
         """None: an image has one class."""
         return
 

@@ -32,9 +32,11 @@ from hybridonn.tasks.centres import (
     decode,
     draw_targets,
     focal_loss,
+    name_cells,
     read_boxes,
 )
-from hybridonn.tasks.pixels import SampledPixels
+from hybridonn.tasks.classes import share_equal
+from hybridonn.tasks.pixels import SampledPixels, sample_half_near
 from hybridonn.tasks.strata import Strata, one_stratum, rank_strata
 from hybridonn.tasks.task import Move
 
@@ -180,16 +182,29 @@ class Detection:
         share = generalised_overlap(read_boxes(student), read_boxes(teacher))
         return (heat + (weights * (1 - share)).sum()) / count
 
+    def class_maps(self, outputs: Tensor) -> Tensor:
+        """The heatmaps, a map of logits a class; distances say nothing where no object is."""
+        return outputs[:, :-DISTANCES]
+
     def contraction(self, probes: int | None) -> int | None:
         """Random signs: a backward pass for each output of each cell is out of reach."""
         return probes or SIGNS
 
-    def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels | None:
-        """None: an answer is of a cell."""
-        return None
+    def sample_pixels(self, labels: Tensor, count: int, size: tuple[int, int]) -> SampledPixels:
+        """Cells of 4 x 4 pixels, half of them near the centres of objects."""
+        return sample_half_near(name_cells(labels, size[0] // STRIDE, size[1] // STRIDE) > 0, count)
+
+    def label_pixels(self, labels: Tensor, pixels: SampledPixels) -> Tensor:
+        """1 + the class of the object near whose centre a cell lies, else 0, (B, P)."""
+        return name_cells(labels, *pixels.size).flatten(1).gather(1, pixels.places)
 
     def label_kernel(self, labels: Tensor) -> Tensor:
-        """The cosine of the numbers of boxes of each class, beside a constant 1."""
+        """The cosine of the numbers of boxes of each class, beside a constant 1.
+
+        Of the labels of cells, (B,), 1 where they are the same, else 0.
+        """
+        if labels.ndim == 1:
+            return share_equal(labels)
         present, kinds = find_present(labels), labels[..., CLASS]
         classes = torch.arange(max(1, int(kinds.max()) + 1), device=labels.device)
         counts = ((kinds[..., None] == classes) & present[..., None]).sum(1).float()

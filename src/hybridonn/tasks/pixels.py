@@ -1,4 +1,4 @@
-"""Pixels that are sampled of labelled images, half of them near the borders of the labels."""
+"""Pixels that are sampled of labelled images, half of them where the labels change."""
 
 from __future__ import annotations
 
@@ -48,12 +48,25 @@ def sample_near_borders(labels: Tensor, count: int) -> SampledPixels:
     Returns:
         Pixels by torch's random state, on the device of the labels.
     """
-    near = find_borders(labels).flatten(1)
+    return sample_half_near(find_borders(labels), count)
+
+
+def sample_half_near(marked: Tensor, count: int) -> SampledPixels:
+    """Sample pixels of each image, half of them among the marked ones as far as they go.
+
+    Args:
+        marked: Which pixels, or cells, are marked, (B, H, W) bool.
+        count: Pixels of an image, each once; at most H W.
+
+    Returns:
+        Pixels by torch's random state, on the device of the marks.
+    """
+    near = marked.flatten(1)
     count = min(count, near.shape[1])
     order = torch.rand(near.shape).to(near.device)  # the same draws on every device
     first = (order + near).topk(count // 2).indices
     rest = order.scatter(1, first, -1.0).topk(count - count // 2).indices
-    return SampledPixels(torch.cat([first, rest], 1), (labels.shape[1], labels.shape[2]))
+    return SampledPixels(torch.cat([first, rest], 1), (marked.shape[1], marked.shape[2]))
 
 
 def find_borders(labels: Tensor) -> Tensor:

@@ -131,13 +131,21 @@ class Segmentation:
         """``T^2 KL(softmax(teacher/T) || softmax(student/T))``, mean over images and pixels."""
         return soft_divergence(student, teacher, temperature)
 
+    def class_maps(self, outputs: Tensor) -> Tensor:
+        """The logits themselves, a map a class."""
+        return outputs
+
     def contraction(self, probes: int | None) -> int | None:
         """Random signs: a backward pass for each of 2 x 128 x 128 outputs is out of reach."""
         return probes or SIGNS
 
-    def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels:
+    def sample_pixels(self, labels: Tensor, count: int, size: tuple[int, int]) -> SampledPixels:
         """Half of the pixels near borders of the masks."""
         return sample_near_borders(labels, count)
+
+    def label_pixels(self, labels: Tensor, pixels: SampledPixels) -> Tensor:
+        """The class of each pixel, (B, P)."""
+        return labels.flatten(1).gather(1, pixels.places)
 
     def label_kernel(self, labels: Tensor) -> Tensor:
         """The share of equal pixels."""

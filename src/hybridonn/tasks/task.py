@@ -145,16 +145,33 @@ class Task(Protocol):
         """How far the student's softened outputs are from the teacher's, a scalar."""
         ...
 
+    def class_maps(self, outputs: Tensor) -> Tensor | None:
+        """How strongly each class is seen at each place, (B, classes, h, w), of outputs.
+
+        None: an answer has no places.
+        """
+        ...
+
     def contraction(self, probes: int | None) -> int | None:
         """How the tangent kernel sums over the outputs: so many random signs, or None, exactly."""
         ...
 
-    def sample_pixels(self, labels: Tensor, count: int) -> SampledPixels | None:
+    def sample_pixels(
+        self, labels: Tensor, count: int, size: tuple[int, int]
+    ) -> SampledPixels | None:
         """Pixels of each image as samples of a tangent kernel; None: an image has one answer.
 
         Args:
             labels: Labels of the images, (B, ...).
-            count: Pixels of an image; they depend on torch's random state.
+            count: Pixels, or cells, of an image; they depend on torch's random state.
+            size: Height and width of the images, in pixels.
+        """
+        ...
+
+    def label_pixels(self, labels: Tensor, pixels: SampledPixels) -> Tensor | None:
+        """What each sampled pixel shows by the labels of its image, (B, P), a number a class.
+
+        None: an image has one answer.
         """
         ...
 

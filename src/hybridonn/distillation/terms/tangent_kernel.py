@@ -31,7 +31,7 @@ def match_kernels(step: Step) -> Tensor:
     coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
     coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
     inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
-    pixels = _sample_pixels(step, compared)
+    pixels = _sample_pixels(step, inputs)
     if coupled:
         logits = network(batch.inputs)  # first: it moves batch norm's running statistics
         with inference_mode(network):
@@ -61,7 +61,8 @@ def _find_agreement(
     if mixture is not None:
         labels.append(take_labels(batch.labels, mixture.partners)[:compared])
     if pixels is not None:
-        labels = [one.flatten(1).gather(1, pixels.places).flatten() for one in labels]
+        shown = [step.task.label_pixels(one, pixels) for one in labels]
+        labels = [one.flatten() for one in shown if one is not None]
     kernel = step.task.label_kernel(torch.cat(labels)).to(teacher)
     if mixture is not None:
         shares = teacher.new_tensor([mixture.share, 1 - mixture.share])
@@ -70,16 +71,20 @@ def _find_agreement(
     return float(centred_alignment(teacher, kernel))
 
 
-def _sample_pixels(step: Step, compared: int) -> SampledPixels | None:
+def _sample_pixels(step: Step, inputs: Inputs) -> SampledPixels | None:
     """Pixels of the compared images that are the samples of both kernels; None: images are.
 
     Raises:
+        TypeError: The inputs are stored features, of which pixels of images are not known.
         ValueError: The task has no answer at a pixel.
     """
     tangent = step.settings.tangent
     if tangent.contraction == "outputs":
         return None
-    found = step.task.sample_pixels(step.batch.labels[:compared], tangent.pixels)
+    if isinstance(inputs, tuple):
+        raise TypeError("the kernel of pixels is of networks that see images, not stored features")
+    size = inputs.shape[-2], inputs.shape[-1]
+    found = step.task.sample_pixels(step.batch.labels[: len(inputs)], tangent.pixels, size)
     if found is None:
         raise ValueError("distillation.tangent.contraction is pixels, but an image has one answer")
     return found
