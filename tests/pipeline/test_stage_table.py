@@ -111,6 +111,7 @@ TOUCHED = {
     "distillation": ANY_STUDENT,
     "distillation.method": {"student", "teacher_targets"},
     "distillation.kd_weight": {"student"},
+    "distillation.cwd_weight": set(),  # of another method
     "distillation.ntk_weight": {"student"},
     "distillation.own_weight": set(),  # a method of the table has no term of the user's
     "distillation.code_folder": set(),
@@ -129,6 +130,7 @@ TOUCHED = {
     "tuned.none": {"baseline"},
     "tuned.none.temperature": set(),  # of what is transferred, and nothing is
     "tuned.none.kd_weight": set(),
+    "tuned.none.cwd_weight": set(),
     "tuned.none.ntk_weight": set(),
     "tuned.none.own_weight": set(),
     "fabrication": {"fabricated", "compensated"},

@@ -98,9 +98,7 @@ def compensate(
     ] = None,
     method: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            help="Fine-tuning method: none, kd, cwd or ntkd; by default those of the spec."
-        ),
+        typer.Option(help="Method of fine-tuning: none, kd, cwd, ntkd; by default the spec's."),
     ] = None,
     settings: Settings = None,
     data_root: DataRoot = None,
