@@ -166,12 +166,15 @@ def run(
 
 
 @app.command()
+@on_workers
 def estimate(
     spec: SpecFile = None,
     out: Out = None,
     settings: Settings = None,
     data_root: DataRoot = None,
     replace: Replace = False,
+    *,
+    workers: Workers,
 ) -> None:
     """Estimate the accuracy of a design before anything is trained."""
     from hybridonn.spec import read_spec
@@ -179,10 +182,10 @@ def estimate(
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / stated.name
     calm_threads()
-    from hybridonn.pipeline.run import estimate as estimate_design
+    from hybridonn.studies.kernel_strips import estimate_on_workers
 
     with show_bars() as progress:
-        results = estimate_design(stated, folder, data_root, progress, replace)
+        results = estimate_on_workers(stated, folder, data_root, progress, replace, workers)
     print_table(stated.name, results)
     say(folder / "estimate" / "learning_curve.csv")
 

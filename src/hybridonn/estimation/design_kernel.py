@@ -20,6 +20,7 @@ from hybridonn.tangent.infinite import (
     starts_with_block,
 )
 
+Method = Literal["auto", "exact", "features"]
 # Arc-cosine evaluations up to which "auto" computes the exact kernel: measured at
 # 25 ns each with pooling on one CPU core, this is about four minutes.
 EXACT_EVALUATIONS = 1e10
@@ -73,7 +74,7 @@ def design_kernel(
     images: Tensor,
     columns: int,
     *,
-    method: Literal["auto", "exact", "features"],
+    method: Method,
     features: int,
     seed: int,
     memory_gb: float,
@@ -98,11 +99,7 @@ def design_kernel(
     Raises:
         TangentError: The layers do not fit together, or the memory is too small.
     """
-    cost = len(images) * columns * count_rectified(layers, images.shape[2], images.shape[3])
-    sampled = method == "features" or (
-        method == "auto" and cost > EXACT_EVALUATIONS and starts_with_block(layers)
-    )
-    if sampled:
+    if is_sampled(layers, images, columns, method):
         matrix = approximate_kernels(
             layers,
             images,
@@ -113,9 +110,48 @@ def design_kernel(
             progress=progress,
         )
         return DesignKernel(matrix, f"NTK from {features} random features a kernel")
-    options = {"memory_gb": min(2.0, memory_gb / 4), "progress": progress, "folder": folder}
-    square = infinite_kernels(layers, images[:columns], **options)
-    if columns == len(images):
-        return DesignKernel(square, "exact NTK")
-    below = infinite_kernels(layers, images[columns:], images[:columns], **options)
-    return DesignKernel(torch.cat([square, below]), "exact NTK")
+    blocks = [
+        infinite_kernels(
+            layers,
+            *block,
+            memory_gb=working_memory(memory_gb),
+            progress=progress,
+            folder=folder,
+        )
+        for block in list_blocks(images, columns)
+    ]
+    return DesignKernel(torch.cat(blocks), "exact NTK")
+
+
+def is_sampled(layers: Sequence[Layer], images: Tensor, columns: int, method: Method) -> bool:
+    """Whether the first ReLU of a kernel is sampled; else the kernel is exact.
+
+    Args:
+        layers: The network.
+        images: Images (N, C, H, W).
+        columns: The first so many images are the columns.
+        method: As of :func:`design_kernel`.
+
+    Raises:
+        TangentError: The layers do not fit together.
+    """
+    if method != "auto":
+        return method == "features"
+    cost = len(images) * columns * count_rectified(layers, images.shape[2], images.shape[3])
+    return cost > EXACT_EVALUATIONS and starts_with_block(layers)
+
+
+def list_blocks(images: Tensor, columns: int) -> list[tuple[Tensor, Tensor | None]]:
+    """The images of rows and columns of each block of an exact kernel, from the top to the bottom.
+
+    The first block is that of the columns with themselves, for which the images of the columns
+    are None; the second, if there is one, that of all other images with them.
+    """
+    square = (images[:columns], None)
+    below = (images[columns:], images[:columns])
+    return [square] if columns == len(images) else [square, below]
+
+
+def working_memory(memory_gb: float) -> float:
+    """Memory for an exact kernel beside the images and itself, GB, of so much in all."""
+    return min(2.0, memory_gb / 4)

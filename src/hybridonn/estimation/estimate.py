@@ -161,9 +161,7 @@ def estimate_accuracy(
     _check_settings(settings)
     _check_labels(train_images, train_labels, "training")
     _check_labels(test_images, test_labels, "test")
-    order = torch.randperm(
-        len(train_labels), generator=generator_of("order of the estimate", settings.seed)
-    ).to(train_labels.device)
+    order = order_images(len(train_labels), settings).to(train_labels.device)
     sets = [(train_images[order], train_labels[order]), (test_images, test_labels)]
     if validation is not None:
         _check_labels(*validation, "validation")
@@ -187,6 +185,16 @@ def estimate_accuracy(
     )
     method = f"{kernel.method}; {found.method}"
     return replace(found, method=method, seconds=perf_counter() - started)
+
+
+def order_images(count: int, settings: Settings) -> Tensor:
+    """The order in which training images become rows and columns of the kernel, (N,) int64.
+
+    Args:
+        count: Number of training images.
+        settings: How an accuracy is estimated.
+    """
+    return torch.randperm(count, generator=generator_of("order of the estimate", settings.seed))
 
 
 def estimate_from_kernel(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.fingerprint import fingerprint
-from hybridonn.pipeline.stage_folder import Finished, finish
+from hybridonn.pipeline.stage_folder import Finished, begin, finish
 from hybridonn.spec import Spec, UndeclaredReadError
 
 
@@ -133,6 +133,19 @@ def complete(
         return stage.run(Context(part, stage.inputs(spec), stage.options, progress, images, needs))
 
     return finish(folder, mark, work, stage.shared, progress.say)
+
+
+def begin_early(
+    stage: Stage, spec: Spec, dataset: Dataset | None, done: Mapping[str, Finished], folder: Path
+) -> Path | None:
+    """The folder in which work for a stage can be done before :func:`complete` goes on with it.
+
+    Arguments are those of :func:`complete`.
+
+    Returns:
+        None: the stage is complete.
+    """
+    return begin(folder, mark_of(stage, spec, dataset, done), stage.shared)
 
 
 def mark_of(stage: Stage, spec: Spec, dataset: Dataset | None, done: Mapping[str, Finished]) -> str:

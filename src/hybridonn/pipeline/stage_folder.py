@@ -105,6 +105,28 @@ def finish(
     return _read(folder, reused=False)
 
 
+def begin(folder: Path, mark: str, shared: str | None = None) -> Path | None:
+    """The folder of a stage that is not complete, where work for it can be done beforehand.
+
+    Args:
+        folder: Where the artefacts of the stage belong.
+        mark: The fingerprint of its inputs.
+        shared: As of :func:`finish`.
+
+    Returns:
+        The folder that :func:`finish` will go on with; None: the stage is complete, here or in
+        the cache.
+    """
+    silent: Say = lambda line: None  # noqa: E731
+    if _find(folder, mark, silent) or (
+        shared and _find(cache_folder() / shared / mark, mark, silent)
+    ):
+        return None
+    part = folder.with_name(f".{folder.name}.part")
+    _begin(part, mark)
+    return part
+
+
 def turns_folder() -> Path:
     """Where the locks lie by which commands take turns to make what they share: KIND-MARK."""
     return cache_folder() / ".locks"

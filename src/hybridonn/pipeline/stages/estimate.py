@@ -12,10 +12,10 @@ from hybridonn.core.files import write_arrays, write_table
 from hybridonn.core.progress import Progress
 from hybridonn.core.tables import resolve
 from hybridonn.data.batches import to_scene
-from hybridonn.data.dataset import ImageSet
+from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.indexed import pack_labels
 from hybridonn.data.splits import draw_positions, thin
-from hybridonn.estimation import Estimate, Settings
+from hybridonn.estimation import Settings
 from hybridonn.estimation.estimators import EstimateInputs
 from hybridonn.networks.backends.build import find_built_in
 from hybridonn.networks.backends.table import BACKENDS
@@ -24,6 +24,8 @@ from hybridonn.networks.student import check_fit
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
+
+TILES = "checkpoint_tiles"  # in the folder of the stage while it is unfinished
 
 
 def _inputs(spec: Spec) -> Spec:
@@ -82,16 +84,11 @@ def _run(context: Context) -> dict[str, Any]:
     spec, dataset, part = context.spec, context.dataset, context.part
     _refuse_kernels(spec)
     check_fit(spec.student, dataset.image_shape)
-    settings, seed, metric = spec.estimate, spec.data.split_seed, make_task(spec.task).metric
-    task, classes = dataset.task, len(dataset.classes)
-    strata, tested = (
-        task.stratify(part.labels, dataset.classes)
-        for part in (dataset.student_train, dataset.test)
-    )
-    train = thin(dataset.student_train, strata, settings.train_images, seed)
-    places = draw_positions(tested, settings.test_images, seed)
+    metric = make_task(spec.task).metric
+    train, places = choose_images(spec, dataset)
     test = dataset.test.take(places)
-    found = _regress(spec, train, test, classes, part / "checkpoint_tiles", context.progress)
+    inputs = gather_inputs(spec, dataset, part / TILES, context.progress)
+    found = resolve(make_task(spec.task).estimates, spec.estimate.kernels)(inputs)
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
@@ -102,6 +99,7 @@ def _run(context: Context) -> dict[str, Any]:
         scores=found.scores.numpy(),
         **pack_labels(test.labels),
     )
+    settings = spec.estimate
     replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
     return {
         metric: found.accuracy,
@@ -115,26 +113,43 @@ def _run(context: Context) -> dict[str, Any]:
     }
 
 
-def _regress(
-    spec: Spec, train: ImageSet, test: ImageSet, classes: int, tiles: Path, progress: Progress
-) -> Estimate:
+def choose_images(spec: Spec, dataset: Dataset) -> tuple[ImageSet, Tensor]:
+    """The training images of an estimate, and the positions of its test images, (N,) int64."""
+    settings, seed = spec.estimate, spec.data.split_seed
+    task, classes = dataset.task, dataset.classes
+    train, test = (
+        task.stratify(part.labels, classes) for part in (dataset.student_train, dataset.test)
+    )
+    few = thin(dataset.student_train, train, settings.train_images, seed)
+    return few, draw_positions(test, settings.test_images, seed)
+
+
+def gather_inputs(spec: Spec, dataset: Dataset, tiles: Path, progress: Progress) -> EstimateInputs:
+    """What the estimator of a spec is given.
+
+    Args:
+        spec: What the user states.
+        dataset: The images.
+        tiles: Where tiles of a large kernel are kept.
+        progress: Shows how far it is.
+    """
     settings = Settings(
         memory_gb=spec.estimate.memory_gb,
         features=spec.estimate.features,
         seed=spec.data.split_seed,
     )
-    inputs = EstimateInputs(
+    train, places = choose_images(spec, dataset)
+    return EstimateInputs(
         spec.student,
         _scenes(train),
-        _scenes(test),
-        classes,
+        _scenes(dataset.test.take(places)),
+        len(dataset.classes),
         make_task(spec.task).score,
         spec.estimate.draws,
         settings,
         progress,
         tiles,
     )
-    return resolve(make_task(spec.task).estimates, spec.estimate.kernels)(inputs)
 
 
 def _scenes(part: ImageSet) -> tuple[Tensor, Tensor]:

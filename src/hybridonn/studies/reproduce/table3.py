@@ -32,8 +32,8 @@ MNIST = Part(
     study="students",
     spec="mnist",
     rows=list_methods((91.4, 0.8), (95.9, 0.6), (97.3, 0.6)),
-    full=Size(5, Cost(60, LENET)),
-    quick=Size(5, Cost(16, LENET_QUICK), QUICK_MNIST.settings, left_out=QUICK_MNIST.left_out),
+    full=Size(5, Cost(45, LENET)),
+    quick=Size(5, Cost(12, LENET_QUICK), QUICK_MNIST.settings, left_out=QUICK_MNIST.left_out),
 )
 CIFAR10 = Part(
     name="cifar10",
@@ -41,10 +41,10 @@ CIFAR10 = Part(
     study="students",
     spec="cifar10",
     rows=list_methods((56.4, 1.9), (72.5, 2.1), (75.6, 0.9)),
-    full=Size(5, Cost(700, AIRBENCH)),
+    full=Size(5, Cost(420, AIRBENCH)),
     quick=Size(
         3,
-        Cost(75, AIRBENCH_QUICK),
+        Cost(50, AIRBENCH_QUICK),
         QUICK_CIFAR.settings,
         left_out=f"{QUICK_CIFAR.left_out}; 3 of 5 seeds",
     ),
@@ -84,8 +84,8 @@ def segment(system: str, end: str, rows: tuple[Row, ...], seconds: tuple[int, in
     )
 
 
-SEGMENTATION = segment("polychromatic_segmentation", "", POLY, (230, 45, 4400))
-EXTREME_META = segment("extreme_meta", "_extreme", EXTREME, (380, 70, 7000))
+SEGMENTATION = segment("polychromatic_segmentation", "", POLY, (150, 30, 2700))
+EXTREME_META = segment("extreme_meta", "_extreme", EXTREME, (230, 45, 4300))
 
 TABLE = Table(
     "table3",

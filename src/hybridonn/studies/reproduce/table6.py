@@ -39,7 +39,7 @@ TABLE = Table(
             RESNET18,
             Size(
                 5,
-                Cost(700, {"ResNet-18": 30_000, "ResNet-18, targets": 6_000}),
+                Cost(420, {"ResNet-18": 30_000, "ResNet-18, targets": 6_000}),
                 ("teacher.name=resnet18",),
             ),
             data="CIFAR-10 in place of ImageNet-100",
@@ -63,7 +63,7 @@ TABLE = Table(
             RESNET50,
             Size(
                 5,
-                Cost(700, {"ResNet-50": 75_000, "ResNet-50, targets": 14_000}),
+                Cost(420, {"ResNet-50": 75_000, "ResNet-50, targets": 14_000}),
                 ("teacher.name=resnet50",),
             ),
             data="CIFAR-10 in place of ImageNet-100",
@@ -85,10 +85,10 @@ TABLE = Table(
             "COCO-Stuff, U-Net, mIoU",
             "dsb2018",
             UNET,
-            Size(5, Cost(230, NUCLEI)),
+            Size(5, Cost(150, NUCLEI)),
             quick=Size(
                 3,
-                Cost(45, NUCLEI_QUICK),
+                Cost(30, NUCLEI_QUICK),
                 QUICK_NUCLEI.settings,
                 left_out=f"{QUICK_NUCLEI.left_out}; 3 of 5 seeds",
             ),
@@ -109,12 +109,12 @@ TABLE = Table(
             RESUNET,
             Size(
                 5,
-                Cost(230, {"ResU-Net": 800, "ResU-Net, targets": 150}),
+                Cost(150, {"ResU-Net": 800, "ResU-Net, targets": 150}),
                 ("teacher.name=resu-net",),
             ),
             quick=Size(
                 2,
-                Cost(45, {"ResU-Net, 64 pixels": 110, "ResU-Net, 64 pixels, targets": 40}),
+                Cost(30, {"ResU-Net, 64 pixels": 110, "ResU-Net, 64 pixels, targets": 40}),
                 (*QUICK_NUCLEI.settings, "teacher.name=resu-net"),
                 left_out=f"{QUICK_NUCLEI.left_out}; 2 of 5 seeds",
             ),

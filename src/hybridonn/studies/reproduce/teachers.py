@@ -34,9 +34,9 @@ QUICK_NUCLEI = Smaller(
     "64 x 64 pixels in place of 128 x 128; 10 of 15 epochs; a U-Net teacher of 25 epochs in place "
     "of 50",
 )
-LENET = {"LeNet": 360, "LeNet, targets": 460}
-LENET_QUICK = {"LeNet, 4 epochs": 150, "LeNet, 4 epochs, targets": 90}
-AIRBENCH = {"airbench": 1260, "airbench, targets": 115}
-AIRBENCH_QUICK = {"airbench, 4 epochs": 280, "airbench, 4 epochs, targets": 15}
-NUCLEI = {"U-Net": 680, "U-Net, targets": 130}
-NUCLEI_QUICK = {"U-Net, 64 pixels": 90, "U-Net, 64 pixels, targets": 35}
+LENET = {"LeNet": 310, "LeNet, targets": 280}
+LENET_QUICK = {"LeNet, 4 epochs": 125, "LeNet, 4 epochs, targets": 50}
+AIRBENCH = {"airbench": 840, "airbench, targets": 100}
+AIRBENCH_QUICK = {"airbench, 4 epochs": 190, "airbench, 4 epochs, targets": 15}
+NUCLEI = {"U-Net": 400, "U-Net, targets": 130}
+NUCLEI_QUICK = {"U-Net, 64 pixels": 55, "U-Net, 64 pixels, targets": 35}

@@ -4,7 +4,12 @@ from hybridonn.tangent.infinite.approximate import DEFAULT_FEATURES, approximate
 from hybridonn.tangent.infinite.block import Block, split_block, starts_with_block
 from hybridonn.tangent.infinite.dense_layers import through_dense_layers
 from hybridonn.tangent.infinite.geometry import Shape, shapes_of
-from hybridonn.tangent.infinite.kernels import count_rectified, infinite_kernels
+from hybridonn.tangent.infinite.kernels import (
+    count_rectified,
+    count_strips,
+    finish_strip,
+    infinite_kernels,
+)
 from hybridonn.tangent.infinite.layers import (
     HE_VARIANCE,
     AdaptiveAveragePool,
@@ -32,6 +37,8 @@ __all__ = [
     "Shape",
     "approximate_kernels",
     "count_rectified",
+    "count_strips",
+    "finish_strip",
     "infinite_kernels",
     "shapes_of",
     "split_block",

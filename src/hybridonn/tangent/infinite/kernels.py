@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -72,6 +73,96 @@ def infinite_kernels(
             layers do not fit together, the budget is below one image pair, or a stored tile
             cannot be read or written.
     """
+    work = _prepare(layers, x1, x2, kernel, memory_gb, dtype, folder)
+    first, second = work.images
+    result = torch.empty(len(first), len(second), dtype=dtype, device=x1.device)
+    total = _image_pairs(len(first), len(second), symmetric=x2 is None)
+    with open_bar(progress, f"infinite-width {kernel.upper()}", total) as advance:
+        for row, column in _tiles(len(first), len(second), work.symmetric):
+            tile = _take(work, row, column, advance)
+            result[row : row + TILE, column : column + TILE] = tile
+            if work.symmetric and row != column:
+                result[column : column + TILE, row : row + TILE] = tile.T
+    return result
+
+
+def count_strips(images: int) -> int:
+    """Strips of tiles of a kernel, each of which :func:`finish_strip` can finish on its own.
+
+    Args:
+        images: Rows of the kernel.
+    """
+    return -(-images // TILE)
+
+
+def finish_strip(
+    layers: Sequence[Layer],
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    strip: int,
+    folder: Path,
+    kernel: Kernel = "ntk",
+    memory_gb: float = 2.0,
+    dtype: torch.dtype = torch.float32,
+) -> int:
+    """Store the tiles of one strip of rows, which :func:`infinite_kernels` will find.
+
+    Several processes can finish the strips of a kernel at the same time; the kernel is the
+    same as of one process, if all arguments are.
+
+    Args:
+        layers: the network.
+        x1: images (N1, C, H, W), floating point.
+        x2: images (N2, C, H, W); None: x1.
+        strip: number of the strip, below :func:`count_strips` of the images x1.
+        folder: folder of finished tiles.
+        kernel: "ntk" or "nngp".
+        memory_gb: working memory beside the images, GB.
+        dtype: type of the numbers.
+
+    Returns:
+        The number of tiles that the strip has.
+
+    Raises:
+        TangentError: as of :func:`infinite_kernels`.
+    """
+    work = _prepare(layers, x1, x2, kernel, memory_gb, dtype, folder)
+    first, second = work.images
+    own = [one for one in _tiles(len(first), len(second), work.symmetric) if one[0] == strip * TILE]
+    for row, column in own:
+        _take(work, row, column, lambda number: None)
+    return len(own)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A kernel that is to be computed.
+
+    Attributes:
+        network: the network.
+        images: of the rows and of the columns.
+        symmetric: whether they are the same.
+        pairs: image pairs at a time.
+        store: finished tiles; None: none are kept.
+    """
+
+    network: PreparedNetwork
+    images: tuple[Tensor, Tensor]
+    symmetric: bool
+    pairs: int
+    store: TileStore | None
+
+
+def _prepare(
+    layers: Sequence[Layer],
+    x1: Tensor,
+    x2: Tensor | None,
+    kernel: Kernel,
+    memory_gb: float,
+    dtype: torch.dtype,
+    folder: Path | None,
+) -> _Work:
     check_images(x1, "x1")
     if x2 is not None:
         check_images(x2, "x2")
@@ -83,11 +174,7 @@ def infinite_kernels(
     network = prepare(layers, image, tangent=kernel == "ntk", device=x1.device, dtype=dtype)
     pairs = pairs_within(memory_gb, network.pairs.values, dtype, kernel)
     store = None if folder is None else open_store(folder, layers, kernel, first, second)
-    result = torch.empty(len(first), len(second), dtype=dtype, device=x1.device)
-    total = _image_pairs(len(first), len(second), symmetric=x2 is None)
-    with open_bar(progress, f"infinite-width {kernel.upper()}", total) as advance:
-        _fill(result, network, (first, second), x2 is None, pairs, store, advance)
-    return result
+    return _Work(network, (first, second), x2 is None, pairs, store)
 
 
 def count_rectified(layers: Sequence[Layer], height: int, width: int) -> int:
@@ -122,32 +209,21 @@ def _tiles(rows: int, columns: int, symmetric: bool) -> Iterator[tuple[int, int]
             yield row, column
 
 
-def _fill(
-    result: Tensor,
-    network: PreparedNetwork,
-    images: tuple[Tensor, Tensor],
-    symmetric: bool,
-    pairs: int,
-    store: TileStore | None,
-    advance: Advance,
-) -> None:
-    """Compute the tiles, or read those that are finished, into the result."""
-    first, second = images
-    for row, column in _tiles(len(first), len(second), symmetric):
-        one, two = first[row : row + TILE], second[column : column + TILE]
-        place = row // TILE, column // TILE
-        tile = store.read(*place) if store else None
-        if tile is None:
-            half = symmetric and row == column
-            tile = _tile(network, one, two, pairs, advance, half)
-            tile = _mirror(tile) if half else tile
-            if store:
-                store.write(*place, tile)
-        else:
-            advance(len(one) * len(two))
-        result[row : row + TILE, column : column + TILE] = tile
-        if symmetric and row != column:
-            result[column : column + TILE, row : row + TILE] = tile.T
+def _take(work: _Work, row: int, column: int, advance: Advance) -> Tensor:
+    """The tile at this row and column of images: the stored one, or computed and stored."""
+    first, second = work.images
+    one, two = first[row : row + TILE], second[column : column + TILE]
+    place = row // TILE, column // TILE
+    tile = work.store.read(*place) if work.store else None
+    if tile is not None:
+        advance(len(one) * len(two))
+        return tile
+    half = work.symmetric and row == column
+    tile = _tile(work.network, one, two, work.pairs, advance, half)
+    tile = _mirror(tile) if half else tile
+    if work.store:
+        work.store.write(*place, tile)
+    return tile
 
 
 def _mirror(tile: Tensor) -> Tensor:
