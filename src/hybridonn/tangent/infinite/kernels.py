@@ -131,7 +131,7 @@ def finish_strip(
     first, second = work.images
     own = [one for one in _tiles(len(first), len(second), work.symmetric) if one[0] == strip * TILE]
     for row, column in own:
-        _take(work, row, column, lambda number: None)
+        _take(work, row, column, lambda steps=1: None)
     return len(own)
 
 
