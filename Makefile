@@ -5,6 +5,8 @@
 #   make check   lint and the rooms whose tests are fast, in under a minute on two cores
 # After a change of keys or commands:
 #   make reference    write docs/spec.md, docs/commands.md and the JSON schema of a spec from the source
+# The documentation site, in build/docs:
+#   make docs         runs the gallery too, so it takes some minutes; nothing is fetched but the packages
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -14,7 +16,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test check fuzz kill reference lint format clean
+.PHONY: setup demo test check fuzz kill reference docs lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +54,14 @@ kill: setup
 
 reference: setup
 	$(BIN)/python -m hybridonn.cli.reference
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: .venv/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -179,12 +179,12 @@ class Trace:
 def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
     """Watch the forward pass of a training step, so that it also serves the tangent kernel.
 
-    ```python
-    with record(student, layers="last") as trace:
-        logits = student(images)
-    kernel = trace.kernel(logits)
-    loss = cross_entropy(logits, labels) + 3 * (1 - centred_alignment(kernel, target))
-    ```
+    ::
+
+        with record(student, layers="last") as trace:
+            logits = student(images)
+        kernel = trace.kernel(logits)
+        loss = cross_entropy(logits, labels) + 3 * (1 - centred_alignment(kernel, target))
 
     Args:
         model: any module whose inputs and outputs lead with the samples.

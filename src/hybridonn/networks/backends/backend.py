@@ -63,7 +63,7 @@ class Backend(nn.Module):
         return None
 
     def forward(self, branches: tuple[Tensor, ...]) -> Tensor:
-        """Answer: one (B, K_b, H', W') a branch to (B, *output_shape)."""
+        """Answer: one (B, K_b, H', W') a branch to ``(B, *output_shape)``."""
         raise NotImplementedError
 
 

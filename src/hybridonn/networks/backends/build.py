@@ -32,7 +32,7 @@ def build_backend(
         output_shape: What the task asks of an image, such as (classes,) or (classes, H, W).
 
     Returns:
-        A network from a tuple of branches, each (B, K_b, H', W'), to (B, *output_shape).
+        A network from a tuple of branches, each (B, K_b, H', W'), to ``(B, *output_shape)``.
 
     Raises:
         SpecError: The user's own backend cannot be built, has no weights that train, gives

@@ -115,7 +115,7 @@ class FourFFrontend(Frontend):
             self.gain.copy_(math.sqrt(2) / norm)
 
     def transmissions(self) -> Tensor:
-        """The masks, (K, 2, C, M, M) complex, the positive one first; |t| <= 1."""
+        """The masks, (K, 2, C, M, M) complex, the positive one first; ``|t| <= 1``."""
         if self.mask == "phase":
             phase = self.pixels[..., 0]
             return torch.polar(torch.ones_like(phase), phase)

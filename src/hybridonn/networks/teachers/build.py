@@ -67,7 +67,7 @@ def build_teacher(
         trained: Whether it will be trained, so that it must give logits in training mode, too.
 
     Returns:
-        A network from (B, C, H, W) to (B, *outputs).
+        A network from (B, C, H, W) to ``(B, *outputs)``.
 
     Raises:
         SpecError: There is no such teacher, its arguments do not fit, no machine holds it, or

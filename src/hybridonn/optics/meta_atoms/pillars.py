@@ -193,7 +193,7 @@ def transmit(library: PillarLibrary, widths_m: Tensor) -> Tensor:
         widths_m: Any shape, float32 or float64; each 0 or within the range of the pillars.
 
     Returns:
-        (W, *widths_m.shape), complex64 or complex128 as the widths are float32 or float64.
+        ``(W, *widths_m.shape)``, complex64 or complex128 as the widths are float32 or float64.
 
     Raises:
         OpticsError: A width is NaN, negative, or outside what the library holds.
