@@ -6,7 +6,13 @@ import torch
 
 from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.survey import find_oddities, measure_channels, survey_data, weigh_classes
+from hybridonn.data.survey import (
+    find_oddities,
+    find_unseen,
+    measure_channels,
+    survey_data,
+    weigh_classes,
+)
 from hybridonn.spec import Data
 from hybridonn.tasks.classification import Classification
 from hybridonn.tasks.segmentation import Segmentation
@@ -38,6 +44,9 @@ def test_classes_are_weighed_in_each_part(with_masks):
             expected = float((part.labels == number).double().mean())
             assert shares[label][name] == pytest.approx(expected, abs=1e-12)
         assert math.fsum(shares[label][name] for label in shares) == pytest.approx(1)
+    assert find_unseen(shares) == [
+        "no training image shows the class never, which nothing can learn"
+    ]
 
 
 def test_oddities_are_found():

@@ -96,6 +96,15 @@ def test_images_without_boxes_are_said(task, labels):
     assert line.startswith("1 of the 2 test images")
 
 
+def test_crowded_images_and_boxes_that_stand_twice_are_said(task, labels):
+    labels[0, 2] = labels[0, 0]
+    (line,) = task.remark(labels, "test")
+    assert line.startswith("1 boxes of the test images are the same as another")
+    row = torch.tensor([0, 1, 1, 9, 5, 1])
+    (line,) = task.remark(row.repeat(1, 501, 1) + torch.arange(501)[None, :, None] / 1e3, "train")
+    assert line.startswith("1 of the 1 train images hold more than 500 boxes, up to 501;")
+
+
 def test_sides_must_fit_the_cells(task):
     assert task.output_shape(3, (3, 64, 96)) == (7, 16, 24)
     with pytest.raises(DataError, match="multiples of 4"):

@@ -82,6 +82,7 @@ def survey_data(
     task = make_task(data.task)
     parts, obstacles = _split(unsplit, data, task, check)
     mean, deviation = measure_channels(parts["train"])
+    balance = weigh_classes(parts, unsplit.classes, task)
     channels, height, width = unsplit.images.images.shape[1:]
     count = sum(len(part) for part in parts.values())
     as_they_are = {str(Shape(height, width, channels == 1)): count}
@@ -90,12 +91,12 @@ def survey_data(
         classes=unsplit.classes,
         image_shape=(channels, height, width),
         counts={name: len(part) for name, part in parts.items()},
-        balance=weigh_classes(parts, unsplit.classes, task),
+        balance=balance,
         stored=unsplit.stored or as_they_are,
         mean=mean,
         standard_deviation=deviation,
         faults=unsplit.skipped,
-        remarks=(*unsplit.remarks, *find_oddities(parts, task)),
+        remarks=(*unsplit.remarks, *find_unseen(balance), *find_oddities(parts, task)),
         obstacles=obstacles,
     )
     return survey, parts["train"]
@@ -124,6 +125,16 @@ def weigh_classes(
         label: {name: float(share[number]) for name, share in shares.items()}
         for number, label in enumerate(classes)
     }
+
+
+def find_unseen(balance: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Classes that no training image shows, a sentence each: no network learns them.
+
+    Args:
+        balance: From :func:`weigh_classes`.
+    """
+    unseen = [label for label, shares in balance.items() if not shares["train"]]
+    return [f"no training image shows the class {one}, which nothing can learn" for one in unseen]
 
 
 def find_oddities(parts: Mapping[str, ImageSet], task: Task) -> list[str]:

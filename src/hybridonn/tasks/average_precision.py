@@ -84,7 +84,7 @@ def measure_precision(predicted: Tensor, labels: Tensor, classes: int) -> dict[s
     """AP50, AP and AP of small, medium and large objects of a whole set, by faster-coco-eval.
 
     AP is the mean over classes and over limits of the overlap from 0.5 to 0.95. A size of which
-    there is no object is left out.
+    there is no object is left out; without any object there is no AP.
 
     Args:
         predicted: Boxes that were found, (N, K, 6).
@@ -103,7 +103,7 @@ def measure_precision(predicted: Tensor, labels: Tensor, classes: int) -> dict[s
         ) from None
     reference, found = COCO(_describe(labels, classes)), _list_boxes(predicted)
     if not reference.anns:
-        return dict.fromkeys(("ap50", "ap"), 0.0)
+        return {}
     evaluation = COCOeval_faster(reference, reference.loadRes(found), "bbox")
     evaluation.params.maxDets = [MOST_DETECTIONS]
     evaluation.evaluate()

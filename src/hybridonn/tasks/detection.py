@@ -27,6 +27,7 @@ from hybridonn.tasks.boxes import (
 )
 from hybridonn.tasks.centres import (
     DISTANCES,
+    MOST_BOXES,
     STRIDE,
     box_loss,
     decode,
@@ -265,10 +266,19 @@ class Detection:
         return None
 
     def remark(self, labels: Tensor, part: str) -> list[str]:
-        """How many images hold no box."""
-        empty = int((~find_present(labels).any(1)).sum())
-        said = f"{empty} of the {len(labels)} {part} images hold no box: background alone"
-        return [said] if empty else []
+        """How many images hold no box, more boxes than are found, or a box twice."""
+        counts = find_present(labels).sum(1)
+        empty, crowded = int((counts == 0).sum()), int((counts > MOST_BOXES).sum())
+        distinct = sum(len(boxes[find_present(boxes)].unique(dim=0)) for boxes in labels)
+        twice, whose = int(counts.sum()) - distinct, f"of the {len(labels)} {part} images"
+        said = {
+            f"{empty} {whose} hold no box: background alone": empty,
+            f"{crowded} {whose} hold more than {MOST_BOXES} boxes, up to {int(counts.max())}; so "
+            f"many are found of an image at most: cut these images into parts": crowded,
+            f"{twice} boxes of the {part} images are the same as another of their image, which "
+            "one answer cannot find": twice,
+        }
+        return [line for line, count in said.items() if count]
 
 
 def _check_rows(boxes: Tensor, classes: int) -> None:

@@ -219,9 +219,92 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path):
     (tmp_path / "csv" / "val" / "boxes.csv").write_text("image,x\na,1\n")
     with pytest.raises(DataError, match=r"has the columns image, x; needed are"):
         load("box_csv", tmp_path / "csv")
+    (tmp_path / "csv" / "val" / "boxes.csv").write_text("image,image,x,y,width,height\n")
+    with pytest.raises(DataError, match="has the column image twice"):
+        load("box_csv", tmp_path / "csv")
     (tmp_path / "csv" / "val" / "boxes.csv").write_text("image,x,y,width,height\nz,1,1,2,2\n")
     with pytest.raises(DataError, match=r"line 2, is of image 'z', which is not in"):
         load("box_csv", tmp_path / "csv")
+
+
+def change_coco(folder, change):
+    write_coco(folder)
+    path = folder / "train" / "annotations.json"
+    tree = json.loads(path.read_text())
+    change(tree)
+    path.write_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "said"),
+    [
+        ("images", {"id": [1]}, r"image 1, has the id \[1\]"),
+        ("images", {"id": 1}, "has the image id 1 twice"),
+        ("categories", {"id": {}}, r"category 1, has the id \{\}"),
+        ("categories", {"id": 8}, "has the category id 8 twice"),
+        ("annotations", {"image_id": [0]}, r"annotation 1, is of image \[0\], which is not listed"),
+        ("annotations", {"category_id": {}}, r"annotation 1, is of category \{\}"),
+        ("annotations", {"iscrowd": "0"}, "annotation 1, has iscrowd '0'; allowed are 0 and 1"),
+        ("annotations", {"bbox": [1, 1, 10**400, 3]}, "annotation 1, has the edges"),
+        ("annotations", {"bbox": [1, 1, float("nan"), 3]}, r"annotation 1 \(cell\).*finite"),
+        ("images", {"width": 48, "height": 24}, "image 0, has boxes of an image of 48 x 24"),
+    ],
+)
+def test_a_fault_of_coco_is_named_with_its_object(rows, changes, said, tmp_path):
+    change_coco(tmp_path / "set", lambda tree: tree[rows][0].update(changes))
+    with pytest.raises(DataError, match=said) as refused:
+        load("coco", tmp_path / "set")
+    assert "annotations.json" in str(refused.value)
+
+
+def test_crowds_are_left_out_and_counted(tmp_path):
+    change_coco(tmp_path / "set", lambda tree: tree["annotations"][0].update(iscrowd=1))
+    found = load("coco", tmp_path / "set")
+    assert not (found.images.labels[0, :, 0] >= 0).any()
+    assert found.remarks == ("1 regions are marked as crowds and left out",)
+
+
+OBJECT = (
+    "<object><name>{}</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>12</ymax>"
+    "</bndbox></object>"
+)
+LAUGHS = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f'<!DOCTYPE z [<!ENTITY a0 "lol">{LAUGHS}]><annotation>{OBJECT.format("&a8;")}',
+            "damaged",
+        ),
+        (
+            f'<!DOCTYPE z [<!ENTITY c SYSTEM "file:///etc/passwd">]><annotation>'
+            f"{OBJECT.format('&c;')}</annotation>",
+            "undefined entity",
+        ),
+        ("<html></html>", "begins with <html>; Pascal VOC's files with <annotation>"),
+        (
+            "<annotation><size><width>48</width><height>24</height></size>"
+            f"{OBJECT.format('cell')}</annotation>",
+            "a.xml has boxes of an image of 48 x 24 pixels .* but the image's file has 24 x 24",
+        ),
+    ],
+)
+def test_a_fault_of_an_annotation_is_named_with_its_file(text, said, tmp_path):
+    write_voc(tmp_path / "set")
+    (tmp_path / "set" / "Annotations" / "a.xml").write_text(text)
+    with pytest.raises(DataError, match=said):
+        load("voc", tmp_path / "set")
+    assert len(load("voc", tmp_path / "set", skip_bad=True).images) == 2
+
+
+def test_a_size_that_no_tool_knew_is_no_fault(tmp_path):
+    write_voc(tmp_path / "set")
+    size = "<size><width>0</width><height>0</height></size>"
+    text = f"<annotation>{size}{OBJECT.format('cell')}</annotation>"
+    (tmp_path / "set" / "Annotations" / "a.xml").write_text(text)
+    assert len(load("voc", tmp_path / "set").images) == 3
 
 
 def test_coco_as_it_is_published(tmp_path):

@@ -117,6 +117,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         rows = list(reader)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from None
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise DataError(f"{path} has the column {twice} twice; a column has a name of its own")
     sides = any(set(columns) <= set(header) for columns in (BY_EDGES, BY_SIZE))
     if not sides or not set(IMAGE) & set(header):
         raise DataError(

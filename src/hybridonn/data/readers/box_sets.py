@@ -27,12 +27,23 @@ class NamedBox:
     place: str
 
 
+Size = tuple[float, float, str]
+
+
 @dataclass(frozen=True)
 class Annotated:
-    """An image file and the objects that are stated of it."""
+    """An image file and the objects that are stated of it.
+
+    Attributes:
+        image: The image's file.
+        boxes: Its objects.
+        size: Width and height of the image that the boxes were drawn on, in pixels, and where
+            that is stated; None: it is not.
+    """
 
     image: Path
     boxes: tuple[NamedBox, ...]
+    size: Size | None = None
 
 
 Part = Sequence[Annotated]
@@ -44,6 +55,7 @@ def list_boxes(
     parts: tuple[Part, Part, Part],
     faults: Sequence[str],
     stated: tuple[str, ...] | None,
+    remarks: Sequence[str] = (),
 ) -> Listing:
     """The listing of images with boxes.
 
@@ -54,6 +66,7 @@ def list_boxes(
         faults: What is wrong with the files, a sentence each.
         stated: The classes by ``data.box_classes``, in order; None: all that the training part
             names, by name.
+        remarks: What is suspicious, but not wrong, a sentence each.
 
     Raises:
         DataError: No object is stated, or a stated class is named by no file.
@@ -70,7 +83,9 @@ def list_boxes(
     classes = stated or tuple(sorted(named))
     found = list(faults)
     items = [_number(part, classes, found, stated is not None) for part in parts]
-    listing = Listing(name, root, classes, *items, faults=tuple(found), boxed=True)
+    listing = Listing(
+        name, root, classes, *items, faults=tuple(found), boxed=True, remarks=tuple(remarks)
+    )
     return drop_repeats(listing)
 
 
@@ -87,7 +102,7 @@ def _number(
             faults.append(f"{strange[0].place} is of class {strange[0].name!r}, and {why}")
             continue
         boxes = tuple(Box(number[box.name], *box.edges, box.place) for box in one.boxes)
-        items.append(Item(one.image, boxes=boxes))
+        items.append(Item(one.image, boxes=boxes, drawn_on=one.size))
     return tuple(items)
 
 
@@ -117,9 +132,23 @@ def read_numbers(values: Sequence[object], place: str, faults: list[str]) -> lis
     """Numbers of a box; None, and a fault: one is missing or no number."""
     try:
         return [float(value) for value in values]  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         faults.append(f"{place} has the edges {list(values)}; a box has four numbers")
         return None
+
+
+def read_size(width: object, height: object, place: str) -> Size | None:
+    """The size of an image as an annotation states it; None: it states none that is one.
+
+    Args:
+        width: Pixels; many tools write 0 where they do not know.
+        height: Likewise.
+        place: Where it stands.
+    """
+    numbers = read_numbers([width, height], place, [])
+    if numbers is None or not all(0 < one < float("inf") for one in numbers):
+        return None
+    return (numbers[0], numbers[1], place)
 
 
 def refuse_repeats(part: Part, faults: list[str]) -> list[Annotated]:

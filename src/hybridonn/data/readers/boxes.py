@@ -37,17 +37,28 @@ class Box:
     place: str
 
 
-def find_box_fault(boxes: Sequence[Box], shape: Shape) -> str | None:
+def find_box_fault(
+    boxes: Sequence[Box], shape: Shape, drawn_on: tuple[float, float, str] | None = None
+) -> str | None:
     """What is wrong with the boxes of an image, the first fault; None: nothing.
 
     Args:
         boxes: As they are stated.
         shape: Facts of their image.
+        drawn_on: Width and height of the image that they were drawn on, in pixels, and where that
+            is stated; None: it is not.
     """
     if boxes and shape.turned:
         return (
             f"{boxes[0].place} is about an image that says that it is to be shown {shape.turned}, "
             "and boxes do not say whether they are turned; save it upright"
+        )
+    if boxes and drawn_on and drawn_on[:2] != (shape.width, shape.height):
+        width, height, place = drawn_on
+        return (
+            f"{place} has boxes of an image of {width:g} x {height:g} pixels (width x height), but "
+            f"the image's file has {shape.width} x {shape.height}; scale the boxes with the image, "
+            "or take the image that they were drawn on"
         )
     faults = (_find_fault(box, shape) for box in boxes)
     return next((fault for fault in faults if fault), None)

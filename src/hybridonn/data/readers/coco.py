@@ -15,6 +15,7 @@ from hybridonn.data.readers.box_sets import (
     list_boxes,
     read_name,
     read_numbers,
+    read_size,
     refuse_repeats,
 )
 from hybridonn.data.readers.folders import FolderWalk
@@ -48,9 +49,11 @@ def list_coco(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listi
     faults: list[str] = []
     places = _find_published(folder) or _find_beside(folder)
     walk = FolderWalk(tuple({images for _, images in filter(None, places)}), faults)
-    found = [_read_part(walk, *place) if place else [] for place in places]
-    train, validation, test = found
-    return list_boxes(name_of(folder), folder, (train, validation, test), faults, box_classes)
+    crowds: list[str] = []
+    train, validation, test = (_read_part(walk, *one, crowds) if one else [] for one in places)
+    remarks = [f"{len(crowds)} regions are marked as crowds and left out"] if crowds else []
+    parts = (train, validation, test)
+    return list_boxes(name_of(folder), folder, parts, faults, box_classes, remarks)
 
 
 Place = tuple[Path, Path] | None  # a JSON file and the folder of its images
@@ -90,38 +93,67 @@ def _find_beside(folder: Path) -> list[Place]:
     return places
 
 
-def _read_part(walk: FolderWalk, path: Path, folder: Path) -> list[Annotated]:
-    tree = _read_json(path)
-    faults = walk.faults
+def _read_part(walk: FolderWalk, path: Path, folder: Path, crowds: list[str]) -> list[Annotated]:
+    tree, faults = _read_json(path), walk.faults
     files = find_images(walk, folder)
     categories = {
-        one.get("id"): read_name(one.get("name"), f"{path}, category {one.get('id')},", faults)
-        for one in tree["categories"]
+        key: read_name(one.get("name"), f"{path}, category {key},", faults)
+        for key, one in _index(tree["categories"], path, "category").items()
     }
-    names = {one.get("id"): str(one.get("file_name")) for one in tree["images"]}
-    if len(names) < len(tree["images"]):
-        raise DataError(f"{path} has two images with the same id; each needs an id of its own")
-    held: dict[Any, list[NamedBox]] = {key: [] for key in names}
+    images = _index(tree["images"], path, "image")
+    held: dict[Any, list[NamedBox]] = {key: [] for key in images}
     spoilt: set[Any] = set()
     for number, one in enumerate(tree["annotations"], 1):
-        if one.get("iscrowd"):
-            continue
         place = f"{path}, annotation {one.get('id', number)},"
+        key = one.get("image_id")
+        crowd = one.get("iscrowd") or 0
+        if crowd in (0, 1) and crowd:
+            crowds.append(place)
+            continue
         box = _read_annotation(one, place, categories, faults)
-        if one.get("image_id") not in held:
-            faults.append(f"{place} is of image {one.get('image_id')}, which is not listed")
+        if crowd != 0:
+            faults.append(f"{place} has iscrowd {crowd!r}; allowed are 0 and 1")
+            box = None
+        if not _is_key(key) or key not in held:
+            faults.append(f"{place} is of image {key}, which is not listed")
         elif box is None:
-            spoilt.add(one["image_id"])
+            spoilt.add(key)
         else:
-            held[one["image_id"]].append(box)
+            held[key].append(box)
     part = []
-    for key, name in names.items():
+    for key, one in images.items():
+        name = str(one.get("file_name"))
         image = find_image(files, Path(name).name)
         if image is None:
             faults.append(f"{path} names the image {name!r}, which is not in {folder}")
         elif key not in spoilt:
-            part.append(Annotated(image, tuple(held[key])))
+            size = read_size(one.get("width"), one.get("height"), f"{path}, image {key},")
+            part.append(Annotated(image, tuple(held[key]), size))
     return refuse_repeats(part, faults)
+
+
+def _index(rows: list[dict[str, Any]], path: Path, what: str) -> dict[Any, dict[str, Any]]:
+    """Rows by their id.
+
+    Raises:
+        DataError: An id is neither a number nor a text, or stands twice.
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for number, one in enumerate(rows, 1):
+        key = one.get("id")
+        if not _is_key(key):
+            raise DataError(f"{path}, {what} {number}, has the id {key}; an id is a whole number")
+        if key in found:
+            raise DataError(
+                f"{path} has the {what} id {key} twice; each {what} needs an id of its own"
+            )
+        found[key] = one
+    return found
+
+
+def _is_key(value: object) -> bool:
+    """Whether a value of JSON can be an id: COCO has whole numbers, some tools write texts."""
+    return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -142,7 +174,8 @@ def _read_json(path: Path) -> dict[str, list[dict[str, Any]]]:
 def _read_annotation(
     one: dict[str, Any], place: str, categories: dict[Any, str | None], faults: list[str]
 ) -> NamedBox | None:
-    name = categories.get(one.get("category_id"))
+    key = one.get("category_id")
+    name = categories.get(key) if _is_key(key) else None
     if name is None:
         faults.append(f"{place} is of category {one.get('category_id')}, which has no name")
         return None

@@ -56,7 +56,7 @@ def gather(listing: Listing, data: Data, progress: Progress) -> UnsplitSet:
     key = _key(listing, data)
     stored = find_stored(key) or store(key, lambda part: _fill(part, listing, data, progress))
     faults = (*listing.faults, *stored.notes["faults"])
-    for remark in stored.notes["remarks"]:
+    for remark in (*listing.remarks, *stored.notes["remarks"]):
         progress.say(f"{listing.name}: {remark}")
     if faults and not data.skip_bad:
         raise DataError(_describe(listing, faults))
@@ -93,7 +93,7 @@ def _key(listing: Listing, data: Data) -> str:
             line = (str(path.relative_to(listing.root)), state.st_size, state.st_mtime_ns)
             digest.update(repr(line).encode())
         if listing.boxed:
-            digest.update(repr(item.boxes).encode())
+            digest.update(repr((item.boxes, item.drawn_on)).encode())
         digest.update(b"|")
     return digest.hexdigest()
 
@@ -108,7 +108,7 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
     for index, shape in shapes.items():
         if fault := _differs(shape, target, data):
             faults[index] = f"{items[index].image} is {shape}; {fault}"
-        elif fault := find_box_fault(items[index].boxes, shape):
+        elif fault := find_box_fault(items[index].boxes, shape, items[index].drawn_on):
             faults[index] = fault
     good = [index for index in shapes if index not in faults]
     bad = _decode(part, [items[index] for index in good], target, listing, progress)
@@ -296,5 +296,5 @@ def _divide(listing: Listing, stored: Stored, faults: tuple[str, ...]) -> Unspli
         validation if listing.validation else None,
         faults,
         stored.notes["stored"],
-        tuple(stored.notes["remarks"]),
+        (*listing.remarks, *stored.notes["remarks"]),
     )

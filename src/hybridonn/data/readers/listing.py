@@ -38,6 +38,8 @@ class Item:
         masks: Files of its mask, the last on top, where each pixel has a class.
         patient: Whom it was taken of; empty: the set does not say.
         boxes: Its objects, where they have boxes.
+        drawn_on: Width and height of the image that the boxes were drawn on, in pixels, and where
+            that is stated; None: it is not.
     """
 
     image: Path
@@ -45,6 +47,7 @@ class Item:
     masks: tuple[Path, ...] = ()
     patient: str = ""
     boxes: tuple[Box, ...] = ()
+    drawn_on: tuple[float, float, str] | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -66,6 +69,7 @@ class Listing:
         faults: What is wrong with the files' names, a sentence each.
         masks: What its masks' values mean; None: it has no masks.
         boxed: Whether its images have boxes.
+        remarks: What is suspicious, but not wrong, in its files, a sentence each.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Listing:
     faults: tuple[str, ...] = ()
     masks: MaskRule | None = None
     boxed: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:

@@ -14,6 +14,7 @@ from hybridonn.data.readers.box_sets import (
     list_boxes,
     read_name,
     read_numbers,
+    read_size,
 )
 from hybridonn.data.readers.folders import FolderWalk
 from hybridonn.data.readers.listing import Listing, name_of
@@ -101,6 +102,9 @@ def _read_annotation(
     root = _parse(path, faults)
     if root is None:
         return None
+    if root.tag != "annotation":
+        faults.append(f"{path} begins with <{root.tag}>; Pascal VOC's files with <annotation>")
+        return None
     stated = (root.findtext("filename") or "").strip()
     image = find_image(images, stem) or find_image(images, stated)
     if image is None:
@@ -109,7 +113,8 @@ def _read_annotation(
     objects = [_read_object(node, f"{path}, object {k},", faults) for k, node in _number(root)]
     if len(faults) > before:
         return None
-    return Annotated(image, tuple(one for one in objects if one is not None))
+    size = read_size(root.findtext("size/width"), root.findtext("size/height"), str(path))
+    return Annotated(image, tuple(one for one in objects if one is not None), size)
 
 
 def _parse(path: Path, faults: list[str]) -> ElementTree.Element | None:
