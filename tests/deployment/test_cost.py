@@ -17,7 +17,7 @@ from hybridonn.deployment.energy import (
 
 def test_macs_are_those_of_a_count_by_hand(dense) -> None:
     teacher = nn.Sequential(nn.Conv2d(1, 3, 5, padding=2), nn.Flatten(), nn.Linear(3 * 64, 7))
-    found = count_costs(teacher, dense.network, dense.shapes, dense.image_shape, 12)
+    found = count_costs(teacher, dense.network, dense.image_shape, 12)
     backend, optics = 4 * 9 * 8 + 8 * 10, 64 * 4 * 25
 
     assert [one.name for one in found] == ["teacher", "digital", "backend"]

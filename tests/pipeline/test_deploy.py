@@ -234,3 +234,18 @@ def test_a_4f_chip_is_deployed_with_the_optics_as_it_was_made(tmp_path, no_repor
     assert (found["optics"], found["backend"]) == ("fabricated", "compensated")
     assert found["accuracy"] == pytest.approx(results["compensated"]["accuracy"], abs=0.005)
     assert found["hybrid"]["largest_relative_difference"] < 1e-5
+
+
+@pytest.mark.slow
+def test_an_all_digital_student_is_deployed_whole(tmp_path, no_report) -> None:
+    folder = tmp_path / "run"
+    run(read_spec(None, (*TINY, "student.optics=none", "estimate.train_images=50")), folder)
+    found = deploy(folder, (), 50, None, Silent())
+    assert not (folder / "layout").exists()
+    assert found["onnx"]["same_predictions"] == found["hybrid"]["same_predictions"] == 1
+    assert found["macs"]["backend"] == found["macs"]["digital"]
+    manifest = read_manifest(folder / "deployed")
+    assert [one.shape for one in manifest.branches] == [manifest.image_shape]
+    drawn = [one.name for one in list_figures(read_run(folder))]
+    assert "layout" not in drawn
+    assert "kernels" in drawn

@@ -37,27 +37,33 @@ def cache(tmp_path, monkeypatch):
 
 def test_all_optics_are_compared_on_paired_seeds_behind_the_camera(tmp_path):
     folder, spec = tmp_path / "study", read_spec(None, (*TINY, "optics.sensor.bit_depth=2"))
-    found = compare_optics(spec, ("lens", "designed", "ideal"), 1, folder)
-    assert list(found["methods"]) == ["lens", "designed", "ideal"]
+    found = compare_optics(spec, ("lens", "designed", "ideal", "none"), 1, folder)
+    assert list(found["methods"]) == ["lens", "designed", "ideal", "none"]
     assert [one["label"] for one in found["methods"].values()] == [
         "plain lens",
         "designed metasurface",
         "ideal kernels",
+        "all digital",
     ]
-    lens, designed, ideal = found["methods"].values()
+    lens, designed, ideal, digital = found["methods"].values()
     assert (lens["kernels"], designed["kernels"], ideal["kernels"]) == (1, 2, 2)
     assert (lens["read_out_pixels"], ideal["read_out_pixels"]) == (64, 2 * 2 * 64)
     assert designed["digital_parameters"] == ideal["digital_parameters"]
     assert ideal["digital_parameters"] - lens["digital_parameters"] == 1 + 16 * 64
     assert lens["macs"] < ideal["macs"]
+    assert (digital["kernels"], digital["read_out_pixels"]) == (2, 64)
+    assert digital["digital_parameters"] - ideal["digital_parameters"] == 2 * 9
+    assert digital["macs"] - ideal["macs"] == 64 * 2 * 9
+    assert digital["perfect_camera"] == ideal["perfect_camera"]  # the same function
+    assert "electronics compute all of it behind a lens" in found["sentences"][-2]
     assert ideal["values"] != [ideal["perfect_camera"]]  # two bits act
     assert "inputs of 1 kernel instead of 2" in found["sentences"][-1]
     assert json.loads((folder / "comparison.json").read_text()) == found
     rows = list(csv.DictReader((folder / "comparison.csv").open()))
-    assert [row["optics"] for row in rows] == ["lens", "designed", "ideal"]
+    assert [row["optics"] for row in rows] == ["lens", "designed", "ideal", "none"]
     assert (folder / "comparison.png").stat().st_size > 1000
     # The metasurface is that of the ideal kernels of its seed, which are trained once.
-    assert len(list((folder / "students").glob("[a-z]*"))) == 2
+    assert len(list((folder / "students").glob("[a-z]*"))) == 3
     assert compare_optics(spec, ("ideal", "lens"), 1, folder)["methods"]["lens"] == lens
 
 
@@ -74,6 +80,10 @@ def test_a_choice_that_does_not_exist_is_refused_in_one_sentence():
     lens = read_spec(None, ("optics.frontend=lens", "student.kernels=1"))
     with pytest.raises(SpecError, match="frontend is lens, of which there is nothing to design"):
         state_optics(state_all(lens, "none"), "designed", 1)
+    digital = read_spec(None, ("student.optics=none",))
+    with pytest.raises(SpecError, match=r"student.optics is none, of which there is nothing"):
+        state_optics(state_all(digital, "none"), "designed", 1)
+    assert state_optics(state_all(digital, "none"), "ideal", 1).student.optics == "trained"
     robust = read_spec(None, ("distillation.robust=true", "fabrication.preset=paper-mnist"))
     with pytest.raises(SpecError, match=r"robust is true.* a lens has none; set"):
         state_all(robust, "ntkd")

@@ -203,7 +203,8 @@ def compare(
     optics: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="Compare optics in place of methods: lens, designed, ideal, separated by commas.",
+            help="Compare optics in place of methods: lens, designed, ideal, or none, an "
+            "all-digital network; separated by commas.",
             show_default=False,
         ),
     ] = None,

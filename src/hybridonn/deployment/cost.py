@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +14,7 @@ from hybridonn.networks.hybrid import HybridNetwork
 
 IMAGE_BITS = 8  # of a pixel in an ordinary image
 SIGNS = 2  # captures of a signed kernel
+WITHOUT_OPTICS = "the network behind a lens"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ def count_macs(network: nn.Module, inputs: Tensor | tuple[Tensor, ...]) -> int:
 def count_costs(
     teacher: nn.Module,
     student: HybridNetwork,
-    branch_shapes: Sequence[tuple[int, ...]],
     image_shape: tuple[int, int, int],
     bit_depth: int | None,
 ) -> list[NetworkCost]:
@@ -76,17 +75,20 @@ def count_costs(
     Args:
         teacher: The digital teacher.
         student: The hybrid network with the optics as designed. Computed all digitally it gives
-            the same outputs, so that it is the digital network that is as accurate.
-        branch_shapes: (K_b, H', W') of each branch.
+            the same outputs, so that it is the digital network that is as accurate. Of a student
+            without optics its backend is the whole network behind a lens.
         image_shape: (C, H, W) of a scene.
         bit_depth: Bits that the camera behind the optics gives of a pixel; None: not stated, as
             many as an ordinary camera.
     """
     scene = torch.zeros(1, *image_shape)
+    divided = student.divide()
+    branch_shapes = divided.shape_features(image_shape)
     features = tuple(torch.zeros(1, *shape) for shape in branch_shapes)
     digital = nn.Sequential(student.frontend.digital(image_shape), student.backend)
     seen = prod(image_shape)
-    read = SIGNS * sum(prod(shape) for shape in branch_shapes)
+    optical, exposures = divided.frontend is student.frontend, divided.frontend.exposures
+    read = exposures * sum(prod(shape) for shape in branch_shapes)
     lens = (seen, IMAGE_BITS * seen)
     return [
         NetworkCost("teacher", "teacher", count_macs(teacher, scene), _count(teacher), *lens),
@@ -99,12 +101,12 @@ def count_costs(
         ),
         NetworkCost(
             "backend",
-            "backend behind the optics",
-            count_macs(student.backend, features),
-            _count(student.backend),
+            "backend behind the optics" if optical else WITHOUT_OPTICS,
+            count_macs(divided.backend, features),
+            _count(divided.backend),
             read,
             (bit_depth or IMAGE_BITS) * read,
-            optical=True,
+            optical=optical,
         ),
     ]
 

@@ -12,7 +12,7 @@ from hybridonn.core.tables import resolve
 from hybridonn.networks.backends.build import build_backend, find_built_in
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.frontends.frontend import Frontend
-from hybridonn.networks.frontends.table import FRONTEND_CODE
+from hybridonn.networks.frontends.table import FRONTEND_CODE, name_frontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.network_size import refuse_large_weights
 from hybridonn.tasks.table import TASKS
@@ -68,8 +68,9 @@ def build_frontend(
         image_shape: (C, H, W) of a scene.
         optics: What the spec says of the optics; None: ideal ones.
     """
-    build = resolve(FRONTEND_CODE, optics.frontend if optics else "ideal")
-    return build(student, image_shape, optics).requires_grad_(student.optics == "trained")
+    name = name_frontend(student.optics, optics.frontend if optics else "ideal")
+    build = resolve(FRONTEND_CODE, name)
+    return build(student, image_shape, optics).requires_grad_(student.optics != "random")
 
 
 def shape_branches(

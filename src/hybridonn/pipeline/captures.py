@@ -41,6 +41,7 @@ from hybridonn.data import load_dataset
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import Layout
+from hybridonn.pipeline.from_spec import refuse_digital
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.layout import LAYOUT
@@ -81,6 +82,7 @@ def read_captured_design(run: Path, data_root: Path | None, progress: Progress) 
         ArtefactError: The folder is no run, or its student is not trained.
     """
     spec = read_own_spec(run)
+    refuse_digital(spec, "be captured")
     finished = read_own_stage(run, STUDENT.name)
     made = METASURFACE.wanted(spec) and (run / METASURFACE.name / "stage.json").is_file()
     dataset = load_dataset(spec.data, data_root, progress)

@@ -10,6 +10,7 @@ from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.from_spec import refuse_digital
 from hybridonn.pipeline.run_folder import add_results, open_folder
 from hybridonn.pipeline.run_record import read_own_stage, refuse_other_networks
 from hybridonn.pipeline.stage import complete
@@ -89,6 +90,7 @@ def compensate_captures(
     Raises:
         DataError: The captures do not fit the run, or none is left to learn from or to judge by.
     """
+    refuse_digital(spec, "be compensated")
     settings = spec.compensation or Compensation()
     settings = settings.model_copy(update={"fraction": 1.0 if fraction is None else fraction})
     spec = spec.model_copy(update={"compensation": settings})

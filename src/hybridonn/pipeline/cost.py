@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hybridonn.deployment.cost import NetworkCost, count_costs
-from hybridonn.networks.student import shape_branches
 from hybridonn.pipeline.loaded_run import LoadedRun
 
 
@@ -18,9 +17,8 @@ def cost_run(run: LoadedRun) -> list[NetworkCost]:
     Raises:
         ArtefactError: A stage is not finished or was changed.
     """
-    shapes = shape_branches(run.spec.student, run.image_shape)
     bits = run.spec.optics.sensor.bit_depth
-    return count_costs(run.teacher(), run.student(), shapes, run.image_shape, bits)
+    return count_costs(run.teacher(), run.student(), run.image_shape, bits)
 
 
 def read_latency(run: LoadedRun) -> dict[str, Any]:

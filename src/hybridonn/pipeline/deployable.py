@@ -38,7 +38,8 @@ class Deployable:
 
     Attributes:
         network: The optics that the backend was fitted to last, and the backend, on the CPU in
-            inference mode. The gains of the subtraction are part of the optics.
+            inference mode. The gains of the subtraction are part of the optics. Without optics it
+            is a lens, and the backend is the whole network.
         gains: Gain of the positive and the negative capture of each kernel, (K, 2).
         optics: Where the optics are from: a stage of the run, ``measured`` point spread functions,
             or ``captures``, of which no image can be simulated.
@@ -76,7 +77,7 @@ def load_deployable(context: Context, sources: tuple[Stage, ...]) -> Deployable:
         DeploymentError: The backend is that of a real chip, of which neither point spread
             functions nor captures are known.
     """
-    network = load_student(context.spec, context.dataset, context.need(STUDENT))
+    network = load_student(context.spec, context.dataset, context.need(STUDENT)).divide()
     found = {stage.name: context.find(stage) for stage in sources[1:]}
     kept = {name: stage for name, stage in found.items() if stage is not None}
     if METASURFACE.name in kept:
@@ -123,7 +124,7 @@ def _put_optics(
 def _read_made(made: Finished, context: Context, kept: dict[str, Finished]) -> Frontend:
     """Optics as designed or fabricated; a 4f chip, of which no file tells all, is made again."""
     spec, dataset = context.spec, context.dataset
-    if FRONTENDS[spec.optics.frontend].ideal_kernels:
+    if FRONTENDS[spec.frontend].ideal_kernels:
         return _read_psfs(made.folder / "psf.npz", context)
     student, metasurface = context.need(STUDENT), kept.get(METASURFACE.name)
     return make_chip(spec, dataset, student, metasurface, stated(spec)).frontend

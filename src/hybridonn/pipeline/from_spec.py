@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridonn.core.errors import OpticsError, SamplingError, SpecError
 from hybridonn.core.random import generator_of
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.fabrication.fabricated_psf import refuse_unsampled
 from hybridonn.optics.fabrication.table import TABLE
@@ -196,6 +197,23 @@ def draw_camera_noise(spec: Spec, device: Any = "cpu") -> torch.Generator | None
         device: Of the images.
     """
     return generator_of("camera", spec.seed, device=device) if spec.optics.sensor.noise else None
+
+
+def refuse_digital(spec: Spec, what: str) -> None:
+    """Refuse to do with a run what needs optics, if its student has none.
+
+    Args:
+        spec: Of the run.
+        what: What cannot be done, such as ``"be captured"``.
+
+    Raises:
+        SpecError: Its student is all digital.
+    """
+    if not FRONTENDS[spec.frontend].optical:
+        raise SpecError(
+            f"student.optics is none, so the run {spec.name} is of an all-digital student, whose "
+            f"optics cannot {what}; set student.optics to trained and run it again"
+        )
 
 
 def lay_out_kernels(stated: Optics, kernels: int) -> Layout:

@@ -17,6 +17,10 @@ CITATION = """\
   year = {2025},
   note = {arXiv 2508.08421}
 }"""
+HYBRID_NETWORK = (
+    "A hybrid optical neural network: optics compute its first layer, electronics the rest."
+)
+DIGITAL_NETWORK = "An all-digital network: electronics compute its first layer, too."
 USE = """\
     hybridonn predict {name}.zip image.png      # labels or masks
     python -c "import hybridonn; print(hybridonn.load_run('{name}.zip').student())"
@@ -44,7 +48,7 @@ def write_model_card(run: Path, path: Path, licence: str, citation: str) -> None
         *[*front, "---", ""],
         f"# {name}",
         "",
-        "A hybrid optical neural network: optics compute its first layer, electronics the rest.",
+        DIGITAL_NETWORK if found.layout is None else HYBRID_NETWORK,
         "",
         *[f"{sentence}\n" for sentence in describe_run(found)],
         "## Data",

@@ -22,6 +22,7 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.pipeline.captures import read_captured_design
+from hybridonn.pipeline.from_spec import refuse_digital
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.pipeline.stages.metasurface import METASURFACE
@@ -86,7 +87,8 @@ def simulate_captures(
     check_suffix(wanted.suffix)
     refuse_taken(folder)
     spec = read_own_spec(run)
-    if wanted.psfs and FRONTENDS[spec.optics.frontend].coherent:
+    refuse_digital(spec, "be captured")
+    if wanted.psfs and FRONTENDS[spec.frontend].coherent:
         raise OpticsError(
             "the captures of a 4f system are no convolution of the scene, so that point spread "
             "functions do not tell them; leave --psfs out, and capture images"

@@ -123,9 +123,12 @@ def _list_hardware(run: Run) -> list[Tile]:
         f", {bands} bands" if bands > 1 else ""
     )
     layout = run.layout
-    extent = f"{layout.width_m * 1e3:.6g} × {layout.height_m * 1e3:.6g} mm"
-    used = f"{2 * layout.kernels} of {layout.rows * layout.columns} sites in use"
-    tiles = [("optical kernels", str(len(run.kernels)), size), ("metasurface", extent, used)]
+    kind = "digital" if layout is None else "optical"
+    tiles = [(f"{kind} kernels", str(len(run.kernels)), size)]
+    if layout is not None:
+        extent = f"{layout.width_m * 1e3:.6g} × {layout.height_m * 1e3:.6g} mm"
+        used = f"{2 * layout.kernels} of {layout.rows * layout.columns} sites in use"
+        tiles.append(("metasurface", extent, used))
     digital = look_up(run.results, "student.parameters.digital")
     if digital is not None:
         optical = look_up(run.results, "student.parameters.optical")

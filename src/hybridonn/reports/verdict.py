@@ -21,10 +21,11 @@ def describe_run(run: Run) -> list[str]:
     """The verdict: the student, its optics as designed and as fabricated, and the teacher."""
     student = run.models["student"].predictions
     method = str(look_up(run.results, "student.method"))
+    kind = "all-digital network" if run.layout is None else "hybrid optical network"
     ideal = " with ideal optics" if run.optics or run.chip else ""
     sentences = [
         f"On the {student.total:,} test images of {run.record['data'].get('name', 'the data')}, "
-        f"the hybrid optical network reaches {percent(student.value, student.total)} "
+        f"the {kind} reaches {percent(student.value, student.total)} "
         f"{run.task.label} (95 % interval {interval(student)}){ideal}. It was trained "
         f"{_say_method(method)}, with {_describe_hardware(run)}."
     ]
@@ -48,7 +49,8 @@ def _describe_hardware(run: Run) -> str:
     sizes = [(branch.kernels, branch.kernel_size) for _, branch in run.branches]
     total = sum(count for count, _ in sizes)
     each = {size for _, size in sizes}
-    optical = f"{total} optical kernel{'s' * (total != 1)}"
+    kind = "digital" if run.layout is None else "optical"
+    optical = f"{total} {kind} kernel{'s' * (total != 1)}"
     if len(each) == 1:
         optical += f" of {sizes[0][1]} × {sizes[0][1]}"
     else:

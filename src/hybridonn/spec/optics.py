@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
-from hybridonn.networks.frontends.table import FRONTENDS
+from hybridonn.networks.frontends.table import OPTICS
 from hybridonn.spec.four_f import FourF
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.quantities import GapMm, OpticMm, WaferMm, WavelengthNm
@@ -51,7 +51,7 @@ class Optics(Section):
     """One wavelength for each channel of the images. null: 532 for grey images, 635, 532 and 450
     for colours. Source: laser lines of arXiv 2508.08421.
     """
-    frontend: Annotated[str, NameOf(FRONTENDS)] = "ideal"
+    frontend: Annotated[str, NameOf(OPTICS)] = "ideal"
     """The optics that take the image: ideal kernels (which a metasurface is designed for), a 4f
     system, or a plain lens.
     """

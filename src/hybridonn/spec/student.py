@@ -53,8 +53,11 @@ class Student(Section):
     """Pixels of the scene in one pixel of the feature map, along one side: a coarser sensor."""
     branches: Several[Branch] = ()
     """Several optical frontends side by side. []: one, of kernels and kernel_size."""
-    optics: Literal["trained", "random"] = "trained"
-    """Whether the kernels are trained, or stay as they were drawn (random)."""
+    optics: Literal["trained", "random", "none"] = "trained"
+    """Whether the optical kernels are trained, or stay as they were drawn (random). none: no
+    optics, a digital convolution of as many kernels of the same size in their place, trained, for
+    an all-digital student with the same backend.
+    """
     backend: Annotated[str, NameOf(BACKENDS, own_code=True)] = "dense"
     """The digital layers behind the optics. dense answers each image. pyramid (two or more
     branches), coarse_fine (two branches) and upsampling (no branches) answer each pixel.

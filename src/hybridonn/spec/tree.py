@@ -17,7 +17,7 @@ from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import METHODS, explain_unserved, is_own_code
 from hybridonn.networks.backends.table import list_backends
-from hybridonn.networks.frontends.table import FRONTENDS
+from hybridonn.networks.frontends.table import DIGITAL, FRONTENDS, name_frontend
 from hybridonn.optics.fabrication.table import list_before_training
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
@@ -61,6 +61,11 @@ class Spec(Section):
     """Errors of a simulated chip. null: no chip is simulated."""
     compensation: Compensation | None = None
     """How accuracy is recovered behind the chip. null: nothing is compensated."""
+
+    @property
+    def frontend(self) -> str:
+        """Name of what takes the image, in the table of frontends."""
+        return name_frontend(self.student.optics, self.optics.frontend)
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
@@ -159,8 +164,10 @@ def check_optics(spec: Spec) -> None:
     Raises:
         ValueError: Two parts of the spec contradict one another.
     """
+    if spec.frontend == DIGITAL:
+        check_digital(spec)
     branches = len(spec.student.branches)
-    name, frontend = spec.optics.frontend, FRONTENDS[spec.optics.frontend]
+    name, frontend = spec.optics.frontend, FRONTENDS[spec.frontend]
     if not frontend.ideal_kernels and spec.optics.metasurface is not None:
         raise ValueError(
             f"optics.frontend is {name}, but optics.metasurface is set; a metasurface is made of "
@@ -180,6 +187,27 @@ def check_optics(spec: Spec) -> None:
         raise ValueError(
             "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "
             "pillars to train; set optics.metasurface to {} for the authors' chip"
+        )
+
+
+def check_digital(spec: Spec) -> None:
+    """Refuse optics or a chip of a student that has none.
+
+    Raises:
+        ValueError: One is stated.
+    """
+    optics = spec.optics
+    stated = {
+        f"optics.frontend: {optics.frontend}": optics.frontend != "ideal",
+        "optics.metasurface": optics.metasurface is not None,
+        "fabrication": spec.fabrication is not None,
+        "compensation": spec.compensation is not None,
+    }
+    if found := [key for key, is_stated in stated.items() if is_stated]:
+        raise ValueError(
+            f"student.optics is none, an all-digital student, but {found[0]} is set; without "
+            "optics there is no chip to design, fabricate or compensate: leave "
+            f"{' and '.join(found)} out, or set student.optics to trained"
         )
 
 
@@ -259,12 +287,12 @@ def name_design(spec: Spec) -> str | None:
     """
     if spec.optics.metasurface is not None:
         return "metasurface"
-    return FRONTENDS[spec.optics.frontend].design
+    return FRONTENDS[spec.frontend].design
 
 
 def list_robust_keys(spec: Spec) -> tuple[str, ...]:
     """Keys of the errors that robust training knows: pillars are there only after it."""
-    design = FRONTENDS[spec.optics.frontend].design
+    design = FRONTENDS[spec.frontend].design
     return () if design is None else list_before_training(design)
 
 

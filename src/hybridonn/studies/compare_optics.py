@@ -27,6 +27,7 @@ from hybridonn.distillation.training import fitting_images, predict
 from hybridonn.networks.frontends.behind_camera import BehindCamera
 from hybridonn.networks.frontends.frontend import Frontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
+from hybridonn.networks.frontends.table import DIGITAL
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.pipeline.chip import in_branches, list_readouts
 from hybridonn.pipeline.from_spec import (
@@ -160,7 +161,7 @@ def _train(shared: SharedTeacher, spec: Spec, progress: Progress) -> Finished:
     """Train a student; that of a metasurface is that of its ideal kernels."""
     method = spec.distillation.method
     values = name_values(method, spec.tuned.of(method))
-    name = f"{spec.optics.frontend}-{values}-{spec.seed}"
+    name = f"{spec.frontend}-{values}-{spec.seed}"
     (shared.folder / "students").mkdir(exist_ok=True)
     with hold(shared.folder / "students" / f".{name}.lock", wait=True):
         return shared.train(spec, name, progress)
@@ -211,11 +212,12 @@ def _measure_sizes(
     network: HybridNetwork, image_shape: tuple[int, int, int], choice: str
 ) -> dict[str, int]:
     """The numbers of :data:`SIZES`: those of the backend are what its optics leave to it."""
-    branches = network.frontend(torch.zeros(1, *image_shape))
+    divided = network.divide()
+    branches = divided.frontend(torch.zeros(1, *image_shape))
     # A lens takes one image a channel, a kernel two signs in each channel.
-    pictures = 1 if choice == LENS else SIGNS * image_shape[0]
+    pictures = 1 if choice in (LENS, DIGITAL) else SIGNS * image_shape[0]
     pixels = pictures * sum(prod(one.shape) for one in branches)
-    parameters, macs = count_parameters(network.backend), count_macs(network.backend, branches)
+    parameters, macs = count_parameters(divided.backend), count_macs(divided.backend, branches)
     return dict(zip(SIZES, (network.frontend.kernels, parameters, macs, pixels), strict=True))
 
 
@@ -266,13 +268,22 @@ def _label(whole: Spec, choice: str) -> str:
 
 def _say_sizes(optics: dict[str, dict[str, Any]]) -> list[str]:
     """What is the same behind all optics and what is not."""
-    if LENS not in optics or len(optics) == 1:
-        return []
-    lens = optics[LENS]
-    other = next(one for choice, one in optics.items() if choice != LENS)
+    others = [one for choice, one in optics.items() if choice not in (LENS, DIGITAL)]
+    said = []
+    if DIGITAL in optics and others:
+        digital, other = optics[DIGITAL], others[0]
+        said.append(
+            "the all-digital network has the same kernels and backend, and electronics compute all "
+            f"of it behind a lens: {digital['macs']:,} multiply-accumulates an image instead of "
+            f"{other['macs']:,}"
+        )
+    if LENS not in optics or not others:
+        return said
+    lens, other = optics[LENS], others[0]
     return [
+        *said,
         "the backend has the same hidden widths and pooled size behind all optics; behind the "
         f"lens it has the inputs of {lens['kernels']} kernel{'s' * (lens['kernels'] > 1)} instead "
         f"of {other['kernels']}, so {lens['digital_parameters']:,} parameters instead of "
-        f"{other['digital_parameters']:,}"
+        f"{other['digital_parameters']:,}",
     ]

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from hybridonn.core.errors import SpecError
-from hybridonn.networks.frontends.table import FRONTENDS
+from hybridonn.networks.frontends.table import DIGITAL, FRONTENDS
 from hybridonn.spec import Spec, validate
 from hybridonn.studies.counts import split_list
 
 LENS, DESIGNED, IDEAL = "lens", "designed", "ideal"
-LABELS = {LENS: "plain lens", DESIGNED: "designed optics", IDEAL: "ideal kernels"}
+LABELS = {
+    LENS: "plain lens",
+    DESIGNED: "designed optics",
+    IDEAL: "ideal kernels",
+    DIGITAL: "all digital",
+}
 
 
 def parse_optics(text: str, known: Sequence[str] = tuple(LABELS)) -> tuple[str, ...]:
@@ -48,7 +53,7 @@ def state_all(spec: Spec, method: str) -> Spec:
             "none; set distillation.robust to false to compare optics"
         )
     bare = spec.for_method(method).model_copy(update={"fabrication": None, "compensation": None})
-    if FRONTENDS[spec.optics.frontend].ideal_kernels:
+    if FRONTENDS[spec.frontend].ideal_kernels:
         bare = bare.with_metasurface()
     return _check(bare, "without chip")
 
@@ -65,24 +70,32 @@ def state_optics(spec: Spec, choice: str, channels: int) -> Spec:
         SpecError: The choice does not exist for the spec.
     """
     if choice == DESIGNED:
-        if not FRONTENDS[spec.optics.frontend].drawn_kernels:
+        frontend = FRONTENDS[spec.frontend]
+        if not (frontend.optical and frontend.drawn_kernels):
+            key, cure = (
+                ("optics.frontend", "ideal") if frontend.optical else ("student.optics", "trained")
+            )
             raise SpecError(
-                f"--optics designed: optics.frontend is {spec.optics.frontend}, of which there is "
-                "nothing to design; set optics.frontend to ideal, or leave designed out"
+                f"--optics designed: {key} is {spec.frontend}, of which there is nothing to "
+                f"design; set {key} to {cure}, or leave designed out"
             )
         return spec  # a metasurface of ideal kernels, or a 4f system, which is designed as it is
+    kernels = spec.student.optics if FRONTENDS[spec.frontend].optical else "trained"
+    student: dict[str, Any] = {"optics": DIGITAL if choice == DIGITAL else kernels}
     optics: dict[str, Any] = {
-        "frontend": choice,
+        "frontend": IDEAL if choice == DIGITAL else choice,
         "metasurface": None,
         "strategy": "kernels-first",
     }
-    changes: dict[str, Any] = {"optics": spec.optics.model_copy(update=optics)}
     if choice == LENS:
         branches = tuple(
             branch.model_copy(update={"kernels": channels}) for branch in spec.student.branches
         )
-        kernels = {"kernels": channels * max(1, len(branches)), "branches": branches}
-        changes["student"] = spec.student.model_copy(update=kernels)
+        student |= {"kernels": channels * max(1, len(branches)), "branches": branches}
+    changes = {
+        "optics": spec.optics.model_copy(update=optics),
+        "student": spec.student.model_copy(update=student),
+    }
     return _check(spec.model_copy(update=changes), f"behind the optics {choice}")
 
 

@@ -23,9 +23,11 @@ class Frontend(nn.Module):
 
     Attributes:
         kernels: Number of signed kernels K of all branches together.
+        exposures: Images that a camera takes for a kernel: one of each sign, or a single one.
     """
 
     kernels: int
+    exposures: int = 2
 
     def signed_kernels(self) -> Tensor:
         """The kernels that the optics realise, (K, C, k, k), signed."""
@@ -81,6 +83,14 @@ class Frontend(nn.Module):
             One (B, K_b, 2, H_b, W_b) a branch; optics of one resolution change nothing.
         """
         return (pictures,)
+
+    def divide(self, backend: nn.Module) -> tuple[Frontend, nn.Module]:
+        """What light computes of a network, and what is left to the electronics.
+
+        Args:
+            backend: From the branches to the outputs of the task.
+        """
+        return self, backend
 
     def digital(self, image_shape: tuple[int, int, int]) -> nn.Module:
         """The same optics in real arithmetic, for runtimes that have no Fourier transform.

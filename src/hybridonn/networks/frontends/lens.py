@@ -27,6 +27,7 @@ class LensFrontend(Frontend):
     """
 
     deltas: Tensor
+    exposures = 1  # darkness is not read out
 
     def __init__(self, channels: int, kernel_size: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -72,6 +73,8 @@ class LensFrontend(Frontend):
 
 class ParallelLens(ParallelFrontend):
     """Lenses side by side, one a branch, each with its own binning of the camera's pixels."""
+
+    exposures = 1  # as of each lens
 
     @torch.no_grad()
     def capture(

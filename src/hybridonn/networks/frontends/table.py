@@ -1,4 +1,4 @@
-"""The optical frontends that a spec can name."""
+"""The frontends that a spec can name: optics, and the digital layer in their place."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class BuiltInFrontend:
         drawn_kernels: Whether its kernels are drawn at random before training, which is what the
             estimate of a design takes them to be.
         coherent: Whether its images are no convolution of the scene.
+        optical: Whether light computes its kernels, so that there is a chip to lay out and capture.
     """
 
     code: str
@@ -31,7 +32,10 @@ class BuiltInFrontend:
     several_branches: bool = False
     drawn_kernels: bool = True
     coherent: bool = False
+    optical: bool = True
 
+
+DIGITAL = "none"  # what student.optics names where electronics compute the kernels
 
 FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
     {
@@ -52,9 +56,28 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
             several_branches=True,
             drawn_kernels=False,
         ),
+        DIGITAL: BuiltInFrontend(
+            "hybridonn.networks.frontends.digital_layer:build_digital_layer",
+            several_branches=True,
+            optical=False,
+        ),
     }
+)
+# Those that optics.frontend can name.
+OPTICS: Mapping[str, BuiltInFrontend] = MappingProxyType(
+    {name: frontend for name, frontend in FRONTENDS.items() if frontend.optical}
 )
 # The form that `hybridonn.core.tables.resolve` takes.
 FRONTEND_CODE: Mapping[str, str] = MappingProxyType(
     {name: frontend.code for name, frontend in FRONTENDS.items()}
 )
+
+
+def name_frontend(student_optics: str, frontend: str) -> str:
+    """Name of a student's frontend in the table.
+
+    Args:
+        student_optics: The key student.optics of the spec.
+        frontend: The key optics.frontend.
+    """
+    return DIGITAL if student_optics == DIGITAL else frontend

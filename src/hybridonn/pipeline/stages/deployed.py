@@ -28,7 +28,7 @@ from hybridonn.deployment.network_files import (
 from hybridonn.deployment.runtime import OnnxNetwork
 from hybridonn.deployment.tflite.check import check_tflite
 from hybridonn.deployment.tflite.micro import write_tflite
-from hybridonn.networks.student import shape_branches
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.pipeline.chip import list_readouts
 from hybridonn.pipeline.deployable import REAL, SIMULATED, Deployable, load_deployable
 from hybridonn.pipeline.stage import Context, Stage
@@ -59,7 +59,7 @@ def _run(context: Context, sources: tuple[Stage, ...]) -> dict[str, Any]:
     """
     spec, dataset, part = context.spec, context.dataset, context.part
     ended, task = load_deployable(context, sources), make_task(spec.task)
-    backend, shapes = ended.network.backend, shape_branches(spec.student, dataset.image_shape)
+    backend, shapes = ended.network.backend, ended.network.shape_features(dataset.image_shape)
     with context.progress.bar("deployed files", 3) as advance:
         scene_shape = dataset.image_shape if ended.takes_scenes else None
         write_network(ended.network, shapes, scene_shape, ended.calibration, part)
@@ -117,7 +117,7 @@ def _measure(context: Context, backend: nn.Module, shapes: Shapes) -> dict[str, 
     teacher = load_teacher(spec, dataset, context.need(TEACHER).folder)
     student = load_student(spec, dataset, context.need(STUDENT))
     bits = spec.optics.sensor.bit_depth
-    costs = count_costs(teacher, student, shapes, dataset.image_shape, bits)
+    costs = count_costs(teacher, student, dataset.image_shape, bits)
     write_table(part / "cost.csv", [one.as_row() for one in costs])
     write_table(part / "energy.csv", tabulate_energy(costs))
     latency = time_backends(backend, shapes, part)
@@ -147,10 +147,11 @@ def _write_manifest(
     context: Context, ended: Deployable, shapes: Shapes, sources: tuple[Stage, ...]
 ) -> None:
     spec, dataset, part = context.spec, context.dataset, context.part
-    readouts = list_readouts(spec.student)
+    # Without optics the backend takes the image itself.
+    optical = FRONTENDS[spec.frontend].optical
+    binnings = [one.binning for one in list_readouts(spec.student)] if optical else [1]
     layouts = [
-        BranchLayout(name, shape, readout.binning)
-        for name, shape, readout in zip(name_branches(len(shapes)), shapes, readouts, strict=True)
+        BranchLayout(*one) for one in zip(name_branches(len(shapes)), shapes, binnings, strict=True)
     ]
     written = [path for path in sorted(part.rglob("*")) if path.suffix in SUFFIXES]
     stages = {stage.name: context.find(stage) for stage in sources}

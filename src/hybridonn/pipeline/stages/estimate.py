@@ -57,7 +57,7 @@ def _find_obstacle(spec: Spec) -> str:
     known = find_built_in(backend)
     if known.wide_layers(spec.student) is None and known.neighbourhood(spec.student) is None:
         return f"student.backend: {backend} has no estimate: its wide network is not known"
-    frontend = spec.optics.frontend
+    frontend = spec.frontend
     if not FRONTENDS[frontend].drawn_kernels:
         return (
             f"optics.frontend: {frontend} has no estimate, which is made of kernels that are drawn "

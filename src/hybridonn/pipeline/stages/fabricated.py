@@ -132,7 +132,7 @@ def make_chip(
             do not fit on the chip.
         OpticsError: The stage ``metasurface`` is of another design than the spec's.
     """
-    made_of = FRONTENDS[spec.optics.frontend].design or "kernels"
+    made_of = FRONTENDS[spec.frontend].design or "kernels"
     errors = errors.on("metasurface" if metasurface is not None else made_of)
     si = read_chip_errors(errors)
     network = load_student(spec, dataset, student)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybridonn.core.files import write_json
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
@@ -42,4 +43,10 @@ def _run(context: Context) -> dict[str, Any]:
     }
 
 
-LAYOUT = Stage("layout", _inputs, _run, data="none")
+LAYOUT = Stage(
+    "layout",
+    _inputs,
+    _run,
+    data="none",
+    wanted=lambda spec: FRONTENDS[spec.frontend].optical,
+)

@@ -60,7 +60,7 @@ def narrow_student(spec: Spec, *more: str) -> Spec:
         seen["code_folder"] = stated.code_folder
     objective = Distillation(method=stated.method, robust=stated.robust, **seen)
     keys = [*BUILT_FROM, "task", "seed", "student", "distillation", "training", "optics.frontend"]
-    keys += FRONTENDS[spec.optics.frontend].reads
+    keys += FRONTENDS[spec.frontend].reads
     if spec.distillation.robust:
         # The layout tells which sub-optics are neighbours.
         keys += [*PLACED_BY, *(f"fabrication.{name}" for name in list_robust_keys(spec))]
@@ -124,7 +124,7 @@ def _run(context: Context) -> dict[str, Any]:
         _keep_optics(part, student, dataset)
     else:
         keep_outcome(part, student, history, logits, dataset.test, task)
-    best = history[find_best(history, task.metric)]
+    best, divided = history[find_best(history, task.metric)], student.divide()
     return {
         "method": spec.distillation.method,
         "seed": spec.seed,
@@ -136,8 +136,8 @@ def _run(context: Context) -> dict[str, Any]:
         "best_epoch": best["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),
         "parameters": {
-            "optical": count_parameters(student.frontend),
-            "digital": count_parameters(student.backend),
+            "optical": count_parameters(divided.frontend),
+            "digital": count_parameters(divided.backend),
         },
         "weights": weigh(spec.distillation)
         | {name: best[TERMS[name].weight] for name in setup.objective.balanced},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.optics.layout.sites import Layout
 from hybridonn.reports.artefacts.chip import Chip, read_chip
 from hybridonn.reports.artefacts.embedding import Embedding, read_embeddings
@@ -101,7 +102,7 @@ class Run:
     task: Task
     record: dict[str, Any]
     results: dict[str, Any]
-    layout: Layout
+    layout: Layout | None
     models: dict[str, Model]
     kernels: np.ndarray
     wavelengths_nm: np.ndarray | None
@@ -156,10 +157,11 @@ def read_run(folder: Path) -> Run:
     models = {name: _read_model(folder, name, len(classes), results[name], task) for name in names}
     _check_same_images(folder, models)
     student = models["student"].predictions
-    layout = _read_layout(folder / "layout" / "layout.json")
+    optical = FRONTENDS[spec.frontend].optical
+    layout = _read_layout(folder / "layout" / "layout.json") if optical else None
     path = folder / "student" / "kernels.npz"
     kernels, wavelengths = _read_kernels(path, spec)
-    if len(kernels) != layout.kernels:
+    if layout is not None and len(kernels) != layout.kernels:
         found = f"it holds {len(kernels)} kernels, and layout.json places {layout.kernels}"
         raise ArtefactError(refusal(path, "the student stage", found))
     simulated = results.get("metasurface")
@@ -317,6 +319,12 @@ def chip_of(run: Run) -> Chip:
     """The chip of a run that has one: a section of the chip is built only then."""
     assert run.chip is not None
     return run.chip
+
+
+def layout_of(run: Run) -> Layout:
+    """The layout of a run that has optics."""
+    assert run.layout is not None
+    return run.layout
 
 
 def optics_of(run: Run) -> SimulatedOptics:

@@ -31,7 +31,7 @@ def _build(run: Run) -> list[ReportFigure]:
     from hybridonn.deployment.energy import ASSUMPTIONS, tabulate_energy
 
     found = run.results["deployed"]
-    energy = tabulate_energy(_list_costs(found))
+    energy = tabulate_energy(_list_costs(found, run.layout is not None))
     latency: dict[str, float] = {
         RUNTIMES.get(str(name), str(name)): one for name, one in found["latency_us"].items()
     }
@@ -52,20 +52,29 @@ def _build(run: Run) -> list[ReportFigure]:
     ]
 
 
-def _list_costs(found: dict[str, Any]) -> list[NetworkCost]:
+def _label(optical: bool) -> dict[str, str]:
+    """What tables call the networks; without optics the deployed one is the whole network."""
+    from hybridonn.deployment.cost import WITHOUT_OPTICS
+
+    return LABELS if optical else LABELS | {"backend": WITHOUT_OPTICS}
+
+
+def _list_costs(found: dict[str, Any], optical: bool) -> list[NetworkCost]:
     from hybridonn.deployment.cost import NetworkCost
 
     macs, parameters = found["macs"], found["parameters"]
     return [
-        NetworkCost(name, label, macs[name], parameters[name], optical=name == "backend")
-        for name, label in LABELS.items()
+        NetworkCost(
+            name, label, macs[name], parameters[name], optical=optical and name == "backend"
+        )
+        for name, label in _label(optical).items()
     ]
 
 
 def _list_rows(run: Run, found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """MACs and parameters of the networks, then each file beside torch."""
     yield ("", "multiply-accumulates", "parameters")
-    for name, label in LABELS.items():
+    for name, label in _label(run.layout is not None).items():
         yield (label, f"{found['macs'][name]:,}", f"{found['parameters'][name]:,}")
     yield ("file", f"test {run.task.label}", "same predictions as torch")
     for name, label in FILES.items():

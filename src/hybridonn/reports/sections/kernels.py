@@ -12,11 +12,17 @@ def _build(run: Run) -> list[ReportFigure]:
     """The kernels, a figure a branch."""
     bands = run.kernels.shape[1]
     rows = "" if bands == 1 else f" Its {bands} rows are its {bands} wavelength bands."
+    if run.layout is None:
+        parts = "its positive (+) and negative (−) part; electronics compute it as it is."
+    else:
+        parts = (
+            "what light can do: the PSFs of its positive (+) and negative (−) part, to be "
+            "subtracted after the exposure."
+        )
     caption = (
         "Each large square is a signed kernel as the student learned it; the two small squares are "
-        "what light can do: the PSFs of its positive (+) and negative (−) part, to be subtracted "
-        f"after the exposure.{rows} All share one scale, and white is zero, so that a pale kernel "
-        "is a weak one."
+        f"{parts}{rows} All share one scale, and white is zero, so that a pale kernel is a weak "
+        "one."
     )
     found = []
     for number, (places, branch) in enumerate(run.branches, 1):

@@ -87,7 +87,7 @@ def compute_energies(part: Part, size: Size, rows: list[Row], spec: Spec, call: 
 def _count_costs(spec: Spec) -> list[Any]:
     """What an image costs the networks of a spec of colour images, untrained."""
     from hybridonn.deployment.cost import count_costs
-    from hybridonn.networks.student import build_student, shape_branches, shape_outputs
+    from hybridonn.networks.student import build_student, shape_outputs
     from hybridonn.networks.teachers.build import build_stated_teacher
 
     height, width = spec.data.size_pixels or (128, 128)
@@ -95,8 +95,7 @@ def _count_costs(spec: Spec) -> list[Any]:
     student = build_student(spec.student, shape, classes, 0, task=spec.task)
     outputs = shape_outputs(spec.student, shape, classes, spec.task)
     teacher = build_stated_teacher(spec.teacher, shape, classes, outputs=outputs)
-    branches = shape_branches(spec.student, shape)
-    return count_costs(teacher, student, branches, shape, spec.optics.sensor.bit_depth)
+    return count_costs(teacher, student, shape, spec.optics.sensor.bit_depth)
 
 
 def _count_each(rows: list[Row], size: Size) -> dict[str, int]:
