@@ -118,6 +118,7 @@ RUN_COMMANDS = (
         "deploy",
         "bundle",
         "live",
+        "explore",
         "report",
     ),
 )

@@ -13,7 +13,7 @@ from hybridonn.cli.captures import app as captures
 from hybridonn.cli.chip import compensate, perturbation, tolerance, tune_compensation
 from hybridonn.cli.cluster import app as cluster
 from hybridonn.cli.data import app as data
-from hybridonn.cli.deployment import bundle, cost, deploy, live, predict
+from hybridonn.cli.deployment import bundle, cost, deploy, explore, live, predict
 from hybridonn.cli.optics import app as optics
 from hybridonn.cli.options import (
     Commands,
@@ -64,6 +64,7 @@ STORY = (
         "cost",
         "predict",
         "live",
+        "explore",
         "bundle",
         "study",
         "reproduce",
@@ -117,7 +118,7 @@ app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
 app.command()(reproduce)
-for command in (deploy, cost, predict, live, bundle):
+for command in (deploy, cost, predict, live, bundle, explore):
     app.command()(command)
 studies.command()(perturbation)
 app.command()(init)

@@ -1,0 +1,1 @@
+"""A page on this machine to explore designs and runs."""
