@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.backends import uncompiled
 from hybridonn.tangent.empirical.checks import (
     check_count,
+    check_derivatives,
     check_inputs,
     check_memory,
     refuse_gradient_hooks,
@@ -24,7 +25,7 @@ from hybridonn.tangent.empirical.forward_pass import ForwardPass, record_forward
 from hybridonn.tangent.empirical.gradient_factors import ExplicitGradient, FactoredGradient
 from hybridonn.tangent.empirical.layer_gradients import LayerGradients, layer_gradients
 from hybridonn.tangent.empirical.layer_io import Layers, covered_names
-from hybridonn.tangent.empirical.model_state import warn_once
+from hybridonn.tangent.empirical.model_state import unchanged_buffers, warn_once
 from hybridonn.tangent.empirical.operation_layers import known_layers
 from hybridonn.tangent.empirical.output_vectors import unit_vectors
 from hybridonn.tangent.empirical.per_sample import gradients_of_samples
@@ -81,7 +82,7 @@ def tangent_features(
     check_memory(memory_gb)
     if not isinstance(seed, Integral):
         raise TangentError(f"seed is {seed!r}; it must be a whole number")
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged_buffers(model):
         need = measure_footprint(model, x)
         plan = plan_memory(need, 1, None, need.outputs.numel(), memory_gb, 0)
         sample = need.graph + 3 * plan.outputs * need.cotangents
@@ -134,7 +135,7 @@ def feature_error(
     check_inputs(model, x, None)
     require_inference(model)
     check_widths(width, oversampling)
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged_buffers(model):
         maker = _FeatureMaker(model, layers, 1, 0)
         kernel, compressed = _until_confirmed(maker, lambda maker: maker.kernels(x))
     kernel, size = kernel.double(), float(torch.linalg.norm(kernel.double()))
@@ -224,7 +225,7 @@ class _FeatureMaker:
         if self.rest:
             slow = ExplicitGradient("", gradients_of_samples(self.model, self.rest, x, vectors))
             total += self._projection("", 0, vectors).features(slow)
-        return total
+        return check_derivatives(total, self.model)
 
     def _projection(self, name: str, index: int, like: Tensor) -> Projection:
         """The projection of one gradient of a layer."""

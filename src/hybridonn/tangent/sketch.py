@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from hybridonn.tangent.empirical.backends import plain_operations, uncompiled
 from hybridonn.tangent.empirical.checks import (
     check_count,
+    check_derivatives,
     check_generator,
     check_inputs,
     first_line,
     require_inference,
+    without_notes,
 )
+from hybridonn.tangent.empirical.forward_pass import call_with
+from hybridonn.tangent.empirical.model_state import unchanged_buffers
 from hybridonn.tangent.empirical.repeatability import run_repeatably
 from hybridonn.tangent.errors import TangentError
 
@@ -93,18 +97,19 @@ def sketch(
 
     def outputs(values: Mapping[str, Tensor]) -> Tensor:
         with plain_operations(model):
-            return torch.func.functional_call(model, dict(values), (x,)).flatten(1)
+            return call_with(model, values, x).reshape(len(x), -1)
 
-    start = run_repeatably(model, x)
     columns = []
-    for _ in range(probes):
-        direction = {n: _normal_like(p, generator) for n, p in parameters.items()}
-        if method == "jvp":
-            columns.append(_derivative(outputs, parameters, direction))
-        else:
-            moved = {n: p + epsilon * direction[n] for n, p in parameters.items()}
-            columns.append((outputs(moved) - start.flatten(1)) / epsilon)
-    return torch.cat(columns, 1) / probes**0.5
+    with unchanged_buffers(model):
+        start = run_repeatably(model, x)
+        for _ in range(probes):
+            direction = {n: _normal_like(p, generator) for n, p in parameters.items()}
+            if method == "jvp":
+                columns.append(_derivative(outputs, parameters, direction))
+            else:
+                moved = {n: p + epsilon * direction[n] for n, p in parameters.items()}
+                columns.append((outputs(moved) - start.reshape(len(x), -1)) / epsilon)
+    return check_derivatives(torch.cat(columns, 1) / probes**0.5, model)
 
 
 _Outputs = Callable[[Mapping[str, Tensor]], Tensor]
@@ -120,7 +125,8 @@ def _derivative(
         OutOfMemoryError: the memory does not hold it.
     """
     try:
-        return torch.func.jvp(outputs, (parameters,), (direction,))[1]
+        with without_notes():
+            return torch.func.jvp(outputs, (parameters,), (direction,))[1]
     except torch.OutOfMemoryError:
         raise
     except Exception:  # an operation without a forward derivative

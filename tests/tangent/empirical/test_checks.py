@@ -70,7 +70,7 @@ CASES = {
         "outputs of Lambda .*scale",
     ),
     "weight of NaN": (damaged, X, r"parameter '0\.weight'"),
-    "integers": (dense, torch.ones(5, 4, dtype=torch.long), r"x1\.float\(\)"),
+    "integers": (dense, torch.ones(5, 4, dtype=torch.long), r"x\.float\(\)"),
     "no samples": (dense, X[:0], r"\(0, 4\)"),
     "no tensor": (dense, [1.0], r"list.*torch\.Tensor"),
     "scalar outputs": (lambda: Lambda(torch.sum), X, r"shape \(\)"),

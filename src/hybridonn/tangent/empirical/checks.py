@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -10,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.backends import plain_operations
-from hybridonn.tangent.empirical.torch_internals import BatchNorm, Dropout, gradient_hooks
+from hybridonn.tangent.empirical.torch_internals import (
+    BatchNorm,
+    Dropout,
+    count_changes,
+    gradient_hooks,
+)
 from hybridonn.tangent.errors import TangentError
 
 
@@ -23,14 +29,14 @@ def check_inputs(model: nn.Module, x1: Tensor, x2: Tensor | None) -> None:
         x2: samples (n2, ...), or None.
 
     Raises:
-        TangentError: the model is no module, or inputs are no finite floating tensors with
-            samples first and of one shape.
+        TangentError: the model is no module, or inputs are no finite tensors with samples first
+            and of one shape.
     """
     check_model(model)
-    _check_samples(model, x1, "x1")
+    _check_samples(x1, "x1")
     if x2 is None:
         return
-    _check_samples(model, x2, "x2")
+    _check_samples(x2, "x2")
     if x1.shape[1:] != x2.shape[1:]:
         raise TangentError(
             f"x1 has samples of shape {tuple(x1.shape[1:])} and x2 of {tuple(x2.shape[1:])}; "
@@ -71,11 +77,11 @@ def check_model(model: nn.Module) -> None:
             )
 
 
-def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
+def _check_samples(x: Tensor, name: str) -> None:
     """Refuse one tensor of samples.
 
     Raises:
-        TangentError: it is no finite floating tensor with samples first.
+        TangentError: it is no finite tensor with samples first.
     """
     if not isinstance(x, Tensor):
         raise TangentError(f"{name} is of type {type(x).__name__}; give a torch.Tensor (n, ...)")
@@ -84,13 +90,6 @@ def _check_samples(model: nn.Module, x: Tensor, name: str) -> None:
         raise TangentError(f"{name} is {kind}; give an ordinary dense tensor (n, ...)")
     if x.ndim == 0 or x.shape[0] == 0:
         raise TangentError(f"{name} has shape {tuple(x.shape)}; give at least one sample (n, ...)")
-    if not x.is_floating_point():
-        if any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules()):
-            return
-        raise TangentError(
-            f"{name} holds {x.dtype} numbers; the model needs floating ones: "
-            f"give {name}.float(), scaled as in training"
-        )
     if not _is_finite(x):
         bad = int((~torch.isfinite(x)).flatten(1 if x.ndim > 1 else 0).sum())
         raise TangentError(
@@ -110,26 +109,51 @@ def run(model: nn.Module, x: Tensor) -> Tensor:
         What the model returns.
 
     Raises:
-        TangentError: the model raises an error for these samples.
+        TangentError: the model raises an error for these samples, or changes them.
         OutOfMemoryError: the memory does not hold its forward pass.
     """
+    kind, changes = type(model).__name__, count_changes(x)
     try:
         with plain_operations(model):
-            return model(x)
+            outputs = model(x)
     except (TangentError, torch.OutOfMemoryError):
         raise
     except Exception as fault:  # whatever the model raises
-        kind = type(model).__name__
+        whole = "" if x.is_floating_point() else ", such as x.float() scaled as in training"
         raise TangentError(
             f"{kind} cannot be run on samples of shape {tuple(x.shape)} and type {x.dtype} "
-            f"({first_line(fault)}); give samples of the shape, type and device that it takes"
+            f"({first_line(fault)}); give samples of the shape, type and device that it "
+            f"takes{whole}"
         ) from fault
+    if count_changes(x) != changes:
+        raise TangentError(
+            f"{kind} changes the samples that it is given in place, so that another call would "
+            "see others; let it work on x.clone(), or give its first operation inplace=False"
+        )
+    return outputs
 
 
 def first_line(fault: Exception) -> str:
     """What an error says, in one line without a stop."""
     lines = str(fault).strip().splitlines()
     return f"{type(fault).__name__}: {lines[0].strip().rstrip('.')}" if lines else repr(fault)
+
+
+# What torch tells of ways that it takes for tangent kernels, which nobody could change.
+_NOTES = (
+    "There is a performance drop",
+    "Full backward hook is firing",
+    "`torch.jit.script` is deprecated",
+)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Keep torch from telling how it batches operations, and when it calls hooks."""
+    with warnings.catch_warnings():
+        for note in _NOTES:
+            warnings.filterwarnings("ignore", message=note)
+        yield
 
 
 @contextmanager
@@ -141,7 +165,8 @@ def backward_faults() -> Iterator[None]:
         OutOfMemoryError: the memory does not hold it.
     """
     try:
-        yield
+        with without_notes():
+            yield
     except (TangentError, torch.OutOfMemoryError):
         raise
     except Exception as fault:  # whatever a layer's own backward pass raises
@@ -283,6 +308,30 @@ def check_finite(outputs: Tensor, model: nn.Module) -> None:
             f"the outputs of {kind} hold NaN or infinity, where {cause}; they have no tangent "
             f"kernel: {cure}"
         )
+
+
+def check_derivatives(found: Tensor, model: nn.Module) -> Tensor:
+    """Refuse kernels and features of derivatives that are not finite.
+
+    Args:
+        found: what was computed, (n, ...).
+        model: the model.
+
+    Returns:
+        The same.
+
+    Raises:
+        TangentError: it holds NaN or infinity; the message names the first sample.
+    """
+    if _is_finite(found):
+        return found
+    bad = ~torch.isfinite(found.detach().flatten(1))
+    first = int(bad.sum(1).argmax())
+    raise TangentError(
+        f"the derivatives of {type(model).__name__} are not finite, first of all for sample "
+        f"{first}: a square root, a norm or a logarithm has none at zero, and large ones overflow "
+        f"{found.dtype}; add a small number under the root, or use float64"
+    )
 
 
 def _is_finite(x: Tensor) -> bool:

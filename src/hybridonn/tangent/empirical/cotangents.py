@@ -6,16 +6,14 @@ operation is left to autograd.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Sequence, Set
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 from hybridonn.tangent.empirical.batched_operations import Part, Product, batched_product
-from hybridonn.tangent.empirical.checks import backward_faults
+from hybridonn.tangent.empirical.checks import backward_faults, without_notes
 from hybridonn.tangent.empirical.gated_cotangent import GatedCotangent
 from hybridonn.tangent.empirical.graph import Step, route_to
 from hybridonn.tangent.empirical.operations import vector_jacobian_product
@@ -201,7 +199,7 @@ def autograd_cotangents(
             found = gradients(expanded[0], False)
         return [None if g is None else g[:, None] for g in found]
     try:
-        with quiet_batching():
+        with without_notes():
             found = gradients(expanded, True)
     except Exception as fault:  # an operation without a batched backward pass, or without any
         if isinstance(fault, torch.OutOfMemoryError):
@@ -209,14 +207,6 @@ def autograd_cotangents(
         with backward_faults():
             return _stack_outputs([gradients(vector, False) for vector in expanded])
     return [None if g is None else g.transpose(0, 1) for g in found]
-
-
-@contextmanager
-def quiet_batching() -> Iterator[None]:
-    """Keep torch from telling that it loops over an operation that it cannot batch."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="There is a performance drop")
-        yield
 
 
 def _stack_outputs(rows: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:

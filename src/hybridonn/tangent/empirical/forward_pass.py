@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
@@ -14,9 +15,11 @@ from hybridonn.tangent.empirical.layer_io import (
     Layers,
     Recorder,
     RuledLayer,
+    full_name,
 )
 from hybridonn.tangent.empirical.pooled_convolution import CompiledLayer, PooledLayer
 from hybridonn.tangent.empirical.repeatability import run_repeatably
+from hybridonn.tangent.empirical.torch_internals import own_parameters
 
 
 @dataclass(frozen=True)
@@ -63,3 +66,28 @@ def record_forward(model: nn.Module, x: Tensor, layers: Layers) -> tuple[Tensor,
     outputs = run_repeatably(model, x, recorder.recording())
     refuse_empty_windows(outputs)
     return outputs, recorder
+
+
+def call_with(model: nn.Module, values: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """What a model returns with other values of its parameters.
+
+    torch's own way with tied parameters replaces those of a module that has two names twice, and
+    leaves the second values in the model.
+
+    Args:
+        model: the model.
+        values: the values of parameters, by their names in ``model.named_parameters()``.
+        x: samples (n, ...).
+
+    Returns:
+        The outputs (n, ...).
+    """
+    parameters = dict(model.named_parameters())
+    given = {id(parameters[name]): value for name, value in values.items()}
+    everywhere = {
+        full_name(prefix, name): given[id(parameter)]
+        for prefix, module in model.named_modules()
+        for name, parameter in own_parameters(module).items()
+        if id(parameter) in given
+    }
+    return torch.func.functional_call(model, everywhere, (x,), tie_weights=False)

@@ -73,6 +73,7 @@ from hybridonn.tangent.empirical.blocks import (
     verify_block,
 )
 from hybridonn.tangent.empirical.checks import (
+    check_derivatives,
     check_inputs,
     check_options,
     refuse_gradient_hooks,
@@ -88,7 +89,12 @@ from hybridonn.tangent.empirical.layer_io import (
     Layers,
     covered_names,
 )
-from hybridonn.tangent.empirical.model_state import describe_state, remember, warn_once
+from hybridonn.tangent.empirical.model_state import (
+    describe_state,
+    remember,
+    unchanged_buffers,
+    warn_once,
+)
 from hybridonn.tangent.empirical.output_vectors import output_vectors
 from hybridonn.tangent.empirical.per_sample import PerSampleKernel
 from hybridonn.tangent.empirical.plan import MemoryPlan, measure_footprint, plan_memory
@@ -148,10 +154,10 @@ def ntk(
     check_inputs(model, x1, x2)
     check_options(outputs, method, probes, memory_gb, METHODS)
     require_inference(model)
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged_buffers(model):
         sample = x1.shape[1:], x1.dtype, x1.device, describe_state(model)
         need = remember(model, sample, lambda: measure_footprint(model, x1))
-        vectors = output_vectors(need.outputs, probes, generator, _floating(model, x1))
+        vectors = output_vectors(need.outputs, probes, generator, need.like)
         n2, full = None if x2 is None else len(x2), outputs == "full"
         result = len(x1) * (n2 or len(x1)) * (vectors.count**2 if full else 1)
         result *= max(x1.element_size(), 4)
@@ -161,7 +167,7 @@ def ntk(
         while True:  # each turn knows of one more layer or parameter than the one before
             try:
                 first, slow = _start(task, x1[: plan.samples], method)
-                return _assemble(task, first, slow, x1, x2)
+                return check_derivatives(_assemble(task, first, slow, x1, x2), model)
             except RefutedError as refuted:
                 task = task.knowing(refuted)
 
@@ -258,8 +264,8 @@ def _start(task: KernelTask, x: Tensor, method: Method) -> tuple[Block, PerSampl
     rest = {name: p for name, p in block.parameters.items() if name in left}
     if not rest:
         return block, None
+    refuse_gradient_hooks(rest)
     if method != "vector_products":
-        refuse_gradient_hooks(rest)
         _report(task.model, rest, task.wrong, refuse=method == "layers")
     room = task.plan.contraction / 3
     slow = PerSampleKernel(task.model, rest, task.vectors, task.per_output, room, task.create_graph)
@@ -299,9 +305,9 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
     model = uncompiled(model)
     check_inputs(model, x, None)
     require_inference(model)
-    with torch.enable_grad():
+    with torch.enable_grad(), unchanged_buffers(model):
         need = measure_footprint(model, x)
-        vectors = output_vectors(need.outputs, None, None, _floating(model, x))
+        vectors = output_vectors(need.outputs, None, None, need.like)
         plan = MemoryPlan(len(x), 1, float("inf"), room=vectors.count)
         task, found = KernelTask(model, layers, vectors, False, plan, False), None
         while found is None or found.wrong:
@@ -310,12 +316,6 @@ def explain(model: nn.Module, x: Tensor, layers: Layers = "all") -> str:
             found = verify(block.forward, block.parameters)
     lines = describe_layers(block.forward, block.recorder, task.wrong, found.reached)
     return "\n".join(f"{name or type(model).__name__}: {how}" for name, how in lines.items())
-
-
-def _floating(model: nn.Module, x: Tensor) -> Tensor:
-    """A tensor of the outputs' type and device: of the samples', or of the parameters'."""
-    found = (p for p in model.parameters() if p.is_floating_point())
-    return x if x.is_floating_point() else next(found, torch.zeros(1, device=x.device))
 
 
 def _mirror(block: Tensor) -> Tensor:

@@ -137,6 +137,7 @@ class Recorder:
             layer.module.register_forward_hook(self._note, with_kwargs=True)
             for layer in self.layers
             if self._named is None or layer.name in self._named
+            if not isinstance(layer.module, torch.jit.ScriptModule)  # it takes no hooks
         ]
         handles.append(self.model.register_forward_pre_hook(self._restart, prepend=True))
         handles.append(self.model.register_forward_hook(self._note_outputs))
@@ -171,6 +172,8 @@ class Recorder:
             if used:
                 return used[:1] if self.wanted == "first" else used[-1:]
         executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
+        if not executed and self._outputs and self.wanted not in ("first", "last"):
+            return []  # parameters that are used without their modules
         if not executed:
             raise TangentError(
                 f"no layer with trainable parameters of {type(self.model).__name__} was executed "
@@ -309,7 +312,8 @@ def _find_mismatch(layer: Layer, rule: Rule, inputs: Tensor, output: Tensor) -> 
     if not output.requires_grad:
         raise TangentError(
             f"the output of layer '{layer.name}' does not depend on its parameters: gradients "
-            "were switched off; call the model outside torch.no_grad()"
+            "were switched off; call the model outside torch.no_grad(), and a checkpoint in it "
+            "with use_reentrant=False"
         )
     if inputs.is_complex() or output.is_complex():
         return "its numbers are complex"

@@ -8,10 +8,12 @@ plain attribute of a module can change without a sign.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
 from hybridonn.tangent.empirical.torch_internals import (
@@ -66,6 +68,25 @@ def warn_once(model: nn.Module, message: str, *, stacklevel: int) -> None:
     if message not in told:
         told.add(message)
         warnings.warn(message, TangentWarning, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def unchanged_buffers(model: nn.Module) -> Iterator[None]:
+    """Put the buffers of a model back that its forward passes change, as running statistics do."""
+    before = [
+        (module, name, buffer, buffer.clone(), count_changes(buffer))
+        for module in model.modules()
+        for name, buffer in own_buffers(module).items()
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, name, buffer, copy, changes in before:
+                own_buffers(module)[name] = buffer
+                if count_changes(buffer) != changes:
+                    buffer.copy_(copy)
 
 
 def describe_state(model: nn.Module) -> Hashable:

@@ -9,8 +9,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from hybridonn.tangent.empirical.checks import backward_faults
-from hybridonn.tangent.empirical.cotangents import quiet_batching
+from hybridonn.tangent.empirical.checks import backward_faults, run, without_notes
+from hybridonn.tangent.empirical.forward_pass import call_with
 from hybridonn.tangent.empirical.output_vectors import OutputVectors
 from hybridonn.tangent.empirical.portions import chunks
 from hybridonn.tangent.empirical.precision import as_real, dense
@@ -124,14 +124,20 @@ def gradients_of_samples(
 
     Returns:
         Gradients (n, C, p), p counting all parameters.
+
+    Raises:
+        OutOfMemoryError: the memory does not hold them.
     """
     try:
-        with quiet_batching():
+        with without_notes():
             found = _vectorised(model, parameters, x, vectors)
-    except (RuntimeError, NotImplementedError, ValueError):
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a model raises where it meets torch.func's tensors
         values = list(parameters.values())
         options = {"create_graph": create_graph}
-        parts = [gradients_from_graph(model(one), values, vectors, **options) for one in x.split(1)]
+        singles = (run(model, one) for one in x.split(1))
+        parts = [gradients_from_graph(one, values, vectors, **options) for one in singles]
         found = torch.cat(parts)
     return found if create_graph else found.detach()
 
@@ -158,10 +164,10 @@ def _vectorised(
     model: nn.Module, parameters: Mapping[str, Tensor], x: Tensor, vectors: Tensor
 ) -> Tensor:
     """Gradients (n, C, p) of all samples at once."""
-    combinations = vectors.flatten(1)
+    combinations = vectors.reshape(len(vectors), -1)
 
     def outputs(values: dict[str, Tensor], sample: Tensor) -> Tensor:
-        found = torch.func.functional_call(model, values, (sample[None],))
+        found = call_with(model, values, sample[None])
         return combinations @ found.flatten()
 
     jacobian = torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))
@@ -195,7 +201,7 @@ def _batched_or_looped(
 ) -> Tensor:
     """Gradients (C, p) for all vectors at once, or one by one where torch cannot."""
     try:
-        with quiet_batching():
+        with without_notes():
             return _join(gradients(vectors, True), parameters, (len(vectors),))
     except (RuntimeError, NotImplementedError):  # an operation without a batched backward
         with backward_faults():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ class Footprint:
         patches: bytes of the patches of its convolutions.
         outputs: the shape of its outputs.
         known: whether all outputs' cotangents go as one batch.
+        like: an empty tensor of the outputs' type and device.
     """
 
     graph: float
@@ -48,6 +49,7 @@ class Footprint:
     patches: float
     outputs: torch.Size
     known: bool = False
+    like: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def measure_footprint(model: nn.Module, x: Tensor) -> Footprint:
     Raises:
         TangentError: the outputs have no tangent kernel.
     """
-    probe = x[:2]
+    probe = x[:2].clone()
     saved: dict[tuple[int, int], int] = {}
     parameters = {p.data_ptr() for p in model.parameters()}
 
@@ -108,7 +110,9 @@ def measure_footprint(model: nn.Module, x: Tensor) -> Footprint:
     cotangents = sum(maps) + 2 * max(maps, default=0)
     patches = sum(_patch_numbers(layer) for layer in modules) * size
     known = batches_well(outputs, [execution.edge for execution in executions])
-    return Footprint(sum(saved.values()) / n, cotangents / n, patches, outputs.shape[1:], known)
+    like = outputs.new_empty(0)
+    graph = sum(saved.values())
+    return Footprint(graph / n, cotangents / n, patches, outputs.shape[1:], known, like)
 
 
 def _patch_numbers(layer: RuledLayer) -> int:

@@ -1,9 +1,9 @@
 """Models whose samples interact, or that draw random numbers, have no kernel: they are refused.
 
-Some samples of every block are run once more by themselves; where they interact with others or
-meet other random numbers, their outputs are not those of the block. Random numbers of torch's own
-generators cannot hide: their state tells that some were drawn, and then the whole block is run
-again.
+Some samples of every block are run once more by themselves, in the reverse order; where they
+interact with others or meet other random numbers, their outputs are not those of the block.
+Random numbers of torch's own generators cannot hide: their state tells that some were drawn, and
+then the whole block is run again.
 """
 
 from __future__ import annotations
@@ -47,12 +47,22 @@ def run_repeatably(
     with torch.no_grad():
         if drawn:
             _compare(model, outputs, run(model, x), "the same samples once more", 0.0)
-        some = torch.linspace(0, len(x) - 1, min(SAMPLES, len(x))).long().unique()
-        few = run(model, x[some])
         # Blocks of other sizes round differently, but far less than gradients do.
         tolerance = rounding_tolerance(outputs, *list(model.parameters())[:1]) / 10
-        _compare(model, outputs[some], few, f"{len(some)} of its samples by themselves", tolerance)
+        for some in _companies(len(x)):
+            what = f"{len(some)} of its samples by themselves"
+            _compare(model, outputs[some], run(model, x[some]), what, tolerance)
     return outputs
+
+
+def _companies(n: int) -> list[Tensor]:
+    """Which of n samples are run once more: fewer than all, in the reverse order.
+
+    All of a few samples, in two halves; of more only some.
+    """
+    if n > SAMPLES:
+        return [torch.linspace(0, n - 1, SAMPLES).long().flip(0)]
+    return [half for half in torch.arange(n).flip(0).tensor_split(2) if len(half)]
 
 
 def _compare(model: nn.Module, outputs: Tensor, again: Tensor, what: str, tolerance: float) -> None:
@@ -71,8 +81,9 @@ def _compare(model: nn.Module, outputs: Tensor, again: Tensor, what: str, tolera
     found = f"differ by {error:.3g} of {scale:.3g}" if same_shape else "have another shape"
     raise TangentError(
         f"{type(model).__name__} gives other outputs to {what} (they {found}): it draws random "
-        "numbers or its samples interact, so there is no one function of a sample whose kernel "
-        "this could be; call .eval() on it, or switch its noise, dropout or batch statistics off"
+        "numbers or its samples interact, or each call changes it, so there is no one function "
+        "of a sample whose kernel this could be; call .eval() on it, or switch its noise, dropout, "
+        "batch statistics or counters off"
     )
 
 

@@ -41,8 +41,8 @@ RESHAPES = (
 
 
 def count_changes(tensor: Tensor) -> int:
-    """How often a tensor was changed in place."""
-    return tensor._version
+    """How often a tensor was changed in place; of inference tensors, which do not count, zero."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def own_parameters(module: nn.Module) -> dict[str, nn.Parameter | None]:
@@ -102,7 +102,8 @@ def saved(node: Node, name: str) -> Any:
         A tensor, a number, a list or None, as the operation was given it.
 
     Raises:
-        TangentError: this version of torch saves nothing under that name.
+        TangentError: this version of torch saves nothing under that name, or what it saved was
+            changed in place since.
     """
     try:
         return getattr(node, f"_saved_{name}")
@@ -111,6 +112,12 @@ def saved(node: Node, name: str) -> Any:
             f"{node.name()} of torch {torch.__version__} saves no '{name}' for its backward pass, "
             "which tangent kernels read; install torch 2.13, or give method='vector_products'"
         ) from None
+    except RuntimeError as fault:
+        raise TangentError(
+            f"the '{name}' that {node.name()} saved for its backward pass was changed in place "
+            f"since, so the model cannot be differentiated ({str(fault).splitlines()[0][:200]}); "
+            "write the operation after it without changing it in place"
+        ) from fault
 
 
 def saved_sizes(node: Node, name: str, axes: int) -> tuple[int, ...]:
