@@ -38,6 +38,7 @@ from hybridonn.cli.screen import print_comparison, print_table, show_bars
 from hybridonn.cli.start import init, list_
 from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
 from hybridonn.cli.studies import app as studies
+from hybridonn.cli.train_teacher import train_teacher
 from hybridonn.studies.workers import Workers
 
 # As a job goes: from a spec to a network, from there to a chip, and back from the fab.
@@ -49,6 +50,7 @@ STORY = (
         "spec",
         "data",
         "estimate",
+        "train-teacher",
         "compare",
         "tune",
         "optics",
@@ -118,6 +120,7 @@ app.command()(tolerance)
 app.command()(compensate)
 app.command("tune-compensation")(tune_compensation)
 app.command()(reproduce)
+app.command("train-teacher")(train_teacher)
 for command in (deploy, cost, predict, live, bundle, explore):
     app.command()(command)
 studies.command()(perturbation)

@@ -28,6 +28,7 @@ from hybridonn.data.indexed import (
     move_labels,
 )
 from hybridonn.data.transforms.mixing import mix
+from hybridonn.distillation import parallel
 from hybridonn.distillation.augmentation import see_epoch
 from hybridonn.distillation.averaging import WeightAverage, averages_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
@@ -57,6 +58,7 @@ class TrainingSetup:
         step_context: Called with the network and the number of a step; the network goes
             forward and backward in the context that it returns: behind optics that differ from
             step to step, for example.
+        team: The processes that train the network together.
     """
 
     objective: Objective
@@ -67,6 +69,7 @@ class TrainingSetup:
     label: str
     epoch_callback: EpochCallback = lambda network: {}
     step_context: StepContext = lambda network, step: nullcontext()
+    team: parallel.Team = parallel.ALONE
 
 
 def train(
@@ -95,6 +98,8 @@ def train(
     settings = setup.settings
     device = choose_device(settings.device)
     lay_channels_last(network.to(device))
+    if setup.team.shared:
+        parallel.prepare(network, setup.team, settings.batch_size)
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=settings.learning_rate,
@@ -107,14 +112,18 @@ def train(
     if state.finished and _goes_on(state, settings):
         progress.say(f"{checkpoint} is of a shorter training; the training begins anew")
         state = TrainingState()
+    if setup.team.shared:
+        parallel.tell_all({"epoch": state.epoch}, device)  # nobody writes before all have read
     setup.objective.balance.load(state.balance)
     steps = _steps_an_epoch(setup)
     bar = progress.bar(setup.label, settings.epochs * steps, state.epoch * steps)
     with bar as advance:
         while _goes_on(state, settings):
             _train_epoch(network, optimizer, setup, state, advance, device)
-            keeper.keep(state)
-    keeper.finish(state)
+            if setup.team.rank == 0:
+                keeper.keep(state)
+    if setup.team.rank == 0:
+        keeper.finish(state)
     network.load_state_dict(state.best)
     network.eval()
     return state.history
@@ -133,7 +142,7 @@ def _train_epoch(
     steps = _steps_an_epoch(setup)
     sums: dict[str, float] = {}
     network.train()
-    with seeded("epoch", setup.seed, state.epoch):
+    with seeded("epoch", setup.seed, state.epoch, *setup.team.seeds):
         for k, batch in enumerate(draw_batches(setup, state.epoch, device)):
             step = state.epoch * steps + k
             rate = find_rate(step, steps, settings)
@@ -144,7 +153,7 @@ def _train_epoch(
     network.eval()
     judged = _average(network, setup, state, device)
     row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
-    row |= validate(judged, setup) | setup.epoch_callback(judged)
+    row |= _judge(judged, setup, device)
     row["seconds"] = round(time.perf_counter() - started, 3)
     state.epoch += 1
     state.history.append(row)
@@ -152,6 +161,12 @@ def _train_epoch(
     if _is_best(row, state, setup.objective.task.metric):
         state.best_epoch = state.epoch
         state.best = {name: value.clone() for name, value in judged.state_dict().items()}
+
+
+def _judge(network: nn.Module, setup: TrainingSetup, device: torch.device) -> dict[str, float]:
+    """The numbers of an epoch; those of process 0 for all, so that all stop at the same epoch."""
+    found = validate(network, setup) | setup.epoch_callback(network)
+    return parallel.tell_all(found, device) if setup.team.shared else found
 
 
 def _average(
@@ -173,7 +188,7 @@ def _see_again(
     """The inputs of an epoch, each while the network is in the context of its step."""
     for k, batch in enumerate(draw_batches(setup, epoch, device)):
         with setup.step_context(network, epoch * _steps_an_epoch(setup) + k):
-            yield batch.inputs
+            yield setup.team.take(batch.inputs, len(batch))
 
 
 def _step(
@@ -199,8 +214,10 @@ def _descend(network: nn.Module, setup: TrainingSetup, batch: Batch, step: int) 
     Raises:
         TrainingError: The loss is not finite.
     """
+    team = setup.team
+    whole = parallel.SharedNetwork(network, team) if team.shared else network
     with mixed_precision(setup.settings.precision, batch.device, network):
-        terms = setup.objective(network, batch)
+        terms = setup.objective(whole, batch)
     values = {name: float(term.detach()) for name, term in terms.items()}
     if not math.isfinite(values["loss"]):
         found = ", ".join(f"{name} {value:g}" for name, value in values.items())
@@ -211,6 +228,8 @@ def _descend(network: nn.Module, setup: TrainingSetup, batch: Batch, step: int) 
             f"and lower the learning rate (now {setup.settings.learning_rate:g}) if it stops again"
         )
     terms["loss"].backward()
+    if team.shared:
+        parallel.add_gradients(network)
     return values
 
 

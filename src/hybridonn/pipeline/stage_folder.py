@@ -84,7 +84,7 @@ def finish(
     """
     if kept := _find(folder, mark, say):
         return kept
-    part = folder.with_name(f".{folder.name}.part")
+    part = name_unfinished(folder)
     store = cache_folder() / shared / mark if shared else None
     with _take_turns(store, folder.name, say):
         try:
@@ -122,9 +122,18 @@ def begin(folder: Path, mark: str, shared: str | None = None) -> Path | None:
         shared and _find(cache_folder() / shared / mark, mark, silent)
     ):
         return None
-    part = folder.with_name(f".{folder.name}.part")
+    part = name_unfinished(folder)
     _begin(part, mark)
     return part
+
+
+def name_unfinished(folder: Path) -> Path:
+    """The folder in which a stage is made before it gets its own.
+
+    Args:
+        folder: Where its artefacts belong.
+    """
+    return folder.with_name(f".{folder.name}.part")
 
 
 def turns_folder() -> Path:

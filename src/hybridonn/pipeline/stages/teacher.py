@@ -5,21 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hybridonn.core.errors import TrainingError
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective
+from hybridonn.distillation.parallel import Team, find_team, tell_all
 from hybridonn.distillation.training import TrainingSetup, choose_device, predict, train, validate
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers.build import build_stated_teacher, load_weights
 from hybridonn.pipeline.artefacts import keep_training
 from hybridonn.pipeline.stage import Context, Stage
+from hybridonn.pipeline.stage_folder import name_unfinished
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Spec, narrow
 
+CHECKPOINT = "checkpoint.safetensors"
 # What it takes to build the teacher and load the weights of its stage.
 BUILT_FROM = tuple(
     f"teacher.{key}" for key in ("name", "code_folder", "arguments", "weights", "seed")
@@ -61,21 +65,15 @@ def _run(context: Context) -> dict[str, Any]:
         TrainingError: Its loss or its logits are not finite.
     """
     spec, dataset, part = context.spec, context.dataset, context.part
-    teacher = _build(spec, dataset)
-    labels, classes = dataset.train.labels, len(dataset.classes)
-    task = make_trained_task(spec.task, spec.teacher.training, labels, classes, "teacher.training")
-    setup = TrainingSetup(
-        Objective(task),
-        dataset.train,
-        dataset.validation,
-        spec.teacher.training,
-        spec.teacher.seed,
-        "teacher",
-    )
+    team = find_team()
+    teacher, setup = _prepare(spec, dataset, team)
+    task = setup.objective.task
     if spec.teacher.weights:
         history = _load(teacher, spec.teacher.weights, setup)
     else:
-        history = train(teacher, setup, part / "checkpoint.safetensors", context.progress)
+        if team.shared:
+            call_others(True)
+        history = train(teacher, setup, part / CHECKPOINT, context.progress)
     logits = predict(teacher, dataset.test.images)
     _refuse_not_finite(logits, spec)
     keep_training(part, teacher, history, logits, dataset.test, task)
@@ -87,6 +85,48 @@ def _run(context: Context) -> dict[str, Any]:
         "epochs": history[-1]["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),
     }
+
+
+def _prepare(spec: Spec, dataset: Dataset, team: Team) -> tuple[nn.Module, TrainingSetup]:
+    """The untrained teacher and how it is trained."""
+    training = spec.teacher.training
+    labels, classes = dataset.train.labels, len(dataset.classes)
+    task = make_trained_task(spec.task, training, labels, classes, "teacher.training")
+    setup = TrainingSetup(
+        Objective(task),
+        dataset.train,
+        dataset.validation,
+        training,
+        spec.teacher.seed,
+        "teacher",
+        team=team,
+    )
+    return _build(spec, dataset), setup
+
+
+def help_training(spec: Spec, dataset: Dataset, folder: Path) -> None:
+    """Take a share of every batch while process 0 trains the teacher, as often as it does.
+
+    Args:
+        spec: What the user states.
+        dataset: The images.
+        folder: Folder of the stage in the run of process 0, whose checkpoint is read.
+
+    Raises:
+        TrainingError: The loss is not finite, or a process is gone.
+    """
+    while call_others(False):
+        teacher, setup = _prepare(spec, dataset, find_team())
+        train(teacher, setup, name_unfinished(folder) / CHECKPOINT)
+
+
+def call_others(begins: bool) -> bool:
+    """Whether a training begins: process 0 says so, the others wait for it.
+
+    Args:
+        begins: What process 0 says; False: there is no more to train.
+    """
+    return bool(tell_all({"begins": float(begins)}, torch.device("cpu"))["begins"])
 
 
 def _refuse_not_finite(logits: Tensor, spec: Spec) -> None:
