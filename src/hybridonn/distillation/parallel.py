@@ -102,9 +102,11 @@ def join() -> Iterator[Team]:
     before = signal.signal(signal.SIGTERM, _end)
     try:
         yield find_team()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        dist.destroy_process_group()
+    except TrainingError:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what went wrong is still to be said
+        raise
+    signal.signal(signal.SIGTERM, before)
+    dist.destroy_process_group()
 
 
 def _end(number: int, frame: object) -> None:
