@@ -110,7 +110,11 @@ def join() -> Iterator[Team]:
 
 
 def _end(number: int, frame: object) -> None:
-    """Say why torchrun ends this process: it does so when another one has died."""
+    """Say why torchrun ends this process: it does so when another one has died.
+
+    Raises:
+        TrainingError: Always.
+    """
     raise TrainingError(_say_gone("torchrun ends this one"))
 
 

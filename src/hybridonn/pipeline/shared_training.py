@@ -41,15 +41,16 @@ def train_teacher(
     Raises:
         HybridonnError: Something that the user can mend; the checkpoint stays.
     """
+    progress = progress or Silent()
     with join() as team:
         refuse_unread(spec)
-        dataset = load_dataset(spec.data, data_root, progress if team.rank == 0 else Silent())
+        dataset = load_dataset(spec.data, data_root, Silent() if team.rank else progress)
         if team.rank:
             help_training(spec, dataset, folder / TEACHER.name)
             return {}
         with open_folder(folder, spec, replace):
             refuse_early(spec, dataset)
-            return _lead(spec, dataset, folder, progress or Silent(), team)
+            return _lead(spec, dataset, folder, progress, team)
 
 
 def _lead(
