@@ -50,7 +50,7 @@ def test_every_command_takes_the_options_of_its_output(command: Any) -> None:
     options = {option for one in command.params for option in one.opts}
 
     assert {"--json", "--quiet", "--verbose"} <= options
-    assert ("--set" not in options) or ("--seed" in options)
+    assert ("--set" not in options) or ("--seed" in options and "--device" in options)
 
 
 def test_a_summary_is_ten_lines_that_matter(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +162,8 @@ def test_a_seed_is_a_setting_that_set_overrules() -> None:
     assert json.loads(run("spec", "--seed", "7", "--json").output)["seed"] == 7
     words = ("spec", "--seed", "7", "--set", "seed=8", "--json")
     assert json.loads(run(*words).output)["seed"] == 8
+    on_cpu = json.loads(run("spec", "--device", "cpu", "--json").output)
+    assert on_cpu["training"]["device"] == on_cpu["teacher"]["training"]["device"] == "cpu"
 
 
 def test_no_command_prints_past_the_options_of_its_output() -> None:

@@ -144,3 +144,15 @@ def test_a_setting_fills_a_section_that_is_null():
 
 def test_one_setting_may_be_given_alone():
     assert read_spec(settings="student.kernels=4") == read_spec(settings=["student.kernels=4"])
+
+
+def test_every_training_is_on_the_device_of_the_student_unless_it_states_one():
+    spec = read_spec(None, ("training.device=cpu", "compensation={}"))
+    assert spec.teacher.training.device == spec.compensation.training.device == "cpu"
+    assert spec.teacher.training.epochs == read_spec().teacher.training.epochs
+    stated = ("training.device=cpu", "teacher.training.device=cuda")
+    assert read_spec(None, stated).teacher.training.device == "cuda"
+    plain = read_spec(None, ("training.device=cpu",))
+    assert plain.compensation is None
+    assert plain.compensation_or_default().training.device == "cpu"
+    assert read_spec().compensation_or_default().training.device == "auto"

@@ -34,7 +34,7 @@ from hybridonn.cli.options import (
 )
 from hybridonn.cli.output import say, say_document
 from hybridonn.cli.reproduce import reproduce
-from hybridonn.cli.screen import print_comparison, print_table, show_bars
+from hybridonn.cli.screen import print_comparison, print_forecast, print_table, show_bars
 from hybridonn.cli.start import init, list_
 from hybridonn.cli.stopping import NO_MEMORY, give_up, is_out_of_memory, stop
 from hybridonn.cli.studies import app as studies
@@ -154,6 +154,12 @@ def run(
     settings: Settings = None,
     data_root: DataRoot = None,
     replace: Replace = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say which stages would be done, and about how long they take."
+        ),
+    ] = False,
 ) -> None:
     """Train teacher and student, and write the report; an interrupted run is resumed."""
     from hybridonn.spec import read_spec
@@ -161,6 +167,13 @@ def run(
     stated = read_spec(spec, tuple(settings or ()))
     folder = out or Path("runs") / stated.name
     calm_threads()
+    if dry_run:
+        from hybridonn.pipeline.forecast import forecast
+
+        with show_bars() as progress:
+            stages = forecast(stated, folder, data_root, progress)
+        print_forecast(folder, stages)
+        return
     from hybridonn.pipeline.run import run as run_pipeline
 
     with show_bars() as progress:

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, Optional, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -146,22 +146,32 @@ SEED = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=0, help="Seed of the student; the same as --set seed=N.", show_default=False),
 ]
+DEVICE = Annotated[
+    Optional[Literal["auto", "cpu", "cuda"]],  # noqa: UP045
+    typer.Option(
+        help="Where networks are trained; the same as --set training.device=...",
+        show_default=False,
+    ),
+]
+# Options that are short for a setting of the spec, and its key.
+SHORT = {"seed": (SEED, "seed"), "device": (DEVICE, "training.device")}
 
 
 def with_output(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every command has.
 
-    One that changes a spec by ``--set`` has ``--seed`` too.
+    One that changes a spec by ``--set`` has ``--seed`` and ``--device`` too.
     """
-    options, defaults = dict(OUTPUT), dict.fromkeys(OUTPUT, False)
-    seeded = "settings" in inspect.signature(command).parameters
-    if seeded:
-        options, defaults = {"seed": SEED, **options}, {"seed": None, **defaults}
+    short = SHORT if "settings" in inspect.signature(command).parameters else {}
+    options = {name: option for name, (option, _) in short.items()} | OUTPUT
+    defaults = dict.fromkeys(short) | dict.fromkeys(OUTPUT, False)
 
     @functools.wraps(command)
     def run(*, as_json: bool, quiet: bool, verbose: bool, **others: Any) -> None:
-        if seeded and (seed := others.pop("seed")) is not None:
-            others["settings"] = [f"seed={seed}", *(others["settings"] or ())]
+        chosen = {key: others.pop(name) for name, (_, key) in short.items()}
+        stated = [f"{key}={value}" for key, value in chosen.items() if value is not None]
+        if stated:
+            others["settings"] = [*stated, *(others["settings"] or ())]
         with choose_output(as_json, quiet, verbose):
             command(**others)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hybridonn.cli.output import current, keep, say
 from hybridonn.cli.summary import flatten, summarise
+
+if TYPE_CHECKING:
+    from hybridonn.pipeline.forecast import ForecastStage
 
 
 class _Bars:
@@ -116,6 +120,51 @@ def _show(key: str, value: Any) -> str:
         if isinstance(value, int)
         else str(value)
     )
+
+
+def print_forecast(folder: Path, stages: Sequence[ForecastStage]) -> None:
+    """Print what a run would do: a line a stage, and about how long all of them take.
+
+    Args:
+        folder: The run folder.
+        stages: From :func:`hybridonn.pipeline.forecast.forecast`.
+    """
+    from hybridonn.reports.formats import duration
+
+    keep({one.name: {"state": one.state, "seconds": one.seconds} for one in stages})
+    if not current().has_text:
+        return
+    width = max(len(one.name) for one in stages)
+    say(f"{folder}: nothing was done (dry run)")
+    for one in stages:
+        state = f"{STATES[one.state]:{STATE_WIDTH}}"
+        say(f"  {one.name:{width}}  {state}  {_say_expected(one)}".rstrip())
+    known = [one.seconds for one in stages if one.seconds is not None]
+    open_ones = [one.name for one in stages if one.seconds is None]
+    total = f"about {duration(_round(sum(known)))}, by earlier runs of these images and networks"
+    rest = f"no earlier run tells how long {', '.join(open_ones)} would take"
+    say("; ".join([*([total] if sum(known) else []), *([rest] if open_ones else [])]) or "all kept")
+
+
+STATES = {
+    "kept": "kept from before",
+    "copied": "copied from the cache",
+    "continued": "goes on",
+    "new": "to do",
+}
+STATE_WIDTH = max(map(len, STATES.values()))
+
+
+def _say_expected(stage: ForecastStage) -> str:
+    from hybridonn.reports.formats import duration
+
+    if not stage.seconds:
+        return ""
+    return f"about {duration(_round(stage.seconds))}"
+
+
+def _round(seconds: float) -> float:
+    return float(f"{seconds:.2g}")  # what an earlier run tells is no more exact
 
 
 def print_comparison(comparison: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from hybridonn.pipeline.stages.metasurface import METASURFACE
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.reports.page import write_report
-from hybridonn.spec import Compensation, Spec
+from hybridonn.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def compensate_captures(
         DataError: The captures do not fit the run, or none is left to learn from or to judge by.
     """
     refuse_digital(spec, "be compensated")
-    settings = spec.compensation or Compensation()
+    settings = spec.compensation_or_default()
     settings = settings.model_copy(update={"fraction": 1.0 if fraction is None else fraction})
     spec = spec.model_copy(update={"compensation": settings})
     stated_compensation(spec)

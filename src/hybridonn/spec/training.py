@@ -73,7 +73,9 @@ class Training(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the forward and backward pass. auto: bfloat16 where it is faster."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where networks are trained. auto: cuda where there is one, else cpu."""
+    """Where networks are trained. auto: as `training.device` says, and there cuda where there is
+    one, else cpu.
+    """
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the label that is spread over all classes. Source: Szegedy et al. 2016, section 7.
     """

@@ -67,6 +67,11 @@ class Spec(Section):
         """Name of what takes the image, in the table of frontends."""
         return name_frontend(self.student.optics, self.optics.frontend)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_device_for_all(cls, tree: Any) -> Any:
+        return share_device(tree) if isinstance(tree, dict) else tree
+
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
         asked = TASKS[self.task].answers
@@ -141,6 +146,14 @@ class Spec(Section):
             }
         )
 
+    def compensation_or_default(self) -> Compensation:
+        """What the spec says of the compensation; where it says nothing, the defaults."""
+        if self.compensation:
+            return self.compensation
+        plain = Compensation()
+        training = plain.training.model_copy(update={"device": self.training.device})
+        return plain.model_copy(update={"training": training})
+
     def with_seed(self, seed: int) -> Spec:
         """The same design from another seed of weights and data order."""
         return self.model_copy(update={"seed": seed})
@@ -156,6 +169,27 @@ class Spec(Section):
         optics = self.optics.model_copy(update={"metasurface": Metasurface()})
         changed = self.model_copy(update={"optics": optics})
         return validate(changed.model_dump(), f"{self.name} with a metasurface")
+
+
+def share_device(tree: dict[str, Any]) -> dict[str, Any]:
+    """Let every training that states no device have that of the student's.
+
+    Args:
+        tree: A spec before it is validated; sections of a wrong type are left to the validation.
+    """
+    training = tree.get("training")
+    device = training.get("device", "auto") if isinstance(training, dict) else "auto"
+    if device == "auto":
+        return tree
+    shared = dict(tree)
+    for name, unstated in (("teacher", {}), ("compensation", None)):
+        section = tree.get(name, unstated)
+        if not isinstance(section, dict):
+            continue
+        own = section.get("training", {})
+        if isinstance(own, dict) and own.get("device", "auto") == "auto":
+            shared[name] = section | {"training": own | {"device": device}}
+    return shared
 
 
 def check_optics(spec: Spec) -> None:

@@ -28,7 +28,7 @@ from hybridonn.reports.artefacts.predictions import read_predictions
 from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.studies import write_study_report
-from hybridonn.spec import Compensation, Fabrication, Spec, dump_spec
+from hybridonn.spec import Fabrication, Spec, dump_spec
 from hybridonn.spec.fabrication import ERRORS
 from hybridonn.spec.tree import name_design
 from hybridonn.studies.counts import refuse_count
@@ -186,7 +186,7 @@ def _state(spec: Spec) -> Spec:
     Raises:
         SpecError: A setting cannot be.
     """
-    settings = spec.compensation or Compensation()
+    settings = spec.compensation_or_default()
     # The curve, and what is kept, are one chip's affair: every treatment is reported.
     settings = settings.model_copy(update={"fractions": (), "judged_fraction": 0.0})
     spec = spec.model_copy(update={"compensation": settings})

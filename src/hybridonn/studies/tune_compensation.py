@@ -149,7 +149,7 @@ def _state(spec: Spec, methods: tuple[Method, ...]) -> Spec:
     Raises:
         SpecError: A method cannot learn as the spec states.
     """
-    settings = spec.compensation or Compensation()
+    settings = spec.compensation_or_default()
     alone = list(filter(needs_labels, methods))
     if not settings.labelled and alone:
         raise SpecError(

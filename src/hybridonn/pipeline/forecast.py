@@ -1,0 +1,162 @@
+"""What a run would do, and about how long it would take, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hybridonn.core.errors import HybridonnError
+from hybridonn.core.files import cache_folder, read_json
+from hybridonn.core.progress import Progress, Silent
+from hybridonn.core.stage_record import RECORD
+from hybridonn.data import load_dataset
+from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.from_spec import lay_out_kernels
+from hybridonn.pipeline.preflight import refuse_early, refuse_unread
+from hybridonn.pipeline.record import describe_data
+from hybridonn.pipeline.run_folder import read_run_spec
+from hybridonn.pipeline.run_record import read_run_record
+from hybridonn.pipeline.stage import mark_of
+from hybridonn.pipeline.stage_folder import INPUTS, Finished
+from hybridonn.pipeline.stage_table import STAGES
+from hybridonn.spec import Spec
+
+State = Literal["kept", "copied", "continued", "new"]
+
+
+@dataclass(frozen=True)
+class ForecastStage:
+    """A stage of a run that was not started.
+
+    Attributes:
+        name: Of the stage.
+        state: ``kept``: the run folder holds it; ``copied``: another run made it for the user's
+            cache; ``continued``: it was interrupted and goes on; ``new``: it is done from its
+            beginning.
+        seconds: What it is expected to take; None: no earlier run tells.
+        source: The run that tells.
+    """
+
+    name: str
+    state: State
+    seconds: float | None
+    source: Path | None
+
+
+def forecast(
+    spec: Spec,
+    folder: str | Path,
+    data_root: str | Path | None = None,
+    progress: Progress | None = None,
+) -> list[ForecastStage]:
+    """Say which stages of a run would be done, and about how long each would take.
+
+    The data set is read, and downloaded where it is missing, since the stages depend on it; nothing
+    is written into the run folder. Times are those of the latest run of the same images and
+    networks in this folder or beside it, scaled by epochs and images where a network is trained.
+    Of a stage that goes on after an interruption the time of the whole is given.
+
+    Args:
+        spec: What the user states.
+        folder: The run folder, which need not exist.
+        data_root: Where named data sets lie or are downloaded to.
+        progress: Shows how far the reading of the data is.
+
+    Returns:
+        The stages in their order.
+
+    Raises:
+        HybridonnError: The run would be refused.
+    """
+    folder = Path(folder)
+    refuse_unread(spec)
+    dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress or Silent())
+    refuse_early(spec, dataset)
+    lay_out_kernels(spec.optics, spec.student.kernels)
+    earlier = [*_list_earlier(spec, dataset, folder)]
+    stages: list[ForecastStage] = []
+    done: dict[str, Finished] = {}
+    for stage in STAGES:
+        if not stage.wanted(spec):
+            continue
+        mark = mark_of(stage, spec, dataset, done)
+        done[stage.name] = Finished(folder / stage.name, mark, {}, 0.0, reused=True)
+        state = _find_state(folder / stage.name, mark, stage.shared)
+        seconds, source = (0.0, None)
+        if state in ("continued", "new"):
+            seconds, source = _expect(stage.name, spec, dataset, earlier)
+        stages.append(ForecastStage(stage.name, state, seconds, source))
+    return stages
+
+
+@dataclass(frozen=True)
+class _EarlierRun:
+    folder: Path
+    spec: Spec
+    record: dict[str, Any]
+
+
+def _find_state(place: Path, mark: str, shared: str | None) -> State:
+    if _marked(place / RECORD, mark):
+        return "kept"
+    if shared and _marked(cache_folder() / shared / mark / RECORD, mark):
+        return "copied"
+    part = place.with_name(f".{place.name}.part")
+    if _marked(part / INPUTS, mark) or _marked(part / RECORD, mark):
+        return "continued"
+    return "new"
+
+
+def _marked(path: Path, mark: str) -> bool:
+    with suppress(HybridonnError):
+        if path.is_file():
+            known = read_json(path)
+            return isinstance(known, dict) and known.get("fingerprint") == mark
+    return False
+
+
+def _list_earlier(spec: Spec, dataset: Dataset, folder: Path) -> Iterator[_EarlierRun]:
+    """Runs of images of the same set, size and classes: this folder's first, then the latest."""
+    beside = [path for path in folder.absolute().parent.glob("*/record.json") if path.is_file()]
+    for path in sorted(beside, key=lambda one: (one.parent != folder, -one.stat().st_mtime)):
+        with suppress(
+            HybridonnError
+        ):  # of another version, unfinished or changed: it tells nothing
+            run = _EarlierRun(path.parent, read_run_spec(path.parent), read_run_record(path.parent))
+            known, own = run.record["data"], describe_data(dataset)
+            if all(known[key] == own[key] for key in ("name", "image_shape", "classes")):
+                yield run
+
+
+def _expect(
+    name: str, spec: Spec, dataset: Dataset, earlier: list[_EarlierRun]
+) -> tuple[float | None, Path | None]:
+    sizes = describe_data(dataset)
+    for run in earlier:
+        seconds = run.record.get("seconds", {}).get(name)
+        before = _measure_work(name, run.spec, run.record["data"])
+        if seconds and _networks_of(name, run.spec) == _networks_of(name, spec) and before:
+            return seconds * _measure_work(name, spec, sizes) / before, run.folder
+    return None, None
+
+
+def _networks_of(name: str, spec: Spec) -> list[Any]:
+    """What must be equal for the time of a stage to tell that of another."""
+    if name == "teacher":
+        return [spec.teacher.name, spec.teacher.arguments]
+    optics = [spec.optics.frontend, spec.optics.metasurface, spec.optics.strategy]
+    return [spec.student, spec.teacher.name, spec.distillation.method, *optics]
+
+
+def _measure_work(name: str, spec: Spec, sizes: dict[str, Any]) -> float:
+    """What the time of a stage is proportional to."""
+    if name == "teacher":
+        return spec.teacher.training.epochs * sizes["train"]
+    if name in ("student", "baseline"):
+        return spec.training.epochs * sizes["student_train"]
+    if name == "teacher_targets":
+        return (spec.training.views or 1) * sizes["student_train"]
+    return 1.0
