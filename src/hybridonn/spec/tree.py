@@ -21,6 +21,7 @@ from hybridonn.networks.frontends.table import DIGITAL, FRONTENDS, name_frontend
 from hybridonn.optics.fabrication.table import list_before_training
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.data import Data
+from hybridonn.spec.device import share_device
 from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.explain import explain
 from hybridonn.spec.fabrication import Fabrication
@@ -169,27 +170,6 @@ class Spec(Section):
         optics = self.optics.model_copy(update={"metasurface": Metasurface()})
         changed = self.model_copy(update={"optics": optics})
         return validate(changed.model_dump(), f"{self.name} with a metasurface")
-
-
-def share_device(tree: dict[str, Any]) -> dict[str, Any]:
-    """Let every training that states no device have that of the student's.
-
-    Args:
-        tree: A spec before it is validated; sections of a wrong type are left to the validation.
-    """
-    training = tree.get("training")
-    device = training.get("device", "auto") if isinstance(training, dict) else "auto"
-    if device == "auto":
-        return tree
-    shared = dict(tree)
-    for name, unstated in (("teacher", {}), ("compensation", None)):
-        section = tree.get(name, unstated)
-        if not isinstance(section, dict):
-            continue
-        own = section.get("training", {})
-        if isinstance(own, dict) and own.get("device", "auto") == "auto":
-            shared[name] = section | {"training": own | {"device": device}}
-    return shared
 
 
 def check_optics(spec: Spec) -> None:
