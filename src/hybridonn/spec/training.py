@@ -302,3 +302,24 @@ class Tuning(_TunedMethods):
 def name_tuned(method: str) -> str:
     """The key of ``tuned`` that holds the training of a method."""
     return OWN if is_own_code(method) else method
+
+
+def check_batches(training: Training, distillation: Distillation, where: str) -> None:
+    """Refuse batches that are too small for the discrepancy of two kernels.
+
+    Raises:
+        ValueError: The kernels would be of fewer images than the discrepancy is defined for.
+    """
+    name = distillation.tangent.discrepancy
+    least = DISCREPANCIES[name].least_images
+    # An epoch's last batch may have half as many images as the others.
+    compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)
+    if compared < least:
+        raise ValueError(
+            f"{where}distillation.tangent.discrepancy is {name}, which needs the kernels of "
+            f"at least {least} images, but with {where}training.batch_size: "
+            f"{training.batch_size} and {where}distillation.tangent.images: "
+            f"{distillation.tangent.images} "
+            f"some batches compare {compared}; set batch_size to {2 * least - 1} or more and "
+            f"images to {least} or more, or use cka"
+        )

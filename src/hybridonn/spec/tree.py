@@ -14,7 +14,6 @@ from hybridonn.core.files import checksum_of
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import METHODS, explain_unserved, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import DIGITAL, FRONTENDS, name_frontend
@@ -29,7 +28,7 @@ from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
-from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
+from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning, check_batches
 from hybridonn.tasks.table import TASKS
 
 
@@ -228,27 +227,6 @@ def check_digital(spec: Spec) -> None:
 def _join_or(names: Sequence[str]) -> str:
     """Names as a sentence has them: ``a, b or c``."""
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def check_batches(training: Training, distillation: Distillation, where: str) -> None:
-    """Refuse batches that are too small for the discrepancy of two kernels.
-
-    Raises:
-        ValueError: The kernels would be of fewer images than the discrepancy is defined for.
-    """
-    name = distillation.tangent.discrepancy
-    least = DISCREPANCIES[name].least_images
-    # An epoch's last batch may have half as many images as the others.
-    compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)
-    if compared < least:
-        raise ValueError(
-            f"{where}distillation.tangent.discrepancy is {name}, which needs the kernels of "
-            f"at least {least} images, but with {where}training.batch_size: "
-            f"{training.batch_size} and {where}distillation.tangent.images: "
-            f"{distillation.tangent.images} "
-            f"some batches compare {compared}; set batch_size to {2 * least - 1} or more and "
-            f"images to {least} or more, or use cka"
-        )
 
 
 def check_pixels(spec: Spec) -> None:
