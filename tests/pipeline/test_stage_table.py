@@ -125,7 +125,7 @@ TOUCHED = {
     "training.augmentation": ANY_STUDENT | {"teacher_targets"},
     "training.views": ANY_STUDENT | {"teacher_targets"},
     "training.precision": ANY_STUDENT | {"teacher_targets"},
-    "training.device": ANY_STUDENT | {"teacher_targets", "alignment"},
+    "training.device": ANY_STUDENT | {"teacher", "teacher_targets", "alignment"},
     "tuned": set(),
     "tuned.none": {"baseline"},
     "tuned.none.temperature": set(),  # of what is transferred, and nothing is
