@@ -149,7 +149,7 @@ SEED = Annotated[
 DEVICE = Annotated[
     Optional[Literal["auto", "cpu", "cuda"]],  # noqa: UP045
     typer.Option(
-        help="Where networks are trained; the same as --set training.device=...",
+        help="Where networks are trained; the same as --set training.device=NAME.",
         show_default=False,
     ),
 ]
