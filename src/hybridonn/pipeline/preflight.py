@@ -31,7 +31,7 @@ from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
 from hybridonn.spec import Spec
-from hybridonn.spec.tree import name_design
+from hybridonn.spec.consistency import name_design
 from hybridonn.tasks.table import TASKS
 
 TRIED = 8  # images that a teacher with weights of its own answers before anything is trained

@@ -14,11 +14,17 @@ from hybridonn.core.files import checksum_of
 from hybridonn.core.tables import NameOf
 from hybridonn.core.yaml_reading import parse_yaml, read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
-from hybridonn.distillation.methods import METHODS, explain_unserved, is_own_code
+from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.networks.backends.table import list_backends
-from hybridonn.networks.frontends.table import DIGITAL, FRONTENDS, name_frontend
-from hybridonn.optics.fabrication.table import list_before_training
+from hybridonn.networks.frontends.table import name_frontend
 from hybridonn.spec.compensation import Compensation
+from hybridonn.spec.consistency import (
+    check_methods,
+    check_optics,
+    check_pixels,
+    check_robust,
+    join_or,
+)
 from hybridonn.spec.data import Data
 from hybridonn.spec.device import share_device
 from hybridonn.spec.estimate import Estimate
@@ -79,7 +85,7 @@ class Spec(Section):
             raise ValueError(
                 f"task is {self.task}, which asks for an answer to each {asked}, but "
                 f"student.backend: {self.student.backend} answers each {self.student.answers}; "
-                f"{self.task} takes {_join_or(list_backends(asked))}"
+                f"{self.task} takes {join_or(list_backends(asked))}"
             )
         if self.data.task != self.task:
             raise ValueError(
@@ -169,150 +175,6 @@ class Spec(Section):
         optics = self.optics.model_copy(update={"metasurface": Metasurface()})
         changed = self.model_copy(update={"optics": optics})
         return validate(changed.model_dump(), f"{self.name} with a metasurface")
-
-
-def check_optics(spec: Spec) -> None:
-    """Refuse optics that take no metasurface or no simulated chip where one is asked for.
-
-    Raises:
-        ValueError: Two parts of the spec contradict one another.
-    """
-    if spec.frontend == DIGITAL:
-        check_digital(spec)
-    branches = len(spec.student.branches)
-    name, frontend = spec.optics.frontend, FRONTENDS[spec.frontend]
-    if not frontend.ideal_kernels and spec.optics.metasurface is not None:
-        raise ValueError(
-            f"optics.frontend is {name}, but optics.metasurface is set; a metasurface is made of "
-            "ideal kernels: leave optics.metasurface out, or set optics.frontend to ideal"
-        )
-    if frontend.design is None and spec.fabrication is not None:
-        raise ValueError(
-            f"optics.frontend is {name}, but fabrication is set; of these optics no chip can be "
-            "simulated: leave fabrication out, or set optics.frontend to ideal"
-        )
-    if branches and not frontend.several_branches:
-        raise ValueError(
-            f"optics.frontend is {name}, but the student has {branches} branches; these optics "
-            "have one resolution: leave student.branches out, or set optics.frontend to ideal"
-        )
-    if spec.optics.strategy == "end-to-end" and spec.optics.metasurface is None:
-        raise ValueError(
-            "optics.strategy is end-to-end, but optics.metasurface is not set, so there are no "
-            "pillars to train; set optics.metasurface to {} for the authors' chip"
-        )
-
-
-def check_digital(spec: Spec) -> None:
-    """Refuse optics or a chip of a student that has none.
-
-    Raises:
-        ValueError: One is stated.
-    """
-    optics = spec.optics
-    stated = {
-        f"optics.frontend: {optics.frontend}": optics.frontend != "ideal",
-        "optics.metasurface": optics.metasurface is not None,
-        "fabrication": spec.fabrication is not None,
-        "compensation": spec.compensation is not None,
-    }
-    if found := [key for key, is_stated in stated.items() if is_stated]:
-        raise ValueError(
-            f"student.optics is none, an all-digital student, but {found[0]} is set; without "
-            "optics there is no chip to design, fabricate or compensate: leave "
-            f"{' and '.join(found)} out, or set student.optics to trained"
-        )
-
-
-def _join_or(names: Sequence[str]) -> str:
-    """Names as a sentence has them: ``a, b or c``."""
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def check_pixels(spec: Spec) -> None:
-    """Refuse kernels of pixels where an answer is of an image, or where images are captured.
-
-    Raises:
-        ValueError: They are asked for there.
-    """
-    asked = TASKS[spec.task].answers
-    if spec.distillation.tangent.contraction == "pixels" and asked == "image":
-        serves = [name for name, task in TASKS.items() if task.answers != "image"]
-        raise ValueError(
-            f"distillation.tangent.contraction is pixels, but the task {spec.task} has one answer "
-            f"for an image; pixels serve {_join_or(serves)}: set it to outputs"
-        )
-    if spec.compensation and spec.compensation.distillation.tangent.contraction == "pixels":
-        raise ValueError(
-            "compensation.distillation.tangent.contraction is pixels, but a compensation matches "
-            "the kernels of captured images; set it to outputs"
-        )
-
-
-def check_methods(spec: Spec) -> None:
-    """Refuse methods that the answers of the task give nothing to compare.
-
-    Raises:
-        ValueError: One of them does not serve the task.
-    """
-    stated = [("distillation.method", spec.distillation.method)]
-    if spec.compensation:
-        stated.append(("compensation.distillation.method", spec.compensation.distillation.method))
-        stated += [("compensation.methods", one) for one in spec.compensation.methods]
-    asked = TASKS[spec.task].answers
-    for key, method in stated:
-        why = explain_unserved(method, asked)
-        if why:
-            serving = [one for one in METHODS if not explain_unserved(one, asked)]
-            tasks = [n for n, task in TASKS.items() if not explain_unserved(method, task.answers)]
-            raise ValueError(
-                f"{key} is {method}, which {why}, but the task {spec.task} has one answer for an "
-                f"image; {method} serves {_join_or(tasks)}, and {spec.task} takes "
-                f"{_join_or(serving)}"
-            )
-
-
-def name_design(spec: Spec) -> str | None:
-    """Kind of the optics of a spec in the table of fabrication errors; None: no chip is simulated.
-
-    A metasurface takes the place of the ideal kernels that it was designed for.
-    """
-    if spec.optics.metasurface is not None:
-        return "metasurface"
-    return FRONTENDS[spec.frontend].design
-
-
-def list_robust_keys(spec: Spec) -> tuple[str, ...]:
-    """Keys of the errors that robust training knows: pillars are there only after it."""
-    design = FRONTENDS[spec.frontend].design
-    return () if design is None else list_before_training(design)
-
-
-def check_robust(spec: Spec) -> None:
-    """Refuse robust training where no chip can be drawn of the kernels that are trained.
-
-    Raises:
-        ValueError: No process is stated, or none that changes kernels, or what is trained
-            last are pillars.
-    """
-    if spec.fabrication is None:
-        raise ValueError(
-            "distillation.robust is true, but fabrication is not set, so the errors to train "
-            "against have no size; set fabrication.preset to paper-mnist, for example"
-        )
-    keys = list_robust_keys(spec)
-    if not any(getattr(spec.fabrication, name) for name in keys):
-        what = "masks, lenses or light" if spec.optics.frontend == "four_f" else "kernels"
-        raise ValueError(
-            f"distillation.robust is true, but fabrication states no error of {what} to train "
-            f"against; set one of {', '.join(keys)}, or leave robust out"
-        )
-    if spec.optics.strategy == "end-to-end":
-        raise ValueError(
-            "distillation.robust is true, but optics.strategy is end-to-end, which goes on to "
-            "train pillars without errors; set optics.strategy to kernels-first, or leave robust "
-            "out"
-        )
 
 
 def read_spec(path: str | Path | None = None, settings: Sequence[str] = ()) -> Spec:

@@ -29,8 +29,8 @@ from hybridonn.reports.figures.tolerance import write_tolerance
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Fabrication, Spec, dump_spec
+from hybridonn.spec.consistency import name_design
 from hybridonn.spec.fabrication import ERRORS
-from hybridonn.spec.tree import name_design
 from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.few_captures import refuse_few_captures

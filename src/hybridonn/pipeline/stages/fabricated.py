@@ -35,7 +35,7 @@ from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Fabrication, Spec
-from hybridonn.spec.tree import name_design
+from hybridonn.spec.consistency import name_design
 from hybridonn.tasks.task import make_task
 
 

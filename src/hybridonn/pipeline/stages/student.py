@@ -38,7 +38,7 @@ from hybridonn.pipeline.stages.layout import PLACED_BY
 from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
-from hybridonn.spec.tree import list_robust_keys
+from hybridonn.spec.consistency import list_robust_keys
 from hybridonn.tangent import centred_alignment
 
 SHOWN = 6  # test images whose images behind the optics are kept for the report
