@@ -32,7 +32,7 @@ class ForecastStage:
     """A stage of a run that was not started.
 
     Attributes:
-        name: Of the stage.
+        name: Name of the stage.
         state: ``kept``: the run folder holds it; ``copied``: another run made it for the user's
             cache; ``continued``: it was interrupted and goes on; ``new``: it is done from its
             beginning.
