@@ -57,6 +57,14 @@ def store(task: Task, logits: Tensor) -> dict[str, np.ndarray]:
     return {name: values.numpy() for name, values in task.store(logits).items()}
 
 
+def diagnose_patients(task: Task, logits: Tensor, test: ImageSet) -> dict[str, Any]:
+    """``by_patient``, what the task measures of the patients of the test; none known: nothing."""
+    if test.patients is None:
+        return {}
+    found = task.diagnose_patients(logits, test.labels, test.patients)
+    return {} if found is None else {"by_patient": found}
+
+
 def embed(network: nn.Module, images: Tensor) -> np.ndarray:
     """t-SNE of what the last layer sees.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from hybridonn.tasks.classes import check_classes, check_pairs, count_shares, sh
 from hybridonn.tasks.diagnosis import Diagnosis, bootstrap
 from hybridonn.tasks.divergence import soft_divergence
 from hybridonn.tasks.entropy import weighted_entropy
+from hybridonn.tasks.patients import diagnose_patients
 from hybridonn.tasks.pixels import SampledPixels
 from hybridonn.tasks.strata import Strata
 from hybridonn.tasks.task import Move
@@ -44,7 +45,7 @@ class Classification:
     measures_note: ClassVar[str] = (
         "Accuracies are shares of the test images; balanced_accuracy is the mean of the classes' "
         "recalls, auc the area under the ROC curve, and intervals hold their 95 % intervals by the "
-        "bootstrap."
+        "bootstrap. by_patient: of patients, whose images' mean probabilities decide."
     )
     sections: ClassVar[tuple[str, ...]] = (
         *("confusion", "embedding"),
@@ -86,6 +87,12 @@ class Classification:
     ) -> dict[str, tuple[float, float]]:
         """The 95 % intervals of what :mod:`.diagnosis` measures, by the bootstrap."""
         return bootstrap(_diagnose(logits, labels), len(labels), patients)
+
+    def diagnose_patients(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str]
+    ) -> dict[str, Any]:
+        """What :mod:`.patients` measures: by the mean probability of a patient's images."""
+        return diagnose_patients(_share(logits), labels.numpy(), patients)
 
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each image, (B,)."""
@@ -192,4 +199,9 @@ class Classification:
 
 
 def _diagnose(logits: Tensor, labels: Tensor) -> Diagnosis:
-    return Diagnosis(torch.softmax(logits.double(), 1).numpy(), labels.numpy())
+    return Diagnosis(_share(logits), labels.numpy())
+
+
+def _share(logits: Tensor) -> np.ndarray:
+    """Probabilities, (N, classes), float64."""
+    return torch.softmax(logits.double(), 1).numpy()

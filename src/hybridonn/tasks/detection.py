@@ -118,6 +118,9 @@ class Detection:
         """None: that of the mean AP50 is made of the images' scores by the report."""
         return {}
 
+    def diagnose_patients(self, logits: Tensor, labels: Tensor, patients: Sequence[str]) -> None:
+        """None: boxes are of images, not of patients."""
+
     def predict(self, logits: Tensor) -> Tensor:
         """The boxes of each image, best first, (B, 500, 6)."""
         return decode(logits)

@@ -95,6 +95,9 @@ class Segmentation:
     def _overlap(self, logits: Tensor, labels: Tensor) -> Overlap:
         return measure_overlap(self.predict(logits), labels, logits.shape[1])
 
+    def diagnose_patients(self, logits: Tensor, labels: Tensor, patients: Sequence[str]) -> None:
+        """None: masks are of images, not of patients."""
+
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each pixel, (B, H, W)."""
         return logits.argmax(1)

@@ -92,6 +92,18 @@ class Task(Protocol):
         """
         ...
 
+    def diagnose_patients(
+        self, logits: Tensor, labels: Tensor, patients: Sequence[str]
+    ) -> dict[str, Any] | None:
+        """Measures of patients, whose images are pooled to one answer; None: there are none.
+
+        Args:
+            logits: Outputs of the network for the test images, (N, ...).
+            labels: Labels of the images, (N, ...).
+            patients: Whom each image was taken of, N names.
+        """
+        ...
+
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions of the network, in the form of labels, (B, ...)."""
         ...

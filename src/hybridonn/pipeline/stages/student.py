@@ -30,7 +30,7 @@ from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.hybrid import HybridNetwork, count_parameters
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
-from hybridonn.pipeline.artefacts import keep_outcome, keep_training
+from hybridonn.pipeline.artefacts import diagnose_patients, keep_outcome, keep_training
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_magnitudes
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
@@ -130,6 +130,7 @@ def _run(context: Context) -> dict[str, Any]:
         "seed": spec.seed,
         **task.measure(logits, dataset.test.labels),
         "intervals": task.intervals(logits, dataset.test.labels, dataset.test.patients),
+        **diagnose_patients(task, logits, dataset.test),
         f"validation_{task.metric}": best[f"validation_{task.metric}"],
         "alignment": best["alignment"],
         "epochs": len(history),

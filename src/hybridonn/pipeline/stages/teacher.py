@@ -17,7 +17,7 @@ from hybridonn.distillation.training import TrainingSetup, choose_device, predic
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.memory import lay_channels_last
 from hybridonn.networks.teachers.build import build_stated_teacher, load_weights
-from hybridonn.pipeline.artefacts import keep_training
+from hybridonn.pipeline.artefacts import diagnose_patients, keep_training
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import name_unfinished
 from hybridonn.pipeline.weights import put_weights
@@ -81,6 +81,7 @@ def _run(context: Context) -> dict[str, Any]:
         "name": spec.teacher.name,
         **task.measure(logits, dataset.test.labels),
         "intervals": task.intervals(logits, dataset.test.labels, dataset.test.patients),
+        **diagnose_patients(task, logits, dataset.test),
         "parameters": count_parameters(teacher),
         "epochs": history[-1]["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),

@@ -16,6 +16,7 @@ from typing import Any
 from hybridonn.core.errors import ArtefactError
 from hybridonn.reports.artefacts.reading import refusal
 
+PATIENT_SHARES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
 MOST = 1e15  # larger numbers stand for nothing that a run measures
 
 
@@ -52,6 +53,18 @@ def is_count(value: Any) -> bool:
     return is_number(value) and isinstance(value, int) and value >= 0
 
 
+def _is_by_patient(value: Any) -> bool:
+    """Whether a value is what a task measures of patients."""
+    if not isinstance(value, dict):
+        return False
+    rows = value.get("confusion")
+    square = isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == len(rows) and all(map(is_count, row)) for row in rows
+    )
+    shares = all(map(is_share, (one for name, one in value.items() if name in PATIENT_SHARES)))
+    return square and shares and INTERVALS.fits(value.get("intervals"))
+
+
 NUMBER = Kind("a finite number", is_number)
 LENGTH = Kind("a number, 0 or more", lambda value: is_number(value) and value >= 0)
 SHARE = Kind("a number from 0 to 1", is_share)
@@ -86,6 +99,9 @@ INTERVALS = Kind(
         )
     ),
 )
+PATIENTS = Kind(
+    "measures with a square table of counts, confusion", lambda value: _is_by_patient(value)
+)
 
 # The first pattern that a key fits decides; a key that fits none is only shown.
 PLAIN_RESULTS: Mapping[str, Kind] = {
@@ -109,6 +125,7 @@ PLAIN_RESULTS: Mapping[str, Kind] = {
     "estimate.uncertainty": SHARE,
     "baseline.teacher_margin": NUMBER,
     "*.intervals": INTERVALS,
+    "*.by_patient": PATIENTS,
     "compensated.fraction": SHARE,
     **dict.fromkeys(("compensated.captures", "compensated.twin_images"), COUNT),
     "compensated.labelled": TRUTH,
