@@ -1,9 +1,11 @@
 """How much faster a study is on several workers, and what the engine itself costs.
 
-Run ``python benchmarks/engine.py [--runs 12] [--workers 1,2] [--repeats 1] [--set KEY.PATH=VALUE]``
-on a quiet machine. A study of students of the digits, one a seed, is done in a new folder by each
-number of workers in turn; the teacher is made before. The rows must be the same. Then runs that
-wait and runs without work are done, by this process and by workers: what is left is the engine.
+Run ``python benchmarks/engine.py [--runs 12] [--workers 1,2] [--repeats 1] [--epochs 100] [--check]
+[--set KEY.PATH=VALUE]`` on a quiet machine with two free cores. A study of students of the digits,
+one a seed, is done in a new folder by each number of workers in turn; the teacher is made before.
+The rows must be the same. Then runs that wait and runs without work are done, by this process and
+by workers: what is left is the engine. With ``--check`` the command ends with status 1 where the
+most workers were less than 1.7 times as fast as the fewest at the students.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from hybridonn.studies.engine import map_runs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.workers import HERE, Workers
+
+ENOUGH = 1.7  # times as fast with two workers as with one
 
 
 def open_nothing(inputs: dict[str, Any], folder: Path) -> Opened:
@@ -89,8 +93,11 @@ def main() -> None:
     parser.add_argument("--wait", type=float, default=3.0, help="seconds of runs that wait")
     parser.add_argument("--empty", type=int, default=1000, help="runs without work")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
+    parser.add_argument("--epochs", type=int, default=100, help="of a student: some seconds")
+    parser.add_argument("--check", action="store_true", help=f"fail below {ENOUGH} times as fast")
     options = parser.parse_args()
-    spec, counts = read_spec(None, tuple(options.set)), list(map(int, options.workers.split(",")))
+    settings = (f"training.epochs={options.epochs}", *options.set)
+    spec, counts = read_spec(None, settings), list(map(int, options.workers.split(",")))
     print(f"load {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores, {options.runs} students")
     best: dict[int, float] = {}
     known = None
@@ -127,6 +134,20 @@ def main() -> None:
         print(
             f"a row on disk: {some.stat().st_size} bytes, {json.loads(some.read_text())['value']}"
         )
+    if options.check:
+        check(best[counts[0]] / best[counts[-1]] if options.runs else 0.0, counts)
+
+
+def check(ratio: float, counts: list[int]) -> None:
+    """End with status 1 where several workers were too slow.
+
+    Raises:
+        SystemExit: They were.
+    """
+    said = f"{counts[-1]} workers against {counts[0]}: {ratio:.2f} times as fast"
+    if ratio < ENOUGH:
+        raise SystemExit(f"FAILED: {said}, less than {ENOUGH}")
+    print(f"passed: {said}, at least {ENOUGH}")
 
 
 if __name__ == "__main__":

@@ -9,16 +9,19 @@ import pytest
 from scipy import stats
 
 from hybridonn.core.errors import ArtefactError, SpecError
+from hybridonn.core.files import read_tensors
 from hybridonn.reports.figures.ranking import say_correlation, write_ranking
 from hybridonn.spec import Student, read_spec
 from hybridonn.studies.designs import spread_designs
-from hybridonn.studies.ranking import parse_kernels, rank, spearman, summarise
+from hybridonn.studies.rank_correlation import spearman
+from hybridonn.studies.ranking import parse_kernels, rank, summarise
 
 QUICK = (
     "training.epochs=2",
     "data.train_images=200",
     "estimate.test_images=150",
     "estimate.draws=2",
+    "teacher.training.epochs=1",
 )
 
 
@@ -104,7 +107,12 @@ def test_errors_regret_and_cost_are_those_of_a_hand_count():
 def test_the_study_is_whole_and_resumed(tmp_path):
     spec = read_spec(None, QUICK)
     folder = tmp_path / "study"
-    found = rank(spec, 4, 2, ("design", "infinite"), folder)
+    found = rank(spec, 4, 2, ("design", "infinite"), folder, similar=True)
+    similar = found["similarity"]
+    assert len(set(similar["designs"].values())) == 4
+    assert all(0 < value < 1 for value in similar["designs"].values())
+    assert similar["time_share"] > 0
+    assert -1 <= similar["spearman_low"] <= similar["spearman"] <= similar["spearman_high"] <= 1
     assert json.loads((folder / "ranking.json").read_text()) == found
     rows = list(csv.DictReader((folder / "ranking.csv").open()))
     assert len(rows) == 4
@@ -114,8 +122,8 @@ def test_the_study_is_whole_and_resumed(tmp_path):
     for suffix in (".png", ".svg"):
         assert (folder / f"ranking{suffix}").stat().st_size > 1000
     weights = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    assert len(weights) == 8
-    assert rank(spec, 4, 2, ("design", "infinite"), folder) == found
+    assert len(weights) == 8 + 2  # of the students; of the teacher with its kernel
+    assert rank(spec, 4, 2, ("design", "infinite"), folder, similar=True) == found
     assert weights == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     scores = next((folder / "estimates" / "design").glob("*/scores.npz"))
     assert found["test_images"] == len(np.load(scores)["scores"]) == 150  # the same for both
@@ -130,6 +138,16 @@ def test_the_study_is_whole_and_resumed(tmp_path):
     with pytest.raises(ArtefactError, match=r"training\.epochs is 2 there and 3 here"):
         rank(read_spec(None, (*QUICK, "training.epochs=3")), 3, 1, ("design",), folder)
     assert list(csv.DictReader((folder / "ranking.csv").open())) == grown
+
+
+def test_designs_are_trained_behind_the_optics_of_the_spec(tmp_path):
+    settings = ("optics.frontend=four_f", "optics.four_f={mask_pixels: 35}", "student.pooled_size=2")
+    spec = read_spec(None, (*QUICK, "training.epochs=1", "data.train_images=100", *settings))
+    rank(spec, 3, 1, ("design",), tmp_path / "study")
+    names = set()
+    for path in (tmp_path / "study").glob("students/*/weights.safetensors"):
+        names |= set(read_tensors(path)[0])
+    assert any(name.startswith("frontend.pixels") for name in names), names
 
 
 def test_wrong_words_and_files_are_refused(tmp_path):

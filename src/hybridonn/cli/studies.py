@@ -37,6 +37,13 @@ def ranking(
         str,
         typer.Option(help="Estimates to compare: design, infinite, or both, separated by a comma."),
     ] = "design,infinite",
+    similarity: Annotated[
+        bool,
+        typer.Option(
+            "--similarity",
+            help="Rank by the similarity of untrained kernels to the teacher's, too.",
+        ),
+    ] = False,
     out: StudyOut = None,
     settings: Settings = None,
     data_root: DataRoot = None,
@@ -53,7 +60,17 @@ def ranking(
 
     kinds = parse_kernels(kernels)
     with show_bars() as progress:
-        found = rank(stated, designs, seeds, kinds, folder, data_root, progress, workers)
+        found = rank(
+            stated,
+            designs,
+            seeds,
+            kinds,
+            folder,
+            data_root,
+            progress,
+            workers,
+            similar=similarity,
+        )
     keep(found)
     _print_ranking(found)
     say(folder / "ranking.png")
@@ -250,6 +267,9 @@ def _print_ranking(found: dict[str, Any]) -> None:
         )
         for kind, one in found["estimates"].items()
     ]
+    if similar := found.get("similarity"):
+        name = "kernel similar to the teacher's"
+        rows.append((name, say_correlation(similar), *"---", say_time(similar["time_share"])))
     low, high = (100 * found[f"trained_{end}"] for end in ("low", "high"))
     title = f"{found['name']}: {len(found['designs'])} designs, {low:.1f} to {high:.1f} % trained"
     _print_rows(title, columns, rows)

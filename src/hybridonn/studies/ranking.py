@@ -21,6 +21,7 @@ from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.methods import BASELINE
 from hybridonn.distillation.training import TrainingSetup, predict, train
 from hybridonn.estimation import architecture_of
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.networks.hybrid import count_parameters
 from hybridonn.networks.student import build_student
 from hybridonn.pipeline.preflight import refuse_augmentation, refuse_dataset
@@ -28,17 +29,19 @@ from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
 from hybridonn.reports.figures.ranking import write_ranking
-from hybridonn.reports.statistics import mean_difference, rank_interval, share_interval
+from hybridonn.reports.statistics import mean_difference, share_interval
 from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, Student, dump_spec, narrow
 from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.designs import VARIED, DesignPoint, spread_designs
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
+from hybridonn.studies.rank_correlation import correlate
 from hybridonn.studies.ranking_cost import choose_pilot, say_cost
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
 from hybridonn.studies.settings import describe_settings
+from hybridonn.studies.similarity import measure_similarities, summarise_similarities
 from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
@@ -88,6 +91,8 @@ def rank(
     data_root: Path | None = None,
     progress: Progress | None = None,
     workers: Workers = HERE,
+    *,
+    similar: bool = False,
 ) -> dict[str, Any]:
     """Estimate and train designs that spread out, and compare the two accuracies.
 
@@ -107,6 +112,8 @@ def rank(
         data_root: Where named data sets lie.
         progress: Shows how far it is.
         workers: Who estimates and trains.
+        similar: Whether the designs are ranked by the similarity of their kernels to the
+            teacher's as well.
 
     Returns:
         What ``ranking.json`` holds, of the designs, seeds and estimates that were asked for.
@@ -149,6 +156,11 @@ def rank(
             "seeds": seeds,
             "designs_seed": spec.seed,
         }
+        if similar:
+            found = measure_similarities(
+                spec, chosen, folder / "similarity", data_root, progress, workers
+            )
+            ranking |= {"similarity": summarise_similarities(rows, found)}
         write_json(folder / "ranking.json", ranking)
         write_ranking(folder)
         write_study_report(folder)
@@ -179,7 +191,7 @@ def _train_alone(context: Context) -> dict[str, Any]:
     """
     spec, dataset = context.spec, context.dataset
     student = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task
+        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
     task = make_task(spec.task)
     setup = TrainingSetup(
@@ -202,7 +214,11 @@ def _train_alone(context: Context) -> dict[str, Any]:
 
 ALONE = Stage(
     "student alone",
-    lambda spec: narrow(spec, "task", "seed", "student", "training"),
+    lambda spec: narrow(
+        spec,
+        *("task", "seed", "student", "training", "optics.frontend"),
+        *FRONTENDS[spec.frontend].reads,
+    ),
     _train_alone,
 )
 
@@ -238,7 +254,12 @@ def _refuse_early(
         refuse_unestimated(spec.model_copy(update={"estimate": settings}))
     for design in designs:
         build_student(
-            design.student, dataset.image_shape, len(dataset.classes), spec.seed, task=spec.task
+            design.student,
+            dataset.image_shape,
+            len(dataset.classes),
+            spec.seed,
+            spec.optics,
+            spec.task,
         )
         if "infinite" in kernels:
             architecture_of(design.student, max_pooling="average")
@@ -341,14 +362,9 @@ def summarise(rows: list[dict[str, Any]], kernels: tuple[Kernels, ...]) -> dict[
     estimates: dict[str, Any] = {}
     for kind in kernels:
         found = np.array([row[kind] for row in rows])
-        correlation = spearman(found, trained)
-        interval = None if correlation is None else rank_interval(correlation, len(rows))
-        low, high = interval or (None, None)
         bias = mean_difference(found, trained)
         estimates[kind] = {
-            "spearman": correlation,
-            "spearman_low": low,
-            "spearman_high": high,
+            **correlate(found, trained),
             "mean_error_points": 100 * float(np.abs(found - trained).mean()),
             "bias_points": 100 * bias.mean,
             "bias_points_low": None if bias.low is None else 100 * bias.low,
@@ -359,12 +375,3 @@ def summarise(rows: list[dict[str, Any]], kernels: tuple[Kernels, ...]) -> dict[
         }
     span = {"trained_low": float(trained.min()), "trained_high": float(trained.max())}
     return {"designs": rows, "estimates": estimates, "trained_seconds": seconds} | span
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Spearman's rank correlation of two lists, (N,); None: one is constant, and has no ranks."""
-    from scipy.stats import rankdata
-
-    one, two = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
-    scale = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / scale if scale else None

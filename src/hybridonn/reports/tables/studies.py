@@ -105,6 +105,10 @@ def tabulate_ranking(found: dict[str, Any]) -> list[Table]:
         )
         for kind, one in found["estimates"].items()
     ]
+    similar = found.get("similarity")
+    if similar:
+        cells = _round(similar["spearman"]), _bracket(similar, "spearman")
+        rows.append(("kernel similar to the teacher's", *cells, *"---"))
     columns = ("design", "parameters", "trained", *(f"estimate, {kind}" for kind in kinds))
     designs = [
         (

@@ -182,7 +182,7 @@ TABLE = Table(
             list_treatments((49.7, None), (62.7, 0.9), (81.2, 0.6)),
             POLY_RATES,
             Cost(120, NUCLEI | {"run of DSB2018": 700}),
-            Cost(30, NUCLEI_QUICK | {"run of DSB2018": 130}),
+            Cost(25, NUCLEI_QUICK | {"run of DSB2018": 120}),
         ),
         *list_nuclei(
             "dsb2018-extreme-chip",
@@ -190,7 +190,7 @@ TABLE = Table(
             list_treatments(NO_PAPER, NO_PAPER, NO_PAPER),
             EXTREME_RATES,
             Cost(180, NUCLEI | {"run of DSB2018, extreme_meta": 1000}),
-            Cost(40, NUCLEI_QUICK | {"run of DSB2018, extreme_meta": 200}),
+            Cost(30, NUCLEI_QUICK | {"run of DSB2018, extreme_meta": 150}),
         ),
         *list_parts(
             "mnist-4f-chip",
@@ -202,7 +202,7 @@ TABLE = Table(
             Size(5, Cost(200, LENET | {"run of MNIST, 4f": 1200})),
             Size(
                 3,
-                Cost(60, LENET_QUICK | {"run of MNIST, 4f": 190}),
+                Cost(40, LENET_QUICK | {"run of MNIST, 4f": 190}),
                 (*QUICK_MNIST.settings, "training.epochs=6"),
                 left_out=f"{QUICK_MNIST.left_out}; 6 of 12 epochs of the student; {LEFT_OUT}",
             ),

@@ -39,4 +39,4 @@ LENET_QUICK = {"LeNet, 4 epochs": 125, "LeNet, 4 epochs, targets": 50}
 AIRBENCH = {"airbench": 840, "airbench, targets": 100}
 AIRBENCH_QUICK = {"airbench, 4 epochs": 190, "airbench, 4 epochs, targets": 15}
 NUCLEI = {"U-Net": 400, "U-Net, targets": 130}
-NUCLEI_QUICK = {"U-Net, 64 pixels": 55, "U-Net, 64 pixels, targets": 35}
+NUCLEI_QUICK = {"U-Net, 64 pixels": 90, "U-Net, 64 pixels, targets": 25}
