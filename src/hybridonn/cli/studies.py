@@ -269,7 +269,9 @@ def _print_ranking(found: dict[str, Any]) -> None:
     ]
     if similar := found.get("similarity"):
         name = "kernel similar to the teacher's"
-        rows.append((name, say_correlation(similar), *"---", say_time(similar["time_share"])))
+        rows.append(
+            (name, say_correlation(similar), "-", "-", "-", say_time(similar["time_share"]))
+        )
     low, high = (100 * found[f"trained_{end}"] for end in ("low", "high"))
     title = f"{found['name']}: {len(found['designs'])} designs, {low:.1f} to {high:.1f} % trained"
     _print_rows(title, columns, rows)

@@ -108,7 +108,7 @@ def tabulate_ranking(found: dict[str, Any]) -> list[Table]:
     similar = found.get("similarity")
     if similar:
         cells = _round(similar["spearman"]), _bracket(similar, "spearman")
-        rows.append(("kernel similar to the teacher's", *cells, *"---"))
+        rows.append(("kernel similar to the teacher's", *cells, "-", "-", "-"))
     columns = ("design", "parameters", "trained", *(f"estimate, {kind}" for kind in kinds))
     designs = [
         (
