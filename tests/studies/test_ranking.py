@@ -141,8 +141,8 @@ def test_the_study_is_whole_and_resumed(tmp_path):
 
 
 def test_designs_are_trained_behind_the_optics_of_the_spec(tmp_path):
-    settings = ("optics.frontend=four_f", "optics.four_f={mask_pixels: 35}", "student.pooled_size=2")
-    spec = read_spec(None, (*QUICK, "training.epochs=1", "data.train_images=100", *settings))
+    optics = "optics={frontend: four_f, four_f: {mask_pixels: 35}}"
+    spec = read_spec(None, (*QUICK, "data.train_images=100", optics))
     rank(spec, 3, 1, ("design",), tmp_path / "study")
     names = set()
     for path in (tmp_path / "study").glob("students/*/weights.safetensors"):
