@@ -192,5 +192,5 @@ def _normal_like(parameter: Tensor, generator: torch.Generator | None) -> Tensor
     """A direction of a parameter's shape, standard normal in its real and in its imaginary part."""
     device = parameter.device if generator is None else generator.device
     parts = (2,) if parameter.is_complex() else ()
-    drawn = torch.randn(*parameter.shape, *parts, generator=generator, device=device)
+    drawn = torch.randn((*parameter.shape, *parts), generator=generator, device=device)
     return (torch.view_as_complex(drawn) if parts else drawn).to(parameter)

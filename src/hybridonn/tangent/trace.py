@@ -54,6 +54,7 @@ from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
 from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
 from hybridonn.tangent.empirical.portions import chunks
 from hybridonn.tangent.empirical.rules.dense import DenseRule, is_dense_product
+from hybridonn.tangent.empirical.scaled_gradients import refuse_scaled_gradients
 from hybridonn.tangent.empirical.verification import compare, find_reached, verify
 from hybridonn.tangent.errors import TangentError
 
@@ -101,6 +102,7 @@ class Trace:
         if last is not None:
             return contract_identity(last)
         require_inference_statistics(self._recorder.model)
+        refuse_scaled_gradients(outputs)
         vectors = output_vectors(outputs.shape[1:], probes, generator, outputs)
         known, terms = self._layer_terms(outputs, vectors)
         rest = self._uncovered(known, outputs)

@@ -174,6 +174,34 @@ def test_a_gradient_hook_is_refused_by_every_method():
             ntk(model, samples(4, 5), method=method)
 
 
+@pytest.mark.parametrize("method", ["auto", "vector_products"])
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_gradients_that_frequencies_scale_are_refused(make, method):
+    """torch's second derivative of such an embedding is wrong, besides."""
+    table = make(9, 4, scale_grad_by_freq=True)
+    model, x = Model(lambda m, x: m.table(x).flatten(1), table=table), torch.randint(9, (6, 5))
+    with pytest.raises(TangentError, match="scale_grad_by_freq"):
+        ntk(model, x, method=method)
+    with record(model, layers="all") as trace:
+        outputs = model(x)
+    with pytest.raises(TangentError, match="scale_grad_by_freq"):
+        trace.kernel(outputs)
+
+
+def test_sketches_draw_directions_of_single_numbers_too():
+    model = two_layers(lambda m, x: m.gain * m.b(x), gain=nn.Parameter(torch.tensor(2.0)))
+    assert sketch(model, samples(4, 5), 2).shape == (4, 6)
+
+
+def test_single_precision_inside_a_double_one_is_no_interaction():
+    """Products of some rows round otherwise than those of all."""
+    model = two_layers(lambda m, x: F.linear(x.float(), m.a.weight.float()).double() @ m.b.weight.T)
+    wide = Model(model.function, a=nn.Linear(300, 5), b=nn.Linear(5, 3)).double()
+    x = samples(40, 300)
+    expected = one_by_one(wide, x)
+    assert float((ntk(wide, x) - expected).norm() / expected.norm()) < 1e-5
+
+
 def test_torch_tells_nothing_of_hooks_that_fire():
     model = two_layers(lambda m, x: m.b(m.a(x).tanh()))
     model.a.register_full_backward_hook(lambda module, inputs, outputs: None)

@@ -84,6 +84,7 @@ def test_operations_have_their_names_and_save_what_is_read(name):
     assert node.name().startswith(f"{kind}Backward"), f"{BROKEN}{name} is {node.name()}"
     assert vector_jacobian_product(node), f"{BROKEN}{node.name()} is not in the table of operations"
     assert internals.result_shape(node) == result.shape
+    assert internals.result_types(node)[0] == result.dtype
     for key, value in expected.items():
         found = internals.saved(node, key)
         same = torch.equal(found, value) if isinstance(value, torch.Tensor) else _same(found, value)

@@ -19,6 +19,7 @@ from hybridonn.tangent.empirical.layer_io import (
 )
 from hybridonn.tangent.empirical.pooled_convolution import CompiledLayer, PooledLayer
 from hybridonn.tangent.empirical.repeatability import run_repeatably
+from hybridonn.tangent.empirical.scaled_gradients import refuse_scaled_gradients
 from hybridonn.tangent.empirical.torch_internals import own_parameters
 
 
@@ -65,6 +66,7 @@ def record_forward(model: nn.Module, x: Tensor, layers: Layers) -> tuple[Tensor,
     recorder = Recorder(model, layers)
     outputs = run_repeatably(model, x, recorder.recording())
     refuse_empty_windows(outputs)
+    refuse_scaled_gradients(outputs)
     return outputs, recorder
 
 

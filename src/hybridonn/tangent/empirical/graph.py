@@ -17,6 +17,7 @@ from hybridonn.tangent.empirical.torch_internals import (
     RESHAPES,
     parameter_of,
     result_shape,
+    result_types,
     sequence_number,
 )
 
@@ -67,6 +68,13 @@ def users_of(root: Node) -> dict[Node, list[tuple[Node, int]]]:
                 waiting.append(parent)
             users[parent].append((node, position))
     return users
+
+
+def types_before(outputs: Tensor) -> set[torch.dtype]:
+    """The floating types of the results on the way to some outputs: autocast has lower ones."""
+    root = get_gradient_edge(outputs).node
+    found = {one for node in users_of(root) for one in result_types(node)}
+    return {one for one in found if one.is_floating_point or one.is_complex}
 
 
 def uses_of(outputs: Sequence[GradientEdge]) -> dict[Tensor, list[int]]:

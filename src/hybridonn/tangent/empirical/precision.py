@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -38,13 +40,15 @@ def dense(gradient: Tensor) -> Tensor:
     return gradient if gradient.layout == torch.strided else gradient.to_dense()
 
 
-def rounding_tolerance(*tensors: Tensor) -> float:
+def rounding_tolerance(*tensors: Tensor, within: Iterable[torch.dtype] = ()) -> float:
     """The part of its norm by which rounding may change a gradient of some tensors' precision.
 
     Args:
         tensors: what takes part in the computation, of real or complex numbers.
+        within: types of results on the way.
     """
-    found = max(_TOLERANCES.get(tensor.dtype.to_real(), 1e-3) for tensor in tensors)
+    types = {*(tensor.dtype for tensor in tensors), *within}
+    found = max(_TOLERANCES.get(one.to_real(), 1e-3) for one in types)
     if any(tensor.is_cuda for tensor in tensors) and _uses_tensor_float_32():
         return max(found, _TENSOR_FLOAT_32)
     return found

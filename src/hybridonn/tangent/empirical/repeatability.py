@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hybridonn.tangent.empirical.checks import check_outputs, run
+from hybridonn.tangent.empirical.graph import types_before
 from hybridonn.tangent.empirical.precision import rounding_tolerance
 from hybridonn.tangent.errors import TangentError
 
@@ -44,11 +45,12 @@ def run_repeatably(
         outputs = run(model, x)
     drawn = not all(map(torch.equal, before, _states(x.device)))
     check_outputs(outputs, model, len(x))
+    types = types_before(outputs)
     with torch.no_grad():
         if drawn:
             _compare(model, outputs, run(model, x), "the same samples once more", 0.0)
         # Blocks of other sizes round differently, but far less than gradients do.
-        tolerance = rounding_tolerance(outputs, *list(model.parameters())[:1]) / 10
+        tolerance = rounding_tolerance(outputs, *list(model.parameters())[:1], within=types) / 10
         for some in _companies(len(x)):
             what = f"{len(some)} of its samples by themselves"
             _compare(model, outputs[some], run(model, x[some]), what, tolerance)

@@ -80,6 +80,11 @@ def result_shape(node: Node, result: int = 0) -> torch.Size:
     return torch.Size(node._input_metadata[result].shape)  # type: ignore[attr-defined]
 
 
+def result_types(node: Node) -> list[torch.dtype]:
+    """The types of an operation's results."""
+    return [metadata.dtype for metadata in node._input_metadata]  # type: ignore[attr-defined]
+
+
 def count_results(node: Node) -> int:
     """How many results an operation has."""
     return len(node._input_metadata)  # type: ignore[attr-defined]
