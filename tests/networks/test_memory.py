@@ -57,3 +57,11 @@ def test_it_can_be_copied_and_has_a_tangent_kernel():
     lay_channels_last(model)
     scene = x.to(memory_format=torch.channels_last)
     torch.testing.assert_close(ntk(copy.deepcopy(model), scene), expected)
+
+
+def test_what_has_no_channels_of_images_stays_as_it_is():
+    layer = nn.Conv3d(1, 2, 3)
+    layer.register_buffer("psfs", torch.rand(2, 2, 1, 3, 3))
+    lay_channels_last(layer)
+    assert layer.weight.is_contiguous()
+    assert layer.psfs.is_contiguous()

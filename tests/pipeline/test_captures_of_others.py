@@ -10,12 +10,12 @@ from tests.pipeline.discs import draw_discs
 from tests.pipeline.drawn_run import write_drawn_run
 
 from hybridonn.compensation.acquisition.camera_view import CameraView
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
 from hybridonn.compensation.acquisition.simulated_frames import Bench, take_frames
 from hybridonn.core.errors import DataError
 from hybridonn.core.progress import Silent
+from hybridonn.data.readers.frame_files import read_picture
 from hybridonn.pipeline.captures import ImportOptions, import_into, read_captured_design
 from hybridonn.pipeline.simulated_captures import Rehearsal, simulate_captures
 

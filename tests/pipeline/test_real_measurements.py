@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tests.pipeline.drawn_run import write_drawn_run
 
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.matching import compare
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers.frame_files import read_picture
 from hybridonn.pipeline.captures import ImportOptions, import_into
 
 SIDE = 7  # of the kernels that are fitted to SVN3's maps

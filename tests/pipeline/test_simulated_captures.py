@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from hybridonn.cli.captures import app
 from hybridonn.compensation.acquisition.camera_view import CameraView, place_on_chip
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
 from hybridonn.core.errors import DataError, OpticsError
 from hybridonn.core.progress import Silent
+from hybridonn.data.readers.frame_files import read_picture
 from hybridonn.pipeline.captures import ImportOptions, import_into, read_captured_design
 from hybridonn.pipeline.simulated_captures import Rehearsal, simulate_captures
 

@@ -61,6 +61,10 @@ MASKS = (
     "student={name: polychromatic_segmentation}",
     "teacher={name: u-net}",
 )
+MEASURED = (
+    "optics.frontend=measured",
+    f"optics.measured={{psfs: {__file__}, pixels_per_scene_pixel: 2}}",
+)
 BASES = {
     "a chip": CHIP,
     "a chip, end to end": (
@@ -72,6 +76,7 @@ BASES = {
     "coherent, without transfer": COHERENT,
     "a coherent chip": COHERENT_CHIP,
     "masks": MASKS,
+    "measured optics": MEASURED,
     "plain": (),
 }
 
@@ -101,6 +106,7 @@ TOUCHED = {
     **{key: {"layout", "metasurface"} for key in PLACES},
     "optics": {"metasurface"},
     "optics.frontend": ANY_STUDENT,
+    "optics.measured": ANY_STUDENT,
     "optics.sensor": {"metasurface", "fabricated", "compensated"},
     "student": {"estimate", *ANY_STUDENT},
     "student.code_folder": set(),  # not where code lies counts, but what it says
@@ -184,6 +190,7 @@ ELSEWHERE = {
         "distillation.tangent.contraction": {"student", "teacher_targets"},  # no kernel is stored
         **STILL,
     },
+    "measured optics": STILL,
     "plain": STILL,
 }
 
@@ -201,6 +208,7 @@ PREFERRED = {
     "data.size_pixels": ([10, 10],),
     "data.train_images": (300,),
     "distillation.method": ("kd", "ntkd"),
+    "optics.measured.psfs": (str(Path(pytest.__file__)),),
     "optics.metasurface.library": (str(Path(__file__)),),
     "student.branches": (
         [{"kernels": 24}, {"kernels": 16, "binning": 2}, {"kernels": 16, "binning": 4}],
@@ -409,6 +417,17 @@ def test_compensation_on_captures_depends_on_the_metasurface(digits, captures):
     specs = (read_spec(None, (*CHIP, f"optics.metasurface.seed={seed}")) for seed in (0, 1))
     before, after = (marks(spec, digits, captures) for spec in specs)
     assert changed(before, after) == {"metasurface", "fabricated", "compensated", "captures"}
+
+
+def test_measured_optics_count_with_their_content_and_not_with_their_name(digits, tmp_path):
+    settings = "optics.frontend=measured", "student.kernels=1"
+    found = {}
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+        place = f"optics.measured={{psfs: {tmp_path / name}, pixels_per_scene_pixel: 2}}"
+        found[name] = marks(read_spec(None, (*settings, place)), digits)
+    assert found["a"] == found["b"]
+    assert changed(found["a"], found["c"]) == {"student"}
 
 
 def test_the_pillars_of_a_file_count_with_their_numbers(digits, tmp_path):

@@ -17,7 +17,10 @@ def lay_channels_last(network: nn.Module) -> None:
     Args:
         network: Changed in place; its numbers stay the same.
     """
-    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    for tensor in (*network.parameters(), *network.buffers()):
+        # Not network.to(memory_format=...), which takes what has five dimensions for images too.
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
     for layer in network.modules():
         if _is_fragile(layer):
             layer.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]

@@ -15,7 +15,6 @@ from hybridonn.compensation.acquisition.capture_dataset import (
     write_captures,
 )
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign
-from hybridonn.compensation.acquisition.frame_files import check_suffix
 from hybridonn.compensation.acquisition.importing import ImportResult, import_captures, with_psfs
 from hybridonn.compensation.acquisition.levels import Alignment
 from hybridonn.compensation.acquisition.manifest import (
@@ -38,6 +37,7 @@ from hybridonn.core.errors import DataError
 from hybridonn.core.files import read_arrays, read_json, write_arrays, write_table
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
+from hybridonn.data.readers.frame_files import check_suffix
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.student import build_student
 from hybridonn.optics.layout.sites import Layout

@@ -16,6 +16,7 @@ from hybridonn.pipeline.stage_folder import read_stage, turns_folder
 from hybridonn.spec import Spec, dump_spec, read_spec
 
 SPEC, LOCK, RESULTS = "spec.yaml", ".lock", "results.json"
+MEASUREMENT = "measured_psfs"  # name of a copy of what was measured of optics that exist
 MARKS = (SPEC, "record.json", RESULTS, LOCK)
 # What tells of a run as a whole; its stages tell of themselves.
 WHOLE = ("record.json", RESULTS, "report.html", "layout_file.json")
@@ -154,7 +155,19 @@ def read_run_spec(folder: Path, settings: tuple[str, ...] = ()) -> Spec:
         SpecError: A setting is not allowed.
     """
     refuse_no_run(folder)
-    return read_spec(folder / SPEC, settings)
+    spec = read_spec(folder / SPEC, settings)
+    if any(setting.startswith("optics") for setting in settings):
+        return spec
+    return _find_measurement(spec, folder)
+
+
+def _find_measurement(spec: Spec, folder: Path) -> Spec:
+    """The spec with the run's own copy of measured optics, which travels with it."""
+    kept = sorted((folder / "student").glob(f"{MEASUREMENT}.*"))
+    if spec.optics.measured is None or not kept:
+        return spec
+    measured = spec.optics.measured.model_copy(update={"psfs": kept[0]})
+    return spec.model_copy(update={"optics": spec.optics.model_copy(update={"measured": measured})})
 
 
 def refuse_no_run(folder: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from hybridonn.compensation.acquisition.camera_view import CameraView
 from hybridonn.compensation.acquisition.capture_dataset import refuse_taken
-from hybridonn.compensation.acquisition.frame_files import check_suffix
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
 from hybridonn.compensation.acquisition.simulated_frames import Bench, take_frames
 from hybridonn.compensation.acquisition.simulated_psfs import take_psfs
@@ -20,6 +19,7 @@ from hybridonn.core.files import write_arrays, write_json
 from hybridonn.core.parts import scratch_folder
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
+from hybridonn.data.readers.frame_files import check_suffix
 from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.pipeline.captures import read_captured_design
 from hybridonn.pipeline.from_spec import refuse_digital

@@ -10,6 +10,7 @@ from hybridonn.spec.data import Data
 from hybridonn.spec.estimate import Estimate
 from hybridonn.spec.fabrication import Fabrication
 from hybridonn.spec.four_f import FourF
+from hybridonn.spec.measured import Measured
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.narrow import narrow
 from hybridonn.spec.optics import Optics
@@ -37,6 +38,7 @@ __all__ = [
     "Estimate",
     "Fabrication",
     "FourF",
+    "Measured",
     "Metasurface",
     "Method",
     "Optics",

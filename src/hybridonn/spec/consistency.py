@@ -34,6 +34,13 @@ def check_optics(spec: Spec) -> None:
             f"optics.frontend is {name}, but fabrication is set; of these optics no chip can be "
             "simulated: leave fabrication out, or set optics.frontend to ideal"
         )
+    if (name == "measured") != (spec.optics.measured is not None):
+        found = "is not set" if name == "measured" else "is set"
+        raise ValueError(
+            f"optics.frontend is {name}, but optics.measured {found}; the two go together: set "
+            "optics.frontend to measured and state optics.measured, with psfs and "
+            "pixels_per_scene_pixel, or leave both out"
+        )
     if branches and not frontend.several_branches:
         raise ValueError(
             f"optics.frontend is {name}, but the student has {branches} branches; these optics "
@@ -142,6 +149,11 @@ def check_robust(spec: Spec) -> None:
         raise ValueError(
             "distillation.robust is true, but fabrication is not set, so the errors to train "
             "against have no size; set fabrication.preset to paper-mnist, for example"
+        )
+    if not FRONTENDS[spec.frontend].drawn_kernels:
+        raise ValueError(
+            f"distillation.robust is true, but optics.frontend is {spec.optics.frontend}, whose "
+            "kernels do not train; leave robust out, or set optics.frontend to ideal"
         )
     keys = list_robust_keys(spec)
     if not any(getattr(spec.fabrication, name) for name in keys):

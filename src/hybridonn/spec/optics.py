@@ -11,6 +11,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.tables import NameOf
 from hybridonn.networks.frontends.table import OPTICS
 from hybridonn.spec.four_f import FourF
+from hybridonn.spec.measured import Measured
 from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.quantities import GapMm, OpticMm, WaferMm, WavelengthNm
 from hybridonn.spec.section import Section, Several
@@ -53,10 +54,12 @@ class Optics(Section):
     """
     frontend: Annotated[str, NameOf(OPTICS)] = "ideal"
     """The optics that take the image: ideal kernels (which a metasurface is designed for), a 4f
-    system, or a plain lens.
+    system, a plain lens, or optics whose point spread functions were measured.
     """
     four_f: FourF = FourF()
     """The 4f system of frontend: four_f."""
+    measured: Measured | None = None
+    """The optics of frontend: measured. null: they are not measured."""
     strategy: Literal["kernels-first", "end-to-end"] = "kernels-first"
     """kernels-first: train ideal kernels, then fit the metasurface to them. end-to-end: go on
     from there and train the widths of the pillars and the backend through the wave optics.

@@ -193,6 +193,7 @@ def read_spec(path: str | Path | None = None, settings: Sequence[str] = ()) -> S
     for setting in settings:
         _lay_over(tree, setting)
     _place_code(tree, path.parent if path else Path())
+    _place_measurement(tree, path.parent if path else Path())
     where = str(path) if path else "the default spec"
     if settings:  # what is wrong need not stand in the file
         changed = ", ".join(setting.partition("=")[0] for setting in settings)
@@ -256,6 +257,18 @@ def _place(section: dict[str, Any], folder: Path) -> None:
     elif isinstance(stated, str) and stated:
         with suppress(RuntimeError):  # the home of no user: the key itself is refused
             section["code_folder"] = str(Path(stated).expanduser().resolve())
+
+
+def _place_measurement(tree: dict[str, Any], folder: Path) -> None:
+    """State where measured point spread functions lie, so that copies of the spec find them."""
+    optics = tree.get("optics")
+    section = optics.get("measured") if isinstance(optics, dict) else None
+    if not isinstance(section, dict):
+        return
+    stated = section.get("psfs")
+    if isinstance(stated, str) and stated:
+        with suppress(RuntimeError):  # the home of no user: the key itself is refused
+            section["psfs"] = str((folder / Path(stated).expanduser()).resolve())
 
 
 def _lay_over(tree: dict[str, Any], setting: str) -> None:

@@ -263,7 +263,9 @@ def _summarise(whole: Spec, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _label(whole: Spec, choice: str) -> str:
     if choice != DESIGNED:
         return LABELS[choice]
-    return "designed metasurface" if METASURFACE.wanted(whole) else "designed 4f system"
+    if METASURFACE.wanted(whole):
+        return "designed metasurface"
+    return "measured optics" if whole.optics.measured is not None else "designed 4f system"
 
 
 def _say_sizes(optics: dict[str, dict[str, Any]]) -> list[str]:

@@ -71,7 +71,7 @@ def state_optics(spec: Spec, choice: str, channels: int) -> Spec:
     """
     if choice == DESIGNED:
         frontend = FRONTENDS[spec.frontend]
-        if not (frontend.optical and frontend.drawn_kernels):
+        if not frontend.optical or spec.frontend == LENS:
             key, cure = (
                 ("optics.frontend", "ideal") if frontend.optical else ("student.optics", "trained")
             )
@@ -79,12 +79,13 @@ def state_optics(spec: Spec, choice: str, channels: int) -> Spec:
                 f"--optics designed: {key} is {spec.frontend}, of which there is nothing to "
                 f"design; set {key} to {cure}, or leave designed out"
             )
-        return spec  # a metasurface of ideal kernels, or a 4f system, which is designed as it is
+        return spec  # a metasurface of ideal kernels; 4f and measured optics as they are
     kernels = spec.student.optics if FRONTENDS[spec.frontend].optical else "trained"
     student: dict[str, Any] = {"optics": DIGITAL if choice == DIGITAL else kernels}
     optics: dict[str, Any] = {
         "frontend": IDEAL if choice == DIGITAL else choice,
         "metasurface": None,
+        "measured": None,
         "strategy": "kernels-first",
     }
     if choice == LENS:

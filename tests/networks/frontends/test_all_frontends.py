@@ -1,5 +1,6 @@
 """What holds of every frontend: those that the table lists, and what is made of them."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -21,6 +22,15 @@ from hybridonn.pipeline.from_spec import read_surface_size
 COLOURS, KERNELS = 2, 3
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _measurement(tmp_path_factory):
+    """A file of point spread functions for the measured optics of the table."""
+    global MEASUREMENT
+    MEASUREMENT = tmp_path_factory.mktemp("optics") / "psfs.npz"
+    psfs = np.random.default_rng(0).random((KERNELS, 2, COLOURS, 9, 11))
+    np.savez(MEASUREMENT, psfs=psfs * [[[1.0]], [[0.6]]])
+
+
 def build(name, shape=(12, 12)):
     """One frontend in double precision, as a spec has it."""
     torch.manual_seed(0)
@@ -29,6 +39,7 @@ def build(name, shape=(12, 12)):
         frontend="ideal" if digital else name,
         four_f=spec.FourF(mask_pixels=57),
         wavelengths_nm=(532.0, 450.0),
+        measured=spec.Measured(psfs=MEASUREMENT, pixels_per_scene_pixel=2.0),
     )
     kernels = COLOURS if name == "lens" else KERNELS
     trained = DIGITAL if digital else "trained"
@@ -43,18 +54,18 @@ def parallel(shape):
     return build_frontend(student, (COLOURS, *shape)).double()
 
 
-def measured(shape):
+def chip(shape):
     return build("ideal", shape).measure()
 
 
 def metasurface(shape):
-    chip = measured(shape)
-    return MetasurfaceFrontend(chip.psfs, 5, 2, chip.gains)
+    own = chip(shape)
+    return MetasurfaceFrontend(own.psfs, 5, 2, own.gains)
 
 
 def binned(shape):
-    chip = measured(shape)
-    whole = MetasurfaceFrontend(chip.psfs, 5, 1, chip.gains)
+    own = chip(shape)
+    whole = MetasurfaceFrontend(own.psfs, 5, 1, own.gains)
     return BinnedFrontend(whole, (1, 2), (1, 2))
 
 
@@ -65,7 +76,7 @@ def fabricated_four_f(shape):
 
 MADE = {
     "parallel": parallel,
-    "measured": measured,
+    "chip": chip,
     "metasurface": metasurface,
     "binned": binned,
     "fabricated_four_f": fabricated_four_f,
@@ -73,7 +84,7 @@ MADE = {
 ALL = {name: lambda shape, name=name: build(name, shape) for name in FRONTENDS} | MADE
 BRANCHED = {"parallel", "binned"}
 COHERENT = {"four_f", "fabricated_four_f"}  # linear in the light, but no convolution of the scene
-FABRICATED = {"ideal", "four_f", "parallel", "measured", "metasurface", "binned"}
+FABRICATED = {"ideal", "four_f", "parallel", "measured", "chip", "metasurface", "binned"}
 CAPTURED = FABRICATED | {"fabricated_four_f", "lens", DIGITAL}
 
 
@@ -153,7 +164,9 @@ def test_a_capture_without_noise_is_what_it_gives(name):
         torch.testing.assert_close(both[:, :, 0] - both[:, :, 1], one)
 
 
-@pytest.mark.parametrize("name", ["ideal", "four_f", "measured", "binned", "fabricated_four_f"])
+@pytest.mark.parametrize(
+    "name", ["ideal", "four_f", "measured", "chip", "binned", "fabricated_four_f"]
+)
 def test_the_light_weighed_and_read_out_is_a_capture(name):
     frontend = ALL[name]((12, 12))
     light = frontend.light(scene())
@@ -278,7 +291,7 @@ def test_what_never_meets_a_scene_is_left_out_of_a_digital_twin():
     torch.testing.assert_close(twin(images)[0], optics(images)[0])
 
 
-@pytest.mark.parametrize("name", ["measured", "binned", "fabricated_four_f"])
+@pytest.mark.parametrize("name", ["measured", "chip", "binned", "fabricated_four_f"])
 def test_gains_of_the_electronics_act_on_the_two_captures(name):
     optics = ALL[name]((12, 12))
     gains = 0.5 + torch.rand(KERNELS, 2, dtype=torch.float64)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.manifest import DARK, FLAT, Frame, Manifest
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers.frame_files import read_picture
 
 HOT_DEVIATIONS = 12.0  # beyond what noise of a million pixels does, which ends near 5
 DEAD_SHARE = 0.05  # of the mean flat: a pixel that sees less cannot be divided by it

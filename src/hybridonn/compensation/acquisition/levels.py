@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.frame_files import full_scale
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers.frame_files import full_scale
 
 Alignment = Literal["left", "right"]
 FEWEST_BITS = 8  # of a camera whose depth is recognised

@@ -9,7 +9,6 @@ import numpy as np
 from hybridonn.compensation.acquisition.capture_dataset import CaptureDataset
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign, name_sub_optic
 from hybridonn.compensation.acquisition.corrections import repair
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.geometry import Geometry
 from hybridonn.compensation.acquisition.importing import LEAST_MEDIAN, ImportResult
 from hybridonn.compensation.acquisition.manifest import Frame, refuse
@@ -18,13 +17,12 @@ from hybridonn.compensation.acquisition.notes import describe
 from hybridonn.compensation.acquisition.placement import Placement, cover, cut, orient
 from hybridonn.compensation.acquisition.registration import Registration
 from hybridonn.compensation.acquisition.sources import FrameSource
-from hybridonn.core.array_reading import ArrayFileError, read_archive, read_array, read_headers
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers.psf_files import read_psf_array
 from hybridonn.networks.frontends.frontend import split_signs
+from hybridonn.optics.measured_psf import NEGATIVE_SHARE
 
 MARGIN = 2  # pixels around the kernel in which light that misses it is kept
-# Light is not negative; what noise and the steps of a camera leave below zero is small.
-NEGATIVE_SHARE = 0.02  # of the largest value
 HOT_FACTOR = 3.0  # over the brightest neighbour, and over what is simulated around it
 BRIGHT_SHARE = 0.25  # of the largest value: pixels that say how bright the capture is
 
@@ -84,7 +82,7 @@ def psfs_from_frames(
 
 
 def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -> np.ndarray:
-    """Point spread functions from a .npy, or the array ``psfs`` of a .npz.
+    """Point spread functions from a .npy, the array ``psfs`` of a .npz, or an image.
 
     They are taken as they are: a capture that is sampled as coarsely as a kernel cannot be moved
     by parts of a pixel without blurring it.
@@ -98,7 +96,7 @@ def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -
     Raises:
         DataError: The array does not fit the student, or holds negative values or hot pixels.
     """
-    psfs = _load(path)
+    psfs = read_psf_array(path)
     kernels, colours, size = design.kernels.shape[0], *design.kernels.shape[1:3]
     if psfs.ndim == 4 and colours == 1:
         psfs = psfs[:, :, None]
@@ -200,20 +198,6 @@ def find_hot(psfs: np.ndarray, simulated: np.ndarray) -> np.ndarray:
         & (psfs > floor)
         & lit[..., None, None]
     )
-
-
-def _load(path: Path) -> np.ndarray:
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return read_picture(path)
-        if path.suffix != ".npz":
-            return read_array(path)
-        headers = read_headers(path)
-        if "psfs" in headers:
-            return read_archive(path, ["psfs"])["psfs"]
-    except ArrayFileError as error:
-        raise DataError(f"{path} cannot be read as an array: it {error.found}") from None
-    raise DataError(f"{path} lacks the array psfs; it holds {', '.join(headers) or 'none'}")
 
 
 def _sub_optics_in(frame: Frame, geometry: Geometry) -> list[int]:

@@ -15,11 +15,11 @@ from hybridonn.compensation.acquisition.corrections import (
     Corrections,
     read_corrections,
 )
-from hybridonn.compensation.acquisition.frame_files import read_picture
 from hybridonn.compensation.acquisition.levels import Alignment, Levels, Tally, find_levels, tally
 from hybridonn.compensation.acquisition.manifest import DARK, FLAT, POINT, Frame, Manifest, refuse
 from hybridonn.core.array_reading import ArrayHeader, read_archive, read_headers
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers.frame_files import read_picture
 
 
 class Source(Protocol):

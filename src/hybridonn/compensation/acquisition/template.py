@@ -13,7 +13,6 @@ from torch import Tensor
 
 from hybridonn.compensation.acquisition.capture_dataset import name_image, refuse_taken
 from hybridonn.compensation.acquisition.captured_design import CapturedDesign
-from hybridonn.compensation.acquisition.frame_files import check_suffix
 from hybridonn.compensation.acquisition.manifest import DARK, FLAT, POINT, SIGNS
 from hybridonn.compensation.acquisition.simulate import draw_point
 from hybridonn.compensation.capture_sampling import count_captures
@@ -21,6 +20,7 @@ from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.parts import scratch_folder
 from hybridonn.data.dataset import Dataset
+from hybridonn.data.readers.frame_files import check_suffix
 from hybridonn.data.splits import draw_positions
 from hybridonn.tasks.strata import Strata
 

@@ -31,7 +31,7 @@ class BinnedFrontend(Frontend):
     def __init__(self, frontend: Frontend, kernels: Sequence[int], binnings: Sequence[int]) -> None:
         super().__init__()
         self.frontend: Frontend = frontend
-        self.kernels = frontend.kernels
+        self.kernels, self.exposures = frontend.kernels, frontend.exposures
         self.counts, self.binnings = tuple(kernels), tuple(binnings)
 
     def signed_kernels(self) -> Tensor:

@@ -20,9 +20,12 @@ class BuiltInFrontend:
         ideal_kernels: Whether its kernels are ideal ones, which a metasurface can be made of.
         several_branches: Whether it takes a student with several branches.
         drawn_kernels: Whether its kernels are drawn at random before training, which is what the
-            estimate of a design takes them to be.
+            estimate of a design takes them to be, and train.
         coherent: Whether its images are no convolution of the scene.
         optical: Whether light computes its kernels, so that there is a chip to lay out and capture.
+        own_size: Whether their kernels are as large as they are, whatever ``kernel_size`` says.
+        tells: What says in sentences how these optics were read, called as ``code`` is; empty:
+            there is nothing to say.
     """
 
     code: str
@@ -33,6 +36,8 @@ class BuiltInFrontend:
     drawn_kernels: bool = True
     coherent: bool = False
     optical: bool = True
+    own_size: bool = False
+    tells: str = ""
 
 
 DIGITAL = "none"  # what student.optics names where electronics compute the kernels
@@ -60,6 +65,15 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
             "hybridonn.networks.frontends.digital_layer:build_digital_layer",
             several_branches=True,
             optical=False,
+        ),
+        "measured": BuiltInFrontend(
+            "hybridonn.networks.frontends.measured_optics:build_measured",
+            reads=("optics.measured",),
+            own_size=True,
+            tells="hybridonn.networks.frontends.measured_optics:tell_measured",
+            design="kernels",
+            several_branches=True,
+            drawn_kernels=False,
         ),
     }
 )

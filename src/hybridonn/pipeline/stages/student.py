@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
 from torch import nn
 
 from hybridonn.core.files import write_arrays
+from hybridonn.core.tables import import_code
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
@@ -32,6 +34,7 @@ from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.pipeline.artefacts import diagnose_patients, keep_outcome, keep_training
 from hybridonn.pipeline.from_spec import lay_out_kernels, read_magnitudes
+from hybridonn.pipeline.run_folder import MEASUREMENT
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.stages.layout import PLACED_BY
@@ -117,6 +120,7 @@ def _run(context: Context) -> dict[str, Any]:
         epoch_callback=lambda network: {"alignment": _align(network, spec, dataset, aligned)},
     )
     task = setup.objective.task
+    told = _tell_optics(context)
     history = train(student, setup, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
     if context.options["illustrated"]:
@@ -142,7 +146,21 @@ def _run(context: Context) -> dict[str, Any]:
         },
         "weights": weigh(spec.distillation)
         | {name: best[TERMS[name].weight] for name in setup.objective.balanced},
+        **({"optics": told} if told else {}),
     }
+
+
+def _tell_optics(context: Context) -> list[str]:
+    """Say how optics that exist were read, and keep a copy of what was measured of them."""
+    spec = context.spec
+    if spec.optics.frontend == "measured" and spec.optics.measured is not None:
+        stated = spec.optics.measured.psfs.expanduser()
+        copyfile(stated, context.part / f"{MEASUREMENT}{stated.suffix}")
+    code = FRONTENDS[spec.frontend].tells
+    told = import_code(code)(spec.student, context.dataset.image_shape, spec.optics) if code else []
+    for sentence in told:
+        context.progress.say(sentence)
+    return told
 
 
 def _align(student: nn.Module, spec: Spec, dataset: Dataset, aligned: torch.Tensor) -> float:

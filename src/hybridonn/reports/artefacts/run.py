@@ -118,7 +118,11 @@ class Run:
     @property
     def branches(self) -> tuple[tuple[slice, Branch], ...]:
         """Each branch of the optics with its places among all kernels; at least one."""
-        return self.spec.student.split_kernels()
+        pairs = self.spec.student.split_kernels()
+        if not FRONTENDS[self.spec.frontend].own_size:
+            return pairs
+        size = {"kernel_size": self.kernels.shape[-1]}
+        return tuple((places, branch.model_copy(update=size)) for places, branch in pairs)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -284,7 +288,9 @@ def _read_kernels(path: Path, spec: Spec) -> tuple[np.ndarray, np.ndarray | None
     if kernels.shape[2] != kernels.shape[3]:
         raise ArtefactError(refusal(path, stage, f"kernels {kernels.shape} are not square"))
     branches = [branch for _, branch in spec.student.split_kernels()]
-    stated = spec.student.kernels, max(branch.kernel_size for branch in branches)
+    size = max(branch.kernel_size for branch in branches)
+    own_size = FRONTENDS[spec.frontend].own_size
+    stated = spec.student.kernels, kernels.shape[-1] if own_size else size
     if (len(kernels), kernels.shape[-1]) != stated:
         found = f"{len(kernels)} kernels of {kernels.shape[-1]} pixels along a side"
         wanted = f"spec.yaml states {stated[0]} of {stated[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.spec import Branch
 
@@ -26,7 +27,7 @@ def describe_numbering(run: Run, kernels: slice, branch: Branch) -> str:
         return ""
     weight = (
         ""
-        if branch.binning == 1
+        if branch.binning == 1 or FRONTENDS[run.spec.frontend].own_size
         else f"; one weight is {branch.binning} × {branch.binning} pixels of the scene"
     )
     places = f"{kernels.start} to {kernels.stop - 1}"

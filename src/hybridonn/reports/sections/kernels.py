@@ -1,7 +1,8 @@
-"""The learned kernels, a figure a branch."""
+"""The kernels of the optics, a figure a branch."""
 
 from __future__ import annotations
 
+from hybridonn.networks.frontends.table import FRONTENDS
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.figures.kernels import draw_kernels
 from hybridonn.reports.sections.branches import describe_numbering, name_branch
@@ -19,10 +20,15 @@ def _build(run: Run) -> list[ReportFigure]:
             "what light can do: the PSFs of its positive (+) and negative (−) part, to be "
             "subtracted after the exposure."
         )
+    trains = FRONTENDS[run.spec.frontend].drawn_kernels
+    origin = "as the student learned it" if trains else "of the optics, which do not train"
+    told = "".join(
+        f" {one[0].upper()}{one[1:]}." for one in run.results["student"].get("optics", ())
+    )
     caption = (
-        "Each large square is a signed kernel as the student learned it; the two small squares are "
-        f"{parts}{rows} All share one scale, and white is zero, so that a pale kernel is a weak "
-        "one."
+        f"Each large square is a signed kernel {origin}; the two small squares are "
+        f"{parts}{rows}{told} All share one scale, and white is zero, so that a pale kernel is a "
+        "weak one."
     )
     found = []
     for number, (places, branch) in enumerate(run.branches, 1):
@@ -34,7 +40,7 @@ def _build(run: Run) -> list[ReportFigure]:
         found.append(
             ReportFigure(
                 f"kernels{mark}",
-                f"The learned kernels{where}",
+                f"{'The learned kernels' if trains else 'The kernels'}{where}",
                 f"{len(kernels)} kernels of {size} × {size} with their positive and negative parts",
                 caption + describe_numbering(run, places, branch),
                 lambda kernels=kernels: draw_kernels(kernels, run.wavelengths_nm),

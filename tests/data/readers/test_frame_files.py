@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tifffile import imwrite
 
-from hybridonn.compensation.acquisition import frame_files as pictures
-from hybridonn.compensation.acquisition.frame_files import full_scale, read_picture
 from hybridonn.core.errors import DataError
+from hybridonn.data.readers import frame_files as pictures
+from hybridonn.data.readers.frame_files import full_scale, read_picture
 
 GREY = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
 
