@@ -74,4 +74,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache docs/gallery_built docs/gallery/runs docs/api/generated

@@ -5,6 +5,9 @@ Nothing is fetched, neither by the build nor by the pages: MathJax is a file of 
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from importlib.metadata import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +27,32 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_templates", "gallery"]
 root_doc = "index"
 nitpicky = False  # types of torch and numpy have no page here
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
+
+# The examples of the gallery are programs: one that fails, fails the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "gallery_built",
+    "filename_pattern": r"\d\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "write_computation_times": False,  # its page would load a table from another host
+    "show_memory": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "reset_modules": ("matplotlib",),
+}
+# Examples call the command line, which lies beside the interpreter.
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+warnings.filterwarnings("ignore", message=".*non-interactive.*")
 
 autosummary_generate = True
 autodoc_member_order = "bysource"

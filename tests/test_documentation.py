@@ -1,5 +1,6 @@
 """The documentation site without building it: `make docs` does, with warnings as errors."""
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -21,6 +22,7 @@ def test_every_page_is_in_a_table_of_contents():
     text = "\n".join(path.read_text("utf-8") for path in DOCS.rglob("*.md"))
     listed = set(re.findall(r"^([\w/]+)$", text, re.MULTILINE))
     listed |= {f"api/{name}" for name in listed}
+    assert "gallery_built/index" in listed
     assert pages - listed == {"index"}
 
 
@@ -28,3 +30,15 @@ def test_the_settings_can_be_read_without_sphinx():
     settings = {}
     exec((DOCS / "conf.py").read_text("utf-8"), settings)
     assert settings["extensions"]
+
+
+EXAMPLES = sorted((DOCS / "gallery").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_an_example_compiles_has_a_title_and_is_one_that_the_build_runs(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    title, underline, *_ = (ast.get_docstring(tree) or "").splitlines()
+    assert underline == "=" * len(title)
+    assert re.match(r"\d\d_", path.name)  # filename_pattern of conf.py
+    assert any("figure" in line for line in path.read_text("utf-8").splitlines())

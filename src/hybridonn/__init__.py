@@ -9,6 +9,7 @@ The front door of a notebook::
     import hybridonn
 
     spec = hybridonn.read_spec("mine.yaml")
+    hybridonn.estimate(spec, "runs/mine")["estimate"]["accuracy"]  # before any training
     hybridonn.run(spec, "runs/mine")
     run = hybridonn.load_run("runs/mine")
     student = run.student()  # an nn.Module
@@ -24,18 +25,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybridonn.pipeline.loaded_run import LoadedRun, Prediction, load_run, predict
-    from hybridonn.pipeline.run import run
+    from hybridonn.pipeline.run import estimate, run
     from hybridonn.spec import Spec, read_spec
 
 __version__ = "0.1.0"
 
-__all__ = ["LoadedRun", "Prediction", "Spec", "load_run", "predict", "read_spec", "run"]
+__all__ = ["LoadedRun", "Prediction", "Spec", "estimate", "load_run", "predict", "read_spec", "run"]
 
 # Imported when they are first asked for: torch alone takes seconds.
 _ROOMS = {
     "LoadedRun": "hybridonn.pipeline.loaded_run",
     "Prediction": "hybridonn.pipeline.loaded_run",
     "Spec": "hybridonn.spec",
+    "estimate": "hybridonn.pipeline.run",
     "load_run": "hybridonn.pipeline.loaded_run",
     "predict": "hybridonn.pipeline.loaded_run",
     "read_spec": "hybridonn.spec",

@@ -18,6 +18,7 @@ from hybridonn.deployment.predictor import Answer
 from hybridonn.pipeline.loaded_run import predict
 from hybridonn.pipeline.predict import System, predict_files
 from hybridonn.pipeline.preflight import refuse_unread
+from hybridonn.pipeline.result_keys import list_undescribed
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.estimate import refuse_unestimated
 from hybridonn.spec import read_spec
@@ -55,6 +56,7 @@ def finished(tmp_path_factory):
 
 def test_the_whole_job_on_blocks(finished):
     results, folder, _ = finished
+    assert list_undescribed(results) == []
     for name in ("teacher", "student"):
         assert 0 <= results[name]["ap50_images"] <= 1
         assert 0 <= results[name]["ap50"] <= 1

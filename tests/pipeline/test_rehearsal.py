@@ -10,6 +10,7 @@ from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
 from hybridonn.core.progress import Silent
 from hybridonn.pipeline.captures import ImportOptions, import_into
 from hybridonn.pipeline.compensate import compensate_captures
+from hybridonn.pipeline.result_keys import list_undescribed
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.simulated_captures import Rehearsal, simulate_captures
 from hybridonn.spec import read_spec
@@ -39,13 +40,16 @@ FOUR_F = (
 def test_rehearsed_captures_win_back_what_the_simulated_chip_does(tmp_path, optics):
     spec = read_spec(None, (*SHORT, *optics))
     home = tmp_path / "run"
-    direct = run(spec, home)["compensated"]
+    results = run(spec, home)
+    direct = results["compensated"]
+    assert list_undescribed(results) == []
     view = CameraView(2.0, PIXEL_M, (1.3, -0.8), 0.7, 1.01)
     wanted = Rehearsal(view, SimulatedCamera(), fraction=0.5, test_images=TEST_IMAGES)
     simulate_captures(home, tmp_path / "captured", wanted)
     taken = ImportOptions(tmp_path / "captured", camera=Camera(2.0, PIXEL_M))
     import_into(home, taken, tmp_path / "captures")
     found = compensate_captures(spec, home, tmp_path / "captures", None, Silent(), 1.0)
+    assert list_undescribed({"compensated": found}) == []
     assert found["source"] == "captures"
     share = direct["calibrated_accuracy"]
     chance = 2.6 * math.sqrt(2 * share * (1 - share) / TEST_IMAGES)

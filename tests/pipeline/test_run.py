@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from hybridonn.pipeline.result_keys import list_undescribed
+
 QUICK = ["--set", "teacher.training.epochs=4", "--set", "training.epochs=6"]
 
 
@@ -51,6 +53,7 @@ def finished(home):
 def test_the_whole_job(finished):
     folder, out = finished
     results = json.loads((folder / "results.json").read_text())
+    assert list_undescribed(results) == []
     assert results["layout"]["kernels"] == 8
     assert results["layout"]["sites"] == 16
     assert results["teacher"]["accuracy"] > 0.9

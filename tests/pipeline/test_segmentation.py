@@ -6,6 +6,7 @@ import pytest
 from tests.pipeline.discs import draw_discs
 
 from hybridonn.core.files import read_arrays, read_tensors
+from hybridonn.pipeline.result_keys import list_undescribed
 from hybridonn.pipeline.run import run
 from hybridonn.spec import read_spec
 
@@ -43,6 +44,7 @@ def test_the_whole_job_on_discs(discs, tmp_path, name, views):
         ),
     )
     results = run(spec, tmp_path / "run")
+    assert list_undescribed(results) == []
     assert 0 < results["teacher"]["miou"] <= 1
     assert 0 < results["student"]["miou_pixels"] <= 1
     margin = results["teacher"]["miou"] - results["baseline"]["miou"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn.cli.options import OUTPUT
+from hybridonn.pipeline.result_keys import write_result_keys
 from hybridonn.spec.schema import SCHEMA_FILE, build_schema, dump_schema, write_reference
 
 MARK = "<!-- Written by `make reference` from here on: change the source, not this page. -->\n"
@@ -26,6 +27,7 @@ def list_pages(root: Path) -> Iterator[tuple[Path, str]]:
     for name, text in (
         ("spec.md", write_reference(build_schema())),
         ("commands.md", write_commands()),
+        ("results_json.md", write_result_keys()),
     ):
         page = root / "docs" / name
         yield page, keep_head(page.read_text("utf-8")) + text

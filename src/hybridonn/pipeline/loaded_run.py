@@ -161,8 +161,11 @@ class Prediction:
     """What a network says of some images.
 
     Attributes:
-        logits: The outputs, (N, classes) or (N, classes, H, W), float32.
-        predicted: What the task makes of them: the class of each image, (N,), or pixel, (N, H, W).
+        logits: The outputs, float32: (N, classes), (N, classes, H, W) or, in detection,
+            (N, classes + 4, H / 4, W / 4).
+        predicted: What the task makes of them: the class of each image, (N,), or pixel,
+            (N, H, W), or the boxes of each image, best first, (N, 500, 6): class, left, upper,
+            right and lower edge in pixels, and score.
         classes: The names of the classes, in the order of the outputs.
         names: The name of each image's class; empty where the task has no one name for an image.
     """

@@ -51,10 +51,7 @@ def run(
         SpecError: A path is given in place of a spec.
         HybridonnError: Something else that the user can mend; earlier results stay.
     """
-    if not isinstance(spec, Spec):
-        raise SpecError(
-            f"the spec is a {type(spec).__name__}; give what hybridonn.read_spec returns for a file"
-        )
+    _refuse_no_spec(spec)
     folder, progress = Path(folder), progress or Silent()
     started = _now()
     with open_folder(folder, spec, replace):
@@ -73,6 +70,13 @@ def run(
     return results
 
 
+def _refuse_no_spec(spec: object) -> None:
+    if not isinstance(spec, Spec):
+        raise SpecError(
+            f"the spec is a {type(spec).__name__}; give what hybridonn.read_spec returns for a file"
+        )
+
+
 def _judge_teacher(spec: Spec, stages: dict[str, Finished]) -> dict[str, Any]:
     """How far the teacher is above the student trained without it; below zero it is bad."""
     if "baseline" not in stages:
@@ -86,15 +90,15 @@ def _judge_teacher(spec: Spec, stages: dict[str, Finished]) -> dict[str, Any]:
 @translate_tangent_errors()
 def estimate(
     spec: Spec,
-    folder: Path,
-    data_root: Path | None = None,
+    folder: str | Path,
+    data_root: str | Path | None = None,
     progress: Progress | None = None,
     replace: bool = False,
 ) -> dict[str, Any]:
     """Run the stages before any training: layout and estimate.
 
     Args:
-        spec: What the user states.
+        spec: What the user states, from :func:`~hybridonn.spec.read_spec`.
         folder: The run folder; a later :func:`run` goes on in it.
         data_root: Where named data sets lie or are downloaded to.
         progress: Shows how far it is.
@@ -104,13 +108,15 @@ def estimate(
         The numbers of the two stages.
 
     Raises:
+        SpecError: A path is given in place of a spec.
         HybridonnError: Something that the user can mend; earlier results stay.
     """
-    progress = progress or Silent()
+    _refuse_no_spec(spec)
+    folder, progress = Path(folder), progress or Silent()
     with open_folder(folder, spec, replace):
         refuse_unread(spec)
         refuse_unestimated(spec)
-        dataset = load_dataset(spec.data, data_root, progress)
+        dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress)
         refuse_early(spec, dataset)
         stages = make_stages(spec, dataset, folder, progress, (LAYOUT, ESTIMATE))
         results = {name: stage.results for name, stage in stages.items()}

@@ -12,6 +12,7 @@ from hybridonn.core.files import read_arrays, read_tensors, write_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
 from hybridonn.optics.meta_atoms.pillars import PillarLibrary
+from hybridonn.pipeline.result_keys import list_undescribed
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages import metasurface as stage_module
@@ -63,6 +64,7 @@ def made(trained, tmp_path_factory):
 
 def test_the_metasurface_does_what_the_kernels_do(made, trained):
     found = made.results
+    assert list_undescribed({"metasurface": found}) == []
     assert found["kernel_error"] < 0.15
     assert found["ideal_accuracy"] == trained[1]["student"].results["accuracy"]
     assert abs(found["accuracy"] - found["ideal_accuracy"]) < 0.06

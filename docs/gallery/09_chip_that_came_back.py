@@ -1,0 +1,81 @@
+"""A chip that came back
+=====================
+
+A fabricated chip is never the one that was drawn. This rehearses the whole way before a chip is
+there: a camera behind a simulated chip, its frames imported and registered, and the network
+compensated.
+"""
+
+# %%
+# The run whose chip is measured. Only ``hybridonn captures simulate`` takes the place of the
+# camera: with a real chip the same folder holds its frames.
+import json
+import subprocess
+from pathlib import Path
+
+import hybridonn
+
+spec = hybridonn.read_spec(
+    settings=[
+        "name=four",
+        "student={kernels: 4, kernel_size: 5, pooled_size: 4, hidden: [64]}",
+        "training.epochs=20",
+        "estimate.draws=1",
+        "estimate.train_images=400",
+        "fabrication.preset=paper-mnist",
+    ]
+)
+hybridonn.run(spec, "runs/four")
+
+
+def shell(command):
+    """Do a command as a terminal does, and print what it prints."""
+    print("$", command)
+    print(subprocess.run(command, shell=True, check=True, text=True, capture_output=True).stdout)
+
+
+# %%
+# The camera is shifted, turned and scaled, has noise, hot pixels and 12 bits; the import knows
+# nothing of it and finds it from the frames.
+if not Path("runs/four/captured").exists():
+    shell("hybridonn captures simulate runs/four --fraction 0.1 --test-images 200")
+if not Path("runs/four/captures").exists():
+    shell(
+        "hybridonn captures import runs/four runs/four/captured "
+        "--camera-pixel-um 5.86 --pixels-per-feature 2"
+    )
+
+# %%
+import matplotlib.pyplot as plt
+import tifffile
+
+frames = sorted(Path("runs/four/captured").rglob("*.tif*"))
+frames = [path for path in frames if "dark" not in path.name and "flat" not in path.name]
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+for axis, path in zip(axes, frames, strict=False):
+    axis.imshow(tifffile.imread(path), cmap="gray")
+    axis.set_title(path.name, fontsize=9)
+    axis.axis("off")
+
+# %%
+# Calibration fits the measured features to the simulated ones; fine-tuning trains the backend on
+# the captures of a tenth of the training images.
+shell(
+    "hybridonn compensate runs/four --captures runs/four/captures"
+    " --json > runs/four/compensated.json"
+)
+found = json.loads(Path("runs/four/compensated.json").read_text())
+found = found.get("compensated_captures", found)
+print({key: value for key, value in found.items() if key.endswith("accuracy")})
+
+# %%
+steps = {
+    "as fabricated": found["uncompensated_accuracy"],
+    "calibrated": found["calibrated_accuracy"],
+    "fine-tuned": found["ntkd_accuracy"],
+}
+figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+bars = axis.barh(list(steps), [100 * value for value in steps.values()], color=["C3", "C1", "C2"])
+axis.bar_label(bars, fmt="%.1f %%", padding=3)
+axis.set(xlabel="accuracy on captured test images in %", xlim=(0, 110))
+axis.invert_yaxis()
