@@ -42,20 +42,33 @@ if not Path("runs/four/captured").exists():
 if not Path("runs/four/captures").exists():
     shell(
         "hybridonn captures import runs/four runs/four/captured "
-        "--camera-pixel-um 5.86 --pixels-per-feature 2"
+        "--camera-pixel-um 5.86 --pixels-per-feature 2 --bit-depth 12"
     )
 
 # %%
+# A frame is a mosaic: each sub-optic, the positive and the negative part of each kernel, makes an
+# image of its own of the digit that is displayed.
 import matplotlib.pyplot as plt
+import numpy as np
 import tifffile
 
-frames = sorted(Path("runs/four/captured").rglob("*.tif*"))
-frames = [path for path in frames if "dark" not in path.name and "flat" not in path.name]
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
-for axis, path in zip(axes, frames, strict=False):
-    axis.imshow(tifffile.imread(path), cmap="gray")
-    axis.set_title(path.name, fontsize=9)
-    axis.axis("off")
+frame = tifffile.imread(next(Path("runs/four/captured").rglob("student_train-*.tif"))).astype(float)
+figure, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
+axis.imshow(np.sqrt(frame), cmap="gray")
+axis.set(title=f"a frame, {frame.shape[0]} x {frame.shape[1]} camera pixels", xticks=[], yticks=[])
+
+figure, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
+rows, columns = np.arange(frame.shape[0]), np.arange(frame.shape[1])
+for index, axis in enumerate(axes.flat):
+    tile = [
+        np.array_split(part, n)[i]
+        for part, n, i in ((rows, 2, index // 4), (columns, 4, index % 4))
+    ]
+    light = np.where(frame[np.ix_(*tile)] > np.quantile(frame, 0.97), frame[np.ix_(*tile)], 0)
+    y = int(np.average(tile[0], weights=light.sum(1)))
+    x = int(np.average(tile[1], weights=light.sum(0)))
+    axis.imshow(frame[max(y - 13, 0) : y + 13, max(x - 13, 0) : x + 13], cmap="gray")
+    axis.set(xticks=[], yticks=[], title=f"sub-optic {index}")
 
 # %%
 # Calibration fits the measured features to the simulated ones; fine-tuning trains the backend on
@@ -64,8 +77,8 @@ shell(
     "hybridonn compensate runs/four --captures runs/four/captures"
     " --json > runs/four/compensated.json"
 )
-found = json.loads(Path("runs/four/compensated.json").read_text())
-found = found.get("compensated_captures", found)
+found = json.loads(Path("runs/four/compensated.json").read_text())["results"]["compensated"]
+print(found["kept_because"])
 print({key: value for key, value in found.items() if key.endswith("accuracy")})
 
 # %%
@@ -73,9 +86,12 @@ steps = {
     "as fabricated": found["uncompensated_accuracy"],
     "calibrated": found["calibrated_accuracy"],
     "fine-tuned": found["ntkd_accuracy"],
+    "ideal kernels": found["same_images"]["ideal_accuracy"],
 }
 figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
-bars = axis.barh(list(steps), [100 * value for value in steps.values()], color=["C3", "C1", "C2"])
+bars = axis.barh(
+    list(steps), [100 * value for value in steps.values()], color=["C3", "C1", "C2", "C0"]
+)
 axis.bar_label(bars, fmt="%.1f %%", padding=3)
 axis.set(xlabel="accuracy on captured test images in %", xlim=(0, 110))
 axis.invert_yaxis()

@@ -50,11 +50,11 @@ for path in sorted(Path("runs/deployed/deployed").glob("backend*.onnx")):
 # %%
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(1, len(answers), figsize=(8, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, len(answers), figsize=(9, 3.4), layout="constrained")
 for axis, (name, logits) in zip(np.atleast_1d(axes), answers.items(), strict=True):
-    axis.plot(expected.flatten(), logits.flatten(), ".", markersize=2)
-    axis.axline((0, 0), slope=1, color="black", linewidth=0.5)
-    axis.set(title=name, xlabel="logits in torch", ylabel="logits of the file")
+    axis.plot(expected.flatten(), logits.flatten() - expected.flatten().numpy(), ".", markersize=2)
+    axis.set(title=name, xlabel="logits in torch", ylabel="difference of the file")
+    axis.grid(alpha=0.3)
 
 # %%
 # What an image costs, by several assumptions of the energy of an operation:
