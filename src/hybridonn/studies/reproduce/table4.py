@@ -33,6 +33,8 @@ def list_treatments(before: Paper, labels: Paper, ntkd: Paper) -> tuple[Row, ...
 
 CALIBRATED = (
     Row("calibrated", "calibrated in closed form"),
+    Row("none", "calibrated, then fine-tuned on labels alone"),
+    Row("kd", "calibrated, then fine-tuned, KD"),
     Row("ntkd", "calibrated, then fine-tuned, NTKD"),
 )
 
