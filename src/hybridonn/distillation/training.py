@@ -36,6 +36,7 @@ from hybridonn.distillation.checkpoint import Keeper, TrainingState
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.schedule import find_rate
 from hybridonn.distillation.step import Batch
+from hybridonn.distillation.tensorboard import write_curves
 from hybridonn.networks.memory import lay_channels_last
 
 EpochCallback = Callable[[nn.Module], dict[str, float]]
@@ -116,10 +117,13 @@ def train(
         parallel.tell_all({"epoch": state.epoch}, device)  # nobody writes before all have read
     setup.objective.balance.load(state.balance)
     steps = _steps_an_epoch(setup)
+    shown = settings.tensorboard and setup.team.rank == 0
+    write = write_curves(checkpoint, state.epoch) if shown else lambda row: None
     bar = progress.bar(setup.label, settings.epochs * steps, state.epoch * steps)
     with bar as advance:
         while _goes_on(state, settings):
             _train_epoch(network, optimizer, setup, state, advance, device)
+            write(state.history[-1])
             if setup.team.rank == 0:
                 keeper.keep(state)
     if setup.team.rank == 0:

@@ -79,7 +79,7 @@ def hash_content(path: Path, where: str) -> str:
 
 def _describe_section(section: Section, where: str) -> dict[str, Any]:
     # Of a section that was narrowed, what was left out counts for nothing.
-    values = dict(vars(section))
+    values = {key: one for key, one in vars(section).items() if key not in section.WITHOUT_EFFECT}
     tree: dict[str, Any] = {}
     name, arguments = section.CODE or ("", "")
     if name in values:

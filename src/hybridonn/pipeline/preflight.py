@@ -71,11 +71,20 @@ def refuse_unread(spec: Spec) -> None:
 
 
 def _refuse_missing_package(spec: Spec) -> None:
-    """Refuse a task whose metric needs a package that is not installed.
+    """Refuse a task or curves that need a package that is not installed.
 
     Raises:
         SpecError: It is not installed.
     """
+    trainings = [("training", spec.training), ("teacher.training", spec.teacher.training)]
+    if spec.compensation:
+        trainings.append(("compensation.training", spec.compensation.training))
+    for key, training in trainings:
+        if training.tensorboard and find_spec("tensorboard") is None:
+            raise SpecError(
+                f"{key}.tensorboard is true, but TensorBoard is not installed; install it with: "
+                "pip install 'hybridonn[tensorboard]'"
+            )
     package = TASKS[spec.task].package
     if package and find_spec(package) is None:
         raise SpecError(

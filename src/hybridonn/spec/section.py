@@ -91,6 +91,8 @@ class Section(BaseModel):
 
     # Keys that name code of the user's own, and its arguments; None: there are none.
     CODE: ClassVar[tuple[str, str] | None] = None
+    # Keys that change no artefact of a stage, so that no stage is done anew for them.
+    WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod

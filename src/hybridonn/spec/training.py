@@ -60,6 +60,8 @@ class Augmentation(Section):
 class Training(Section):
     """How a network is trained: AdamW on a one-cycle schedule."""
 
+    WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset({"tensorboard"})
+
     epochs: Count = 20
     """Passes over the training images."""
     batch_size: Count = 128
@@ -75,6 +77,9 @@ class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks are trained. auto: as `training.device` says, and there cuda where there is
     one, else cpu.
+    """
+    tensorboard: bool = False
+    """Whether the curves of the training are also written for TensorBoard, into RUN/tensorboard.
     """
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the label that is spread over all classes. Source: Szegedy et al. 2016, section 7.
