@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 from toy_study import Watched, make_runs, read_log, squares, study, wait_for
+from typer.testing import CliRunner
 
+from hybridonn.cli.app import app
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import read_json, write_json
 from hybridonn.studies import cluster
@@ -110,6 +112,19 @@ def test_a_scheduler_that_is_not_there_is_said_in_a_sentence(tmp_path, monkeypat
     with pytest.raises(ClusterError, match=r"no scheduler answers at tcp://127\.0\.0\.1:1 \(") as e:
         study(tmp_path / "s", make_runs(2), Workers(scheduler="tcp://127.0.0.1:1"))
     assert "\n" not in str(e.value)
+
+
+def test_a_cluster_that_is_not_there_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for options, sentence in (
+        (["--scheduler", "tcp://127.0.0.1:1"], "no scheduler answers at tcp://127.0.0.1:1"),
+        (["--slurm", "--workers", "2"], "--slurm: there is no sbatch on this machine"),
+    ):
+        found = CliRunner().invoke(app, ["compare", "--out", "s", *options])
+        assert found.exit_code != 0
+        assert sentence in str(found.exception or found.output)
+        assert not (tmp_path / "s").exists()
 
 
 def test_a_killed_scheduler_loses_no_finished_run(tmp_path):

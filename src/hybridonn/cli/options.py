@@ -101,7 +101,12 @@ def on_workers(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*, workers: int | None, scheduler: str | None, slurm: bool, **others: Any) -> None:
-        command(**others, workers=Workers(workers, scheduler, slurm))
+        asked = Workers(workers, scheduler, slurm)
+        if (scheduler is not None or slurm) and not others.get("dry_run"):
+            from hybridonn.studies.cluster import refuse_absent
+
+            refuse_absent(asked)  # before a teacher is trained for nothing
+        command(**others, workers=asked)
 
     defaults = {"workers": None, "scheduler": None, "slurm": False}
     return _add_options(run, command, WORKERS, defaults)

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +31,7 @@ from hybridonn.studies.runs import Desk, Fault, Job, Outcome, list_versions
 from hybridonn.studies.workers import Workers
 
 ADDRESS, CERTIFICATE, KEY = "scheduler.json", "certificate.pem", "key.pem"
+DASK_PORT = 8786  # where an address names none
 CONNECT_S = 10  # to find a scheduler
 SUBMIT_S = 60  # until SLURM has taken all jobs
 WAIT_S = 600  # for a first worker: a queue may be long
@@ -76,6 +78,29 @@ def map_on_cluster(jobs: Sequence[Job], workers: Workers, say: Say) -> Generator
         finally:
             with suppress(Exception):  # the scheduler may be gone
                 client.cancel(list(futures))
+
+
+def refuse_absent(workers: Workers) -> None:
+    """Refuse a cluster that is not there before anything is made that a study would share.
+
+    Args:
+        workers: Who will do the runs.
+
+    Raises:
+        ClusterError: No scheduler answers, or there is no SLURM.
+        SpecError: The address is not allowed.
+        ArtefactError: The folder is that of no scheduler.
+    """
+    if workers.slurm:
+        _refuse_no_slurm()
+    if workers.scheduler is None:
+        return
+    address, _ = read_cluster(workers.scheduler)
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port or DASK_PORT), CONNECT_S).close()
+    except OSError as error:
+        raise ClusterError(_say_absent(address, error)) from None
 
 
 def do_on_worker(text: str) -> dict[str, Any] | None:
@@ -204,11 +229,23 @@ def _open(workers: Workers, jobs: Sequence[Job]) -> Iterator[Any]:
         try:
             client = Client(address, security=security, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TypeError, ValueError, RuntimeError) as error:
-            raise ClusterError(
-                f"no scheduler answers at {address} ({_first_line(error)}); start one with "
-                "`hybridonn cluster scheduler`, or leave --scheduler out"
-            ) from None
+            raise ClusterError(_say_absent(address, error)) from None
         yield stack.enter_context(client)
+
+
+def _say_absent(address: str, error: Exception) -> str:
+    return (
+        f"no scheduler answers at {address} ({_first_line(error)}); start one with "
+        "`hybridonn cluster scheduler`, or leave --scheduler out"
+    )
+
+
+def _refuse_no_slurm() -> None:
+    if shutil.which("sbatch") is None:
+        raise ClusterError(
+            "--slurm: there is no sbatch on this machine; start the study on a login node of the "
+            "SLURM cluster, or leave --slurm out"
+        )
 
 
 @contextmanager
@@ -223,11 +260,7 @@ def _start_slurm(count: int, study: Path) -> Iterator[Any]:
         from dask_jobqueue.slurm import SLURMCluster
 
     memory = dask.config.get("jobqueue.slurm.memory", None) or MEMORY
-    if shutil.which("sbatch") is None:
-        raise ClusterError(
-            "--slurm: there is no sbatch on this machine; start the study on a login node of the "
-            "SLURM cluster, or leave --slurm out"
-        )
+    _refuse_no_slurm()
     with scratch_folder(study / "slurm") as keys:  # on the disk that jobs share
         write_certificates(keys)
         settings: dict[str, Any] = {
