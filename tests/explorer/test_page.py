@@ -41,6 +41,31 @@ def test_reports_are_shown_and_no_other_file_is(explorer):
         assert ask(explorer, address)[0] == 404
 
 
+def test_a_design_is_drawn_by_keys_priced_and_written(open_tab):
+    tab = open_tab()
+    handle = tab.get_by_role("slider", name="Optical kernels").locator("[tabindex='0']")
+    handle.press("ArrowLeft")
+    tab.locator("svg.layout[aria-label*='7 of 8 signed kernels']").wait_for()
+    field = tab.get_by_role("spinbutton", name="Site of a sub-optic")
+    field.fill("5")
+    tab.get_by_role("alert").filter(has_text="does not fit").wait_for()
+    field.fill("0.4")
+    tab.locator("svg.layout[aria-label*='9 × 9 sites']").wait_for()
+    assert not tab.get_by_role("alert").is_visible()
+    tab.get_by_role("button", name="Write this spec").click()
+    spec = tab.get_by_label("The spec").inner_text()
+    assert "kernel_site_mm: 0.4" in spec
+    assert "kernels: 7" in spec
+    tab.get_by_text("95 %:").wait_for()  # the estimate
+    assert "mm²" in tab.inner_text(".tiles")
+    names = tab.get_by_role("slider").evaluate_all("all => all.map(one => one.ariaLabel)")
+    assert len(names) == 7
+    assert all(names)
+    tab.get_by_role("tab", name="Live").click()
+    tab.get_by_role("alert").filter(has_text="No run here is deployed").wait_for()
+    assert not tab.said
+
+
 def choose(tab, *names):
     for name in names:
         tab.get_by_role("checkbox", name=f"choose {name}", exact=True).click()
@@ -48,6 +73,8 @@ def choose(tab, *names):
 
 def test_runs_are_filtered_compared_and_a_fault_is_a_sentence(open_tab, explorer):
     tab, other = open_tab(), open_tab(400)
+    for one in (tab, other):
+        one.get_by_role("tab", name="Runs").click()
     tab.get_by_role("button", name="Compare").click()
     tab.get_by_role("alert").filter(has_text="0 runs are chosen; choose 2 to 6").wait_for()
     choose(tab, "good", "better")

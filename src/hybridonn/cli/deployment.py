@@ -225,10 +225,11 @@ def explore(
         Path, typer.Argument(metavar="RUNS", help="Folder of runs and studies.")
     ] = Path("runs"),
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Port on 127.0.0.1.")] = 8128,
+    data_root: DataRoot = None,
 ) -> None:
-    """Serve a web page on this machine to look at runs and compare them, until Ctrl-C."""
+    """Serve a web page on this machine to explore designs and compare runs, until Ctrl-C."""
     calm_threads()
     from hybridonn.explorer.app import serve
 
     say(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
-    serve(runs, port)
+    serve(runs, port, data_root)

@@ -74,6 +74,21 @@ def count_costs(
 
     Args:
         teacher: The digital teacher.
+        student: See :func:`count_student_costs`, as the others.
+        image_shape: (C, H, W) of a scene.
+        bit_depth: Bits that the camera behind the optics gives of a pixel.
+    """
+    seen, macs = prod(image_shape), count_macs(teacher, torch.zeros(1, *image_shape))
+    taught = NetworkCost("teacher", "teacher", macs, _count(teacher), seen, IMAGE_BITS * seen)
+    return [taught, *count_student_costs(student, image_shape, bit_depth)]
+
+
+def count_student_costs(
+    student: HybridNetwork, image_shape: tuple[int, int, int], bit_depth: int | None
+) -> list[NetworkCost]:
+    """The costs of a hybrid network for one image: all digital, and behind its optics.
+
+    Args:
         student: The hybrid network with the optics as designed. Computed all digitally it gives
             the same outputs, so that it is the digital network that is as accurate. Of a student
             without optics its backend is the whole network behind a lens.
@@ -91,7 +106,6 @@ def count_costs(
     read = exposures * sum(prod(shape) for shape in branch_shapes)
     lens = (seen, IMAGE_BITS * seen)
     return [
-        NetworkCost("teacher", "teacher", count_macs(teacher, scene), _count(teacher), *lens),
         NetworkCost(
             "digital",
             "the same network, all digital",

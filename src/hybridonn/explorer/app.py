@@ -8,19 +8,24 @@ from typing import Any
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.deployment.extras import need_extra
+from hybridonn.explorer.design_tab import DesignTab
+from hybridonn.explorer.estimates import Bench
+from hybridonn.explorer.live_tab import LiveTab
 from hybridonn.explorer.routes import list_routes
 from hybridonn.explorer.run_table import RunTable
 from hybridonn.explorer.runs_tab import RunsTab
+from hybridonn.explorer.systems import Systems
 from hybridonn.live.guard import NAMES, SameOrigin
 from hybridonn.live.page import HOST, refuse_used_port
 
 
-def make_app(root: Path, port: int) -> Any:
+def make_app(root: Path, port: int, data: Path | None = None) -> Any:
     """The explorer.
 
     Args:
         root: The folder of runs.
         port: Port that it is served on; requests to any other address are refused.
+        data: Where named data sets lie; None: where the environment says.
 
     Raises:
         DeploymentError: NiceGUI is not installed.
@@ -33,11 +38,12 @@ def make_app(root: Path, port: int) -> Any:
     from nicegui import ui
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    table = RunTable(root)
-    app = FastAPI(openapi_url=None, routes=list_routes(table))
+    table, bench = RunTable(root), Bench(data)
+    systems = Systems(table)
+    app = FastAPI(openapi_url=None, routes=list_routes(table, systems))
     ui.run_with(
         app,
-        root=lambda: _fill(table),
+        root=lambda: _fill(table, bench, systems),
         title="hybridonn explore",
         show_welcome_message=False,
         tailwind=False,
@@ -47,7 +53,7 @@ def make_app(root: Path, port: int) -> Any:
     return app
 
 
-def _fill(table: RunTable) -> None:
+def _fill(table: RunTable, bench: Bench, systems: Systems) -> None:
     """Put the page together, anew for each browser that opens it: nothing of it is shared."""
     from nicegui import ui
 
@@ -56,24 +62,34 @@ def _fill(table: RunTable) -> None:
     with ui.element("header").classes("explorer-head"):
         ui.html("<h1>hybridonn explore</h1>", sanitize=False)
         with ui.tabs().props("inline-label dense no-caps align=left") as tabs:
+            ui.tab("Design")
             ui.tab("Runs")
-    panels = ui.tab_panels(tabs, value="Runs").classes("explorer").props("animated=false")
-    with panels, ui.tab_panel("Runs"):
-        RunsTab(table).build()
+            ui.tab("Live")
+    live = LiveTab(systems)
+    panels = ui.tab_panels(tabs, value="Design", animated=False).classes("explorer")
+    tabs.on_value_change(live.stop)  # a tab that is left lets go of the camera
+    with panels:
+        with ui.tab_panel("Design"):
+            DesignTab(bench).build()
+        with ui.tab_panel("Runs"):
+            RunsTab(table).build()
+        with ui.tab_panel("Live"):
+            live.build()
 
 
-def serve(root: Path, port: int) -> None:
+def serve(root: Path, port: int, data: Path | None = None) -> None:
     """Serve the explorer until it is interrupted.
 
     Args:
         root: The folder of runs.
         port: Where, on 127.0.0.1.
+        data: Where named data sets lie.
 
     Raises:
         DeploymentError: NiceGUI is not installed, or the port is in use.
         ArtefactError: The folder is missing.
     """
-    app = make_app(root, port)
+    app = make_app(root, port, data)
     import uvicorn
 
     refuse_used_port(port)

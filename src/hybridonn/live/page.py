@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -97,6 +98,35 @@ def _fill(system: System, folder: Path | None) -> None:
     """Put the parts of the page together."""
     from nicegui import ui
 
+    parts = make_parts(system, folder)
+    ui.add_css(parts.style)
+    ui.html(parts.body, sanitize=False).classes("live-root")
+    ui.add_body_html(f"<script>{parts.script}</script>")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the page is made of.
+
+    Attributes:
+        style: CSS.
+        body: HTML, which lies in an element of the class ``live-root``.
+        script: JavaScript, which is run once the body is there or before.
+    """
+
+    style: str
+    body: str
+    script: str
+
+
+def make_parts(system: System, folder: Path | None, frames: str = "/frame?") -> Parts:
+    """The parts of the page of a system.
+
+    Args:
+        system: The deployed run.
+        folder: A folder whose images are answered; None: the browser's camera is.
+        frames: Address that answers frames, to which more of a query is added.
+    """
     place, manifest = files("hybridonn.live"), system.predictor.manifest
     settings = {
         "rows": system.target.height,
@@ -105,14 +135,14 @@ def _fill(system: System, folder: Path | None) -> None:
         "classes": list(manifest.classes),
         "colours": COLOURS,
         "folder": None if folder is None else folder.name,
+        "frames": frames,
     }
     size = f"{system.target.height} x {system.target.width}"
     body = fill_words((place / "page.html").read_text("utf-8"), manifest, size)
-    ui.add_css((place / "page.css").read_text("utf-8"))
-    ui.html(body, sanitize=False).classes("live-root")
     script = (place / "page.js").read_text("utf-8")
     shown = json.dumps(settings).replace("<", "\\u003c")  # no name of a class ends the script
-    ui.add_body_html(f"<script>window.LIVE = {shown};\n{script}</script>")
+    style = (place / "page.css").read_text("utf-8")
+    return Parts(style, body, f"window.LIVE = {shown};\n{script}")
 
 
 def fill_words(page: str, manifest: Manifest, size: str) -> str:

@@ -77,17 +77,40 @@ def write_starter(answers: Mapping[str, Any]) -> str:
     Raises:
         SpecError: An answer is not allowed.
     """
+    tree = start_tree(answers)
+    validate(tree, "the new spec")
+    schema = build_schema()
+    lines = [*GUIDE, *_comment(tree, schema, schema, "")]
+    return _name_schema() + "\n".join(lines) + "\n"
+
+
+def start_tree(answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of :func:`write_starter`, before it is checked.
+
+    Args:
+        answers: Values by ``key.path``.
+
+    Raises:
+        SpecError: There is no data set of the name.
+    """
     tree = _choose_base(str(answers.get("data.name", "digits")))
+    lay_answers(tree, answers)
+    return tree
+
+
+def lay_answers(tree: dict[str, Any], answers: Mapping[str, Any]) -> None:
+    """Put answers into the tree of a spec.
+
+    Args:
+        tree: The tree, which is changed.
+        answers: Values by ``key.path``.
+    """
     for key, value in answers.items():
         *parents, last = key.split(".")
         section = tree
         for parent in parents:
             section = section.setdefault(parent, {})
         section[last] = value
-    validate(tree, "the new spec")
-    schema = build_schema()
-    lines = [*GUIDE, *_comment(tree, schema, schema, "")]
-    return _name_schema() + "\n".join(lines) + "\n"
 
 
 def _choose_base(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.data.indexed import pack_labels
 from hybridonn.data.splits import draw_positions, thin
-from hybridonn.estimation import Settings
+from hybridonn.estimation import Estimate, Settings
 from hybridonn.estimation.estimators import EstimateInputs
 from hybridonn.networks.backends.build import find_built_in
 from hybridonn.networks.backends.table import BACKENDS
@@ -82,13 +82,10 @@ def _run(context: Context) -> dict[str, Any]:
         SpecError: The design has no analytic kernel, or the memory does not hold it.
     """
     spec, dataset, part = context.spec, context.dataset, context.part
-    _refuse_kernels(spec)
-    check_fit(spec.student, dataset.image_shape)
     metric = make_task(spec.task).metric
     train, places = choose_images(spec, dataset)
     test = dataset.test.take(places)
-    inputs = gather_inputs(spec, dataset, part / TILES, context.progress)
-    found = resolve(make_task(spec.task).estimates, spec.estimate.kernels)(inputs)
+    found = estimate_spec(spec, dataset, part / TILES, context.progress)
     write_table(
         part / "learning_curve.csv",
         [{"images": p.images, metric: p.accuracy} for p in found.learning_curve],
@@ -111,6 +108,25 @@ def _run(context: Context) -> dict[str, Any]:
         "kernels": settings.kernels,
         "method": found.method + ("; average in place of maximum pooling" if replaced else ""),
     }
+
+
+def estimate_spec(spec: Spec, dataset: Dataset, tiles: Path, progress: Progress) -> Estimate:
+    """Estimate the metric of a design by the estimator that its task names.
+
+    Args:
+        spec: What the user states.
+        dataset: The images.
+        tiles: Where tiles of a large kernel are kept.
+        progress: Shows how far it is.
+
+    Raises:
+        SpecError: The task has none of ``estimate.kernels``, the design does not fit the images or
+            has no analytic kernel, or the memory does not hold it.
+    """
+    _refuse_kernels(spec)
+    check_fit(spec.student, dataset.image_shape)
+    inputs = gather_inputs(spec, dataset, tiles, progress)
+    return resolve(make_task(spec.task).estimates, spec.estimate.kernels)(inputs)
 
 
 def choose_images(spec: Spec, dataset: Dataset) -> tuple[ImageSet, Tensor]:
