@@ -62,7 +62,7 @@ def explorer(runs) -> Iterator[SimpleNamespace]:
         port = probe.getsockname()[1]
     code = SERVE.format(folder=str(runs), port=port)
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    deadline = time.perf_counter() + 60
+    deadline = time.perf_counter() + 120
     while not _listens(port):
         assert process.poll() is None, process.stderr
         assert time.perf_counter() < deadline
@@ -100,6 +100,7 @@ def open_tab(browser, explorer):
         tab.asked, tab.said = [], []
         tab.on("request", lambda request: tab.asked.append(request.url))
         tab.on("pageerror", lambda error: tab.said.append(str(error)))
+        tab.set_default_timeout(60_000)
         tab.goto(explorer.url)
         return tab
 

@@ -31,4 +31,6 @@ def test_what_is_not_finite_is_left_out():
 def test_ticks_are_round():
     assert [round(one, 6) for one in Scale(0.12, 0.88, 0, 1).ticks()] == [0.2, 0.4, 0.6, 0.8]
     assert Scale(0.5, 2000, 0, 1, True).ticks() == [1, 10, 100, 1000]
+    narrow = Scale(3.2, 4.6, 0, 1, True).ticks()
+    assert [round(one, 6) for one in narrow] == [3.5, 4.0, 4.5]
     assert round_step(0.031) == pytest.approx(0.05)

@@ -78,16 +78,17 @@ class Scale:
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self) -> list[float]:
-        """Round values within."""
+        """Round values within, at least two."""
         if self.logarithmic:
             powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
             fine = (1, 2, 5) if self.high < 100 * self.low else (1,)
             found = [step * 10.0**power for power in powers for step in fine]
-        else:
-            step = round_step((self.high - self.low) / 5)
-            first = ceil(self.low / step - 1e-9)
-            found = [count * step for count in range(first, floor(self.high / step + 1e-9) + 1)]
-        return [value for value in found if self.low * 0.999999 <= value <= self.high * 1.000001]
+            within = [value for value in found if self.low <= value <= self.high]
+            if len(within) > 1:
+                return within
+        step = round_step((self.high - self.low) / 5)
+        first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+        return [count * step for count in range(first, last + 1)]
 
 
 def draw_chart(
