@@ -118,3 +118,29 @@ def test_pneumonia(tmp_path):
     assert dataset.classes == ("normal", "pneumonia")
     weights = spec.distillation.task_weight, spec.distillation.kd_weight
     assert (*weights, spec.distillation.temperature) == (0.3, 0.7, 4)
+
+
+@pytest.mark.slow
+def test_oct_on_real_scans(unpacked_data_root, tmp_path, monkeypatch):
+    """32 scans of the release: split by patient, drawn, and reported by patient."""
+    folder = unpacked_data_root / "oct" / "val"
+    if not folder.is_dir():
+        pytest.skip(f"needs scans of Kermany's release: looked in {folder}")
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    settings = (
+        f"data.folder={folder}",
+        *("data.validation_fraction=0.25", "data.test_fraction=0.35", "data.size_pixels=32"),
+        *("student.kernels=2", "student.pooled_size=4", "student.hidden=[8]"),
+        *("teacher.name=lenet", "teacher.training.epochs=1", "training.epochs=1"),
+        *("distillation.method=none", "estimate.train_images=8", "training.views=1"),
+    )
+    spec = read_spec(EXAMPLES / "oct.yaml", settings)
+    dataset = load_dataset(spec.data)
+    sets = [set(part.patients) for part in (dataset.train, dataset.validation, dataset.test)]
+    assert not (sets[0] & sets[1] or sets[0] & sets[2] or sets[1] & sets[2])
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 32
+    results = run(spec, tmp_path / "run")
+    by_patient = results["student"]["by_patient"]
+    assert by_patient["patients"] == len(sets[2]) == np.sum(by_patient["confusion"])
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Which classes are confused, by patient" in page

@@ -51,6 +51,19 @@ STUDIES = {
         "points": [POINT | MEAN | {"no_more_numbers": GAIN}],
         "sentences": [],
     },
+    "strategies": {
+        "design": NASTY,
+        "label": "accuracy",
+        "pillars": "0.0376 mm",
+        "points": [
+            {"variant": name, "label": name, "epochs": 1, "cropped": 0.95}
+            | {"seconds": 2.0, "evaluations": 1248}
+            | MEAN
+            for name in ("kernels_first", "lens")
+        ],
+        "differences": [{"epochs": 1, "variant": "kernels_first", "baseline": "lens"} | GAIN],
+        "sentences": [],
+    },
     "regimes": {
         "design": NASTY,
         "label": "accuracy",
@@ -69,6 +82,7 @@ SHOWN = {
     "tolerance": ("as fabricated", "10.0 to 90.0 %", "kernel noise", "95.00 % or more"),
     "ranking": ("design kernels", "0.80", "−1.00", "70.00 % (60.00 to 80.00 %)"),
     "readout": ("4 ideal", "2 × 2", "+2.00 [−1.00, +5.00]"),
+    "strategies": ("1,248", "95.00 %", "[−1.00, +5.00]"),
     "regimes": ("KD", "90.00 %", "[−1.00, +5.00]"),
 }
 

@@ -229,6 +229,59 @@ def regimes(
     say(folder / "regimes.png")
 
 
+@app.command()
+@on_workers
+def strategies(
+    spec: SpecFile = None,
+    epochs: Annotated[
+        str, typer.Option(help="Budgets in epochs of training end to end, separated by commas.")
+    ] = "1,3",
+    variants: Annotated[
+        str, typer.Option(help="Strategies to compare, separated by commas.")
+    ] = "kernels_first,refit,lens,lens_cropped,end_to_end",
+    seeds: Annotated[int, count("Number N of seeds, 0 to N - 1, the same for all.")] = 3,
+    out: StudyOut = None,
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    *,
+    workers: Workers,
+) -> None:
+    """Compare kernels first with end to end at equal numbers of PSF evaluations."""
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    folder = out or Path("runs") / f"{stated.name}-strategies"
+    calm_threads()
+    from hybridonn.studies import strategies as study
+
+    budgets, chosen = study.parse_epochs(epochs), study.parse_variants(variants)
+    with show_bars() as progress:
+        found = study.study_strategies(
+            stated, budgets, chosen, seeds, folder, data_root, progress, workers
+        )
+    keep(found)
+    _print_strategies(found)
+    say(folder / "strategies.png")
+
+
+def _print_strategies(found: dict[str, Any]) -> None:
+    columns = ("strategy", "epochs", "PSF evaluations", "seconds", found["label"], "cropped PSFs")
+    rows = [
+        (
+            one["label"],
+            f"{one['epochs']}",
+            f"{one['evaluations']:,.0f}",
+            f"{one['seconds']:.1f}",
+            f"{100 * one['mean']:.2f}",
+            f"{100 * one['cropped']:.2f}",
+        )
+        for one in found["points"]
+    ]
+    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    for line in found["sentences"]:
+        say(line)
+
+
 def _print_regimes(found: dict[str, Any]) -> None:
     columns = ("images", "epochs", "method", found["label"], "- baseline", "seconds")
     rows = []

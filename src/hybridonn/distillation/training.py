@@ -116,7 +116,7 @@ def train(
     if setup.team.shared:
         parallel.tell_all({"epoch": state.epoch}, device)  # nobody writes before all have read
     setup.objective.balance.load(state.balance)
-    steps = _steps_an_epoch(setup)
+    steps = steps_an_epoch(setup)
     shown = settings.tensorboard and setup.team.rank == 0
     write = write_curves(checkpoint, state.epoch) if shown else lambda row: None
     bar = progress.bar(setup.label, settings.epochs * steps, state.epoch * steps)
@@ -143,7 +143,7 @@ def _train_epoch(
 ) -> None:
     started = time.perf_counter()
     settings = setup.settings
-    steps = _steps_an_epoch(setup)
+    steps = steps_an_epoch(setup)
     sums: dict[str, float] = {}
     network.train()
     with seeded("epoch", setup.seed, state.epoch, *setup.team.seeds):
@@ -191,7 +191,7 @@ def _see_again(
 ) -> Iterator[Inputs]:
     """The inputs of an epoch, each while the network is in the context of its step."""
     for k, batch in enumerate(draw_batches(setup, epoch, device)):
-        with setup.step_context(network, epoch * _steps_an_epoch(setup) + k):
+        with setup.step_context(network, epoch * steps_an_epoch(setup) + k):
             yield setup.team.take(batch.inputs, len(batch))
 
 
@@ -248,7 +248,7 @@ def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iter
     task = setup.objective.task
     part, first = see_epoch(setup.train, task, settings, epoch, generator)
     order = torch.randperm(len(part), generator=generator)
-    steps = _steps_an_epoch(setup)
+    steps = steps_an_epoch(setup)
     size = settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
@@ -378,7 +378,8 @@ def has_bfloat16_units() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in supported)
 
 
-def _steps_an_epoch(setup: TrainingSetup) -> int:
+def steps_an_epoch(setup: TrainingSetup) -> int:
+    """Batches of an epoch: a last one of less than half a batch is left out."""
     whole, rest = divmod(len(setup.train), setup.settings.batch_size)
     return max(1, whole + (2 * rest >= setup.settings.batch_size))
 

@@ -20,6 +20,7 @@ from hybridonn.reports.tables.studies import (
     tabulate_ranking,
     tabulate_readout,
     tabulate_regimes,
+    tabulate_strategies,
     tabulate_tolerance,
 )
 
@@ -69,6 +70,13 @@ KINDS: Mapping[str, StudyKind] = MappingProxyType(
             "hybridonn study readout",
             "Means over the seeds with 95 % intervals, a panel a bit depth.",
             tabulate_readout,
+        ),
+        "strategies": StudyKind(
+            "kernels first against end to end",
+            "hybridonn study strategies",
+            "Means with 95 % intervals; hollow marks are what PSFs that are cropped to their "
+            "kernels would have claimed of the same networks.",
+            tabulate_strategies,
         ),
         "regimes": StudyKind(
             "where distillation pays",

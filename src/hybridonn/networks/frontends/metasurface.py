@@ -185,6 +185,7 @@ class TrainableMetasurface(MetasurfaceFrontend):
         kernel_size: Side of the kernels within.
         stride: Pixels of the scene a pixel of the feature map.
         gains: (K, 2, C).
+        at_once: Sub-optics that are simulated together, in as many times the memory.
 
     Raises:
         OpticsError: A width cannot be made.
@@ -203,12 +204,14 @@ class TrainableMetasurface(MetasurfaceFrontend):
         kernel_size: int,
         stride: int = 1,
         gains: Tensor | None = None,
+        *,
+        at_once: int = 1,
     ) -> None:
         colours = len(metasurface.wavelengths_m)
         nothing_yet = widths_m.new_zeros(len(widths_m), 2, colours, window, window)
         super().__init__(nothing_yet, kernel_size, stride, gains)
         del self.flat_psfs  # recomputed from the widths
-        self.metasurface, self.limits = metasurface, limits
+        self.metasurface, self.limits, self.at_once = metasurface, limits, at_once
         low_m, high_m = limits.narrowest_m - PM, limits.widest_m + PM
         if not ((widths_m > low_m) & (widths_m < high_m)).all():
             raise OpticsError(
@@ -231,9 +234,12 @@ class TrainableMetasurface(MetasurfaceFrontend):
         return self.limits.fit(self.limits.narrowest_m + self.span_m * self.position.detach())
 
     def point_spread_functions(self) -> Tensor:
-        """(K, 2, C, P, P), of the widths as they are; one sub-optic at a time in memory."""
-        psfs = [checkpoint(self._psf, p, use_reentrant=False) for p in self.position.flatten(0, 1)]
-        return torch.stack(psfs).unflatten(0, self.position.shape[:2])  # pyright: ignore[reportArgumentType]
+        """(K, 2, C, P, P) of the widths as they are; ``at_once`` sub-optics are in memory."""
+        parts = self.position.flatten(0, 1).split(self.at_once)
+        if len(parts) == 1:
+            return self._psf(parts[0]).unflatten(0, self.position.shape[:2])
+        psfs = [checkpoint(self._psf, part, use_reentrant=False) for part in parts]
+        return torch.cat(psfs).unflatten(0, self.position.shape[:2])  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def _psf(self, position: Tensor) -> Tensor:
         widths_m = self.limits.narrowest_m + self.span_m * position.clamp(0, 1)

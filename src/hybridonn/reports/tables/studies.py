@@ -194,3 +194,25 @@ def _ends(one: Mapping[str, Any], kind: str) -> str:
 def _name_error(key: str) -> str:
     names = {record.key: record.label for record in ERRORS} | {"none": "design itself"}
     return names.get(key, key)
+
+
+def tabulate_strategies(found: dict[str, Any]) -> list[Table]:
+    """Every strategy at every budget, and how far it is from end to end from a lens."""
+    against = {(one["variant"], one["epochs"]): one for one in found["differences"]}
+    rows = [
+        (
+            one["label"],
+            number(one["epochs"]),
+            number(round(one["evaluations"])),
+            f"{one['seconds']:.1f}",
+            percent(one["mean"]),
+            _interval(one),
+            percent(one["cropped"]),
+            *_difference(against.get((one["variant"], one["epochs"]))),
+        )
+        for one in found["points"]
+    ]
+    head = ("strategy", "epochs", "PSF evaluations", "seconds", found["label"], "95 %")
+    head = (*head, "cropped PSFs", "− end to end from a lens", "95 %")
+    note = f"Sub-optics of {found['pillars']}. Differences in points, of paired seeds."
+    return [Table("Strategies at equal budgets", head, rows, note)]
