@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from tests.pipeline.drawn_run import write_drawn_run
 
-from hybridonn.compensation.acquisition.matching import compare
+from hybridonn.compensation.acquisition.map_agreement import measure_agreement, read_maps
 from hybridonn.core.errors import DataError
 from hybridonn.data.readers.frame_files import read_picture
+from hybridonn.networks.student import build_frontend
 from hybridonn.pipeline.captures import ImportOptions, import_into
+from hybridonn.spec import read_spec
 
 SIDE = 7  # of the kernels that are fitted to SVN3's maps
 
@@ -24,19 +26,23 @@ def find_measured(*names):
 
 
 def test_each_metalens_of_svn3_convolves_the_image():
-    maps = np.load(find_measured("svn3", "exp_measure_1.npz"))
-    scene = np.pad(maps["img"], SIDE // 2)
-    windows = np.lib.stride_tricks.sliding_window_view(scene, (SIDE, SIDE)).reshape(32, 32, -1)
-    known = np.concatenate([windows, np.ones((32, 32, 1))], -1).reshape(1024, -1)
-    learnt = np.arange(1024) % 2 == 0
-    found = []
-    for name in ("ftrs_p", "ftrs_n"):
-        measured = maps[name].reshape(25, -1)
-        fits = np.linalg.lstsq(known[learnt], measured[:, learnt].T, rcond=None)[0]
-        simulated = (known[~learnt] @ fits).T[None, :, :, None]
-        found += compare(measured[:, ~learnt][None, :, :, None], simulated).correlations.tolist()
-    assert len(found) == 50
-    assert np.median(found) > 0.9
+    path = find_measured("svn3", "exp_measure_1.npz")
+    held = read_maps(path, "img", ["ftrs_p", "ftrs_n"], [])
+    found = measure_agreement(held.scenes, held.maps, SIDE)
+    assert (len(found.convolution), held.labels[-1]) == (50, "ftrs_n 24")
+    assert np.median(found.convolution) > 0.9
+    assert np.median(found.convolution - found.identity) > 0.1
+
+
+def test_a_student_stands_behind_the_psf_of_a_lensless_camera():
+    path = find_measured("diffusercam", "psf00.tiff")
+    measured = f"{{psfs: {path}, pixels_per_scene_pixel: 40}}"
+    settings = ("optics.frontend=measured", f"optics.measured={measured}", "student.kernels=1")
+    spec = read_spec(None, settings)
+    frontend = build_frontend(spec.student, (1, 8, 8), spec.optics)
+    assert frontend.psfs.shape == (1, 2, 1, 9, 9)
+    assert frontend.psfs.sum() == pytest.approx(1, abs=1e-6)
+    assert not frontend.read[0, 1]
 
 
 def test_svn3_is_told_what_it_lacks(tmp_path):

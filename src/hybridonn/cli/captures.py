@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -141,6 +143,61 @@ def import_(
     keep(imported.captures.notes)
     _print_notes(imported.captures.notes)
     say(folder / "registration.png")
+
+
+@app.command()
+def agreement(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="An npz of feature maps and the displayed image."),
+    ],
+    image: Annotated[
+        str, typer.Option(help="Array of the displayed images, (H, W) or (N, H, W).")
+    ] = "image",
+    maps: Annotated[
+        str, typer.Option(help="Arrays of maps, (M, H, W) or (N, M, H, W), separated by commas.")
+    ] = "positive,negative",
+    simulated: Annotated[
+        str, typer.Option(help="Arrays of their simulations, of the same shapes; empty: none.")
+    ] = "",
+    kernel_size: Annotated[int, count("Side of the kernels that are fitted, odd.", most=101)] = 7,
+) -> None:
+    """Say how much of measured feature maps is a convolution of the displayed image."""
+    calm_threads()
+    from hybridonn.compensation.acquisition.map_agreement import measure_agreement, read_maps
+
+    names, wanted = (
+        [name.strip() for name in text.split(",") if name.strip()] for text in (maps, simulated)
+    )
+    held = read_maps(source, image, names, wanted)
+    found = measure_agreement(held.scenes, held.maps, kernel_size, held.simulated)
+    columns = {"best convolution": found.convolution, "the image itself": found.identity}
+    if found.simulation is not None:
+        columns["own simulation"] = found.simulation
+    keep(
+        {
+            name: dict(zip(held.labels, map(float, one), strict=True))
+            for name, one in columns.items()
+        }
+    )
+    _print_agreement(held.labels, columns)
+    say(
+        f"medians: {', '.join(f'{name} {median(one):.3f}' for name, one in columns.items())}. "
+        "Maps tell whether sub-optics convolve, not whether by the kernels of a design; without "
+        "captures of a run's own images no chip can be compensated"
+    )
+
+
+def _print_agreement(labels: Sequence[str], columns: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title="correlation of each feature map with")
+    table.add_column("map")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for number, label in enumerate(labels):
+        table.add_row(label, *(f"{one[number]:.3f}" for one in columns.values()))
+    show_table(table)
 
 
 @app.command()
