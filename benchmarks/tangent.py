@@ -2,7 +2,9 @@
 
 Run ``python benchmarks/tangent.py [--json FILE]``; set OMP_NUM_THREADS first. Times are
 minima over repetitions, taken in turn so that other work on the machine hits both sides; each
-measurement has a process of its own.
+measurement has a process of its own. Each is taken twice: with glibc's allocator as it comes, which
+hands large tensors back to the system, and with freed memory kept (`keep_freed_memory`, as this
+project's commands do). The second speeds torch.func's large Jacobians up most.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from timing import minima
 from torch import nn
 
 from hybridonn import spec
+from hybridonn.core.memory import keep_freed_memory
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import StoredTargets
@@ -236,27 +239,38 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def in_a_process(measure: str) -> dict[str, float | None]:
+def in_a_process(measure: str, kept: bool) -> dict[str, float | None]:
     """One measurement: the memory that another one left behind changes what allocations cost."""
     command = [sys.executable, __file__, "--only", measure]
+    command += ["--keep-memory"] if kept else []
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
+
+
+def _show(value: float | None) -> str:
+    """A number with three digits."""
+    return "-" if value is None else format(value, ".3g")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="file for the numbers")
     parser.add_argument("--only", choices=MEASURES, help="one measurement, as JSON")
+    parser.add_argument("--keep-memory", action="store_true", help="with --only: keep freed memory")
     options = parser.parse_args()
+    if options.keep_memory and not keep_freed_memory():
+        parser.error("freed memory cannot be kept: no glibc, or the environment says otherwise")
     if options.only:
         print(json.dumps(MEASURES[options.only]()))
         return
-    found: dict[str, float | None] = {}
+    found: dict[str, dict[str, float | None]] = {"allocator_as_it_comes": {}, "memory_kept": {}}
+    print(f"{'':53} as it comes   kept")
     for measure in MEASURES:
-        numbers = in_a_process(measure)
-        for key, value in numbers.items():
-            print(f"{key:53} {'-' if value is None else format(value, '.3g')}", flush=True)
-        found |= numbers
+        plain, kept = (in_a_process(measure, keep) for keep in (False, True))
+        for key, value in plain.items():
+            print(f"{key:53} {_show(value):13} {_show(kept[key])}", flush=True)
+        found["allocator_as_it_comes"] |= plain
+        found["memory_kept"] |= kept
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
 

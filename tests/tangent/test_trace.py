@@ -240,6 +240,15 @@ def test_outputs_of_another_forward_pass_are_refused():
         trace.kernel(model(x))
 
 
+def test_a_kernel_after_the_backward_pass_is_refused():
+    model, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()), torch.rand(3, 1, 5, 5)
+    with record(model, layers="all") as trace:
+        outputs = model(x)
+    outputs.sum().backward()
+    with pytest.raises(TangentError, match="freed by a backward pass"):
+        trace.kernel(outputs)
+
+
 def test_nothing_recorded_is_said():
     model = student()
     with record(model) as trace:

@@ -53,6 +53,11 @@ def inferred():
 CASES = {
     "complex outputs": (lambda: Lambda(lambda z: z * 1j), X, r"complex.*abs\(\)\.square\(\)"),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), X, r"'0\.weight'.*run the model once"),
+    "lazy statistics": (
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.LazyBatchNorm1d(affine=False)).eval(),
+        X,
+        r"'1\.running_mean'.*run the model once",
+    ),
     "made in inference mode": (inferred, X, r"'0\.weight'.*inference_mode"),
     "sparse": (dense, X.to_sparse(), "x1 is .*sparse.*dense"),
     "meta": (dense, X.to("meta"), "x1 is .*meta"),

@@ -66,7 +66,9 @@ def explained(model):
 def test_parameters_that_no_rule_accounts_for_are_named():
     lines = explained(Exponential())
     assert set(lines) == {"layer", "Exponential"}
-    assert lines["Exponential"] == "vector products: no rule for Exponential"
+    assert lines["Exponential"] == (
+        "vector products: no rule for Exponential, and gain is used by Exp"
+    )
 
 
 def test_parameters_that_go_by_the_operations_that_use_them_are_named():

@@ -64,12 +64,12 @@ def check_model(model: nn.Module) -> None:
             "the model was compiled by torch.jit, which hides its layers; give the module that it "
             "was made from (modules of torch.compile are allowed)"
         )
-    for name, parameter in model.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
             raise TangentError(
-                f"parameter '{name}' of the lazy module has no shape yet; run the model once on "
-                "some samples"
+                f"'{name}' of the lazy module has no shape yet; run the model once on some samples"
             )
+    for name, parameter in model.named_parameters():
         if parameter.is_inference():
             raise TangentError(
                 f"parameter '{name}' was made in torch.inference_mode(), where nothing can be "

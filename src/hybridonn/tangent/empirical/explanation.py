@@ -29,9 +29,15 @@ def _describe_layer(layer: Layer, odd: Mapping[str, str]) -> str:
     parts += [f"operations that use {', '.join(used)}"] if used else []
     if slow and not parts:
         why = layer.problem or f"no rule for {type(layer.module).__name__}"
-        return f"vector products: {why}"
+        uses = [f"{name} is used by {use}" for name in slow if (use := _use(layer, name, odd))]
+        return ", and ".join([f"vector products: {why}", *uses])
     parts += [f"vector products for {', '.join(slow)}"] if slow else []
     return "; ".join(parts)
+
+
+def _use(layer: Layer, name: str, odd: Mapping[str, str]) -> str:
+    """The operation without a rule that uses a parameter; empty where none is known."""
+    return odd.get(full_name(layer.name, name), "").partition("Backward")[0]
 
 
 def describe_layers(

@@ -354,10 +354,11 @@ def _find_named(model: nn.Module, layers: list[Layer], wanted: Layers) -> set[st
         matches = {n for n in names if n == name or n.startswith(f"{name}.")}
         if not matches:
             near = get_close_matches(name, names, n=1, cutoff=0)
+            known = ", ".join(one or "''" for one in names)
             raise TangentError(
                 f"layers names '{name}', which is no layer with trainable parameters of "
                 f"{type(model).__name__}; the nearest is '{near[0]}', all are "
-                f"{', '.join(names)}; 'all', 'first' and 'last' are allowed as well"
+                f"{known}; 'all', 'first' and 'last' are allowed as well"
             )
         found |= matches
     return found

@@ -107,8 +107,8 @@ def saved(node: Node, name: str) -> Any:
         A tensor, a number, a list or None, as the operation was given it.
 
     Raises:
-        TangentError: this version of torch saves nothing under that name, or what it saved was
-            changed in place since.
+        TangentError: this version of torch saves nothing under that name, what it saved was
+            changed in place since, or a backward pass has freed it.
     """
     try:
         return getattr(node, f"_saved_{name}")
@@ -118,6 +118,11 @@ def saved(node: Node, name: str) -> Any:
             "which tangent kernels read; install torch 2.13, or give method='vector_products'"
         ) from None
     except RuntimeError as fault:
+        if "a second time" in str(fault):
+            raise TangentError(
+                "the graph of the outputs was freed by a backward pass; compute the kernel before "
+                "it, or give it retain_graph=True"
+            ) from fault
         raise TangentError(
             f"the '{name}' that {node.name()} saved for its backward pass was changed in place "
             f"since, so the model cannot be differentiated ({str(fault).splitlines()[0][:200]}); "
