@@ -99,7 +99,7 @@ def test_a_student_answers_boxes(finished):
 
 
 def test_no_estimate_is_made_and_it_is_said_why():
-    with pytest.raises(SpecError, match="task: detection has no estimate"):
+    with pytest.raises(SpecError, match="detection has no estimate, since .* boxes that compete"):
         refuse_unestimated(read_spec(EXAMPLE, ()))
 
 

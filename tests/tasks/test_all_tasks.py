@@ -203,3 +203,4 @@ def test_a_contact_sheet_is_drawn_of_images_with_their_labels(task, labels, imag
 
 def test_every_estimator_is_there(task):
     assert all(callable(resolve(task.estimates, name)) for name in task.estimates)
+    assert bool(task.unestimated) != bool(task.estimates)

@@ -243,15 +243,15 @@ def _refuse_early(
     Raises:
         SpecError: See :func:`rank`.
     """
+    for kind in kernels:
+        settings = spec.estimate.model_copy(update={"kernels": kind})
+        refuse_unestimated(spec.model_copy(update={"estimate": settings}))
     if spec.student.branches:
         raise SpecError(
             "student.branches is set, but this study varies one layer of kernels; leave it out"
         )
     refuse_dataset(spec, dataset)
     refuse_augmentation(spec, dataset.image_shape)
-    for kind in kernels:
-        settings = spec.estimate.model_copy(update={"kernels": kind})
-        refuse_unestimated(spec.model_copy(update={"estimate": settings}))
     for design in designs:
         build_student(
             design.student,

@@ -58,6 +58,7 @@ class Classification:
             "infinite": "hybridonn.estimation.estimators:estimate_infinite",
         }
     )
+    unestimated: ClassVar[str] = ""
     whole: ClassVar[bool] = True
     logit_dtype: ClassVar[torch.dtype] = torch.float32
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"logits": 2})

@@ -78,6 +78,10 @@ class Detection:
     sections: ClassVar[tuple[str, ...]] = ("box_overlays",)
     contact_sheet: ClassVar[str] = "hybridonn.reports.figures.boxes:draw_sheet"
     estimates: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    unestimated: ClassVar[str] = (
+        "kernel regression predicts numbers of an image or a pixel, and says nothing of boxes that "
+        "compete for objects"
+    )
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})

@@ -48,6 +48,7 @@ class Segmentation:
     estimates: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"design": "hybridonn.estimation.estimators:estimate_pixels"}
     )
+    unestimated: ClassVar[str] = ""
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})

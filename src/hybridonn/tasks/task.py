@@ -52,6 +52,7 @@ class Task(Protocol):
     estimates: ClassVar[
         Mapping[str, str]
     ]  # the values of estimate.kernels that serve it, each with its estimator; empty: none
+    unestimated: ClassVar[str]  # why there is no estimate, a main clause; empty: there is one
     whole: ClassVar[bool]  # whether the score of an image is 0 or 1, nothing between
     logit_dtype: ClassVar[torch.dtype]  # precision in which a teacher's outputs are stored
     stored: ClassVar[

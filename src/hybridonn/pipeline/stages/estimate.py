@@ -47,8 +47,9 @@ def refuse_unestimated(spec: Spec) -> None:
 def _find_obstacle(spec: Spec) -> str:
     """Why no estimate of a design can be made; empty: one can."""
     backend = spec.student.backend
-    if not make_task(spec.task).estimates:
-        return f"task: {spec.task} has no estimate"
+    task = make_task(spec.task)
+    if not task.estimates:
+        return f"task: {spec.task} has no estimate, since {task.unestimated}"
     if backend not in BACKENDS:
         return (
             f"student.backend is {backend!r}, code of your own, whose infinitely wide network is "
