@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from tests.pipeline.blocks import CLASSES, draw_blocks
 
-from hybridonn.core.errors import SpecError
+from hybridonn.core.errors import DeploymentError, SpecError
 from hybridonn.core.files import read_arrays
 from hybridonn.data.readers.image_files import Target
 from hybridonn.deployment.predictor import Answer
+from hybridonn.live.page import make_app
 from hybridonn.pipeline.loaded_run import predict
 from hybridonn.pipeline.predict import System, predict_files
 from hybridonn.pipeline.preflight import refuse_unread
@@ -22,6 +23,7 @@ from hybridonn.pipeline.result_keys import list_undescribed
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.estimate import refuse_unestimated
 from hybridonn.spec import read_spec
+from hybridonn.tasks.detection import Detection
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bccd.yaml"
 QUICK = (
@@ -70,7 +72,8 @@ def test_the_whole_job_on_blocks(finished):
 class Seer:
     """A deployed network that sees two objects in every image."""
 
-    manifest = SimpleNamespace(classes=CLASSES)
+    manifest = SimpleNamespace(classes=CLASSES, run="blocks", task="detection")
+    task, takes_pictures = Detection(), True
 
     def answer_picture(self, image):
         boxes = torch.tensor([[1.0, 2, 3, 9, 12, 0.9], [0.0, 10, 3, 20, 12, 0.4]])
@@ -89,6 +92,13 @@ def test_boxes_of_an_image_are_counted_written_and_drawn(finished, tmp_path):
     drawn = Image.open(row["drawn"])
     assert drawn.size == (1024, 1024)
     assert drawn.getpixel((2 * 32, 5 * 32)) != drawn.getpixel((6 * 32, 11 * 32))
+
+
+def test_the_live_page_says_that_it_draws_no_boxes():
+    pytest.importorskip("nicegui")
+    system = System(cast("Any", Seer()), Target(32, 32, grey=True), fits=False)
+    with pytest.raises(DeploymentError, match="blocks answers task: detection, which the page"):
+        make_app(system, None, 9000)
 
 
 def test_a_student_answers_boxes(finished):

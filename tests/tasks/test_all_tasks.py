@@ -118,6 +118,11 @@ def test_labels_that_are_moved_there_and_back_are_as_they_were(task, labels):
     torch.testing.assert_close(task.move_labels(moved, move), labels, rtol=0, atol=1e-5)
 
 
+def test_predictions_agree_with_themselves_and_less_with_others(task, labels, logits):
+    assert task.share_same(labels, labels) == 1
+    assert 0 <= task.share_same(labels, task.predict(logits)) < 1
+
+
 def test_boxes_to_be_shown_are_rows_of_their_own(task, labels):
     boxes = task.list_boxes(labels[0])
     assert boxes is None or (boxes.ndim == 2 and boxes.shape[1] == 6)

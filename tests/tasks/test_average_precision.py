@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybridonn.tasks.average_precision import measure_precision, score_images
+from hybridonn.tasks.average_precision import measure_precision, score_images, share_matched
 from hybridonn.tasks.boxes import pad_boxes
 
 BOX = [0.0, 10, 10, 30, 30, 1.0]
@@ -132,3 +132,18 @@ def test_more_boxes_than_coco_counts_are_found():
     edges = (left, top, left + 8, top + 8)
     boxes = torch.stack([places * 0, *edges, 1 - places / 1000], -1)[None]
     assert measure_precision(boxes, boxes, 1)["ap50"] == pytest.approx(1)
+
+
+def test_boxes_of_two_networks_agree_by_class_and_overlap():
+    box, other = torch.tensor(BOX), torch.tensor([BOX[0] + 1, *BOX[1:]])
+    faint = torch.cat([box[:5], torch.tensor([0.1])])
+    nothing = pad_boxes(torch.zeros(0, 6), 1)
+    moved = box + torch.tensor([0, 1e-3, 0, 0, 0, -0.2])
+    for first, second, share in (
+        (box[None], moved[None], 1.0),
+        (box[None], other[None], 0.0),
+        (torch.stack([box, other]), box[None], 2 / 3),
+        (box[None], nothing, 0.0),
+        (faint[None], nothing, 1.0),
+    ):
+        assert share_matched(first[None], second[None]) == pytest.approx(share)

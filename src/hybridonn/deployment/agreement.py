@@ -17,7 +17,7 @@ class Agreement:
 
     Attributes:
         difference: Largest difference of an output, relative to the largest output.
-        same: Share of the predictions that agree, of images or of their pixels.
+        same: Share of the predictions that agree, of images, of their pixels or of their boxes.
         metric: The metric of the file.
         images: Number of images.
     """
@@ -47,6 +47,6 @@ def compare(task: Task, torch_logits: Tensor, logits: Tensor, labels: Tensor) ->
     """
     largest = torch_logits.abs().max().clamp_min(torch.finfo(torch_logits.dtype).tiny)
     difference = float((logits - torch_logits).abs().max() / largest)
-    same = (task.predict(logits) == task.predict(torch_logits)).float().mean()
+    same = task.share_same(task.predict(logits), task.predict(torch_logits))
     metric = task.measure(logits, labels)[task.metric]
-    return Agreement(difference, float(same), metric, len(labels))
+    return Agreement(difference, same, metric, len(labels))

@@ -31,8 +31,8 @@ def make_app(system: System, folder: Path | None, port: int) -> Any:
         port: Port that it is served on; requests to any other address are refused.
 
     Raises:
-        DeploymentError: NiceGUI is not installed, or images are asked of a system whose optics
-            are not known.
+        DeploymentError: NiceGUI is not installed, images are asked of a system whose optics are
+            not known, or the page does not draw the answers of the task.
         DataError: The folder is missing.
     """
     need_extra("nicegui")
@@ -40,6 +40,11 @@ def make_app(system: System, folder: Path | None, port: int) -> Any:
         raise DeploymentError(
             f"the optics of {system.predictor.manifest.run} are known by their captures alone, so "
             "no camera of a browser can take their place; follow a folder of captures: --folder"
+        )
+    if not system.predictor.task.drawn_live:
+        raise DeploymentError(
+            f"{system.predictor.manifest.run} answers task: {system.predictor.manifest.task}, which "
+            "the page does not draw; use `hybridonn predict`, with --watch for a camera's folder"
         )
     from fastapi import FastAPI
     from nicegui import ui

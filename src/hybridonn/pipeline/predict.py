@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hybridonn.core.errors import DataError, DeploymentError, HybridonnError
 from hybridonn.core.files import read_arrays, write_bytes
+from hybridonn.data.readers.boxes import restore_boxes
 from hybridonn.data.readers.image_files import Target, read_picture, read_shape
 from hybridonn.deployment.predictor import Answer, Predictor, describe_answer
 from hybridonn.pipeline.loaded_run import LoadedRun, load_run
@@ -242,8 +243,8 @@ def _make_row(system: System, path: Path, out: Path | None) -> dict[str, Any]:
 def write_boxes(system: System, boxes: Tensor, out: Path, path: Path) -> dict[str, str]:
     """Write the boxes of an image as CSV, and draw them into the image as PNG.
 
-    Edges are in pixels of the image as the network takes it. Captures are no image: of them there
-    is the CSV alone.
+    Edges are in pixels of the file's image; it is drawn as the network takes it. Captures are no
+    image: of them there is the CSV alone, in pixels of the image that the network is trained on.
 
     Args:
         system: The deployed run.
@@ -256,14 +257,16 @@ def write_boxes(system: System, boxes: Tensor, out: Path, path: Path) -> dict[st
     """
     classes = system.predictor.manifest.classes
     out.mkdir(parents=True, exist_ok=True)
+    captured = path.suffix.lower() == CAPTURES
+    stored = boxes if captured else restore_boxes(boxes, read_shape(path), system.target)
     table = out / f"{path.name}.boxes.csv"
     lines = ["class,xmin,ymin,xmax,ymax,score"]
-    for kind, *numbers in boxes.tolist():
+    for kind, *numbers in stored.tolist():
         name = classes[int(kind)]
         quoted = '"' + name.replace('"', '""') + '"'
-        lines.append(",".join([quoted, *(f"{one:.4g}" for one in numbers)]))
+        lines.append(",".join([quoted, *(f"{one:.6g}" for one in numbers)]))
     write_bytes(table, ("\n".join(lines) + "\n").encode())
-    if path.suffix.lower() == CAPTURES:
+    if captured:
         return {"boxes": str(table)}
     drawn = out / f"{path.name}.boxes.png"
     write_bytes(drawn, draw_boxes(read_picture(path, system.target), boxes, classes))
@@ -291,7 +294,9 @@ def draw_boxes(image: np.ndarray, boxes: Tensor, classes: tuple[str, ...]) -> by
         left, top, right, bottom = (factor * edge for edge in edges)
         colour = COLOURS[1 + int(kind) % (len(COLOURS) - 1)]
         pen.rectangle((left, top, right, bottom), outline=colour, width=2)
-        pen.text((left + 3, top + 1), f"{classes[int(kind)]} {score:.2f}", fill=colour)
+        said = f"{classes[int(kind)]} {score:.2f}"
+        pen.rectangle(pen.textbbox((left + 3, top + 2), said), fill=colour)
+        pen.text((left + 3, top + 2), said, fill="white")
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.boxes import CLASS, EDGES, SCORE, find_present, overlap_pairs
+from hybridonn.tasks.boxes import CLASS, EDGES, SCORE, find_present, list_shown, overlap_pairs
 
 MOST_DETECTIONS = 500  # of an image, the best; COCO counts 100
 HALF = 0.5  # intersection over union from which on a box is found, for AP50
@@ -65,6 +65,25 @@ def match_boxes(overlaps: np.ndarray, limit: float) -> np.ndarray:
         if hits[index]:
             free[:, best] = -1
     return hits
+
+
+def share_matched(first: Tensor, second: Tensor) -> float:
+    """The share of shown boxes of two predictions that have a partner in the other, of images.
+
+    Partners have one class and overlap by half. Where neither shows a box, they agree: 1.
+
+    Args:
+        first: Boxes of each image, (N, K, 6).
+        second: Boxes of the same images, (N, M, 6).
+    """
+    matched = count = 0
+    for boxes, others in zip(first.cpu(), second.cpu(), strict=True):
+        shown, there = list_shown(boxes), list_shown(others)
+        same = shown[:, None, CLASS] == there[None, :, CLASS]
+        overlaps = overlap_pairs(shown[:, EDGES], there[:, EDGES]) * same
+        matched += 2 * int(match_boxes(overlaps.numpy(), HALF).sum()) if overlaps.numel() else 0
+        count += len(shown) + len(there)
+    return matched / count if count else 1.0
 
 
 def average_precision(hits: np.ndarray, count: int) -> float:

@@ -59,6 +59,7 @@ class Classification:
         }
     )
     unestimated: ClassVar[str] = ""
+    drawn_live: ClassVar[bool] = True
     whole: ClassVar[bool] = True
     logit_dtype: ClassVar[torch.dtype] = torch.float32
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"logits": 2})
@@ -98,6 +99,10 @@ class Classification:
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each image, (B,)."""
         return logits.argmax(1)
+
+    def share_same(self, predicted: Tensor, others: Tensor) -> float:
+        """The share of images with the same class."""
+        return float((predicted == others).float().mean())
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:
         """The logits, (N, classes)."""

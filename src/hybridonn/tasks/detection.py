@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybridonn.core.errors import DataError
-from hybridonn.tasks.average_precision import measure_precision, score_images
+from hybridonn.tasks.average_precision import measure_precision, score_images, share_matched
 from hybridonn.tasks.boxes import (
     CLASS,
     COLUMNS,
@@ -82,6 +82,7 @@ class Detection:
         "kernel regression predicts numbers of an image or a pixel, and says nothing of boxes that "
         "compete for objects"
     )
+    drawn_live: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})
@@ -128,6 +129,10 @@ class Detection:
     def predict(self, logits: Tensor) -> Tensor:
         """The boxes of each image, best first, (B, 500, 6)."""
         return decode(logits)
+
+    def share_same(self, predicted: Tensor, others: Tensor) -> float:
+        """The share of shown boxes that both hold: of one class, overlapping by half."""
+        return share_matched(predicted, others)
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:
         """The boxes of each image, (N, 500, 6) float32."""

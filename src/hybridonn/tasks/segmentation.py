@@ -49,6 +49,7 @@ class Segmentation:
         {"design": "hybridonn.estimation.estimators:estimate_pixels"}
     )
     unestimated: ClassVar[str] = ""
+    drawn_live: ClassVar[bool] = True
     whole: ClassVar[bool] = False
     logit_dtype: ClassVar[torch.dtype] = torch.float16
     stored: ClassVar[Mapping[str, int]] = MappingProxyType({"predicted": 3})
@@ -102,6 +103,10 @@ class Segmentation:
     def predict(self, logits: Tensor) -> Tensor:
         """The class of each pixel, (B, H, W)."""
         return logits.argmax(1)
+
+    def share_same(self, predicted: Tensor, others: Tensor) -> float:
+        """The share of pixels with the same class."""
+        return float((predicted == others).float().mean())
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:
         """The class of each pixel, (N, H, W) uint8; logits would take 4 bytes a class."""

@@ -53,6 +53,7 @@ class Task(Protocol):
         Mapping[str, str]
     ]  # the values of estimate.kernels that serve it, each with its estimator; empty: none
     unestimated: ClassVar[str]  # why there is no estimate, a main clause; empty: there is one
+    drawn_live: ClassVar[bool]  # whether the page of `hybridonn live` draws its answers
     whole: ClassVar[bool]  # whether the score of an image is 0 or 1, nothing between
     logit_dtype: ClassVar[torch.dtype]  # precision in which a teacher's outputs are stored
     stored: ClassVar[
@@ -111,6 +112,10 @@ class Task(Protocol):
 
     def score_predicted(self, predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
         """The metric of each image, (N,), from predictions in the form of labels."""
+        ...
+
+    def share_same(self, predicted: Tensor, others: Tensor) -> float:
+        """The share of predictions of two networks that agree, both in the form of labels."""
         ...
 
     def store(self, logits: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from hybridonn.data.readers.boxes import Box, find_box_fault, place_boxes, stack_boxes
+from hybridonn.data.readers.boxes import (
+    Box,
+    find_box_fault,
+    place_boxes,
+    restore_boxes,
+    stack_boxes,
+)
 from hybridonn.data.readers.image_files import Shape, Target, resize
 
 SHAPE = Shape(30, 40, True)
@@ -58,6 +64,14 @@ def test_a_box_lies_about_its_object_once_the_image_has_its_size(kind, size):
     expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     assert row[1:5] == pytest.approx(expected, abs=1.01)
     assert (row[0], row[5]) == (1, 1)
+    back = restore_boxes(torch.tensor([row]), SHAPE, target)
+    assert back[0].tolist() == pytest.approx([1, 14, 10, 26, 22, 1], abs=1e-4)
+
+
+def test_a_box_beyond_the_stored_image_is_cut():
+    target = Target(60, 60, grey=True, resize="pad")
+    found = restore_boxes(torch.tensor([[0.0, -3, 0, 99, 60, 0.5]]), SHAPE, target)
+    assert found[0].tolist() == pytest.approx([0, 0, 0, 40, 30, 0.5])
 
 
 def test_what_a_crop_cuts_away_is_no_box():

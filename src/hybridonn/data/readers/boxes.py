@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hybridonn.tasks.boxes import COLUMNS, cut_boxes, find_present, pad_boxes
+from hybridonn.tasks.boxes import COLUMNS, EDGES, cut_boxes, find_present, pad_boxes
 
 if TYPE_CHECKING:
     from hybridonn.data.readers.image_files import Shape, Target
@@ -103,6 +103,24 @@ def place_boxes(boxes: Sequence[Box], shape: Shape, target: Target) -> list[list
     placed = torch.tensor(rows, dtype=torch.float64).reshape(-1, COLUMNS)
     placed = cut_boxes(placed, target.height, target.width)
     return placed[find_present(placed)].tolist()
+
+
+def restore_boxes(boxes: Tensor, shape: Shape, target: Target) -> Tensor:
+    """Boxes of an image that was brought to its size, in the pixels of the image as it is stored.
+
+    The inverse of :func:`place_boxes`; what lies beyond the stored image is cut.
+
+    Args:
+        boxes: Classes, edges and scores, (n, 6).
+        shape: Facts of the image as it is stored.
+        target: What the image became.
+    """
+    across, down, right, low = _find_scale(shape, target)
+    shifts = boxes.new_tensor([right, low] * 2)
+    scales = boxes.new_tensor([across, down] * 2)
+    limits = boxes.new_tensor([shape.width, shape.height] * 2)
+    edges = ((boxes[:, EDGES] - shifts) / scales).clamp_min(0)
+    return torch.cat([boxes[:, :1], torch.minimum(edges, limits), boxes[:, -1:]], 1)
 
 
 def _find_scale(shape: Shape, target: Target) -> tuple[float, float, float, float]:
