@@ -42,9 +42,10 @@ def make_app(system: System, folder: Path | None, port: int) -> Any:
             "no camera of a browser can take their place; follow a folder of captures: --folder"
         )
     if not system.predictor.task.drawn_live:
+        manifest = system.predictor.manifest
         raise DeploymentError(
-            f"{system.predictor.manifest.run} answers task: {system.predictor.manifest.task}, which "
-            "the page does not draw; use `hybridonn predict`, with --watch for a camera's folder"
+            f"{manifest.run} answers task: {manifest.task}, which the page does not draw; use "
+            "`hybridonn predict`, with --watch for a camera's folder"
         )
     from fastapi import FastAPI
     from nicegui import ui
