@@ -109,7 +109,7 @@ def test_a_student_answers_boxes(finished):
 
 
 def test_no_estimate_is_made_and_it_is_said_why():
-    with pytest.raises(SpecError, match="detection has no estimate, since .* boxes that compete"):
+    with pytest.raises(SpecError, match=r"detection has no estimate, since .* boxes that compete"):
         refuse_unestimated(read_spec(EXAMPLE, ()))
 
 
