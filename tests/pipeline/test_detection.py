@@ -1,6 +1,7 @@
 """The main job of detection, on drawn blocks."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,11 +12,13 @@ import torch
 from PIL import Image
 from tests.pipeline.blocks import CLASSES, draw_blocks
 
-from hybridonn.core.errors import DeploymentError, SpecError
+from hybridonn.core.errors import DataError, DeploymentError, SpecError
 from hybridonn.core.files import read_arrays
+from hybridonn.data.load import load_dataset
 from hybridonn.data.readers.image_files import Target
 from hybridonn.deployment.predictor import Answer
 from hybridonn.live.page import make_app
+from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.loaded_run import predict
 from hybridonn.pipeline.predict import System, predict_files
 from hybridonn.pipeline.preflight import refuse_unread
@@ -92,6 +95,16 @@ def test_boxes_of_an_image_are_counted_written_and_drawn(finished, tmp_path):
     drawn = Image.open(row["drawn"])
     assert drawn.size == (1024, 1024)
     assert drawn.getpixel((2 * 32, 5 * 32)) != drawn.getpixel((6 * 32, 11 * 32))
+
+
+def test_training_images_without_any_object_are_refused(finished):
+    spec = read_spec(EXAMPLE, (f"data.folder={finished[2]}", *QUICK))
+    dataset = load_dataset(spec.data)
+    refuse_dataset(spec, dataset)
+    labels = torch.full((len(dataset.student_train), 1, 6), -1.0)
+    empty = dataset.with_part("student_train", replace(dataset.student_train, labels=labels))
+    with pytest.raises(DataError, match="none of the 17 training images of images holds an object"):
+        refuse_dataset(spec, empty)
 
 
 def test_the_live_page_says_that_it_draws_no_boxes():

@@ -22,7 +22,8 @@ def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
         dataset: The set, split.
 
     Raises:
-        DataError: An estimate, a comparison of kernels or an augmentation takes more.
+        DataError: An estimate, a comparison of kernels or an augmentation takes more, or no
+            training image holds an object.
     """
     count = len(dataset.student_train)
     if count < LEAST_TRAINED:
@@ -30,6 +31,11 @@ def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
             f"{dataset.name} has {count} training image{'s' * (count != 1)} for the student; an "
             f"estimate takes at least {LEAST_TRAINED}: get more images, or lower "
             "data.validation_fraction or data.test_fraction"
+        )
+    if not dataset.task.balance(dataset.student_train.labels, len(dataset.classes)).any():
+        raise DataError(
+            f"none of the {count} training images of {dataset.name} holds an object, so there is "
+            "nothing to learn; choose another data.split_seed, or get more images with objects"
         )
     for training in (spec.teacher.training, spec.training):
         check_crop(training.augmentation, *dataset.image_shape[1:])
