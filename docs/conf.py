@@ -46,6 +46,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "write_computation_times": False,  # its page would load a table from another host
     "show_memory": False,
+    "capture_repr": (),  # what is printed is shown, not what the last line of a block returns
     "download_all_examples": False,
     "remove_config_comments": True,
     "reset_modules": ("matplotlib",),

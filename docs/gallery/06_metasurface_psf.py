@@ -5,6 +5,8 @@ Pillars of silicon nitride, of many widths, make light of a point spread out as 
 Here the positive and the negative part of one kernel are designed as two sub-optics of 120 um.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # The library that comes with the package tells what a pillar of each width does to light.
 import matplotlib.pyplot as plt
