@@ -1,8 +1,8 @@
 """Detection
 =========
 
-Boxes of two kinds of objects: the camera's image behind three branches of optics is answered by a
-heatmap of centres and the distances to four edges.
+Boxes of two kinds of objects: the camera's image behind two branches of optics is answered by a
+heatmap of centres and the distances to four edges. It needs the extra ``detection``.
 """
 
 # %%
