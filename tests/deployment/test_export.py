@@ -57,3 +57,58 @@ def test_what_onnx_cannot_say_is_refused_in_a_sentence(onnx_extra, tmp_path) -> 
     with pytest.raises(DeploymentError, match=r"Spectrum cannot be written as ONNX: .*built-in"):
         export_backend(Spectrum(), ((2, 4, 4),), tmp_path / "backend.onnx")
     assert not (tmp_path / "backend.onnx").exists()
+
+
+class Double(nn.Module):
+    """Reckons in double, as users do who take a constant of numpy."""
+
+    def forward(self, branches):
+        return branches[0].mean((2, 3)).double() / 3
+
+
+class OneByOne(nn.Module):
+    """Takes the number of images for a constant while it is traced."""
+
+    def forward(self, branches):
+        return branches[0].reshape(int(branches[0].shape[0]), -1)
+
+
+def test_outputs_are_in_single_precision(onnx_extra, tmp_path) -> None:
+    """Outputs in double were written over twice their place by the C file."""
+    export_backend(Double(), ((2, 4, 4),), tmp_path / "backend.onnx")
+    features = torch.rand(3, 2, 4, 4)
+    found = OnnxNetwork(tmp_path / "backend.onnx")([features])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, features.mean((2, 3)) / 3)
+
+
+def test_weights_in_double_stay_so(onnx_extra, tmp_path) -> None:
+    """They were made single, so that onnxruntime could not load the file: a traceback."""
+    backend = InDouble(nn.Linear(32, 5).double())
+    export_backend(backend, ((2, 4, 4),), tmp_path / "backend.onnx")
+    features = torch.rand(3, 2, 4, 4)
+    found = OnnxNetwork(tmp_path / "backend.onnx")([features])
+    torch.testing.assert_close(found, backend((features,)).float().detach())
+
+
+class InDouble(nn.Module):
+    """A layer whose weights are in double."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, branches):
+        return self.layer(branches[0].flatten(1).double())
+
+
+def test_a_batch_of_one_size_alone_is_refused(onnx_extra, tmp_path) -> None:
+    with pytest.raises(DeploymentError, match="takes the number of images for a constant"):
+        export_backend(OneByOne(), ((2, 4, 4),), tmp_path / "backend.onnx")
+    assert not (tmp_path / "backend.onnx").exists()
+
+
+def test_what_onnxruntime_cannot_load_is_one_sentence(onnx_extra, tmp_path) -> None:
+    (tmp_path / "backend.onnx").write_bytes(b"no network")
+    with pytest.raises(DeploymentError, match=r"backend\.onnx cannot be run by onnxruntime"):
+        OnnxNetwork(tmp_path / "backend.onnx")

@@ -26,7 +26,9 @@ from hybridonn.deployment.compilers import find_host_compiler
 from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.runner import subtract
 from hybridonn.pipeline.compensate import compensate_captures, open_trained
-from hybridonn.pipeline.deploy import deploy
+from hybridonn.pipeline.deploy import deploy, explain_losses
+from hybridonn.pipeline.deployment_state import list_sources
+from hybridonn.pipeline.predict import open_system
 from hybridonn.pipeline.run import run
 from hybridonn.pipeline.stages.fabricated import make_chip
 from hybridonn.reports.artefacts.run import read_run
@@ -99,7 +101,7 @@ def test_the_runner_subtracts_captures_with_the_gains() -> None:
         "branches": [{"name": "branch_0", "shape": [1, 1, 2], "binning": 1}],
         "gains": [[2.0, 0.5]],
     }
-    captures = {"branch_0": np.array([[[[1, 2]], [[4, 8]]]])}
+    captures = {"branch_0": np.array([[[[1.0, 2.0]], [[4.0, 8.0]]]])}
     assert subtract(captures, manifest)["branch_0"].tolist() == [[[[0, 0]]]]
     with pytest.raises(ValueError, match=r"branch_0 has the shape \(1, 2, 2\)"):
         subtract({"branch_0": np.zeros((1, 2, 2))}, manifest)
@@ -183,6 +185,28 @@ def test_a_real_chips_backend_is_tried_on_its_captures(real_chip, no_report) -> 
 def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:
     with pytest.raises(DeploymentError, match=r"were not measured.*name the capture set"):
         deploy(real_chip[0], (), 30, None, Silent())
+
+
+def test_files_of_a_simulated_chip_are_not_those_of_the_real_one(
+    real_chip, deployed_digits
+) -> None:
+    """A chip that was compensated after the deployment was answered by the older backend."""
+    run_folder = real_chip[0]
+    kept = run_folder / "deployed"
+    aside = kept.rename(run_folder / ".aside") if kept.exists() else None
+    shutil.copytree(deployed_digits / "deployed", kept)
+    assert set(list_sources(run_folder)) == {"student", "compensated on captures"}
+    with pytest.raises(DeploymentError, match=r"no stage fabricated any more; run `hybridonn dep"):
+        open_system(run_folder)
+    shutil.rmtree(kept)
+    if aside is not None:
+        aside.rename(kept)
+
+
+def test_a_file_in_integers_that_loses_much_is_named() -> None:
+    files = {"int8": {"accuracy": 0.9, "same_predictions": 0.9}, "tflite_micro": {"accuracy": 0.97}}
+    (line,) = explain_losses({"accuracy": 0.972, **files, "onnx": {"accuracy": 0.1}})
+    assert line.startswith("backend.int8.onnx has 90.00 % where torch has 97.20 %")
 
 
 def test_captures_of_a_run_without_a_real_chip_are_refused(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +96,7 @@ def test_what_is_no_file_to_answer(system, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     np.savez(tmp_path / "shape.npz", branch_0=np.zeros((4, 2, 8, 7)))
+    np.savez(tmp_path / "counts.npz", branch_0=np.ones((4, 2, 8, 8), np.uint8))
     np.savez(tmp_path / "complex.npz", branch_0=np.ones((4, 2, 8, 8)) * 1j)
     np.savez(tmp_path / "nan.npz", branch_0=np.full((4, 2, 8, 8), np.nan))
     for name, words in (
@@ -108,6 +111,7 @@ def test_what_is_no_file_to_answer(system, tmp_path):
         ("other.npz", "hold no array branch_0"),
         ("shape.npz", r"branch_0 has the shape \(4, 2, 8, 7\); \(4, 2, 8, 8\) is needed"),
         ("nan.npz", r"nan\.npz: the captures hold values that are no number"),
+        ("counts.npz", r"counts\.npz: branch_0 holds uint8 values, such as a camera counts"),
         ("complex.npz", r"complex\.npz: branch_0 holds complex128 values; real numbers"),
     ):
         with pytest.raises(DataError, match=words):
@@ -122,14 +126,6 @@ def test_a_run_that_is_not_deployed(deployed_digits, tmp_path):
     )
     with pytest.raises(DeploymentError, match="is not deployed; run `hybridonn deploy"):
         open_system(copy)
-
-
-def test_a_run_that_was_run_again_since_it_was_deployed(deployed_digits, monkeypatch):
-    record = load_run(deployed_digits).record
-    record["hashes"]["student"] = "0" * 16
-    monkeypatch.setattr("hybridonn.pipeline.loaded_run.read_run_record", lambda folder: record)
-    with pytest.raises(DeploymentError, match="the stage student is another one; run `hybridonn d"):
-        open_system(deployed_digits)
 
 
 def test_a_watched_folder_goes_on_when_files_are_bad_or_vanish(system, tmp_path):
@@ -186,6 +182,29 @@ def test_masks_are_pictures_of_classes_and_maps_of_numbers_arrays(tmp_path):
         assert np.asarray(picture).tolist() == classes.tolist()
     numbers = write_mask(Answer(classes / 2, "", 1.0, 1.0), tmp_path, Path("cell.tif"))
     assert np.load(numbers).tolist() == [[0, 0.5], [1, 0]]
+
+
+def test_masks_beside_their_images_are_no_images(tmp_path):
+    """They were answered in turn, without end where the folder was watched."""
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "b.mask.png")
+    for name in ("a.png.mask.png", "a.png.boxes.png"):
+        draw(tmp_path / name)
+    assert [path.name for path in list_files([tmp_path])] == ["a.png", "b.mask.png"]
+
+
+def test_two_files_of_one_name_have_no_one_mask(tmp_path):
+    """The second mask was written over the first, and the table named it twice."""
+    system: Any = SimpleNamespace(
+        answer=lambda path: Answer(torch.zeros(2, 2, dtype=torch.long), "", 1.0, 1.0),
+        predictor=SimpleNamespace(manifest=SimpleNamespace(classes=("a",))),
+    )
+    paths = [tmp_path / "one" / "x.png", tmp_path / "two" / "x.png"]
+    rows = predict_files(system, paths, tmp_path / "out")
+    assert next(rows)["mask"] == str(tmp_path / "out" / "x.png.mask.png")
+    with pytest.raises(DataError, match="have one name"):
+        next(rows)
+    assert len(list(predict_files(system, paths, None))) == 2
 
 
 def test_numbers_have_no_confidence():

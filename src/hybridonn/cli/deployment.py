@@ -13,7 +13,11 @@ from hybridonn.cli.screen import print_line, print_rows, print_table, show_bars
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
-    typer.Option("--target", help="Format to write beside ONNX: c or tflite-micro; repeatable."),
+    typer.Option(
+        "--target",
+        help="Format to write beside ONNX: c or tflite-micro; repeatable. Each call writes the "
+        "folder anew: name all that it is to hold.",
+    ),
 ]
 
 FITS = (None, "crop", "pad", "stretch")
@@ -35,10 +39,13 @@ def deploy(
     calm_threads()
     from hybridonn.deployment.boards import explain_boards
     from hybridonn.pipeline.deploy import deploy as deploy_run
+    from hybridonn.pipeline.deploy import explain_losses
 
     with show_bars() as progress:
         results = deploy_run(run, tuple(target or ()), calibration, data_root, progress, captures)
     print_table(run.name, {"deployed": results})
+    for line in explain_losses(results):
+        say(line)
     if "flash_needed_bytes" in results.get("c", {}):
         say(explain_boards(results["c"]))
     say(run / "deployed")
@@ -157,11 +164,15 @@ def predict(
         answers = watch(opened, paths[0], out, lambda line: typer.echo(line, err=True))
     else:
         answers = predict_files(opened, list_files(paths), out)
-    rows = []
-    for row in answers:
-        rows.append(row)
-        print_line(row)
-        if out is not None:
+    rows: list[dict[str, Any]] = []
+    try:
+        for row in answers:
+            rows.append(row)
+            print_line(row)
+            if out is not None and follow:
+                write_table(out / "predictions.csv", rows)
+    finally:  # what was answered before an error or Ctrl-C is kept
+        if out is not None and rows:
             write_table(out / "predictions.csv", rows)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MB = 10**6
+LIBRARY_BYTES = 2**17  # of flash and of RAM that are left to the program, its C library and stack
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ def explain_boards(found: Mapping[str, Any]) -> str:
     """
     flash, ram = found["flash_needed_bytes"], found["ram_needed_bytes"]
     names = list_boards(flash, ram)
-    said = f"backend.c needs {flash / MB:.2f} MB of flash and {ram / MB:.2f} MB of RAM"
+    said = (
+        f"with its inputs and outputs, and {LIBRARY_BYTES // 2**10} KiB of each for your program, "
+        f"backend.c needs {flash / MB:.2f} MB of flash and {ram / MB:.2f} MB of RAM"
+    )
     if flash > EMULATED.flash_bytes or ram > EMULATED.ram_bytes:
         said += f", more than {EMULATED.name} has (4.19 MB of each), so it was not run there"
     if names:

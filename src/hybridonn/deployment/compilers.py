@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from hybridonn.core.errors import DeploymentError
-from hybridonn.deployment.boards import EMULATED
+from hybridonn.deployment.boards import EMULATED, LIBRARY_BYTES
 from hybridonn.deployment.c_code import FLOAT_BYTES, NAME, CFile
 
 ARM, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 M4F = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 PARTS = ("check.c", "start_m4.c", "mps2.ld")
 WAIT_S = 600
-LIBRARY_BYTES = 2**17  # code, C library and stack
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def run_on_cortex_m4(code: CFile, branches: Sequence[Tensor]) -> Tensor | None:
 
 
 def count_memory(code: CFile) -> tuple[int, int]:
-    """Bytes of flash and of RAM that a backend needs with its inputs, outputs and a C library."""
+    """Bytes of flash and of RAM that a backend needs with its inputs, outputs and a program."""
     data = code.working_bytes + FLOAT_BYTES * (code.input_floats + code.output_floats)
     return code.weight_bytes + LIBRARY_BYTES, data + LIBRARY_BYTES
 

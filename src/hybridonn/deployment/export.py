@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class _TakesBranches(nn.Module):
         self.network = backend
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return self.network(inputs)
+        return self.network(inputs).float()  # of a backend that reckons in double, too
 
 
 class _TakesScene(nn.Module):
@@ -78,7 +79,7 @@ class _TakesScene(nn.Module):
         self.network = network
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return self.network(inputs[0])
+        return self.network(inputs[0]).float()
 
 
 def _export(
@@ -91,7 +92,7 @@ def _export(
         OSError: The file cannot be written.
     """
     need_extra("onnx", "onnxscript")
-    network = deepcopy(network).cpu().float().eval()
+    network = deepcopy(network).cpu().eval()
     network.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     batch = torch.export.Dim("batch")
     try:
@@ -107,7 +108,6 @@ def _export(
                 verbose=False,
             )
             assert program is not None
-            program.save(str(path), external_data=False)
     except OSError:
         raise
     except Exception as error:  # torch's exporter has no class for what it refuses
@@ -115,6 +115,22 @@ def _export(
             f"{type(network.network).__name__} cannot be written as ONNX: {_explain(error)}; use "
             "operations of torch that ONNX has, or one of the built-in backends"
         ) from error
+    _refuse_constant_batch(program.model, network)
+    program.save(str(path), external_data=False)
+
+
+def _refuse_constant_batch(model: Any, network: nn.Module) -> None:
+    """Refuse a network that was traced for some number of images alone.
+
+    Raises:
+        DeploymentError: It is one.
+    """
+    if any(isinstance(one.shape[0], int) for one in (*model.graph.inputs, *model.graph.outputs)):
+        raise DeploymentError(
+            f"{type(network.network).__name__} cannot be written as ONNX: it takes the number of "
+            "images for a constant, as int(x.shape[0]), a loop over images or squeeze() do; use "
+            "x.flatten(1), reshape(x.shape[0], ...) and operations on whole batches"
+        )
 
 
 def _explain(error: BaseException) -> str:
@@ -128,12 +144,11 @@ def _explain(error: BaseException) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the remarks of torch's exporter about packages that are not needed."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # what is refused is said in one sentence
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

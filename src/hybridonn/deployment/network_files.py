@@ -48,7 +48,7 @@ def write_network(
     export_backend(network.backend, branch_shapes, folder / BACKEND)
     quantise(folder / BACKEND, folder / INT8, calibration.features())
     if image_shape is not None:
-        twin = nn.Sequential(network.frontend.digital(image_shape), network.backend)
+        twin = nn.Sequential(network.frontend.digital(image_shape).float(), network.backend)
         export_hybrid(twin, image_shape, folder / HYBRID)
     write_text(folder / RUNNER, files("hybridonn.deployment").joinpath("runner.py").read_text())
 

@@ -2,7 +2,8 @@
 
     python run.py --scene image.npy        a scene (H, W) or (C, H, W), uint8 or float in [0, 1]
     python run.py --captures captures.npz  arrays branch_0, branch_1, ... of the two captures of
-                                           each kernel, (K, 2, H, W): positive, then negative
+                                           each kernel, (K, 2, H, W): positive, then negative, in
+                                           the units of a capture set, floats
 
 It prints the class of the image with its probability; segmentation writes ``mask.npy``, the class
 of each pixel, any other task ``outputs.npy``, the outputs of the network.
@@ -19,7 +20,16 @@ HERE = Path(__file__).resolve().parent
 
 
 def load(name, folder=HERE):
-    """A network of this folder, as a function from inputs by name to outputs."""
+    """A network of this folder, as a function from inputs by name to outputs.
+
+    Raises:
+        FileNotFoundError: The folder does not hold it.
+    """
+    if not (folder / name).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {name}; there is no hybrid.onnx where the optics are known by "
+            "their captures alone: give --captures"
+        )
     session = onnxruntime.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
     return lambda **inputs: np.asarray(session.run(None, inputs)[0])
 
@@ -28,16 +38,24 @@ def subtract(captures, manifest):
     """Signed features of captures: a dict of (K, 2, H, W) a branch to one of (1, K, H, W).
 
     Raises:
-        ValueError: Captures are missing, have another shape, or are no real numbers.
+        ValueError: Captures are missing, have another shape, or are no real numbers; or they are
+            integers, which a camera counts: features are in the units of a capture set.
     """
     features, start = {}, 0
     for branch in manifest["branches"]:
         if branch["name"] not in captures:
             raise ValueError(f"the captures hold no array {branch['name']}")
         pair = np.asarray(captures[branch["name"]])
-        if pair.dtype.kind not in "biuf":
+        if pair.dtype.kind in "biu":
+            raise ValueError(
+                f"{branch['name']} holds {pair.dtype} values, such as a camera counts; captures "
+                "are floats in the units of `hybridonn captures import`"
+            )
+        if pair.dtype.kind != "f":
             raise ValueError(f"{branch['name']} holds {pair.dtype} values; real numbers are needed")
         pair = pair.astype(np.float32)
+        if not np.isfinite(pair).all():
+            raise ValueError("the captures hold values that are no number")
         kernels, height, width = branch["shape"]
         if pair.shape != (kernels, 2, height, width):
             raise ValueError(
@@ -55,14 +73,21 @@ def to_scene(image, manifest):
     """A scene (1, C, H, W) float32 in [0, 1] of an image, 8-bit or from 0 to 1.
 
     Raises:
-        ValueError: The image has another shape.
+        ValueError: The image has another shape, or other values.
     """
     image = np.asarray(image)
+    if image.dtype != np.uint8 and image.dtype.kind != "f":
+        raise ValueError(f"the image holds {image.dtype} values; uint8, or floats from 0 to 1")
     scene = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
     scene = scene[None] if scene.ndim == 2 else scene
     if scene.shape != tuple(manifest["image_shape"]):
         raise ValueError(
             f"the image has the shape {scene.shape}; {tuple(manifest['image_shape'])} is needed"
+        )
+    if not (scene.min() >= 0 and scene.max() <= 1):  # neither is true of what is no number
+        raise ValueError(
+            f"the image goes from {scene.min():g} to {scene.max():g}; floats are from 0 to 1, "
+            "values from 0 to 255 are uint8"
         )
     return scene[None]
 
@@ -89,8 +114,8 @@ def main():
             logits = load("backend.int8.onnx" if given.int8 else "backend.onnx")(**features)
         else:
             logits = load("hybrid.onnx")(scene=to_scene(np.load(given.scene), manifest))
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"error: {error}") from None
     print(describe(logits[0], manifest))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.extras import need_extra
 
 AT_A_TIME = 256  # images
@@ -22,7 +23,7 @@ class OnnxNetwork:
         threads: Threads of the runtime; None: as many as there are cores.
 
     Raises:
-        DeploymentError: onnxruntime is not installed.
+        DeploymentError: onnxruntime is not installed, or cannot run the file.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -33,18 +34,36 @@ class OnnxNetwork:
         options.log_severity_level = 3  # errors alone
         if threads is not None:
             options.intra_op_num_threads = options.inter_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self._name = path.name
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the library has a class for each of its codes
+            raise self._explain(error) from error
         self.names = [one.name for one in self.session.get_inputs()]
 
     def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Outputs of one tensor an input, (B, ...) each."""
+        """Outputs of one tensor an input, (B, ...) each.
+
+        Raises:
+            DeploymentError: The tensors do not fit the file.
+        """
         feed: dict[str, Any] = {
             name: one.contiguous().numpy() for name, one in zip(self.names, inputs, strict=True)
         }
-        (found,) = self.session.run(None, feed)
+        try:
+            (found,) = self.session.run(None, feed)
+        except Exception as error:
+            raise self._explain(error) from error
         return torch.from_numpy(found)
+
+    def _explain(self, error: Exception) -> DeploymentError:
+        said = " ".join(str(error).split())[:300].rstrip(". ")
+        return DeploymentError(
+            f"{self._name} cannot be run by onnxruntime ({said}); use operations of torch that "
+            "ONNX has, or one of the built-in backends"
+        )
 
     def predict(self, inputs: Sequence[Tensor]) -> Tensor:
         """The same for any number of images, some at a time."""

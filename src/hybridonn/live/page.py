@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -183,7 +184,9 @@ def serve(system: System, folder: Path | None, port: int) -> None:
     import uvicorn
 
     refuse_used_port(port)
-    uvicorn.run(app, host=HOST, port=port, log_level="warning")
+    with warnings.catch_warnings():  # NiceGUI looks through all objects, old names of torch too
+        warnings.simplefilter("ignore", FutureWarning)
+        uvicorn.run(app, host=HOST, port=port, log_level="warning")
 
 
 def refuse_used_port(port: int) -> None:

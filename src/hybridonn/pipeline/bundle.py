@@ -13,6 +13,7 @@ from typing import Any
 from hybridonn.core.errors import ArtefactError, DeploymentError
 from hybridonn.core.files import cache_folder, format_json, read_tensors, write_tensors
 from hybridonn.core.parts import put_folder, scratch_folder
+from hybridonn.pipeline.deployment_state import explain_stale
 from hybridonn.pipeline.model_card import write_model_card
 from hybridonn.pipeline.run_folder import RESULTS, SPEC
 from hybridonn.pipeline.run_record import RUN_RECORD, read_own_spec
@@ -46,9 +47,12 @@ def bundle_run(run: Path, out: Path | None = None, licence: str = "", citation: 
 
     Raises:
         ArtefactError: The run is not finished, or the file cannot be written, or lies in the run,
-            or its name does not end in ``.zip``.
+            or its name does not end in ``.zip``; or the deployed files were changed, or made of an
+            earlier state of the run.
     """
     spec = read_own_spec(run)
+    if stale := explain_stale(run):
+        raise ArtefactError(stale)
     place = out or run.with_name(f"{run.name}.zip")
     _refuse_place(place, run)
     files = [run / name for name in (SPEC, RUN_RECORD, RESULTS)]

@@ -10,8 +10,9 @@ from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
+from hybridonn.pipeline.deployment_state import take_deployed
 from hybridonn.pipeline.from_spec import refuse_digital
-from hybridonn.pipeline.run_folder import add_results, open_folder
+from hybridonn.pipeline.run_folder import add_results, open_folder, write_results
 from hybridonn.pipeline.run_record import read_own_stage, refuse_other_networks
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_folder import Finished
@@ -100,7 +101,9 @@ def compensate_captures(
         trained = open_trained(spec, run, data_root, progress)
         place = run / "compensated"
         found = complete(stage, spec, trained.dataset, trained.done, place, progress)
-        add_results(run, {"compensated": found.results})
+        results = add_results(run, {"compensated": found.results})
+        results.pop("deployed", None)
+        write_results(run, results | take_deployed(run, progress))
         if (run / "report.html").is_file():  # of a run that was cut short there is none
             write_report(run)
     return found.results

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hybridonn.core.errors import ArtefactError, DeploymentError
-from hybridonn.core.files import read_json
+from hybridonn.core.errors import DeploymentError
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.deployment.extras import need_extra
+from hybridonn.pipeline.deployment_state import find_real_chip
 from hybridonn.pipeline.run_folder import add_results, open_folder
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.pipeline.stage import Stage, complete
-from hybridonn.pipeline.stage_folder import Finished, read_stage
+from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
 from hybridonn.pipeline.stages.deployed import DEPLOYED, DEPLOYED_ON_CAPTURES
-from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.reports.page import write_report
 from hybridonn.spec import Spec
 
+USUAL_LOSS = 0.003  # of the metric, from 0 to 1, by 8-bit integers
 TARGETS = {  # and the packages that each needs
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "c": ("emx_onnx_cgen",),
@@ -80,7 +80,7 @@ def deploy(
 
 def _find_stages(spec: Spec, run: Path) -> tuple[Stage, dict[str, Finished]]:
     """The stage to do, and the stages that it needs."""
-    real = _find_real_chip(run)
+    real = find_real_chip(run)
     stage = DEPLOYED if real is None else DEPLOYED_ON_CAPTURES
     needs = [one for one in stage.needs if one.wanted(spec) and one is not COMPENSATED_ON_CAPTURES]
     done = {one.name: read_own_stage(run, one.name) for one in needs}
@@ -89,20 +89,20 @@ def _find_stages(spec: Spec, run: Path) -> tuple[Stage, dict[str, Finished]]:
     return stage, done
 
 
-def _find_real_chip(run: Path) -> Finished | None:
-    """The compensation of a run on captures of a real chip; None: there is none.
+def explain_losses(results: dict[str, Any]) -> list[str]:
+    """A sentence for each file in 8-bit integers that loses more of the metric than is usual.
 
-    Raises:
-        ArtefactError: It is that of another student.
+    Args:
+        results: Numbers of the stage ``deployed``.
     """
-    folder = run / "compensated"
-    if not (folder / "origin.json").is_file():
-        return None
-    found = read_stage(folder)
-    student = read_json(folder / "origin.json").get("student")
-    if student != read_own_stage(run, STUDENT.name).fingerprint:
-        raise ArtefactError(
-            f"{folder} is the compensation of another student than that of {run}; compensate the "
-            "run again, with `hybridonn compensate`"
-        )
-    return found
+    lines = []
+    for key, file in (("int8", "backend.int8.onnx"), ("tflite_micro", "backend.tflite")):
+        for name, own in results.get(key, {}).items():
+            whole = results.get(key, {}).get(f"torch_{name}", results.get(name))
+            if isinstance(own, float) and isinstance(whole, float) and whole - own > USUAL_LOSS:
+                lines.append(
+                    f"{file} has {100 * own:.2f} % where torch has {100 * whole:.2f} %: 8-bit "
+                    "integers lose more here than the 0.3 points that are usual; try another "
+                    "number of images with --calibration, or use backend.onnx"
+                )
+    return lines

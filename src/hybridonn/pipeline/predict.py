@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,12 @@ from hybridonn.core.files import read_arrays, write_bytes
 from hybridonn.data.readers.boxes import restore_boxes
 from hybridonn.data.readers.image_files import Target, read_picture, read_shape
 from hybridonn.deployment.predictor import Answer, Predictor, describe_answer
+from hybridonn.pipeline.deployment_state import refuse_other_state
 from hybridonn.pipeline.loaded_run import LoadedRun, load_run
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 CAPTURES = ".npz"
+MASK, DRAWN = ".mask.png", ".boxes.png"  # follow the whole name of the file that was answered
 PAUSE_S = 0.2  # between two looks at a watched folder
 SHOWN_PIXELS = 1024  # of the longer side, about, of a drawn image
 COLOURS = ((0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178))
@@ -93,26 +95,11 @@ def open_system(place: Path, fit: str | None = None, int8: bool = False) -> Syst
             + (", and bundle it again" if place.suffix == ".zip" else "")
         )
     predictor = Predictor(folder, int8)
-    _refuse_other_state(run, predictor, place)
+    refuse_other_state(run.folder, predictor.manifest, place)
     data = run.spec.data
     channels, height, width = run.image_shape
     target = Target(height, width, channels == 1, fit or data.resize)
     return System(predictor, target, fit is not None or _states_size(run))
-
-
-def _refuse_other_state(run: LoadedRun, predictor: Predictor, place: Path) -> None:
-    """Refuse files that were made of an earlier state of a run.
-
-    Raises:
-        DeploymentError: A stage was made anew since.
-    """
-    now = run.record["hashes"]
-    for stage, known in predictor.manifest.stages.items():
-        if now.get(stage, known) != known:
-            raise DeploymentError(
-                f"{place} was run again since it was deployed: the stage {stage} is another one; "
-                f"run `hybridonn deploy {place}` again"
-            )
 
 
 def _states_size(run: LoadedRun) -> bool:
@@ -147,11 +134,17 @@ def _allowed() -> str:
 
 def _list_folder(folder: Path) -> list[Path]:
     known = (*PICTURES, CAPTURES)
-    return sorted(
-        path
+    found = {
+        path.name: path
         for path in folder.iterdir()
         if path.suffix.lower() in known and not path.name.startswith(".")
-    )
+    }
+    return [found[name] for name in sorted(found) if not _is_answer(name, found)]
+
+
+def _is_answer(name: str, beside: Container[str]) -> bool:
+    """Whether a file is what was drawn of one beside it, where answers go into the same folder."""
+    return any(name.endswith(end) and name.removesuffix(end) in beside for end in (MASK, DRAWN))
 
 
 def predict_files(
@@ -166,10 +159,11 @@ def predict_files(
             PNG of the image with its boxes; None: nowhere.
 
     Raises:
-        HybridonnError: A file cannot be answered.
+        HybridonnError: A file cannot be answered, or its answer would be written over another.
     """
+    written: dict[str, Path] = {}
     for path in paths:
-        yield _make_row(system, path, out)
+        yield _make_row(system, path, out, written)
 
 
 def watch(
@@ -209,7 +203,7 @@ def watch(
             if seen.get(path) == state and done.get(path) != state:
                 done[path] = state
                 try:
-                    yield _make_row(system, path, out)
+                    yield _make_row(system, path, out, {})
                 except HybridonnError as error:
                     say(str(error))
         for path in seen.keys() - now.keys() - done.keys():
@@ -229,8 +223,12 @@ def _look(folder: Path) -> dict[Path, tuple[int, int]]:
     return found
 
 
-def _make_row(system: System, path: Path, out: Path | None) -> dict[str, Any]:
+def _make_row(
+    system: System, path: Path, out: Path | None, written: dict[str, Path]
+) -> dict[str, Any]:
     answer = system.answer(path)
+    if out is not None and not answer.label:
+        _refuse_same_name(path, written, out)
     row: dict[str, Any] = {"file": str(path)}
     row |= describe_answer(answer, system.predictor.manifest.classes)
     if out is not None and answer.boxes is not None:
@@ -238,6 +236,20 @@ def _make_row(system: System, path: Path, out: Path | None) -> dict[str, Any]:
     elif out is not None and not answer.label:
         row["mask"] = str(write_mask(answer, out, path))
     return row
+
+
+def _refuse_same_name(path: Path, written: dict[str, Path], out: Path) -> None:
+    """Refuse a second file of one name, whose answer would be written over that of the first.
+
+    Raises:
+        DataError: It is one.
+    """
+    first = written.setdefault(path.name, path)
+    if first.resolve() != path.resolve():
+        raise DataError(
+            f"{first} and {path} have one name, by which their answers in {out} are called; "
+            "predict their folders one after the other, each with an --out of its own"
+        )
 
 
 def write_boxes(system: System, boxes: Tensor, out: Path, path: Path) -> dict[str, str]:
@@ -268,7 +280,7 @@ def write_boxes(system: System, boxes: Tensor, out: Path, path: Path) -> dict[st
     write_bytes(table, ("\n".join(lines) + "\n").encode())
     if captured:
         return {"boxes": str(table)}
-    drawn = out / f"{path.name}.boxes.png"
+    drawn = out / f"{path.name}{DRAWN}"
     write_bytes(drawn, draw_boxes(read_picture(path, system.target), boxes, classes))
     return {"boxes": str(table), "drawn": str(drawn)}
 
@@ -322,7 +334,7 @@ def write_mask(answer: Answer, out: Path, path: Path) -> Path:
         picture = Image.fromarray(answer.predicted.numpy().astype(np.uint8), mode="P")
         picture.putpalette([value for colour in COLOURS for value in colour])
         picture.save(buffer, "PNG")
-        place = out / f"{path.name}.mask.png"
+        place = out / f"{path.name}{MASK}"
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(place, buffer.getvalue())
     return place

@@ -10,6 +10,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_text
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
+from hybridonn.pipeline.deployment_state import take_deployed
 from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.record import describe_run
@@ -64,7 +65,8 @@ def run(
         record = describe_run(spec, dataset, stages, started, _now())
         write_run_record(folder, record)
         results = {name: stage.results for name, stage in stages.items() if stage.results}
-        results = write_results(folder, results | _judge_teacher(spec, stages))
+        results |= _judge_teacher(spec, stages) | take_deployed(folder, progress)
+        results = write_results(folder, results)
         write_report(folder)
         sweep_stages(folder)
     return results

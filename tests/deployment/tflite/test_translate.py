@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,21 @@ def test_what_is_not_translated_is_named(graph, why, micro_extra):
         DeploymentError, match=f"Micro: its operation {graph.nodes[0].kind} .*{why}"
     ):
         translate(graph)
+
+
+def test_a_branch_that_is_only_moved_first_has_the_range_behind_it(micro_extra):
+    """A backend that begins with a reshape was a KeyError of the branch's name."""
+    graph = make_graph("Reshape", np.array(IMAGE))
+    content, ranges = translate(replace(graph, ranges={"result": HELD}))
+    assert ranges["image"] == HELD
+    assert content
+
+
+def test_a_branch_whose_range_is_not_known_is_named(micro_extra):
+    with pytest.raises(DeploymentError, match="its operation Sin .* takes image, whose range is"):
+        translate(replace(make_graph("Sin"), ranges={"result": HELD}))
+    with pytest.raises(DeploymentError, match="it does not use image"):
+        translate(replace(make_graph("Sin"), nodes=(), ranges={}))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hybridonn.core.errors import DeploymentError
 from hybridonn.deployment.tflite.graph import Graph, Node
 from hybridonn.deployment.tflite.layout import Layout
 from hybridonn.deployment.tflite.model import Range
@@ -38,6 +39,8 @@ def _share_ranges(graph: Graph) -> dict[str, Range]:
     for node in reversed(graph.nodes):
         if node.kind == "Concat" and node.output in ranges:
             ranges |= dict.fromkeys(node.inputs, ranges[node.output])
+        if node.kind in KEEPS_RANGE and node.output in ranges:  # of what is moved before it is used
+            ranges.setdefault(node.inputs[0], ranges[node.output])
     for node in graph.nodes:
         if node.kind in KEEPS_RANGE and node.inputs[0] in ranges:
             ranges[node.output] = ranges[node.inputs[0]]
@@ -53,12 +56,27 @@ class _Translator(Layout):
         Raises:
             DeploymentError: An operation is not translated.
         """
-        inputs = [self.place(name, last=True) for name in self.graph.inputs]
+        inputs = [self._take_branch(name) for name in self.graph.inputs]
         for node in self.graph.nodes:
             if node.output not in self.placed:  # else the operation before it has made it
                 self._write(node)
         output = self.take(self.graph.output, last=True)
         return self.model.pack(inputs, [output])
+
+    def _take_branch(self, name: str) -> int:
+        """The tensor of a branch.
+
+        Raises:
+            DeploymentError: The first operation on it is not done in integers.
+        """
+        if name not in self.graph.ranges:
+            users = self.graph.users(name)
+            if users:
+                self.refuse(users[0], f"takes {name}, whose range is not known")
+            raise DeploymentError(
+                f"the backend cannot be written for TensorFlow Lite Micro: it does not use {name}"
+            )
+        return self.place(name, last=True)
 
     def _write(self, node: Node) -> None:
         """Write one operation.
