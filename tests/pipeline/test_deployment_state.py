@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hybridonn.core.errors import ArtefactError, DeploymentError
+from hybridonn.core.progress import Silent
 from hybridonn.deployment.manifest import read_manifest
 from hybridonn.pipeline import deployment_state
 from hybridonn.pipeline.bundle import bundle_run
@@ -15,7 +16,7 @@ from hybridonn.pipeline.deployment_state import explain_stale, list_sources, tak
 from hybridonn.pipeline.predict import open_system
 
 
-class Said:
+class Said(Silent):
     """Progress that keeps what is said."""
 
     def __init__(self) -> None:

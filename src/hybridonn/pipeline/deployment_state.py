@@ -63,7 +63,7 @@ def refuse_other_state(run: Path, manifest: Manifest, place: Path) -> None:
 
     Args:
         run: The run folder.
-        manifest: That of its deployed files.
+        manifest: Manifest of the deployed files.
         place: What the user named: the run, or a bundle of it.
 
     Raises:

@@ -111,7 +111,7 @@ def test_a_branch_that_is_only_moved_first_has_the_range_behind_it(micro_extra):
 
 
 def test_a_branch_whose_range_is_not_known_is_named(micro_extra):
-    with pytest.raises(DeploymentError, match="its operation Sin .* takes image, whose range is"):
+    with pytest.raises(DeploymentError, match=r"its operation Sin .* takes image, whose range is"):
         translate(replace(make_graph("Sin"), ranges={"result": HELD}))
     with pytest.raises(DeploymentError, match="it does not use image"):
         translate(replace(make_graph("Sin"), nodes=(), ranges={}))
