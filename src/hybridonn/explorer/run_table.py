@@ -168,7 +168,8 @@ def read_row(name: str, folder: Path) -> Row:
     try:
         return _read(name, folder)
     except ArtefactError as error:
-        return Row(name, BROKEN, said=str(error))
+        # The row names the folder already; what is wrong in it comes first.
+        return Row(name, BROKEN, said=str(error).replace(f"{folder}/", ""))
 
 
 def _read(name: str, folder: Path) -> Row:
