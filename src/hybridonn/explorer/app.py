@@ -18,6 +18,8 @@ from hybridonn.explorer.systems import Systems
 from hybridonn.live.guard import NAMES, SameOrigin
 from hybridonn.live.page import HOST, refuse_used_port
 
+PATIENCE_S = 60.0  # of a browser while the machine is busy; then its state would be lost
+
 
 def make_app(root: Path, port: int, data: Path | None = None) -> Any:
     """The explorer.
@@ -47,6 +49,7 @@ def make_app(root: Path, port: int, data: Path | None = None) -> Any:
         title="hybridonn explore",
         show_welcome_message=False,
         tailwind=False,
+        reconnect_timeout=PATIENCE_S,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(NAMES))
     app.add_middleware(SameOrigin, port=port)
