@@ -81,7 +81,11 @@ def _draw_variant(axes: Axes, points: list[dict[str, Any]], key: str, place: int
     places, means = [one[key] for one in points], [100 * one["mean"] for one in points]
     sides = None
     if points[0]["low"] is not None:
-        ends = [[one["mean"] - one["low"], one["high"] - one["mean"]] for one in points]
+        # The interval of equal values may miss their mean by rounding.
+        ends = [
+            [max(one["mean"] - one["low"], 0.0), max(one["high"] - one["mean"], 0.0)]
+            for one in points
+        ]
         sides = [[100 * one[side] for one in ends] for side in range(2)]
     look: dict[str, Any] = {"color": colour, "marker": marker, "capsize": 3, "elinewidth": 1.3}
     axes.errorbar(places, means, sides, label=points[0]["label"], **look)
