@@ -35,8 +35,8 @@ def shell(command):
 
 
 # %%
-# The camera is shifted, turned and scaled, has noise, hot pixels and 12 bits; the import knows
-# nothing of it and finds it from the frames.
+# The camera is shifted, turned and scaled, has noise, hot pixels and 12 bits; the import is told
+# the bits, and finds the rest from the frames.
 if not Path("runs/four/captured").exists():
     shell("hybridonn captures simulate runs/four --fraction 0.1 --test-images 200")
 if not Path("runs/four/captures").exists():
@@ -57,6 +57,8 @@ figure, axis = plt.subplots(figsize=(8, 3.2), layout="constrained")
 axis.imshow(np.sqrt(frame), cmap="gray")
 axis.set(title=f"a frame, {frame.shape[0]} x {frame.shape[1]} camera pixels", xticks=[], yticks=[])
 
+# %%
+# What each of the eight sub-optics makes of it:
 figure, axes = plt.subplots(2, 4, figsize=(8, 4.2), layout="constrained")
 rows, columns = np.arange(frame.shape[0]), np.arange(frame.shape[1])
 for index, axis in enumerate(axes.flat):
