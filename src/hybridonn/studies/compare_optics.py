@@ -214,8 +214,8 @@ def _measure_sizes(
     """The numbers of :data:`SIZES`: those of the backend are what its optics leave to it."""
     divided = network.divide()
     branches = divided.frontend(torch.zeros(1, *image_shape))
-    # A lens takes one image a channel, a kernel two signs in each channel.
-    pictures = 1 if choice in (LENS, DIGITAL) else SIGNS * image_shape[0]
+    # A lens takes one image a channel, a kernel its signs in each channel.
+    pictures = 1 if choice in (LENS, DIGITAL) else divided.frontend.exposures * image_shape[0]
     pixels = pictures * sum(prod(one.shape) for one in branches)
     parameters, macs = count_parameters(divided.backend), count_macs(divided.backend, branches)
     return dict(zip(SIZES, (network.frontend.kernels, parameters, macs, pixels), strict=True))

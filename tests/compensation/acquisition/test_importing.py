@@ -377,3 +377,18 @@ def test_saturated_images_are_left_out_on_request(tmp_path, bench):
     assert done.captures.notes["skipped_images"] == 1
     assert "student_train-00003" not in done.captures.image_ids
     assert len(done.captures) == 7
+
+
+def test_images_that_look_like_others_tell_of_the_scale_of_frames(tmp_path, bench):
+    made = bench()
+    Mosaic(made, tmp_path, False, 0.0, (0.0, 0.0)).take_all()
+    path = tmp_path / "manifest.csv"
+    rows = path.read_text().splitlines()
+    names = [row.split(",") for row in rows]
+    shown = [k for k, row in enumerate(names) if row[1].startswith(("test-", "student_train-"))]
+    images = [names[k][1] for k in shown]
+    for k, image in zip(shown, images[::-1], strict=True):
+        names[k][1] = image
+    path.write_text("\n".join(",".join(row) for row in names))
+    with pytest.raises(DataError, match=r"out of order.*and --pixels-per-feature and --camera-pix"):
+        run_frames(tmp_path, made)

@@ -50,6 +50,20 @@ def test_negative_values_are_named_and_mended_on_request(tmp_path, bench):
     assert psfs_from_array(tmp_path / "p.npy", made.design, mend=True).min() >= 0
 
 
+def test_noise_of_a_sign_that_is_dark_by_design_is_no_negative_light(tmp_path, bench):
+    made = bench()
+    made.design.kernels[1] = made.design.kernels[1].abs()  # it has no negative part
+    psfs = measure(made)
+    psfs[1, 1] = 0.004 * psfs.max() * np.random.default_rng(0).normal(size=psfs[1, 1].shape)
+    np.save(tmp_path / "p.npy", psfs)
+    found = psfs_from_array(tmp_path / "p.npy", made.design)
+    assert found[1, 1].max() < 0.02 * found.max()
+    psfs[1, 1, 0, 4, 4] = -0.3 * psfs.max()
+    np.save(tmp_path / "p.npy", psfs)
+    with pytest.raises(DataError, match=r"have negative values: 1- \(1 pixels"):
+        psfs_from_array(tmp_path / "p.npy", made.design)
+
+
 def test_hot_pixels_are_named_and_mended_on_request(tmp_path, bench):
     made = bench()
     clean = measure(made)

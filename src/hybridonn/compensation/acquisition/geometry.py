@@ -28,7 +28,7 @@ from hybridonn.compensation.acquisition.placement import (
     orient,
 )
 from hybridonn.compensation.acquisition.registration import Registration, register, still
-from hybridonn.compensation.acquisition.sources import Source
+from hybridonn.compensation.acquisition.sources import FrameSource, Source
 from hybridonn.core.errors import DataError
 from hybridonn.core.progress import Progress, Silent
 
@@ -261,6 +261,8 @@ def check_order(
     named = [f"{image_ids[here]} looks like {image_ids[there]}" for here, there in wrong]
     steps = Counter(there - here for here, there in wrong)
     cure = "compare the frames with the manifest"
+    if isinstance(source, FrameSource):  # at a wrong scale images look like the flattest of all
+        cure += ", and --pixels-per-feature and --camera-pixel-um with the camera"
     if len(wrong) > 1 and steps.most_common(1)[0][1] > 0.6 * len(wrong):
         by = steps.most_common(1)[0][0]
         cure = f"most are {abs(by)} {'later' if by > 0 else 'earlier'} in the manifest's order"

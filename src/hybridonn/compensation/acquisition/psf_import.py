@@ -116,7 +116,7 @@ def _judge(psfs: np.ndarray, design: CapturedDesign, where: Path, mend: bool) ->
     """Refuse negative values, other kernels and hot pixels, or mend what can be mended."""
     simulated = simulate_psfs(design, psfs.shape[-1])
     if not mend:
-        _check_negative(psfs, where)
+        _check_negative(psfs, simulated, where)
     hot = find_hot(psfs, simulated)
     mended = psfs.copy()
     for number, colour in np.argwhere(np.any(hot, axis=(2, 3))).tolist():
@@ -230,8 +230,11 @@ def _at_point(placement: Placement, shape: tuple[int, int]) -> Placement:
     return Placement(placement.origin + placement.matrix @ away, placement.matrix)
 
 
-def _check_negative(psfs: np.ndarray, where: Path) -> None:
-    negative = psfs < -NEGATIVE_SHARE * psfs.max((1, 2, 3), keepdims=True).clip(0)
+def _check_negative(psfs: np.ndarray, simulated: np.ndarray, where: Path) -> None:
+    brightest = psfs.max((1, 2, 3), keepdims=True).clip(0)
+    # Where darkness is simulated, there is nothing but the camera's noise on both sides of zero.
+    dark = ~simulated.any((1, 2, 3), keepdims=True)
+    negative = psfs < -NEGATIVE_SHARE * np.where(dark, brightest.max(), brightest)
     faults = [
         f"{name_sub_optic(number)} ({int(negative[number].sum())} pixels, down to "
         f"{psfs[number].min():.3g} of {psfs[number].max():.3g})"

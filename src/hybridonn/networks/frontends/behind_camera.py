@@ -24,7 +24,7 @@ class BehindCamera(Frontend):
         self, optics: Frontend, sensor: Sensor, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        self.optics, self.kernels = optics, optics.kernels
+        self.optics, self.kernels, self.exposures = optics, optics.kernels, optics.exposures
         self.sensor, self.generator = sensor, generator
 
     def signed_kernels(self) -> Tensor:
