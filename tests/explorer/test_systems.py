@@ -44,7 +44,7 @@ def client(tmp_path):
 
 def test_the_page_asks_for_answers_of_its_own_run_and_names_are_text(client):
     page = client.get("/live?run=a%26b").text
-    assert '"frames": "/frame?run=a%26b&"' in page
+    assert '"address": "/frame?run=a%26b&"' in page
     assert "&lt;i&gt;" in page
     assert page.count("</script>") == 1
     assert 'src="/live?run=a%26b"' in render_frame("a&b")

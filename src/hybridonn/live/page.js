@@ -1,5 +1,5 @@
 (() => {
-  const {rows, columns, grey, classes, colours, folder, frames} = window.LIVE;
+  const {rows, columns, grey, classes, colours, folder, address} = window.LIVE;
   const BIG = 10; // classes that are shown
   const part = id => document.getElementById(id);
   const times = [];
@@ -88,7 +88,7 @@
   }
 
   async function ask(bytes, invert) {
-    const reply = await fetch(`${frames}invert=${invert ? 1 : 0}`, {method: "POST", body: bytes});
+    const reply = await fetch(`${address}invert=${invert ? 1 : 0}`, {method: "POST", body: bytes});
     const answer = await reply.json();
     if (!reply.ok) throw new Error(answer.said);
     return answer;

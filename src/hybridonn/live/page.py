@@ -142,7 +142,7 @@ def make_parts(system: System, folder: Path | None, frames: str = "/frame?") -> 
         "classes": list(manifest.classes),
         "colours": COLOURS,
         "folder": None if folder is None else folder.name,
-        "frames": frames,
+        "address": frames,
     }
     size = f"{system.target.height} x {system.target.width}"
     body = fill_words((place / "page.html").read_text("utf-8"), manifest, size)
