@@ -51,7 +51,7 @@ def candidates(monkeypatch):
     """Stand-ins for the real treatments, right on so many captures; what they were given."""
     given = []
 
-    def stand_in(right):
+    def stand_in(right, sure=()):
         def compare(spec, settings, student, targets, data, judged, part, progress):
             given.append((targets, data, judged, part))
             design = Calibration(torch.ones(2, 2), torch.zeros(2), BACKEND)
@@ -60,6 +60,7 @@ def candidates(monkeypatch):
                 named = judged.shown.labels.clone()
                 named[number:] = (named[number:] + 1) % CLASSES
                 logits = torch.nn.functional.one_hot(named, CLASSES).float()
+                logits = logits * (3 if method in sure else 1)
                 treated.append(Evaluation(method, BACKEND, design, logits))
             return treated
 
@@ -92,6 +93,13 @@ def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candida
     assert found.scores == pytest.approx({name: number / 8 for name, number in right.items()})
     assert found.describe().startswith(f"{best} is kept: of 5 candidates made of 32 captures it is")
     assert found.as_numbers()["held_out"]["captures"] == 8
+
+
+def test_of_equals_the_one_with_the_smallest_loss_is_kept(tmp_path, candidates):
+    candidates({"uncompensated": 8, "calibrated": 8, "none": 8, "kd": 7}, sure=("calibrated", "kd"))
+    found = make_selection(tmp_path)
+    assert found.method == "calibrated"
+    assert "uncompensated, none reach the same with no smaller loss" in found.describe()
 
 
 def test_no_candidate_sees_what_judges_it(tmp_path, candidates):

@@ -7,7 +7,6 @@ captures held out all are judged alike. The best way is then gone again with all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.comparison import compare_methods
-from hybridonn.compensation.evaluation import Evaluation, measure
+from hybridonn.compensation.evaluation import measure
 from hybridonn.compensation.fine_tuning_data import FineTuningData
 from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.files import read_json, write_json
@@ -59,7 +58,8 @@ class Selection:
         if not self.scores:
             return f"{self.method} is kept as stated: no captures were held out to choose by"
         best = [name for name, score in self.scores.items() if score == self.scores[self.method]]
-        equal = f"; {', '.join(best[1:])} reach the same and change more" if len(best) > 1 else ""
+        best.remove(self.method)
+        equal = f"; {', '.join(best)} reach the same with no smaller loss" if best else ""
         return (
             f"{self.method} is kept: of {len(self.scores)} candidates made of {self.trained_on} "
             f"captures it is best on the {self.held_out} held out{equal}"
@@ -92,8 +92,9 @@ def select(
         progress: Shows how far it is.
 
     Returns:
-        The choice; of equals the treatment that changes least. Without captures to hold out the
-        stated method.
+        The choice; of equals the treatment with the smallest loss, since few captures leave many
+        equal, and the one that changes least where that is the same, too. Without captures to
+        hold out the stated method.
     """
     began = perf_counter()
     task = make_task(spec.task)
@@ -112,7 +113,8 @@ def select(
     candidates = compare_methods(spec, settings, student, own, some, judged, part / PLACE, progress)
     scores = {one.method: measure(task, one, judged) for one in candidates}
     seconds = round(perf_counter() - began, 2)
-    found = Selection(_best(candidates, scores), scores, len(held), len(rest), seconds)
+    losses = {one.method: float(task.loss(one.logits, judged.shown.labels)) for one in candidates}
+    found = Selection(_best(scores, losses), scores, len(held), len(rest), seconds)
     write_json(known, asdict(found))
     return found
 
@@ -147,9 +149,9 @@ def _present(strata: Strata) -> Strata:
     return replace(strata, groups=groups, names=tuple(map(str, kept)))
 
 
-def _best(candidates: Sequence[Evaluation], scores: dict[str, float]) -> str:
+def _best(scores: dict[str, float], losses: dict[str, float]) -> str:
     """The first of the best: those that change less come first."""
-    return max((one.method for one in candidates), key=lambda method: scores[method])
+    return max(scores, key=lambda method: (scores[method], -losses[method]))
 
 
 def _label(

@@ -156,7 +156,7 @@ def test_why_a_treatment_is_kept_is_said(chip_folder):
     assert (
         "Kept is what was best on 24 captures held out from all candidates: calibrated 95.8 % (as "
         "fabricated 50.0 %, fine-tuned on labels 91.7 %, fine-tuned with KD 95.8 %, fine-tuned "
-        "with NTKD 75.0 %); of equals the one that changes least."
+        "with NTKD 75.0 %); of equals the one with the smallest loss."
     ) in text
     head, *rows = list_treatments(run)
     assert head[-1] == "on 24 captures held out"

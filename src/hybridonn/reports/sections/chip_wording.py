@@ -67,7 +67,7 @@ def _say_why(chip: Chip) -> str:
     others = [name for name in scores if name != kept.method]
     said = ", ".join(f"{TREATMENTS.get(one, one)} {percent(scores[one], total)}" for one in others)
     alike = any(scores[one] >= best - LEAST for one in others)
-    less = "; of equals the one that changes least" if alike else ""
+    less = "; of equals the one with the smallest loss" if alike else ""
     return (
         f" Kept is what was best on {total:,} captures held out from all candidates: "
         f"{TREATMENTS.get(kept.method, kept.method)} {percent(best, total)} ({said}){less}."
