@@ -129,6 +129,7 @@ FILLED: dict[tuple[str, ...], list[str]] = {
     ("captures", "template"): ["somewhere"],
     ("captures", "import"): ["somewhere"],
     ("captures", "simulate"): ["somewhere"],
+    ("captures", "agreement"): ["maps.npz"],
     ("predict",): ["somewhere", "else"],
     ("compensate",): ["somewhere", "--captures", "elsewhere"],
 }

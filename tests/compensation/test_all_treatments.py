@@ -13,11 +13,12 @@ from hybridonn.compensation.settings import stated_compensation
 from hybridonn.compensation.teacher_targets import compute_targets
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset, to_scene
-from hybridonn.distillation.methods import METHODS
+from hybridonn.distillation.methods import METHODS, explain_unserved
 from hybridonn.networks.student import build_student
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.spec import read_spec
+from hybridonn.tasks.table import TASKS
 
 SPEC = read_spec(
     None,
@@ -31,7 +32,8 @@ SPEC = read_spec(
     ),
 )
 ERRORS = ChipErrors(1, {"kernel_noise_fraction": 0.6, "brightness_fraction": 0.3})
-TREATMENTS = ("uncompensated", "calibrated", *METHODS)
+SERVING = [one for one in METHODS if not explain_unserved(one, TASKS[SPEC.task].answers)]
+TREATMENTS = ("uncompensated", "calibrated", *SERVING)
 CAPTURES, SHOWN = 200, 300
 
 

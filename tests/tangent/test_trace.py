@@ -197,7 +197,7 @@ def test_a_registered_rule_replaces_the_slow_way():
         logits = model(x)
     with pytest.warns(TangentWarning, match=r"1\.bias"):
         slow = trace.kernel(logits)
-    assert trace.methods["1"] == "vector products: no rule for UnknownBias"
+    assert trace.methods["1"].startswith("vector products: no rule for UnknownBias")
     register_rule(ChannelBias, ScaleShiftRule(shift="bias"))  # UnknownBias derives from it
     with record(model, "all") as trace:
         logits = model(x)

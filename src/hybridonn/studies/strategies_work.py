@@ -13,7 +13,6 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.parts import hold
 from hybridonn.core.progress import Progress
-from hybridonn.core.random import seed_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.class_weights import make_trained_task
@@ -37,7 +36,7 @@ from hybridonn.optics.metasurface.lens_start import start_as_lens
 from hybridonn.optics.metasurface.sub_optic import measure_psf
 from hybridonn.pipeline.chip import Chip, count_at_once, in_branches, plan_chip, settings_of
 from hybridonn.pipeline.stage_folder import Finished
-from hybridonn.pipeline.stages.metasurface import load_student
+from hybridonn.pipeline.stages.metasurface import draw_kernel_seeds, load_student
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Spec, Training
@@ -239,9 +238,7 @@ def _design(chip: Chip, scenes: Tensor, seed: int, memory_gb: float) -> Tensor:
         places = range(branch.kernels.start, branch.kernels.stop)
         for first in range(places.start, places.stop, at_once):
             some = slice(first, min(first + at_once, places.stop))
-            seeds = [
-                seed_of("metasurface", seed, kernel) for kernel in range(some.start, some.stop)
-            ]
+            seeds = draw_kernel_seeds(seed, range(some.start, some.stop))
             own = chip.own_targets(branch, some)
             found.append(design(own, chip.design_context, seeds, window=chip.window, scenes=scenes))
     return torch.cat(found)

@@ -148,7 +148,7 @@ def _design_all(
             if widths:
                 advance(len(some) * rounds, "kept")
             else:
-                seeds = [seed_of("metasurface", settings.seed, kernel) for kernel in some]
+                seeds = draw_kernel_seeds(settings.seed, some)
                 own = chip.own_targets(branch, slice(some.start, some.stop))
                 tell = partial(_tell, advance, len(some))
                 found = design(own, chip.design_context, seeds, device, tell, chip.window, scenes)
@@ -157,6 +157,16 @@ def _design_all(
                     write_arrays(path, widths=one)
             done += widths
     return torch.from_numpy(np.stack(done).astype(np.float32)) * NM
+
+
+def draw_kernel_seeds(seed: int, kernels: range) -> list[int]:
+    """Seeds of the first pillars of some kernels: a kernel's design depends on no other kernel.
+
+    Args:
+        seed: Seed of the design, ``optics.metasurface.seed``.
+        kernels: Numbers of the kernels.
+    """
+    return [seed_of("metasurface", seed, kernel) for kernel in kernels]
 
 
 def _read_widths(paths: list[Path], progress: Progress) -> list[np.ndarray]:
