@@ -32,6 +32,28 @@ def test_a_finished_run_is_kept_and_a_change_redoes_what_it_touches(finished_dig
     assert stages["student"].seconds == pytest.approx(3 * record["seconds"]["student"])
 
 
+def test_the_own_run_comes_first_and_other_machines_tell_nothing(
+    finished_digits, tmp_path, monkeypatch
+):
+    for name in ("digits", "beside"):
+        shutil.copytree(finished_digits, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    longer = read_spec(None, (*OWN, "training.epochs=6"))
+    student = {one.name: one for one in forecast(longer, "digits")}["student"]
+    assert student.source == tmp_path / "digits"
+    monkeypatch.setattr("hybridonn.pipeline.forecast.describe_machine", lambda: {"cores": 999})
+    student = {one.name: one for one in forecast(longer, "digits")}["student"]
+    assert (student.seconds, student.source) == (None, None)
+
+
+def test_what_is_damaged_would_be_made_again(finished_digits, tmp_path):
+    folder = tmp_path / "digits"
+    shutil.copytree(finished_digits, folder)
+    with (folder / "layout" / "layout.json").open("a") as file:
+        file.write(" ")
+    assert states(forecast(read_spec(None, OWN), folder))["layout"] == "new"
+
+
 def test_other_networks_and_foreign_folders_tell_nothing(finished_digits, tmp_path):
     shutil.copytree(finished_digits, tmp_path / "digits")
     (tmp_path / "broken").mkdir()

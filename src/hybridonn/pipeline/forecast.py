@@ -6,25 +6,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hybridonn.core.errors import HybridonnError
-from hybridonn.core.files import cache_folder, read_json
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.core.stage_record import RECORD
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.pipeline.from_spec import lay_out_kernels
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
-from hybridonn.pipeline.record import describe_data
+from hybridonn.pipeline.record import describe_data, describe_machine
 from hybridonn.pipeline.run_folder import read_run_spec
 from hybridonn.pipeline.run_record import read_run_record
 from hybridonn.pipeline.stage import mark_of
-from hybridonn.pipeline.stage_folder import INPUTS, Finished
+from hybridonn.pipeline.stage_folder import Finished, State, find_state
 from hybridonn.pipeline.stage_table import STAGES
 from hybridonn.spec import Spec
-
-State = Literal["kept", "copied", "continued", "new"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,7 @@ class ForecastStage:
 
     Attributes:
         name: Name of the stage.
-        state: ``kept``: the run folder holds it; ``copied``: another run made it for the user's
-            cache; ``continued``: it was interrupted and goes on; ``new``: it is done from its
-            beginning.
+        state: What the run would do with it.
         seconds: What it is expected to take; None: no earlier run tells.
         source: The run that tells.
     """
@@ -56,8 +50,8 @@ def forecast(
 
     The data set is read, and downloaded where it is missing, since the stages depend on it; nothing
     is written into the run folder. Times are those of the latest run of the same images and
-    networks in this folder or beside it, scaled by epochs and images where a network is trained.
-    Of a stage that goes on after an interruption the time of the whole is given.
+    networks on such a machine, in this folder or beside it, scaled by epochs and images where a
+    network is trained. Of a stage that was interrupted the time of the whole is given.
 
     Args:
         spec: What the user states.
@@ -71,9 +65,9 @@ def forecast(
     Raises:
         HybridonnError: The run would be refused.
     """
-    folder = Path(folder)
+    folder, progress = Path(folder).absolute(), progress or Silent()
     refuse_unread(spec)
-    dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress or Silent())
+    dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress)
     refuse_early(spec, dataset)
     lay_out_kernels(spec.optics, spec.student.kernels)
     earlier = [*_list_earlier(spec, dataset, folder)]
@@ -84,7 +78,7 @@ def forecast(
             continue
         mark = mark_of(stage, spec, dataset, done)
         done[stage.name] = Finished(folder / stage.name, mark, {}, 0.0, reused=True)
-        state = _find_state(folder / stage.name, mark, stage.shared)
+        state = find_state(folder / stage.name, mark, stage.shared, progress.say)
         seconds, source = (0.0, None)
         if state in ("continued", "new"):
             seconds, source = _expect(stage.name, spec, dataset, earlier)
@@ -99,36 +93,22 @@ class _EarlierRun:
     record: dict[str, Any]
 
 
-def _find_state(place: Path, mark: str, shared: str | None) -> State:
-    if _marked(place / RECORD, mark):
-        return "kept"
-    if shared and _marked(cache_folder() / shared / mark / RECORD, mark):
-        return "copied"
-    part = place.with_name(f".{place.name}.part")
-    if _marked(part / INPUTS, mark) or _marked(part / RECORD, mark):
-        return "continued"
-    return "new"
-
-
-def _marked(path: Path, mark: str) -> bool:
-    with suppress(HybridonnError):
-        if path.is_file():
-            known = read_json(path)
-            return isinstance(known, dict) and known.get("fingerprint") == mark
-    return False
-
-
 def _list_earlier(spec: Spec, dataset: Dataset, folder: Path) -> Iterator[_EarlierRun]:
-    """Runs of images of the same set, size and classes: this folder's first, then the latest."""
-    beside = [path for path in folder.absolute().parent.glob("*/record.json") if path.is_file()]
+    """Runs here of images of the same set, size and classes: this folder's, then the latest."""
+    here = _name_machine(describe_machine())
+    beside = [path for path in folder.parent.glob("*/record.json") if path.is_file()]
     for path in sorted(beside, key=lambda one: (one.parent != folder, -one.stat().st_mtime)):
-        with suppress(
-            HybridonnError
-        ):  # of another version, unfinished or changed: it tells nothing
+        with suppress(HybridonnError):  # of another version, unfinished, changed
             run = _EarlierRun(path.parent, read_run_spec(path.parent), read_run_record(path.parent))
             known, own = run.record["data"], describe_data(dataset)
-            if all(known[key] == own[key] for key in ("name", "image_shape", "classes")):
+            same = all(known[key] == own[key] for key in ("name", "image_shape", "classes"))
+            if same and _name_machine(run.record["machine"]) == here:
                 yield run
+
+
+def _name_machine(machine: dict[str, Any]) -> list[Any]:
+    """What must be equal for times to be of a machine as fast."""
+    return [machine.get(key) for key in ("processor", "cores", "accelerator")]
 
 
 def _expect(
@@ -146,9 +126,10 @@ def _expect(
 def _networks_of(name: str, spec: Spec) -> list[Any]:
     """What must be equal for the time of a stage to tell that of another."""
     if name == "teacher":
-        return [spec.teacher.name, spec.teacher.arguments]
+        return [spec.teacher.name, spec.teacher.arguments, spec.teacher.training.device]
     optics = [spec.optics.frontend, spec.optics.metasurface, spec.optics.strategy]
-    return [spec.student, spec.teacher.name, spec.distillation.method, *optics]
+    trained = [spec.distillation.method, spec.training.device]
+    return [spec.student, spec.teacher.name, *trained, *optics]
 
 
 def _measure_work(name: str, spec: Spec, sizes: dict[str, Any]) -> float:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import cache_folder, checksum, checksum_of, read_json, sync, write_json
@@ -40,6 +40,9 @@ from hybridonn.core.stage_record import (
 
 Work = Callable[[Path], dict[str, Any]]
 Say = Callable[[str], None]
+# A stage of these inputs is there; it is copied from the user's cache, since another run made it;
+# it was interrupted and goes on; or it is done from its beginning.
+State = Literal["kept", "copied", "continued", "new"]
 
 INPUTS = "inputs.json"  # of a stage that is not complete: the fingerprint of its inputs
 
@@ -136,6 +139,30 @@ def name_unfinished(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
+def find_state(
+    folder: Path, mark: str, shared: str | None = None, say: Say = lambda line: None
+) -> State:
+    """What :func:`finish` would do with a stage; nothing is changed.
+
+    Args:
+        folder: Where the artefacts of the stage belong.
+        mark: The fingerprint of its inputs.
+        shared: As for :func:`finish`.
+        say: Is told in a line what was damaged and would be made again.
+    """
+    if _find(folder, mark, say):
+        return "kept"
+    store = cache_folder() / shared / mark if shared else None
+    if store and (store / RECORD).exists() and _is_sound(store, mark):
+        return "copied"
+    return "continued" if _is_begun(_part_of(folder), mark) else "new"
+
+
+def _part_of(folder: Path) -> Path:
+    """Where the artefacts of a stage lie until it is complete."""
+    return folder.with_name(f".{folder.name}.part")
+
+
 def turns_folder() -> Path:
     """Where the locks lie by which commands take turns to make what they share: KIND-MARK."""
     return cache_folder() / ".locks"
@@ -210,15 +237,21 @@ def _take(store: Path, folder: Path, mark: str, say: Say) -> bool:
 
 def _begin(part: Path, mark: str) -> None:
     # What an interrupted run left is gone on with only if it had the same inputs.
-    with suppress(ArtefactError, DamagedError):
-        if (part / RECORD).exists() and read_record(part)["fingerprint"] == mark:
-            return
-        known = read_json(part / INPUTS)
-        if isinstance(known, dict) and known.get("fingerprint") == mark:
-            _drop_parts(part)
-            return
+    if _is_begun(part, mark):
+        _drop_parts(part)
+        return
     remove(part)
     write_json(part / INPUTS, {"fingerprint": mark})
+
+
+def _is_begun(part: Path, mark: str) -> bool:
+    """Whether an interrupted run left a part of the same inputs, whole or not."""
+    with suppress(ArtefactError, DamagedError):
+        if (part / RECORD).exists() and read_record(part)["fingerprint"] == mark:
+            return True
+        known = read_json(part / INPUTS)
+        return isinstance(known, dict) and known.get("fingerprint") == mark
+    return False
 
 
 def _do(part: Path, mark: str, work: Work) -> None:
