@@ -15,8 +15,8 @@ def write_curves(checkpoint: Path, epoch: int) -> Callable[[Mapping[str, Any]], 
     Args:
         checkpoint: The checkpoint of the training, ``RUN/.STAGE.part/NAME``. The events lie in
             ``RUN/tensorboard/STAGE``, outside of the stage: they are no artefact of it.
-        epoch: Number of epochs that are done; what an interrupted training wrote beyond them is
-            hidden.
+        epoch: Number of epochs that are done; what an interrupted or an earlier training wrote
+            beyond them is hidden.
 
     Returns:
         Writes the numbers of a row of the history, at its epoch.
@@ -26,7 +26,7 @@ def write_curves(checkpoint: Path, epoch: int) -> Callable[[Mapping[str, Any]], 
 
     stage = checkpoint.parent.name.removeprefix(".").removesuffix(".part")
     folder = checkpoint.parent.parent / FOLDER / stage
-    writer = SummaryWriter(str(folder), purge_step=epoch + 1 if epoch else None)
+    writer = SummaryWriter(str(folder), purge_step=epoch + 1)
 
     def write(row: Mapping[str, Any]) -> None:
         for name, value in row.items():
