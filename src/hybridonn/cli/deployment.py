@@ -227,8 +227,7 @@ def live(
 
     if fit not in FITS:
         refuse(f"--fit is {fit}; allowed are crop, pad and stretch")
-    say(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
-    serve(open_system(system, fit), folder, port)
+    serve(open_system(system, fit), folder, port, say)
 
 
 def explore(
@@ -242,5 +241,4 @@ def explore(
     calm_threads()
     from hybridonn.explorer.app import serve
 
-    say(f"open http://127.0.0.1:{port} in a browser on this machine; Ctrl-C ends it")
-    serve(runs, port, data_root)
+    serve(runs, port, data_root, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hybridonn.explorer.run_table import RunTable
 from hybridonn.explorer.runs_tab import RunsTab
 from hybridonn.explorer.systems import Systems
 from hybridonn.live.guard import NAMES, SameOrigin
-from hybridonn.live.page import HOST, refuse_used_port
+from hybridonn.live.page import HOST, name_address, refuse_used_port
 
 PATIENCE_S = 60.0  # of a browser while the machine is busy; then its state would be lost
 
@@ -80,13 +81,19 @@ def _fill(table: RunTable, bench: Bench, systems: Systems) -> None:
             live.build()
 
 
-def serve(root: Path, port: int, data: Path | None = None) -> None:
+def serve(
+    root: Path,
+    port: int,
+    data: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
     """Serve the explorer until it is interrupted.
 
     Args:
         root: The folder of runs.
         port: Where, on 127.0.0.1.
         data: Where named data sets lie.
+        tell: Is told the address, when nothing stands in the way any more.
 
     Raises:
         DeploymentError: NiceGUI is not installed, or the port is in use.
@@ -96,4 +103,5 @@ def serve(root: Path, port: int, data: Path | None = None) -> None:
     import uvicorn
 
     refuse_used_port(port)
+    tell(name_address(port))
     uvicorn.run(app, host=HOST, port=port, log_level="warning")

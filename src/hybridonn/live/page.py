@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from html import escape
@@ -169,13 +169,16 @@ def fill_words(page: str, manifest: Manifest, size: str) -> str:
     return re.sub(r"@(\w+)@", lambda found: escape(words[found[1]]), page)
 
 
-def serve(system: System, folder: Path | None, port: int) -> None:
+def serve(
+    system: System, folder: Path | None, port: int, tell: Callable[[str], None] = lambda line: None
+) -> None:
     """Serve the page until it is interrupted.
 
     Args:
         system: The deployed run.
         folder: A watched folder; None: the browser's camera.
         port: Where, on 127.0.0.1.
+        tell: Is told the address, when nothing stands in the way any more.
 
     Raises:
         DeploymentError: NiceGUI is not installed, or the port is in use.
@@ -184,9 +187,15 @@ def serve(system: System, folder: Path | None, port: int) -> None:
     import uvicorn
 
     refuse_used_port(port)
+    tell(name_address(port))
     with warnings.catch_warnings():  # NiceGUI looks through all objects, old names of torch too
         warnings.simplefilter("ignore", FutureWarning)
         uvicorn.run(app, host=HOST, port=port, log_level="warning")
+
+
+def name_address(port: int) -> str:
+    """What to do with a page that is served, as a sentence."""
+    return f"open http://{HOST}:{port} in a browser on this machine; Ctrl-C ends it"
 
 
 def refuse_used_port(port: int) -> None:
