@@ -27,12 +27,15 @@ class ScenePsfs:
         centres: Row and column of the centre of each kernel in the measurement, (K, 2).
         border: Median of the outermost measured pixels as a share of the brightest pixel.
         beyond: Share of the light that lies so far out that it never meets the scene.
+        brightest: Number of measured pixels that hold the largest value; noise makes them few, a
+            camera that saturates many.
     """
 
     psfs: np.ndarray
     centres: np.ndarray
     border: float
     beyond: float
+    brightest: int
 
 
 def bring_to_scene(
@@ -68,7 +71,9 @@ def bring_to_scene(
         [_resample(own, at, pixels, side) for own, at in zip(light, centres, strict=True)]
     )
     totals = light.sum((-1, -2))
-    return ScenePsfs(made / totals.max(), centres, border, 1 - made.sum() / totals.sum())
+    beyond = 1 - made.sum() / totals.sum()
+    brightest = int((light == light.max()).sum())
+    return ScenePsfs(made / totals.max(), centres, border, beyond, brightest)
 
 
 def find_centroids(light: np.ndarray) -> np.ndarray:

@@ -109,6 +109,16 @@ def test_what_does_not_fit_is_refused_by_its_key(tmp_path, psfs, student, messag
         build_frontend(spec.Student(**student, **more), (1, 8, 8), state(tmp_path, psfs))
 
 
+def test_a_measurement_that_may_be_saturated_is_told(tmp_path):
+    rows, columns = np.mgrid[-10:11, -10:11]  # 45 of them within a radius of sqrt(20 ln 2)
+    psf = np.exp(-(rows**2 + columns**2) / 20)
+    student, shape = spec.Student(kernels=1), (1, 8, 8)
+    right = tell_measured(student, shape, state(tmp_path, psf, 3.0))
+    cut = tell_measured(student, shape, state(tmp_path, psf.clip(0, 0.5), 3.0))
+    assert not any("saturated" in line for line in right)
+    assert cut[-1].startswith("45 measured pixels hold the largest value: if the camera was satur")
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     optics = state(tmp_path, np.ones((3, 3)))
     (tmp_path / "psfs.npy").unlink()

@@ -16,6 +16,9 @@ from hybridonn.optics.layout.sites import Layout
 from hybridonn.optics.measured_psf import ScenePsfs, bring_to_scene
 from hybridonn.optics.sensor import Sensor
 
+# Pixels of the largest value that noise and the steps of a camera explain.
+FEW_BRIGHTEST = 4
+
 
 class MeasuredOptics(MeasuredFrontend):
     """Measured point spread functions, of which a kernel need not have both signs.
@@ -124,7 +127,7 @@ def tell_measured(
     kernels, signs, _, side, _ = found.psfs.shape
     paired = int(found.psfs[:, 1].any((1, 2, 3)).sum()) if signs > 1 else 0
     row, column = found.centres[0]
-    return [
+    lines = [
         f"measured optics: {kernels} kernel{'s' * (kernels > 1)}, {paired} of them with a negative "
         f"sign, on {side} x {side} pixels of the scene, each on its centroid (kernel 0: row "
         f"{row:.1f}, column {column:.1f})",
@@ -132,6 +135,12 @@ def tell_measured(
         "after the background was subtracted",
         f"{100 * found.beyond:.2g} % of the light lies too far out to meet the scene",
     ]
+    if found.brightest > FEW_BRIGHTEST:
+        lines.append(
+            f"{found.brightest:,} measured pixels hold the largest value: if the camera was "
+            "saturated there, the kernels are wrong; expose shorter and measure again"
+        )
+    return lines
 
 
 def read_measured(
