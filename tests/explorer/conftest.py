@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.reports.conftest import make_run
+from tests.served import find_port, serve_apart
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SERVE = """
@@ -24,16 +20,6 @@ serve(Path({folder!r}), {port})
 """
 
 
-def load_helper(path):
-    """The module of a file of another room's tests."""
-    stated = spec_from_file_location("of_another_room", Path(__file__).parents[1] / path)
-    assert stated is not None
-    assert stated.loader is not None
-    module = module_from_spec(stated)
-    stated.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> Path:
     """A folder with the runs ``good`` and ``better``, and a folder that is no run."""
@@ -41,9 +27,8 @@ def runs(tmp_path_factory) -> Path:
     from hybridonn.pipeline.run_record import write_run_record
 
     root = tmp_path_factory.mktemp("runs")
-    make = load_helper("reports/conftest.py").make_run
     for name, wrong in (("good", 20), ("better", 4)):
-        folder = make(root / name, wrong={"teacher": 4, "student": wrong})
+        folder = make_run(root / name, wrong={"teacher": 4, "student": wrong})
         record = json.loads((folder / "record.json").read_text())
         record["data"]["image_shape"] = [1, 28, 28]
         write_run_record(folder, record)
@@ -57,24 +42,10 @@ def runs(tmp_path_factory) -> Path:
 def explorer(runs) -> Iterator[SimpleNamespace]:
     """The explorer in a process of its own: NiceGUI serves one application each."""
     pytest.importorskip("nicegui")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     code = SERVE.format(folder=str(runs), port=port)
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    deadline = time.perf_counter() + 120
-    while not _listens(port):
-        assert process.poll() is None, process.stderr
-        assert time.perf_counter() < deadline
-        time.sleep(0.1)
-    yield SimpleNamespace(port=port, url=f"http://127.0.0.1:{port}", runs=runs)
-    process.send_signal(signal.SIGINT)
-    process.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with serve_apart(code, port, seconds=120) as url:
+        yield SimpleNamespace(port=port, url=url, runs=runs)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.served import find_port, serve_apart
 
 from hybridonn.data.readers.image_files import Target
 from hybridonn.deployment.export import export_backend, export_hybrid
@@ -70,12 +67,6 @@ def need_packages() -> None:
         pytest.importorskip(name)
 
 
-def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def page(system) -> Iterator[SimpleNamespace]:
     """The page of the browser's camera."""
@@ -113,17 +104,5 @@ def colour_page(tmp_path_factory) -> Iterator[SimpleNamespace]:
     folder, port = tmp_path_factory.mktemp("cifar10"), find_port()
     system = write_system(folder, "cifar10")
     code = SERVE.format(folder=str(folder), port=port)
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    deadline = time.perf_counter() + 60
-    while not _listens(port):
-        assert process.poll() is None, process.stderr
-        assert time.perf_counter() < deadline
-        time.sleep(0.1)
-    yield SimpleNamespace(port=port, url=f"http://127.0.0.1:{port}", system=system)
-    process.send_signal(signal.SIGINT)
-    process.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with serve_apart(code, port, seconds=60) as url:
+        yield SimpleNamespace(port=port, url=url, system=system)

@@ -31,6 +31,7 @@ from hybridonn.cli.options import (
     new_app,
     on_workers,
     positive,
+    state_run,
 )
 from hybridonn.cli.output import say, say_document
 from hybridonn.cli.reproduce import reproduce
@@ -162,11 +163,7 @@ def run(
     ] = False,
 ) -> None:
     """Train teacher and student, and write the report; an interrupted run is resumed."""
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / stated.name
-    calm_threads()
+    stated, folder = state_run(spec, settings, out)
     if dry_run:
         from hybridonn.pipeline.forecast import forecast
 
@@ -194,11 +191,7 @@ def estimate(
     workers: Workers,
 ) -> None:
     """Estimate the accuracy of a design before anything is trained."""
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / stated.name
-    calm_threads()
+    stated, folder = state_run(spec, settings, out)
     from hybridonn.studies.kernel_strips import estimate_on_workers
 
     with show_bars() as progress:
@@ -238,13 +231,10 @@ def compare(
 
     Prints the paired differences.
     """
-    from hybridonn.spec import read_spec
     from hybridonn.studies.methods import choose_compared
 
-    stated = read_spec(spec, tuple(settings or ()))
     names, suffix = choose_compared(methods, optics)
-    folder = out or Path("runs") / f"{stated.name}-{suffix}"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, suffix)
     from hybridonn.studies.compare import compare as compare_methods
     from hybridonn.studies.compare_optics import compare_optics
 
@@ -269,14 +259,11 @@ def tune(
     workers: Workers,
 ) -> None:
     """Tune the training of each method on validation data; print the best for the key `tuned`."""
-    from hybridonn.spec import read_spec
     from hybridonn.studies.methods import parse_grid, parse_methods
 
-    stated = read_spec(spec, tuple(settings or ()))
     names = parse_methods(methods)
     values = parse_grid(grid or ["learning_rate=0.002,0.004,0.008", "epochs=20,40"])
-    folder = out or Path("runs") / f"{stated.name}-tune"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "tune")
     from hybridonn.studies.tune import tune as tune_methods
 
     with show_bars() as progress:

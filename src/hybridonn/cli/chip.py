@@ -20,6 +20,7 @@ from hybridonn.cli.options import (
     count,
     on_workers,
     share,
+    state_run,
 )
 from hybridonn.cli.output import keep, say, say_document
 from hybridonn.cli.screen import print_table, show_bars
@@ -149,11 +150,7 @@ def perturbation(
     workers: Workers,
 ) -> None:
     """Measure how much kernel errors change the tangent kernel, by number and size of kernels."""
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / f"{stated.name}-perturbation"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "perturbation")
     from hybridonn.studies.perturbation import parse_counts, parse_numbers, perturb
 
     counts, sizes = parse_counts(kernels), parse_numbers(errors)

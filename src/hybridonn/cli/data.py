@@ -7,7 +7,13 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import DataRoot, Settings, SpecFile, calm_threads, new_app
+from hybridonn.cli.options import (
+    DataRoot,
+    Settings,
+    SpecFile,
+    new_app,
+    state_run,
+)
 from hybridonn.cli.output import keep, say
 from hybridonn.cli.screen import show_bars, show_table
 
@@ -37,11 +43,7 @@ def check(
 
     A set that passes can be trained as the spec says.
     """
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / f"{stated.name}-data"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "data")
     from hybridonn.core.files import write_json
     from hybridonn.core.tables import import_code
     from hybridonn.data.survey import survey_data

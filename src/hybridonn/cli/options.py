@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Optional, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,9 @@ from typer.core import TyperGroup
 from hybridonn.cli.output import choose_output
 from hybridonn.studies.counts import MOST_TRIALS
 from hybridonn.studies.workers import Workers
+
+if TYPE_CHECKING:
+    from hybridonn.spec import Spec
 
 MOST_IMAGES = 1_000_000_000
 SpecFile = Annotated[
@@ -269,6 +272,28 @@ def refuse(message: str) -> NoReturn:
         BadParameter: Always.
     """
     raise typer.BadParameter(message)
+
+
+def state_run(
+    spec: Path | None, settings: list[str] | None, out: Path | None, suffix: str = ""
+) -> tuple[Spec, Path]:
+    """Read the spec of a command and name the folder for what it writes, before torch is imported.
+
+    Args:
+        spec: The spec file; None: the digits.
+        settings: What ``--set`` changes of it.
+        out: The folder that was asked for; None: ``runs/NAME``, or ``runs/NAME-SUFFIX``.
+        suffix: What is written beside the run of the spec; empty: the run itself.
+
+    Raises:
+        SpecError: The file cannot be read, or a key or value is not allowed.
+    """
+    from hybridonn.spec import read_spec
+
+    stated = read_spec(spec, tuple(settings or ()))
+    calm_threads()
+    name = f"{stated.name}-{suffix}" if suffix else stated.name
+    return stated, out or Path("runs") / name
 
 
 def calm_threads() -> None:

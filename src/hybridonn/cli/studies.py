@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -13,10 +12,10 @@ from hybridonn.cli.options import (
     Settings,
     SpecFile,
     StudyOut,
-    calm_threads,
     count,
     new_app,
     on_workers,
+    state_run,
 )
 from hybridonn.cli.output import keep, say
 from hybridonn.cli.screen import show_bars, show_table
@@ -51,11 +50,7 @@ def ranking(
     workers: Workers,
 ) -> None:
     """Estimate and train many designs, and compare how both rank them."""
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / f"{stated.name}-ranking"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "ranking")
     from hybridonn.studies.ranking import parse_kernels, rank
 
     kinds = parse_kernels(kernels)
@@ -101,12 +96,8 @@ def random_kernels(
     workers: Workers,
 ) -> None:
     """Train a dense head on fixed random kernels, as in table 5 of the paper."""
-    from hybridonn.spec import read_spec
-
-    more = () if train_images is None else (f"data.train_images={train_images}",)
-    stated = read_spec(spec, (*(settings or ()), *more))
-    folder = out or Path("runs") / f"{stated.name}-random-kernels"
-    calm_threads()
+    more = [] if train_images is None else [f"data.train_images={train_images}"]
+    stated, folder = state_run(spec, [*(settings or ()), *more], out, "random-kernels")
     from hybridonn.studies.random_kernels import parse_counts
     from hybridonn.studies.random_kernels import random_kernels as draw_random_kernels
 
@@ -152,13 +143,10 @@ def readout(
     workers: Workers,
 ) -> None:
     """Compare a plain lens and ideal kernels by the numbers that the camera reads out."""
-    from hybridonn.spec import read_spec
     from hybridonn.studies.optics_choice import parse_optics
 
-    stated = read_spec(spec, tuple(settings or ()))
     chosen = parse_optics(optics, ("lens", "ideal"))
-    folder = out or Path("runs") / f"{stated.name}-readout"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "readout")
     from hybridonn.studies.readout import Grid, parse_numbers, sweep_readout
 
     grid = Grid(
@@ -206,12 +194,9 @@ def regimes(
     workers: Workers,
 ) -> None:
     """Map where KD and NTKD pay over training images and training budget."""
-    from hybridonn.spec import read_spec
     from hybridonn.studies.methods import parse_grid
 
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / f"{stated.name}-regimes"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "regimes")
     from hybridonn.studies import regimes as study
 
     tried = study.Grid(
@@ -247,11 +232,7 @@ def strategies(
     workers: Workers,
 ) -> None:
     """Compare kernels first with end to end at equal numbers of PSF evaluations."""
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / f"{stated.name}-strategies"
-    calm_threads()
+    stated, folder = state_run(spec, settings, out, "strategies")
     from hybridonn.studies import strategies as study
 
     budgets, chosen = study.parse_epochs(epochs), study.parse_variants(variants)

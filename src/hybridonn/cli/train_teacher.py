@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from hybridonn.cli.options import DataRoot, Out, Replace, Settings, SpecFile, calm_threads
+from hybridonn.cli.options import (
+    DataRoot,
+    Out,
+    Replace,
+    Settings,
+    SpecFile,
+    state_run,
+)
 from hybridonn.cli.output import say
 from hybridonn.cli.screen import print_table, show_bars
 
@@ -22,11 +28,7 @@ def train_teacher(
     A later run of the same teacher takes it. ``torchrun --nproc-per-node 4 -m hybridonn
     train-teacher SPEC`` trains with four processes, each with a quarter of every batch.
     """
-    from hybridonn.spec import read_spec
-
-    stated = read_spec(spec, tuple(settings or ()))
-    folder = out or Path("runs") / stated.name
-    calm_threads()
+    stated, folder = state_run(spec, settings, out)
     from hybridonn.pipeline.shared_training import train_teacher as train
 
     if os.environ.get("RANK", "0") != "0":  # process 0 speaks for all

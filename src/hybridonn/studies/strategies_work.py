@@ -30,13 +30,18 @@ from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
 from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.networks.student import build_student
 from hybridonn.optics.meta_atoms.pillar_table import tabulate
-from hybridonn.optics.metasurface.image_error import PictureLoss, choose_scenes
+from hybridonn.optics.metasurface.image_error import choose_scenes
 from hybridonn.optics.metasurface.inverse_design import design
 from hybridonn.optics.metasurface.lens_start import start_as_lens
 from hybridonn.optics.metasurface.sub_optic import measure_psf
 from hybridonn.pipeline.chip import Chip, count_at_once, in_branches, plan_chip, settings_of
 from hybridonn.pipeline.stage_folder import Finished
-from hybridonn.pipeline.stages.metasurface import draw_kernel_seeds, load_student
+from hybridonn.pipeline.stages.metasurface import (
+    divide_kernels,
+    draw_kernel_seeds,
+    load_student,
+    restore_gains,
+)
 from hybridonn.pipeline.stages.teacher import TEACHER
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Spec, Training
@@ -92,9 +97,8 @@ def _start_designed(shared: SharedTeacher, spec: Spec, steps: int, progress: Pro
         arrays = read_arrays(path)
     widths_m = torch.from_numpy(arrays["widths"])
     psfs = _measure_psfs(chip, widths_m, settings.memory_gb)
-    gains = _restore_gains(chip, psfs, scenes)
-    recipe = chip.design_context.recipe
-    rounds = recipe.start_rounds if recipe.start == "target" else 0
+    gains = restore_gains(chip, psfs, scenes)
+    rounds = chip.design_context.recipe.rounds_before_steps
     seconds = trained.results["seconds"] + float(arrays["seconds"])
     _put(network, spec, chip, psfs, gains)
     return Started(network, chip, widths_m, psfs, gains, seconds, rounds + steps)
@@ -234,13 +238,10 @@ def _design(chip: Chip, scenes: Tensor, seed: int, memory_gb: float) -> Tensor:
     """Widths of the sub-optics of all kernels, (K, 2, cells, cells)."""
     at_once = min(MOST_KERNELS, count_at_once(chip, memory_gb))
     found = []
-    for branch in chip.branches:
-        places = range(branch.kernels.start, branch.kernels.stop)
-        for first in range(places.start, places.stop, at_once):
-            some = slice(first, min(first + at_once, places.stop))
-            seeds = draw_kernel_seeds(seed, range(some.start, some.stop))
-            own = chip.own_targets(branch, some)
-            found.append(design(own, chip.design_context, seeds, window=chip.window, scenes=scenes))
+    for branch, some in divide_kernels(chip, at_once):
+        own = chip.own_targets(branch, slice(some.start, some.stop))
+        seeds = draw_kernel_seeds(seed, some)
+        found.append(design(own, chip.design_context, seeds, window=chip.window, scenes=scenes))
     return torch.cat(found)
 
 
@@ -256,17 +257,6 @@ def _measure_psfs(chip: Chip, widths_m: Tensor, memory_gb: float) -> Tensor:
         for part in parts
     ]
     return torch.cat(psfs).unflatten(0, widths_m.shape[:2])
-
-
-def _restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
-    """The gains that bring the images of scenes nearest to those of the kernels, (K, 2, C)."""
-    weight, found = chip.design_context.recipe.picture_weight, []
-    for branch in chip.branches:
-        for kernel in range(branch.kernels.start, branch.kernels.stop):
-            own = slice(kernel, kernel + 1)
-            loss = PictureLoss(chip.own_targets(branch, own), chip.window, scenes, weight)
-            found.append(loss.gains(psfs[own]))
-    return torch.cat(found)
 
 
 def _choose_scenes(dataset: Dataset, seed: int) -> Tensor:

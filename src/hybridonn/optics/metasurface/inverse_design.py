@@ -115,6 +115,11 @@ class Recipe:
     schedule: Literal["constant", "falling"] = "falling"
     picture_weight: float = 0.1
 
+    @property
+    def rounds_before_steps(self) -> int:
+        """Number of rounds that the start takes: none, where it is random."""
+        return self.start_rounds if self.start == "target" else 0
+
 
 AUTHORS = Recipe("random", "cells", 0, steps=500, learning_rate=0.005, schedule="constant")
 

@@ -78,7 +78,7 @@ def _run(context: Context) -> dict[str, Any]:
     scenes = to_scene(choose_scenes(dataset.student_train.images, settings_of(spec).seed))
     widths_m = _design_all(spec, chip, scenes, part, context.progress)
     optics = _measure_all(chip, widths_m, dataset.image_shape)
-    gains = _restore_gains(chip, optics.psfs, scenes)
+    gains = restore_gains(chip, optics.psfs, scenes)
     results = _describe(chip, optics, gains, dataset.image_shape, part)
     answers = _classify(network, spec, chip, optics, gains, dataset)
     metric = make_task(spec.task).metric
@@ -139,10 +139,10 @@ def _design_all(
     settings, kernels = settings_of(spec), len(chip.targets.parts)
     device = choose_device(spec.training.device)
     recipe = chip.design_context.recipe
-    rounds = recipe.steps + (recipe.start_rounds if recipe.start == "target" else 0)
+    rounds = recipe.rounds_before_steps + recipe.steps
     done: list[np.ndarray] = []
     with progress.bar("metasurface", kernels * rounds) as advance:
-        for branch, some in _divide(chip, settings.memory_gb):
+        for branch, some in divide_kernels(chip, count_at_once(chip, settings.memory_gb)):
             paths = [part / "checkpoint_kernels" / f"{kernel:04d}.npz" for kernel in some]
             widths = _read_widths(paths, progress)
             if widths:
@@ -180,9 +180,8 @@ def _read_widths(paths: list[Path], progress: Progress) -> list[np.ndarray]:
         return []
 
 
-def _divide(chip: Chip, memory_gb: float) -> Iterator[tuple[Readout, range]]:
-    """The kernels that are designed together: of one branch, and as many as memory holds."""
-    at_once = count_at_once(chip, memory_gb)
+def divide_kernels(chip: Chip, at_once: int) -> Iterator[tuple[Readout, range]]:
+    """The kernels that are designed together: of one branch, and no more than ``at_once``."""
     for branch in chip.branches:
         stop = branch.kernels.stop
         for first in range(branch.kernels.start, stop, at_once):
@@ -199,7 +198,7 @@ def _measure_all(chip: Chip, widths_m: Tensor, image_shape: tuple[int, int, int]
     return measure_optics(widths_m, chip.targets, metasurface, library, chip.window, reach)
 
 
-def _restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
+def restore_gains(chip: Chip, psfs: Tensor, scenes: Tensor) -> Tensor:
     """The gains that bring the images of scenes nearest to those of the kernels, (K, 2, C)."""
     weight = chip.design_context.recipe.picture_weight
     found = []
