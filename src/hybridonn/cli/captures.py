@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -176,13 +177,26 @@ def agreement(
         columns["own simulation"] = found.simulation
     keep(
         {
-            name: dict(zip(held.labels, map(float, one), strict=True))
+            name: {
+                label: None if isnan(value) else float(value)
+                for label, value in zip(held.labels, one, strict=True)
+            }
             for name, one in columns.items()
         }
     )
     _print_agreement(held.labels, columns)
+    told = zip(held.labels, found.identity, strict=True)
+    if flat := [label for label, value in told if isnan(value)]:
+        say(
+            f"{', '.join(flat)}: constant in half of the pixels, so that there is no correlation; "
+            "such sub-optics are dark, saturated or blocked, and take no part in the medians"
+        )
+    if len(flat) == len(held.labels):
+        return
+    known = {name: [one for one in column if not isnan(one)] for name, column in columns.items()}
+    medians = ", ".join(f"{name} {median(one):.3f}" for name, one in known.items() if one)
     say(
-        f"medians: {', '.join(f'{name} {median(one):.3f}' for name, one in columns.items())}. "
+        f"medians: {medians}. "
         "Maps tell whether sub-optics convolve, not whether by the kernels of a design; without "
         "captures of a run's own images no chip can be compensated"
     )
@@ -196,7 +210,10 @@ def _print_agreement(labels: Sequence[str], columns: Mapping[str, Any]) -> None:
     for name in columns:
         table.add_column(name, justify="right")
     for number, label in enumerate(labels):
-        table.add_row(label, *(f"{one[number]:.3f}" for one in columns.values()))
+        table.add_row(
+            label,
+            *("-" if isnan(one[number]) else f"{one[number]:.3f}" for one in columns.values()),
+        )
     show_table(table)
 
 

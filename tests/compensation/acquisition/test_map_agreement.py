@@ -44,6 +44,7 @@ def test_noise_and_other_scenes_are_not_explained():
         ({"size": 21}, "half of each map has 0 pixels, too few for a kernel of 21 x 21"),
         ({"simulated": np.ones((1, 2, 24, 20))}, "name as many simulations as maps"),
         ({"maps": np.full((1, 3, 24, 20), np.nan)}, "the maps hold values that are not finite"),
+        ({"scenes": np.ones((1, 24, 20))}, "the displayed image is constant in its upper or lower"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(change, message):
@@ -72,3 +73,16 @@ def test_the_command_says_how_far_the_maps_go(tmp_path):
     assert "plus 2" in said
     assert "1.000" in said
     assert "no chip can be compensated" in " ".join(said.split())
+
+
+def test_with_a_dark_sub_optic_there_is_no_correlation(tmp_path):
+    shown, _, maps = record()
+    maps[:, 1] = 0.0
+    found = measure_agreement(shown, maps, SIZE, maps)
+    for column in (found.convolution, found.identity, found.simulation):
+        assert np.isnan(column).tolist() == [False, True, False]
+    np.savez(tmp_path / "a.npz", image=shown[0], plus=maps[0])
+    asked = ["agreement", str(tmp_path / "a.npz"), "--maps", "plus", "--kernel-size", "5"]
+    said = " ".join(CliRunner().invoke(app, asked).output.split())
+    assert "plus 1: constant in half of the pixels" in said
+    assert "medians: best convolution 1.000" in said

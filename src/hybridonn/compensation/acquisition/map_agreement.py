@@ -29,6 +29,8 @@ class MapAgreement:
         identity: Correlation of each map with the scene itself, (M,): what a plain lens explains.
         simulation: Correlation of each map with its own simulation, (M,); None: there is none.
         kernels: The fitted kernels, (M, size, size): what the scene is correlated with.
+
+    A correlation with what is constant in half of the pixels is NaN.
     """
 
     convolution: np.ndarray
@@ -66,13 +68,18 @@ def measure_agreement(
         simulated: (N, M, H, W); None: no simulation is known.
 
     Raises:
-        DataError: The shapes do not belong together, values are not finite, or half of the pixels
-            is too few for a kernel.
+        DataError: The shapes do not belong together, values are not finite, half of the pixels
+            is too few for a kernel, or the images are constant there.
     """
     _check(scenes, maps, size, simulated)
     known = _list_windows(scenes, size)
     scene, measured = _list_pixels(scenes[:, None], size), _list_pixels(maps, size)
     halves = _halve(scenes.shape, size)
+    if any(_is_flat(scene[half]).any() for half in halves):
+        raise DataError(
+            "the displayed image is constant in its upper or lower half, which tells nothing of a "
+            "convolution; display one with structure everywhere, such as a photograph or noise"
+        )
     predicted = np.empty_like(measured)
     for half in halves:
         fit = np.linalg.lstsq(known[half], measured[half], rcond=None)[0]
@@ -80,8 +87,10 @@ def measure_agreement(
     whole = np.linalg.lstsq(known, measured, rcond=None)[0]
 
     def correlate(wanted: np.ndarray) -> np.ndarray:
-        """Means of the two halves, (M,)."""
-        return np.mean([_correlate(measured[half], wanted[half]) for half in halves], 0)
+        """Means of the two halves, (M,); NaN where either is constant in one of them."""
+        pairs = [(measured[half], wanted[half]) for half in halves]
+        flat = np.any([_is_flat(one) for pair in pairs for one in pair], 0)
+        return np.where(flat, np.nan, np.mean([_correlate(*pair) for pair in pairs], 0))
 
     return MapAgreement(
         correlate(predicted),
@@ -194,6 +203,11 @@ def _halve(shape: tuple[int, ...], size: int) -> tuple[np.ndarray, np.ndarray]:
     upper = np.arange(height) < height // 2
     found = np.tile(np.repeat(upper, width), count)
     return found, ~found
+
+
+def _is_flat(pixels: np.ndarray) -> np.ndarray:
+    """Which columns are constant, (M,): with them there is no correlation."""
+    return np.ptp(pixels, 0) == 0
 
 
 def _correlate(measured: np.ndarray, wanted: np.ndarray) -> np.ndarray:
