@@ -102,6 +102,32 @@ def compare(
     return comparison
 
 
+def prepare_comparison(
+    spec: Spec,
+    methods: tuple[Method, ...],
+    folder: Path,
+    data_root: Path | None,
+    progress: Progress,
+) -> None:
+    """Train the teacher of a comparison and store its targets, which :func:`compare` then finds.
+
+    Args:
+        spec: The design.
+        methods: What will be compared.
+        folder: Folder of the comparison.
+        data_root: Where named data sets lie.
+        progress: Shows how far it is.
+
+    Raises:
+        SpecError: A method does not fit the spec.
+        ArtefactError: The folder holds students of another spec.
+    """
+    with open_folder(folder, spec):
+        dataset = load_images(spec, methods, data_root, progress)
+        open_rows(folder, STUDY, describe_shared_teacher(spec, dataset, methods))
+        train_shared_teacher(spec, dataset, folder, progress)
+
+
 def _key(spec: Spec) -> str:
     """The key of a student: its seed, its method and what was tuned for that."""
     method = spec.distillation.method

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from hybridonn.cli.app import app
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
 from hybridonn.studies.engine import StudyError
-from hybridonn.studies.reproduce import kinds, tables
+from hybridonn.studies.reproduce import kinds, preparation, tables
+from hybridonn.studies.reproduce import reproduce as measuring
 from hybridonn.studies.reproduce.kinds import KINDS, Kind
 from hybridonn.studies.reproduce.plan import estimate_cost, make_plan, read_packaged_spec, say_cost
 from hybridonn.studies.reproduce.record import Cost, Part, Row, Size, Table
@@ -142,9 +143,8 @@ def fake(monkeypatch, error):
         raise error
 
     kind = {"fails": Kind(fail, lambda rows, size: {})}
-    for module in (kinds, "hybridonn.studies.reproduce.reproduce"):
-        name = module if isinstance(module, str) else module.__name__
-        monkeypatch.setattr(f"{name}.KINDS", {**KINDS, **kind})
+    for module in (kinds, measuring, preparation):
+        monkeypatch.setattr(module, "KINDS", {**KINDS, **kind})
 
 
 def put_before(table):

@@ -10,7 +10,7 @@ from typing import Any
 from hybridonn.spec import Spec
 from hybridonn.studies.reproduce.found import Call, Found, Measured
 from hybridonn.studies.reproduce.record import Part, Row, Size
-from hybridonn.studies.reproduce.runs import measure_chips, show_run
+from hybridonn.studies.reproduce.runs import make_run, measure_chips, show_run
 
 INFINITE, TEACHER = "infinite", "teacher"
 
@@ -23,17 +23,20 @@ class Kind:
         measure: From a part, the size, the rows, its spec and the call to what it shows.
         count_runs: From the rows and the size to the number of runs by key of the row; where a run
             measures all rows, it counts with the first.
+        prepare: Makes what all runs of a part share, of a part, its rows, its spec and the call;
+            None: they share nothing that takes time.
     """
 
     measure: Callable[[Part, Size, list[Row], Spec, Call], Found]
     count_runs: Callable[[list[Row], Size], dict[str, int]]
+    prepare: Callable[[Part, list[Row], Spec, Call], None] | None = None
 
 
 def measure_students(part: Part, size: Size, rows: list[Row], spec: Spec, call: Call) -> Found:
     """Train students by the methods that the rows name, from paired seeds."""
     from hybridonn.studies.compare import compare
 
-    methods = tuple(row.key for row in rows if row.key != TEACHER)
+    methods = _list_methods(rows)
     found = compare(
         spec, methods, size.trials, call.folder, call.data_root, call.progress, call.workers
     )
@@ -42,6 +45,17 @@ def measure_students(part: Part, size: Size, rows: list[Row], spec: Spec, call: 
         for name, one in found["methods"].items()
     }
     return Found(by_method | {TEACHER: Measured((found["teacher"],))}, found["sentences"])
+
+
+def prepare_students(part: Part, rows: list[Row], spec: Spec, call: Call) -> None:
+    """Train the teacher of the students and store its targets."""
+    from hybridonn.studies.compare import prepare_comparison
+
+    prepare_comparison(spec, _list_methods(rows), call.folder, call.data_root, call.progress)
+
+
+def _list_methods(rows: list[Row]) -> tuple[str, ...]:
+    return tuple(row.key for row in rows if row.key != TEACHER)
 
 
 def measure_random_kernels(
@@ -98,6 +112,11 @@ def _count_costs(spec: Spec) -> list[Any]:
     return count_costs(teacher, student, shape, spec.optics.sensor.bit_depth)
 
 
+def prepare_run(part: Part, rows: list[Row], spec: Spec, call: Call) -> None:
+    """Make the run whose student the chips are of."""
+    make_run(part, spec, call)
+
+
 def _count_each(rows: list[Row], size: Size) -> dict[str, int]:
     """The runs of rows that each have their own; infinitely many kernels are not drawn."""
     trained = [row.key for row in rows if row.key != TEACHER]
@@ -114,10 +133,10 @@ def _count_none(rows: list[Row], size: Size) -> dict[str, int]:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "students": Kind(measure_students, _count_each),
+        "students": Kind(measure_students, _count_each, prepare_students),
         "random kernels": Kind(measure_random_kernels, _count_each),
-        "chips": Kind(measure_chips, _count_chips),
-        "run": Kind(show_run, _count_none),
+        "chips": Kind(measure_chips, _count_chips, prepare_run),
+        "run": Kind(show_run, _count_none, prepare_run),
         "energy": Kind(compute_energies, _count_none),
     }
 )

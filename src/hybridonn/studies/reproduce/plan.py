@@ -55,17 +55,19 @@ class Estimate:
 
     Attributes:
         runs: Number of its runs.
-        before_s: Seconds of teachers and their targets, which are made one after another.
+        before_s: Seconds of teachers, their targets and finished runs, of one core.
+        longest_s: The longest of these, which workers cannot share.
         runs_s: Seconds of all runs, of one core.
     """
 
     runs: int
     before_s: float
+    longest_s: float
     runs_s: float
 
     def take(self, workers: int = 1) -> float:
         """Seconds that it takes so many workers, of one core each."""
-        return self.before_s + self.runs_s / workers
+        return max(self.longest_s, self.before_s / workers) + self.runs_s / workers
 
 
 def read_packaged_spec(name: str, settings: Sequence[str] = ()) -> Spec:
@@ -106,7 +108,7 @@ def estimate_cost(plan: Mapping[str, list[Planned]]) -> Estimate:
     """
     before: dict[str, float] = {}
     runs: dict[tuple[str, str], tuple[int, float]] = {}  # number and time by part and row
-    for one in _list_measured(plan):
+    for one in list_measured(plan):
         assert one.size is not None
         before |= one.size.cost.before_s
         for row, count in KINDS[one.part.study].count_runs(one.rows, one.size).items():
@@ -115,6 +117,7 @@ def estimate_cost(plan: Mapping[str, list[Planned]]) -> Estimate:
     return Estimate(
         sum(count for count, _ in runs.values()),
         sum(before.values()),
+        max(before.values(), default=0.0),
         sum(seconds for _, seconds in runs.values()),
     )
 
@@ -144,7 +147,12 @@ def say_cost(plan: Mapping[str, list[Planned]], workers: int) -> list[str]:
     return said
 
 
-def _list_measured(plan: Mapping[str, list[Planned]]) -> list[Planned]:
+def list_measured(plan: Mapping[str, list[Planned]]) -> list[Planned]:
+    """Parts that are measured; one that several tables name appears as often.
+
+    Args:
+        plan: From :func:`make_plan`.
+    """
     return [one for parts in plan.values() for one in parts if one.size is not None]
 
 

@@ -88,6 +88,11 @@ class Part:
     instead: Part | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def shared_folder(self) -> str:
+        """Name of the folder with what its runs share: its own, or that of their run."""
+        return self.options.get("run", self.name)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -17,6 +17,7 @@ from hybridonn.studies.engine import StudyError
 from hybridonn.studies.reproduce.found import Call, Found, Measured
 from hybridonn.studies.reproduce.kinds import KINDS
 from hybridonn.studies.reproduce.plan import Planned, make_plan
+from hybridonn.studies.reproduce.preparation import prepare
 from hybridonn.studies.reproduce.record import Row, Table
 from hybridonn.studies.reproduce.tables import TABLES
 from hybridonn.studies.workers import HERE, Workers
@@ -57,6 +58,7 @@ def reproduce(
     kept = _open(folder, quick)
     faults: list[str] = []
     plan = make_plan(tables, quick, data_root)
+    prepare(plan, quick, folder, data_root, progress, workers)
     for table in tables:
         rows: list[dict[str, Any]] = []
         sentences: list[str] = []

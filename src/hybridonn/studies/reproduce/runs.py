@@ -23,7 +23,7 @@ def measure_chips(part: Part, size: Size, rows: list[Row], spec: Spec, call: Cal
     from hybridonn.pipeline.stage_folder import read_stage
     from hybridonn.studies.tolerance import tolerate
 
-    run, _ = _make_run(part, spec, call)
+    run, _ = make_run(part, spec, call)
     stated = Compensation.model_validate(dict(part.options["compensation"]))
     own = spec.model_copy(update={"compensation": stated})
     found = tolerate(
@@ -66,7 +66,7 @@ def show_run(part: Part, size: Size, rows: list[Row], spec: Spec, call: Call) ->
     The option ``figures`` gives captions by name of the figure; keys of the rows are those of
     ``results.json``.
     """
-    run, results = _make_run(part, spec, call)
+    run, results = make_run(part, spec, call)
     with np.load(run / "student" / "predictions.npz") as stored:
         images = len(stored["labels"])
     found = {row.key: Measured((look_up(results, row.key),), images=images) for row in rows}
@@ -78,9 +78,9 @@ def show_run(part: Part, size: Size, rows: list[Row], spec: Spec, call: Call) ->
     return Found(found, figures=figures)
 
 
-def _make_run(part: Part, spec: Spec, call: Call) -> tuple[Path, dict[str, Any]]:
+def make_run(part: Part, spec: Spec, call: Call) -> tuple[Path, dict[str, Any]]:
     """The folder of the finished run that the parts of a system share, and its numbers."""
     from hybridonn.pipeline.run import run
 
-    folder = call.folder.parent / part.options["run"]
+    folder = call.folder.parent / part.shared_folder
     return folder, run(spec, folder, call.data_root, call.progress)
