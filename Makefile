@@ -7,6 +7,7 @@
 #   make reference    write docs/spec.md, docs/commands.md and the JSON schema of a spec from the source
 # The documentation site, in build/docs:
 #   make docs         runs the gallery too, so it takes some minutes; nothing is fetched but the packages
+#   make linkcheck    asks every other host that a page links to (links within are tested by make test)
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -16,7 +17,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test check fuzz kill reference docs lint format clean
+.PHONY: setup demo test check fuzz kill reference docs linkcheck lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -62,6 +63,9 @@ reference: setup
 docs: .venv/docs-installed
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
+
+linkcheck: .venv/docs-installed
+	$(BIN)/python -m sphinx -q -b linkcheck -D plot_gallery=0 docs build/linkcheck
 
 lint: setup
 	$(BIN)/ruff check .

@@ -139,7 +139,7 @@ class Teacher(Section):
 
 
 # A kernel of more layers than the last costs several training steps on a whole batch; on 24 or 32
-# of 128 images MNIST students were 0.1 points worse, within chance (docs/results.md).
+# of 128 images MNIST students were 0.1 points worse, within chance (docs/results/mnist.md).
 COMPARED = 24
 # Sampled pixels of so many images are compared: 8 x 64 of them make kernels of 512 x 512.
 COMPARED_BY_PIXELS = 8

@@ -11,7 +11,7 @@ from torch import Tensor
 from hybridonn.tangent.empirical.precision import at_least_single
 from hybridonn.tangent.errors import TangentError
 
-# Mean eigenvalues of a centred kernel. On the validation images of CIFAR-10: docs/results.md.
+# Mean eigenvalues of a centred kernel, by validation images of CIFAR-10: docs/results/cifar10.md.
 RIDGE = 0.3
 
 

@@ -47,7 +47,8 @@ def tune(
     return {"fraction": FRACTION, "calibration": calibration, "tuned": by_method} | shared
 
 
-# What `hybridonn tune-compensation` found behind two other chips of MNIST (docs/results.md).
+# What `hybridonn tune-compensation` found behind two other chips of MNIST
+# (docs/results/behind_chips.md).
 MNIST_ALONE = tune(
     "none",
     none={"learning_rate": 0.003, "epochs": 30},
@@ -62,7 +63,7 @@ MNIST_CALIBRATED = tune(
 )
 SLOWLY = {"learning_rate": 0.00003, "epochs": 5}  # what was found behind a chip of CIFAR-10
 CIFAR_CALIBRATED = tune("layers", none=SLOWLY, kd=SLOWLY, ntkd=SLOWLY | {"ntk_weight": 3})
-# What was found behind another chip of nuclei, calibrated before (docs/results.md).
+# What was found behind another chip of nuclei, calibrated before (docs/results/behind_chips.md).
 NUCLEI_TRAINING = {"batch_size": 8, "epochs": 20, "learning_rate": 0.001}
 POLY_RATES = {
     "kd": {"learning_rate": 0.003},
