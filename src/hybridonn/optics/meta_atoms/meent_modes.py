@@ -1,4 +1,4 @@
-"""The solver meent (Kim et al. 2024, arXiv:2404.12904) for one square pillar at normal incidence.
+"""The solver meent (Kim et al. 2024, arXiv:2406.12904) for one square pillar at normal incidence.
 
 It takes the pillar's edges as they are, without a raster, and Li's inverse rule across them
 (Li 1997, J. Opt. Soc. Am. A 14, 2758), so that few harmonics suffice; with Laurent's rule alone
