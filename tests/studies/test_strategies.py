@@ -52,6 +52,7 @@ def test_every_strategy_is_measured_at_its_budget(tmp_path):
     assert all(0 <= one["mean"] <= 1 and 0 <= one["cropped"] <= 1 for one in points.values())
     assert points["refit"]["seconds"] > points["kernels_first"]["seconds"]
     assert [one["variant"] for one in found["differences"]] == [n for n in LABELS if n != "lens"]
+    assert found["sentences"][-1].startswith("1 epoch: ")
     assert "cannot be told from these seeds" in found["sentences"][-1]
     assert json.loads((folder / "strategies.json").read_text()) == found
     assert len(list(csv.DictReader((folder / "strategies.csv").open()))) == len(LABELS)

@@ -174,8 +174,8 @@ def print_comparison(comparison: dict[str, Any]) -> None:
     keep(comparison)
     from rich.table import Table
 
-    seeds, varied = len(comparison["seeds"]), comparison.get("compared", "method")
-    table = Table(title=f"{comparison['design']}: {comparison['label']} in %, {seeds} paired seeds")
+    seeds, varied = say_seeds(comparison["seeds"]), comparison.get("compared", "method")
+    table = Table(title=f"{comparison['design']}: {comparison['label']} in %, {seeds}")
     for column in (varied, "mean", "95 % from", "to", "standard deviation", "lowest", "highest"):
         table.add_column(column, justify="left" if column == varied else "right")
     for method in comparison["methods"].values():
@@ -188,6 +188,11 @@ def print_comparison(comparison: dict[str, Any]) -> None:
         _print_sizes(comparison["methods"])
     for line in comparison["sentences"]:
         say(line)
+
+
+def say_seeds(seeds: list[int]) -> str:
+    """How many paired seeds a table is of."""
+    return f"{len(seeds)} paired seed{'s' * (len(seeds) > 1)}"
 
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:

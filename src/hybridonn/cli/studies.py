@@ -18,7 +18,7 @@ from hybridonn.cli.options import (
     state_run,
 )
 from hybridonn.cli.output import keep, say
-from hybridonn.cli.screen import show_bars, show_table
+from hybridonn.cli.screen import say_seeds, show_bars, show_table
 from hybridonn.studies.workers import Workers
 
 app = new_app("Studies over many designs: tables and figures.")
@@ -258,7 +258,7 @@ def _print_strategies(found: dict[str, Any]) -> None:
         )
         for one in found["points"]
     ]
-    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    _print_rows(f"{found['design']}: {say_seeds(found['seeds'])}", columns, rows)
     for line in found["sentences"]:
         say(line)
 
@@ -272,7 +272,7 @@ def _print_regimes(found: dict[str, Any]) -> None:
             place = f"{point['images']:,}", f"{point['epochs']}", one["label"]
             numbers = f"{100 * one['mean']:.2f}", _show_difference(against.get(name))
             rows.append((*place, *numbers, f"{one['seconds']:.1f}"))
-    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    _print_rows(f"{found['design']}: {say_seeds(found['seeds'])}", columns, rows)
     for line in found["sentences"]:
         say(line)
     say("the baseline: the task alone of KD, KD of NTKD")
@@ -343,7 +343,7 @@ def _print_readout(found: dict[str, Any]) -> None:
         )
         for one in found["points"]
     ]
-    _print_rows(f"{found['design']}: {len(found['seeds'])} paired seeds", columns, rows)
+    _print_rows(f"{found['design']}: {say_seeds(found['seeds'])}", columns, rows)
     for line in found["sentences"]:
         say(line)
     say("the best lens: of those with the same bits that read no more numbers")

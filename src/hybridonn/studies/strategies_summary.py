@@ -72,9 +72,13 @@ def _take(rows: list[dict[str, Any]], name: str, epochs: int, metric: str) -> di
     return {row["seed"]: row[metric] for row in own}
 
 
+def _say_epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count > 1)}"
+
+
 def _say_differences(differences: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{one['epochs']} epochs: "
+        f"{_say_epochs(one['epochs'])}: "
         + say_difference(one | {"method": one["variant"]}, lambda name: LABELS[name])
         for one in differences
     ]
@@ -99,7 +103,7 @@ def _say_twice(
                 verdict = "does not hold"
         share = fmean(first.values()) / max(fmean(lens.values()), 1e-12)
         said.append(
-            f"{count} epochs: kernels first reach {share:.2f} times what end to end from a lens "
-            f"does; twice as much {verdict}"
+            f"{_say_epochs(count)}: kernels first reach {share:.2f} times what end to end "
+            f"from a lens does; twice as much {verdict}"
         )
     return said
