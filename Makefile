@@ -8,6 +8,8 @@
 # The documentation site, in build/docs:
 #   make docs         runs the gallery too, so it takes some minutes; nothing is fetched but the packages
 #   make linkcheck    asks every other host that a page links to (links within are tested by make test)
+# The package, in dist:
+#   make dist         sdist and wheel, checked
 # Two more take their time, and say what docs/robustness.md claims:
 #   make fuzz    20,000 harmed inputs for every reader; goes on where it was interrupted
 #   make kill    100 kills and some full disks at file events of small runs
@@ -17,7 +19,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= passive
 export GOMP_SPINCOUNT ?= 0
 
-.PHONY: setup demo test check fuzz kill reference docs linkcheck lint format clean
+.PHONY: setup demo test check fuzz kill reference docs linkcheck dist lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -67,6 +69,15 @@ docs: .venv/docs-installed
 linkcheck: .venv/docs-installed
 	$(BIN)/python -m sphinx -q -b linkcheck -D plot_gallery=0 docs build/linkcheck
 
+.venv/dist-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	@touch $@
+
+dist: .venv/dist-installed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,4 +89,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build src/*.egg-info .pytest_cache .ruff_cache docs/gallery_built docs/gallery/runs docs/api/generated
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache docs/gallery_built docs/gallery/runs docs/api/generated

@@ -15,6 +15,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # many workers: one thread each
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Skip tests that are marked ``cuda`` where there is no device."""
+    if torch.cuda.is_available():
+        return
+    skipped = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(skipped)
+
+
 @pytest.fixture(scope="session")
 def real_data_root() -> Path:
     """A data root that holds mnist/; without one, the test is skipped."""

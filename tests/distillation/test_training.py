@@ -258,7 +258,7 @@ def test_cuda_where_there_is_none_is_an_error():
         choose_device("cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_it_learns_on_cuda_in_mixed_precision(images, tmp_path):
     history = train(network(), make_setup(images, epochs=15), tmp_path / "c.safetensors")
     assert history[-1]["validation_accuracy"] > 0.9

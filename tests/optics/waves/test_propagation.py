@@ -322,7 +322,7 @@ def test_a_field_of_another_shape(shape):
         propagator(torch.zeros(shape, dtype=torch.complex64))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_lengths_on_cuda_reach_the_field_wherever_it_is():
     distance = torch.tensor(1e-4, dtype=torch.float64, device="cuda", requires_grad=True)
     for device in ("cpu", "cuda"):
@@ -338,7 +338,7 @@ def test_single_precision_lengths_are_widened():
     assert relative(learnt.transfer, Propagator((4, 4), 1e-6, [GREEN], 1e-5).transfer) < 1e-5
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_finds_what_the_cpu_finds():
     field = noise(3, 32, 32, dtype=torch.complex64)
     on_cpu = Propagator((32, 32), 1e-6, COLOURS, 1e-4)(field)
