@@ -3,8 +3,10 @@
 
 Train the kernels first and fit pillars to them, or train pillars and electronics together through
 the wave optics, from a plain lens? Both at the same number of evaluated point spread functions
-(PSFs), which is what costs on a real metasurface; here on one of four tiny sub-optics.
+(PSFs), which is what costs on a real metasurface; here with four tiny sub-optics.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # 300 handwritten digits, two kernels of 3 x 3, sub-optics of 64 x 64 cells. A budget of 1, 4 or 16
