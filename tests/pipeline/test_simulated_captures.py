@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from shlex import split
 
 import numpy as np
 import pytest
@@ -148,6 +150,41 @@ def test_point_spread_functions_are_measured_and_imported(run, tmp_path):
     assert f"hybridonn captures import {run} --psfs {tmp_path / 'c' / 'psfs.npz'}" in said.output
     found = import_into(run, ImportOptions(None, tmp_path / "c" / "psfs.npz"), tmp_path / "d")
     assert found.captures.quality.min() > 0.999
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--exposure", "1.2", "--bit-depth", "7", "--alignment", "left", "--apart"],
+        ["--psfs"],
+    ],
+)
+def test_the_command_that_is_printed_works_as_it_is(run, tmp_path, options):
+    folder = tmp_path / "what a camera saw"
+    small = ["--preset", "none", "--fraction", "0.02", "--test-images", "12", "--out", str(folder)]
+    said = CliRunner().invoke(app, ["simulate", str(run), *small, *options])
+    assert said.exit_code == 0, said.output
+    command = split(said.output.strip().splitlines()[-1])
+    assert command[:3] == ["hybridonn", "captures", "import"]
+    target = ["--out", str(tmp_path / "captures")]  # the run is shared
+    imported = CliRunner().invoke(app, [*command[2:], *target])
+    assert imported.exit_code == 0, imported.output
+    if "--psfs" not in options:
+        assert "as stated" in imported.output  # the bits of the camera are not guessed
+
+
+def test_captures_that_overlap_in_a_mosaic_are_refused(run, tmp_path):
+    wanted = Rehearsal(replace(look(), pixels_per_feature=5.0), SimulatedCamera(), **SMALL)
+    with pytest.raises(OpticsError, match=r"overlap in a mosaic; state --pixels-per-f.* 4\.\d"):
+        simulate_captures(run, tmp_path / "c", wanted)
+    assert not list(tmp_path.iterdir())
+    rehearse(run, tmp_path / "c", replace(look(), pixels_per_feature=5.0), apart=True)
+
+
+def test_noise_around_a_dim_point_is_no_negative_light(run, tmp_path):
+    camera = SimulatedCamera(read_noise_electrons=200.0)
+    found = rehearse(run, tmp_path / "c", look(), camera, apart=True)
+    assert found.captures.psfs.min() >= 0
 
 
 def test_the_point_of_a_template_gives_the_kernels(run, tmp_path):

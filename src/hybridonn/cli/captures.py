@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from math import isnan
 from pathlib import Path
+from shlex import join
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -26,6 +27,7 @@ from hybridonn.cli.screen import show_bars, show_table
 
 if TYPE_CHECKING:
     from hybridonn.compensation.acquisition.importing import ImportResult
+    from hybridonn.pipeline.simulated_captures import Rehearsal
 
 app = new_app("Measured captures of a chip: what to display, and how to import the frames.")
 
@@ -280,18 +282,30 @@ def simulate(
     folder = out or run / "captured"
     with show_bars() as progress:
         found = simulate_captures(run, folder, wanted, data_root, progress)
-    say(", ".join(f"{number:,} {name}" for name, number in found.items()))
-    say(_say_next(run, folder, wanted.psfs, pixels_per_feature, camera_pixel_um))
+    say(", ".join(f"{number:,} {name}" for name, number in found.items() if number))
+    mend = found.get("saturated", 0) > 0
+    say(_say_import(run, folder, wanted, mend, data_root))
 
 
-def _say_next(run: Path, folder: Path, psfs: bool, pixels: float, pixel_um: float) -> str:
-    """The command that takes the captures in."""
-    if psfs:
-        return f"hybridonn captures import {run} --psfs {folder / 'psfs.npz'}"
-    return (
-        f"hybridonn captures import {run} {folder} --camera-pixel-um {pixel_um:g} "
-        f"--pixels-per-feature {pixels:g}"
-    )
+def _say_import(
+    run: Path, folder: Path, wanted: Rehearsal, mend: bool, data_root: Path | None
+) -> str:
+    """The command that imports the captures, as it can be pasted into a shell."""
+    from hybridonn.compensation.acquisition.capture_dataset import is_taken
+
+    words = ["hybridonn", "captures", "import", str(run)]
+    if wanted.psfs:
+        words += ["--psfs", str(folder / "psfs.npz")]
+    else:
+        view, camera = wanted.view, wanted.camera
+        words += [str(folder), "--camera-pixel-um", f"{view.pixel_m * 1e6:.12g}"]
+        words += ["--pixels-per-feature", f"{view.pixels_per_feature:.12g}"]
+        words += ["--bit-depth", str(camera.bit_depth), "--alignment", camera.alignment]
+    words += ["--skip-bad"] if mend else []
+    if is_taken(run / "captures"):
+        words += ["--out", str(folder.with_name(f"{folder.name}-imported"))]
+    words += [] if data_root is None else ["--data-root", str(data_root)]
+    return join(words)
 
 
 def _draw(imported: ImportResult, folder: Path) -> None:

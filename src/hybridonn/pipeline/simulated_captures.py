@@ -9,6 +9,7 @@ from typing import Any
 
 from hybridonn.compensation.acquisition.camera_view import CameraView
 from hybridonn.compensation.acquisition.capture_dataset import refuse_taken
+from hybridonn.compensation.acquisition.placement import Camera, refuse_overlap
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
 from hybridonn.compensation.acquisition.simulated_frames import Bench, take_frames
 from hybridonn.compensation.acquisition.simulated_psfs import take_psfs
@@ -77,11 +78,12 @@ def simulate_captures(
         progress: Shows how far it is.
 
     Returns:
-        Number of ``frames``, or of ``psfs``.
+        Number of ``frames`` and of those that are ``saturated``, or of ``psfs``.
 
     Raises:
         ArtefactError: The run is not finished, or the folder is taken or cannot be written.
-        OpticsError: Point spread functions of a 4f system are asked for.
+        OpticsError: Point spread functions of a 4f system are asked for, or captures would overlap
+            in a mosaic.
         SpecError: An error is stated that has nothing to act on in this design.
     """
     check_suffix(wanted.suffix)
@@ -143,6 +145,10 @@ def _take_frames(
     progress: Progress,
 ) -> dict[str, Any]:
     design = read_captured_design(run, data_root, progress)
+    apart = wanted.apart or design.is_coherent
+    if not apart:
+        seen = Camera(wanted.view.pixels_per_feature, wanted.view.pixel_m)
+        refuse_overlap(design.layout, design.shape, seen)
     write_template(
         design,
         folder,
@@ -152,9 +158,9 @@ def _take_frames(
         apart=wanted.apart,
         suffix=wanted.suffix,
     )
-    apart = wanted.apart or design.is_coherent
     bench = Bench(chip.frontend.light, design.layout, wanted.view, wanted.camera, apart)
-    return {"frames": take_frames(folder, bench, progress)}
+    frames, saturated = take_frames(folder, bench, progress)
+    return {"frames": frames, "saturated": saturated}
 
 
 def _take_psfs(folder: Path, chip: SimulatedChip, wanted: Rehearsal) -> dict[str, Any]:

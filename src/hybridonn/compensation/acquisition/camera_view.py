@@ -11,6 +11,7 @@ like a shift. Nothing here is shared with the import, which has to find all of i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, cos, hypot, radians, sin
 from typing import TYPE_CHECKING
@@ -114,35 +115,59 @@ def project(
     """
     from scipy.sparse import csr_array
 
-    count = len(centres) * shape[0] * shape[1]
-    total = csr_array((frame_shape[0] * frame_shape[1], count))
-    for number in range(POINTS):
-        inner = ((number + 0.5) / POINTS - 0.5, (STEP * number % POINTS + 0.5) / POINTS - 0.5)
-        seen, weight = _look(view, centres, frame_shape, shape, inner)
-        values = np.full(len(seen), 1 / POINTS)
-        total = total + csr_array((values, (seen, weight)), shape=total.shape)
-    return total
+    captured = shape[0] * shape[1]
+    pieces = []
+    for number, centre in enumerate(centres):
+        y, x = _frame_around(view, centre, frame_shape, shape)
+        looks = zip(*_look(view, centre, (y, x), frame_shape, shape), strict=True)
+        seen, feature = (np.concatenate(one) for one in looks)
+        points = np.full(len(seen), 1 / POINTS)
+        # Added up one capture at a time: the points of all captures at once take gigabytes.
+        one = csr_array((points, (seen, feature)), shape=(len(y) * len(x), captured)).tocoo()
+        pixel = (y[:, None] * frame_shape[1] + x).ravel()[one.row]
+        pieces.append((one.data, pixel, number * captured + one.col.astype(np.int64)))
+    values, pixels, weights = (np.concatenate(one) for one in zip(*pieces, strict=True))
+    size = (frame_shape[0] * frame_shape[1], len(centres) * captured)
+    return csr_array((values, (pixels, weights)), shape=size)
+
+
+def _frame_around(
+    view: CameraView, centre: np.ndarray, frame_shape: tuple[int, int], shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the frame that may see one capture."""
+    angle = radians(view.rotation_degrees)
+    turned = np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])  # undoes to_scene
+    middle = view.scale * turned @ centre
+    middle = middle + view.pixels_per_feature * np.array(view.shift_pixels)
+    reach = view.scale * np.abs(turned) @ np.array(shape) * view.pixels_per_feature / 2 + 1
+    rows, columns = (
+        np.arange(
+            max(0, int(np.floor(where + (side - 1) / 2 - away))),
+            min(side, int(np.ceil(where + (side - 1) / 2 + away)) + 1),
+        )
+        for where, away, side in zip(middle, reach, frame_shape, strict=True)
+    )
+    return rows, columns
 
 
 def _look(
     view: CameraView,
-    centres: np.ndarray,
+    centre: np.ndarray,
+    pixels: tuple[np.ndarray, np.ndarray],
     frame_shape: tuple[int, int],
     shape: tuple[int, int],
-    inner: tuple[float, float],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Camera pixels, and the feature pixels that one point of each of them sees, (n,) each."""
-    rows, columns = frame_shape
-    y = np.arange(rows)[:, None] - (rows - 1) / 2 + inner[0]
-    x = np.arange(columns) - (columns - 1) / 2 + inner[1]
-    y, x = view.to_scene(*np.broadcast_arrays(y, x))
-    camera, feature = [], []
-    for number, (centre_y, centre_x) in enumerate(centres):
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pixels that see one capture, as positions, and what each sees of it, a point at a time."""
+    for number in range(POINTS):
+        inner = ((number + 0.5) / POINTS - 0.5, (STEP * number % POINTS + 0.5) / POINTS - 0.5)
+        y, x = (
+            places - (side - 1) / 2 + step
+            for places, side, step in zip(pixels, frame_shape, inner, strict=True)
+        )
+        y, x = view.to_scene(*np.broadcast_arrays(y[:, None], x))
         row, column = (
-            np.floor((place - centre) / view.pixels_per_feature + side / 2).astype(int)
-            for place, centre, side in ((y, centre_y, shape[0]), (x, centre_x, shape[1]))
+            np.floor((place - middle) / view.pixels_per_feature + side / 2).astype(np.int64)
+            for place, middle, side in zip((y, x), centre, shape, strict=True)
         )
         lit = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
-        camera.append(np.flatnonzero(lit))
-        feature.append((number * shape[0] + row[lit]) * shape[1] + column[lit])
-    return np.concatenate(camera), np.concatenate(feature)
+        yield np.flatnonzero(lit), (row * shape[1] + column)[lit]

@@ -174,8 +174,13 @@ def refuse_taken(folder: Path) -> None:
     Raises:
         ArtefactError: It is a file, or is not empty.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if is_taken(folder):
         raise ArtefactError(f"{folder} exists already; choose another with --out, or remove it")
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether a folder holds something already, or is a file."""
+    return folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
 
 
 def check_origin(

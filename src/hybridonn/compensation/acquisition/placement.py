@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from hybridonn.compensation.acquisition.registration import Registration, register
-from hybridonn.core.errors import DataError
+from hybridonn.core.errors import DataError, OpticsError
 from hybridonn.optics.layout.sites import Layout
 
 COARSE_SIDE = 160  # pixels of a frame in which the orientation is searched
@@ -88,6 +88,37 @@ def mosaic_placements(
         )
     matrix = np.eye(2) * camera.pixels_per_feature
     return [Placement(centre + place, matrix) for place in places]
+
+
+def refuse_overlap(layout: Layout, shape: tuple[int, int], camera: Camera) -> None:
+    """Refuse a mosaic in which captures of neighbouring sub-optics would lie on each other.
+
+    Args:
+        layout: Layout of the chip.
+        shape: Shape of a feature map.
+        camera: The camera's pixels, with their size.
+
+    Raises:
+        OpticsError: They would.
+    """
+    assert camera.pixel_m is not None, "only of mosaics"
+    used = [(-site.y_m, site.x_m) for site in layout.sites if site.kernel is not None]
+    places = np.array(used) / camera.pixel_m
+    apart = [
+        (np.abs(places[number + 1 :] - place) / shape).max(1).min()
+        for number, place in enumerate(places[:-1])
+    ]
+    most = float(min(apart, default=np.inf))
+    if camera.pixels_per_feature <= most + 1e-9:
+        return
+    side = camera.pixels_per_feature * camera.pixel_m * 1e3
+    raise OpticsError(
+        f"captures of {shape[0]} x {shape[1]} pixels are {side * shape[0]:.2f} x "
+        f"{side * shape[1]:.2f} mm at {camera.pixels_per_feature:g} camera pixels of "
+        f"{camera.pixel_m * 1e6:g} um a pixel, so that neighbours on the chip overlap in a mosaic; "
+        f"state --pixels-per-feature {np.floor(most * 100) / 100:g} or less, or a smaller "
+        "--camera-pixel-um, or capture each sub-optic --apart"
+    )
 
 
 def cut(frame: np.ndarray, placement: Placement, shape: tuple[int, int]) -> np.ndarray:

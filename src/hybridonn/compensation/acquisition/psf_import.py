@@ -24,6 +24,7 @@ from hybridonn.optics.measured_psf import NEGATIVE_SHARE
 
 MARGIN = 2  # pixels around the kernel in which light that misses it is kept
 HOT_FACTOR = 3.0  # over the brightest neighbour, and over what is simulated around it
+NOISE_DEVIATIONS = 6.0  # beyond what noise of all pixels of a set of captures does
 BRIGHT_SHARE = 0.25  # of the largest value: pixels that say how bright the capture is
 
 
@@ -63,6 +64,7 @@ def psfs_from_frames(
         )
     colours, size = design.kernels.shape[1], design.kernels.shape[-1] + 2 * MARGIN
     psfs = np.full((len(geometry.order), colours, size, size), np.nan)
+    noise = np.zeros(psfs.shape[:2])
     for frame in frames:
         light = source.read_light(frame)
         if not source.corrections.darks:
@@ -75,10 +77,11 @@ def psfs_from_frames(
                 # Beyond the frame nothing is known of the light: it is taken for dark.
                 within = cover((turned.shape[0], turned.shape[1]), placement, (size, size))
                 psfs[number, channel] = cut(turned, placement, (size, size)) * within
+                noise[number, channel] = _measure_noise(picture, placement)
     missing = np.argwhere(np.any(np.isnan(psfs), axis=(2, 3)))
     names = [f"{name_sub_optic(number)} colour {colour}" for number, colour in missing.tolist()]
     refuse(names, "captures of a point are missing", "add a row for each", source.where)
-    return _finish(_judge(psfs, design, source.where, mend), design)
+    return _finish(_judge(psfs, design, source.where, mend, noise), design)
 
 
 def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -> np.ndarray:
@@ -112,11 +115,19 @@ def psfs_from_array(path: Path, design: CapturedDesign, *, mend: bool = False) -
     return _finish(_judge(psfs, design, path, mend), design)
 
 
-def _judge(psfs: np.ndarray, design: CapturedDesign, where: Path, mend: bool) -> np.ndarray:
+def _judge(
+    psfs: np.ndarray,
+    design: CapturedDesign,
+    where: Path,
+    mend: bool,
+    noise: np.ndarray | None = None,
+) -> np.ndarray:
     """Refuse negative values, other kernels and hot pixels, or mend what can be mended."""
     simulated = simulate_psfs(design, psfs.shape[-1])
     if not mend:
-        _check_negative(psfs, simulated, where)
+        _check_negative(
+            psfs, simulated, where, np.zeros(psfs.shape[:2]) if noise is None else noise
+        )
     hot = find_hot(psfs, simulated)
     mended = psfs.copy()
     for number, colour in np.argwhere(np.any(hot, axis=(2, 3))).tolist():
@@ -230,11 +241,22 @@ def _at_point(placement: Placement, shape: tuple[int, int]) -> Placement:
     return Placement(placement.origin + placement.matrix @ away, placement.matrix)
 
 
-def _check_negative(psfs: np.ndarray, simulated: np.ndarray, where: Path) -> None:
+def _measure_noise(picture: np.ndarray, placement: Placement) -> float:
+    """Standard deviation of a cut pixel: all but a few pixels of the frame of a point are dark."""
+    # 1.4826: from the median absolute deviation to the standard deviation of a normal law.
+    spread = 1.4826 * float(np.median(np.abs(picture - np.median(picture))))
+    return spread / max(1.0, float(np.sqrt(abs(np.linalg.det(placement.matrix)))))
+
+
+def _check_negative(
+    psfs: np.ndarray, simulated: np.ndarray, where: Path, noise: np.ndarray
+) -> None:
     brightest = psfs.max((1, 2, 3), keepdims=True).clip(0)
     # Where darkness is simulated, there is nothing but the camera's noise on both sides of zero.
     dark = ~simulated.any((1, 2, 3), keepdims=True)
-    negative = psfs < -NEGATIVE_SHARE * np.where(dark, brightest.max(), brightest)
+    least = NEGATIVE_SHARE * np.where(dark, brightest.max(), brightest)
+    # A point is dim beside the images that the exposure was chosen for: noise is no fault.
+    negative = psfs < -np.maximum(least, NOISE_DEVIATIONS * noise[..., None, None])
     faults = [
         f"{name_sub_optic(number)} ({int(negative[number].sum())} pixels, down to "
         f"{psfs[number].min():.3g} of {psfs[number].max():.3g})"

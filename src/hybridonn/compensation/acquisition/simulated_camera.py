@@ -25,7 +25,7 @@ class SimulatedCamera:
 
     Attributes:
         bit_depth: Bits of its converter.
-        alignment: Alignment of its bits in files of 16.
+        alignment: Alignment of its bits in the files, of 8 or 16 bits.
         exposure: The brightest light over full scale; above 1 it saturates.
         full_well_electrons: Electrons at full scale.
         read_noise_electrons: Standard deviation of a pixel in darkness.
@@ -44,6 +44,21 @@ class SimulatedCamera:
     vignetting: float = 0.2
     hot_share: float = 1e-4
     seed: int = 0
+
+    @property
+    def top(self) -> int:
+        """The greatest value of the converter."""
+        return 2**self.bit_depth - 1
+
+    @property
+    def file_bits(self) -> int:
+        """Bits of a value in the files, 8 or 16."""
+        return 8 if self.bit_depth <= 8 else FILE_BITS
+
+    @property
+    def unused_bits(self) -> int:
+        """Bits below the lowest of the camera in the files."""
+        return self.file_bits - self.bit_depth if self.alignment == "left" else 0
 
 
 class SimulatedSensor:
@@ -67,6 +82,14 @@ class SimulatedSensor:
         """A frame of even light, (H, W) integers."""
         return self.expose(np.full(self.hot.shape, FLAT_LEVEL / self.camera.exposure))
 
+    def saturates(self, values: np.ndarray) -> bool:
+        """Whether any pixel of a frame that is not hot has the greatest value.
+
+        Args:
+            values: What :meth:`expose` returned.
+        """
+        return bool((values[~self.hot] >> self.camera.unused_bits == self.camera.top).any())
+
     def expose(self, light: np.ndarray) -> np.ndarray:
         """The values of one frame, (H, W) uint8 or uint16.
 
@@ -78,12 +101,8 @@ class SimulatedSensor:
         electrons = draw_electrons(mean, camera.read_noise_electrons, self.noise)
         level = electrons / camera.full_well_electrons
         level += camera.black_level + HOT_LEVEL * self.hot
-        top = 2**camera.bit_depth - 1
-        values = np.clip(np.rint(level * top), 0, top)
-        if camera.bit_depth <= 8:
-            return values.astype(np.uint8)
-        left = camera.alignment == "left"
-        return values.astype(np.uint16) << (FILE_BITS - camera.bit_depth if left else 0)
+        values = np.clip(np.rint(level * camera.top), 0, camera.top)
+        return values.astype(f"uint{camera.file_bits}") << camera.unused_bits
 
 
 def draw_normal(shape: tuple[int, ...], generator: torch.Generator) -> np.ndarray:

@@ -49,7 +49,7 @@ class Bench:
     apart: bool
 
 
-def take_frames(folder: Path, bench: Bench, progress: Progress) -> int:
+def take_frames(folder: Path, bench: Bench, progress: Progress) -> tuple[int, int]:
     """Display each capture of a template and save what the camera sees.
 
     Args:
@@ -58,7 +58,7 @@ def take_frames(folder: Path, bench: Bench, progress: Progress) -> int:
         progress: Shows how far it is.
 
     Returns:
-        The number of frames.
+        The number of frames, and of those of images or points that saturate.
     """
     rows = _read_rows(folder)
     shown = list(dict.fromkeys(name for row in rows if (name := _name_display(row))))
@@ -66,15 +66,17 @@ def take_frames(folder: Path, bench: Bench, progress: Progress) -> int:
     projected, frame_shape = _project(bench, len(_see(folder, shown[0], bench.see)), shape)
     sensor = SimulatedSensor(bench.camera, frame_shape)
     at_hand: tuple[str, np.ndarray] = ("", np.zeros(0))
+    saturated = 0
     with progress.bar("frames", len(rows)) as advance:
         for row in rows:
             name = _name_display(row)
             if name and name != at_hand[0]:
                 at_hand = name, _see(folder, name, bench.see) / brightest
             values = _take(row, sensor, projected, at_hand[1], frame_shape)
+            saturated += bool(name) and sensor.saturates(values)
             write_frame(folder / row["frame"], bench.view.mount(values))
             advance()
-    return len(rows)
+    return len(rows), saturated
 
 
 def write_frame(path: Path, values: np.ndarray) -> None:
