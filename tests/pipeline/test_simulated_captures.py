@@ -155,13 +155,13 @@ def test_point_spread_functions_are_measured_and_imported(run, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--exposure", "1.2", "--bit-depth", "7", "--alignment", "left", "--apart"],
+        ["--exposure", "1.1", "--bit-depth", "7", "--alignment", "left", "--apart"],
         ["--psfs"],
     ],
 )
 def test_the_command_that_is_printed_works_as_it_is(run, tmp_path, options):
     folder = tmp_path / "what a camera saw"
-    small = ["--preset", "none", "--fraction", "0.02", "--test-images", "12", "--out", str(folder)]
+    small = ["--preset", "none", "--fraction", "0.04", "--test-images", "12", "--out", str(folder)]
     said = CliRunner().invoke(app, ["simulate", str(run), *small, *options])
     assert said.exit_code == 0, said.output
     command = split(said.output.strip().splitlines()[-1])

@@ -14,8 +14,8 @@ from hybridonn.compensation.acquisition.importing import import_captures
 from hybridonn.compensation.acquisition.manifest import read_manifest
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.psf_import import psfs_from_frames
-from hybridonn.compensation.acquisition.registration import turn
 from hybridonn.compensation.acquisition.sources import ArraySource, FrameSource
+from hybridonn.compensation.acquisition.splines import turn
 from hybridonn.core.errors import DataError
 
 PIXEL_M, BLACK, COUNTS, EXPOSURE_S = 5.86e-6, 300, 1500, 0.02

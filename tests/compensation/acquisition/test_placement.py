@@ -12,7 +12,7 @@ from hybridonn.compensation.acquisition.placement import (
     make_cut,
     render_mosaic,
 )
-from hybridonn.compensation.acquisition.registration import turn
+from hybridonn.compensation.acquisition.splines import turn
 
 SHAPE = (12, 10)
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridonn.compensation.acquisition.registration import move, register, turn
+from hybridonn.compensation.acquisition.registration import move, register
+from hybridonn.compensation.acquisition.splines import turn
 
 SIDE, BLOBS, PICTURES = 40, 8, 12
 SNR_DB = 20.0

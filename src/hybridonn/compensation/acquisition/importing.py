@@ -31,7 +31,7 @@ from hybridonn.data.dataset import Dataset
 
 FITTED = 48  # images that registration looks at; a dozen reach 0.1 pixels at 20 dB
 FEWEST_FITTED = 8  # where captures are large, and each says the more
-FITTED_PIXELS = 2**19  # of all fitted captures of a sub-optic together
+FITTED_PIXELS = 2**17  # of all fitted captures of a sub-optic together
 LEAST_MEDIAN = 0.5  # of all sub-optics: below, this is not the chip of this run
 # Of signed features less what all share. A choice: chips that read a third of MNIST's digits have
 # 0.5 to 0.8, chips of other students -0.1 to 0.5.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybridonn.compensation.acquisition.overlap import likelihood, near, transform
+from hybridonn.compensation.acquisition.overlap import best_likelihoods, near, transform
 from hybridonn.optics.waves.pruned_fft import fast_length
 
 MOST_SHIFT_PIXELS = 5  # between sub-optics before each is registered
@@ -135,10 +135,7 @@ def pair_sub_optics(
         for stack in (measured, simulated)
     )
     pixels = fine.sum() * len(measured[:PAIRED])
-    scores = np.array(
-        [[likelihood(one, other)[searched].max() for one in seen] for other in wanted]
-    )
-    scores *= 2 / max(1, pixels)
+    scores = best_likelihoods(seen, wanted, searched) * 2 / max(1, pixels)
     named = np.arange(len(scores))
     scores[named, named] += NAMED_BONUS
     return linear_sum_assignment(-scores)[1]

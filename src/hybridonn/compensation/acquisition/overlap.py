@@ -9,6 +9,7 @@ Trans. Image Process. 21, 2706, equations 8 to 16).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,19 @@ def transform(pictures: np.ndarray, covered: np.ndarray, shape: tuple[int, ...])
     )
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the pixels that a stack shares with another one, at every shift, (*shape) each.
+
+    Attributes:
+        total: Sum of the values.
+        power: Sum of their squares, less the square of their mean.
+    """
+
+    total: np.ndarray
+    power: np.ndarray
+
+
 def likelihood(one: Transforms, other: Transforms) -> np.ndarray:
     """Logarithm of the likelihood of every shift of one stack on another, (*shape).
 
@@ -66,11 +80,52 @@ def likelihood(one: Transforms, other: Transforms) -> np.ndarray:
         one: The stack that is shifted.
         other: The stack that stays, of as many captures and the same shape.
     """
-    n = np.maximum(one.shift_all(one.mask, other.mask), 1) * len(one.each)
+    n = _count(one, other)
+    return _likelihood(one, other, _shifted(one, other, n), _staying(one, other, n), n)
+
+
+def best_likelihoods(
+    ones: Sequence[Transforms], others: Sequence[Transforms], searched: np.ndarray
+) -> np.ndarray:
+    """The greatest likelihood of each pair of stacks, (others, ones).
+
+    Args:
+        ones: Stacks that are shifted, all with the same pixels that count.
+        others: Stacks that stay, all with the same pixels that count.
+        searched: Shifts that are looked at, (*shape) bool.
+    """
+    n = _count(ones[0], others[0])
+    shifted = [_shifted(one, others[0], n) for one in ones]
+    found = np.empty((len(others), len(ones)))
+    for row, other in enumerate(others):
+        staying = _staying(ones[0], other, n)
+        for column, one in enumerate(ones):
+            likely = _likelihood(one, other, shifted[column], staying, n)
+            found[row, column] = likely[searched].max()
+    return found
+
+
+def _count(one: Transforms, other: Transforms) -> np.ndarray:
+    """Number of values that two stacks share at every shift."""
+    return np.maximum(one.shift_all(one.mask, other.mask), 1) * len(one.each)
+
+
+def _shifted(one: Transforms, other: Transforms, n: np.ndarray) -> Moments:
     x, xx = (one.shift_all(sums, other.mask) for sums in (one.total, one.square))
+    return Moments(x, xx - x * x / n)
+
+
+def _staying(one: Transforms, other: Transforms, n: np.ndarray) -> Moments:
     y, yy = (one.shift_all(one.mask, sums) for sums in (other.total, other.square))
-    xy = np.fft.irfft2((one.each * other.each.conj()).sum(0), one.shape) - x * y / n
-    power = np.maximum((xx - x * x / n) * (yy - y * y / n), 0)
+    return Moments(y, yy - y * y / n)
+
+
+def _likelihood(
+    one: Transforms, other: Transforms, shifted: Moments, staying: Moments, n: np.ndarray
+) -> np.ndarray:
+    product = np.fft.irfft2((one.each * other.each.conj()).sum(0), one.shape)
+    xy = product - shifted.total * staying.total / n
+    power = np.maximum(shifted.power * staying.power, 0)
     r = np.clip(xy / np.sqrt(np.where(power > 0, power, np.inf)), 0, 1)
     return -n * np.log(1 - r * r + SMALLEST) / 2
 

@@ -25,11 +25,11 @@ from itertools import product
 import numpy as np
 
 from hybridonn.compensation.acquisition.overlap import likelihood, near, transform
+from hybridonn.compensation.acquisition.splines import Splines, turn
 from hybridonn.optics.waves.pruned_fft import fast_length
 
 STEPS = 30  # of Gauss-Newton; it converges in 5 to 10
 ENOUGH_PIXELS = 1e-4  # a step that moves no pixel by more ends the search
-EDGE_PIXELS = 1e-3  # half-width of the difference that gives the slope of a spline
 COVERAGE = 2.0  # standard deviations in an expanded uncertainty of about 95 %
 STILL = np.array([0.0, 0.0, 0.0, 1.0])  # shift y and x, angle, scale of what has not moved
 
@@ -104,12 +104,6 @@ def still() -> Registration:
     return Registration((0.0, 0.0), 0.0, 1.0, 1.0, 0.0, 0.0)
 
 
-def turn(angle_rad: float) -> np.ndarray:
-    """The matrix on (y, x) that turns x towards y, (2, 2)."""
-    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[cosine, sine], [-sine, cosine]])
-
-
 def register(
     measured: np.ndarray,
     simulated: np.ndarray,
@@ -137,7 +131,7 @@ def register(
     if measured.shape != simulated.shape or measured.ndim != 3:
         raise ValueError(f"measured {measured.shape} and simulated {simulated.shape} differ")
     seen = _Seen(measured, covered)
-    splines = _Splines(simulated)
+    splines = Splines(simulated)
     guess = _guess(seen, splines, most_shift_pixels, list(product(angles_rad, scales)))
     parameters, fit = _refine(seen, splines, guess)
     deviations = _deviations(splines, parameters, fit)
@@ -157,7 +151,7 @@ def register(
 
 def move(pictures: np.ndarray, found: Registration) -> np.ndarray:
     """Simulated captures as they would be measured, but for gain and offset, (N, H, W)."""
-    return _Splines(pictures).moved(_parameters(found))
+    return Splines(pictures).moved(_parameters(found))
 
 
 def _parameters(found: Registration) -> np.ndarray:
@@ -178,50 +172,9 @@ class _Seen:
         self.flat = pictures.reshape(len(pictures), -1).astype(np.float64)
 
 
-class _Splines:
-    """Captures that can be read between their pixels."""
-
-    def __init__(self, pictures: np.ndarray) -> None:
-        from scipy.ndimage import spline_filter1d
-
-        self.shape = pictures.shape[1:]
-        values = pictures.astype(np.float64)
-        for axis in (1, 2):
-            values = spline_filter1d(values, 3, axis, mode="mirror")
-        self.coefficients = values
-        grid = np.indices(self.shape).reshape(2, -1).astype(np.float64)
-        self.centre = (np.array(self.shape)[:, None] - 1) / 2
-        self.grid = grid - self.centre
-
-    def read(self, places: np.ndarray) -> np.ndarray:
-        """Values at (2, P) places, (N, P)."""
-        from scipy.ndimage import map_coordinates
-
-        return np.stack(
-            [
-                map_coordinates(one, places, order=3, mode="mirror", prefilter=False)
-                for one in self.coefficients
-            ]
-        )
-
-    def sources(self, parameters: np.ndarray) -> np.ndarray:
-        """Where in the simulated capture each pixel of the measured one comes from, (2, P)."""
-        shift, angle, scale = parameters[:2, None], parameters[2], parameters[3]
-        return turn(-angle) @ (self.grid - shift) / scale + self.centre
-
-    def inside(self, places: np.ndarray) -> np.ndarray:
-        """Which places lie in the capture, (P,)."""
-        last = np.array(self.shape)[:, None] - 1
-        return np.all((places >= 0) & (places <= last), axis=0)
-
-    def moved(self, parameters: np.ndarray) -> np.ndarray:
-        """The moved captures, (N, H, W)."""
-        return self.read(self.sources(parameters)).reshape(-1, *self.shape)
-
-
 def _guess(
     measured: _Seen,
-    splines: _Splines,
+    splines: Splines,
     most: float | None,
     starts: list[tuple[float, float]],
 ) -> np.ndarray:
@@ -245,7 +198,7 @@ def _guess(
 
 
 def _refine(
-    seen: _Seen, splines: _Splines, start: np.ndarray, free: np.ndarray | None = None
+    seen: _Seen, splines: Splines, start: np.ndarray, free: np.ndarray | None = None
 ) -> tuple[np.ndarray, _Fit]:
     """The parameters of the least residual, of which those that are not free stay, and the fit."""
     parameters, reach = start, max(splines.shape) / 2
@@ -281,7 +234,7 @@ class _Fit:
     residual: np.ndarray
 
 
-def _fit(measured: _Seen, splines: _Splines, parameters: np.ndarray) -> _Fit:
+def _fit(measured: _Seen, splines: Splines, parameters: np.ndarray) -> _Fit:
     places = splines.sources(parameters)
     inside = splines.inside(places) & measured.covered
     if inside.sum() < inside.size / 4:  # a step far off: nothing to compare
@@ -301,7 +254,7 @@ def _fit(measured: _Seen, splines: _Splines, parameters: np.ndarray) -> _Fit:
 
 
 def _step(
-    splines: _Splines, parameters: np.ndarray, fit: _Fit, free: np.ndarray | None = None
+    splines: Splines, parameters: np.ndarray, fit: _Fit, free: np.ndarray | None = None
 ) -> np.ndarray:
     """Gauss-Newton: the change of shift, angle and scale, with gain and offset left free."""
     if not fit.residual.size:
@@ -313,7 +266,7 @@ def _step(
     return (np.linalg.solve(gram, balance * (J.T @ fit.residual.ravel())) * balance)[:4]
 
 
-def _deviations(splines: _Splines, parameters: np.ndarray, fit: _Fit) -> np.ndarray:
+def _deviations(splines: Splines, parameters: np.ndarray, fit: _Fit) -> np.ndarray:
     """Standard deviations of shift, angle and scale, (4,); infinite where nothing was compared."""
     if not fit.residual.size:
         return np.full(4, np.inf)
@@ -330,14 +283,10 @@ def _balance(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return gram * balance[:, None] * balance + 1e-9 * np.eye(len(gram)), balance
 
 
-def _slopes(splines: _Splines, parameters: np.ndarray, fit: _Fit) -> np.ndarray:
+def _slopes(splines: Splines, parameters: np.ndarray, fit: _Fit) -> np.ndarray:
     """How the captures change with shift y and x, angle, scale, gain and offset, (N P, 6)."""
     angle, scale = parameters[2], parameters[3]
-    edge = np.array([[EDGE_PIXELS], [0.0]])
-    slopes = [
-        (splines.read(fit.places + e) - splines.read(fit.places - e)) / (2 * EDGE_PIXELS)
-        for e in (edge, edge[::-1])
-    ]
+    slopes = splines.slope(fit.places)
     from_centre = fit.places - splines.centre  # q = R(-angle) (p - c - shift) / scale
     back = turn(-angle) / scale
     moves = [-back[:, [0]] * np.ones_like(from_centre), -back[:, [1]] * np.ones_like(from_centre)]
