@@ -15,6 +15,19 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# What the command of the installed package does, in one process: torch is imported once.
+COMMANDS = """
+import sys
+from importlib.metadata import distribution
+(script,) = distribution("hybridonn").entry_points
+for words in ("--help", "list examples", "init mine.yaml --from digits", "run mine.yaml --dry-run"):
+    sys.argv = [script.name, *words.split()]
+    try:
+        script.load()()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -24,6 +37,11 @@ def run(*words, cwd, **environment):
     found = subprocess.run(words, cwd=cwd, env=told, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     return found.stdout
+
+
+def is_text(name):
+    """Whether a file is of the tests or the documentation, which take no part in the package."""
+    return name.startswith(("tests/", "docs/"))
 
 
 def build(what, source, folder):
@@ -44,7 +62,7 @@ def tree(tmp_path_factory):
     files = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     copy = home / "checkout"
     for name in filter(None, files):
-        if not name.startswith(("tests/", "docs/")):
+        if not is_text(name):
             place = copy / name
             place.parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / name).is_symlink():
@@ -67,25 +85,33 @@ def installed(tree, tmp_path_factory):
     return place
 
 
-def test_the_wheel_of_the_sdist_holds_every_file_of_the_package(installed):
+@pytest.mark.slow
+def test_the_sdist_holds_what_git_holds(tree):
+    files = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    assert not [
+        name for name in filter(None, files) if not (tree / name).exists() and not is_text(name)
+    ]
+
+
+@pytest.mark.slow
+def test_the_wheel_of_the_sdist_holds_the_files_of_the_package_and_no_other(installed):
     files = run("git", "ls-files", "src", "examples", cwd=ROOT).split()
     wanted = {
         re.sub("^examples/", "hybridonn/examples/", one.removeprefix("src/")) for one in files
     }
     held = {str(one.relative_to(installed)) for one in installed.rglob("*") if one.is_file()}
-    assert wanted - {"hybridonn/examples"} <= held
-    assert not [one for one in held if one.startswith(("tests", "docs"))]
+    packed = {one for one in held if not one.partition("/")[0].endswith(".dist-info")}
+    assert packed == wanted - {"hybridonn/examples"}
 
 
-def test_an_installed_wheel_needs_no_checkout(installed, tmp_path):
-    command = (sys.executable, "-P", "-m", "hybridonn")
+@pytest.mark.slow
+def test_the_command_of_an_installed_wheel_needs_no_checkout(installed, tmp_path):
     where = {"cwd": tmp_path, "PYTHONPATH": str(installed)}
-    assert "mnist_4f" in run(*command, "list", "examples", **where)
-    run(*command, "init", "mine.yaml", "--from", "digits", **where)
+    said = run(sys.executable, "-P", "-c", COMMANDS, **where)
+    for word in ("Usage: hybridonn", "mnist_4f", "next: hybridonn estimate mine.yaml", "dry run"):
+        assert word in said
     first = (tmp_path / "mine.yaml").read_text("utf-8").splitlines()[0]
-    schema = Path(first.partition("$schema=")[2])
-    assert installed in schema.parents
-    assert "name: digits" in run(*command, "spec", "mine.yaml", **where)
+    assert installed in Path(first.partition("$schema=")[2]).parents
 
 
 @pytest.mark.parametrize("name", [".zenodo.json", "CITATION.cff"])
@@ -113,9 +139,32 @@ def test_a_workflow_holds_no_secret_and_asks_for_no_more_than_it_needs(path):
     for job in told["jobs"].values():
         assert job["timeout-minutes"] <= 60
         assert all(set(step) & {"uses", "run"} for step in job["steps"])
+    for step in (one for job in told["jobs"].values() for one in job["steps"]):
+        if str(step.get("uses")).startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
     made = set(re.findall(r"make (\w+)", text))
     rules = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert made <= rules
+
+
+def test_the_oldest_and_the_newest_python_are_tested():
+    jobs = yaml.safe_load((WORKFLOWS[0].parent / "ci.yml").read_text("utf-8"))["jobs"]
+    found = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert jobs["test"]["strategy"]["matrix"]["python"] == [found[0], found[-1]]
+    assert PROJECT["requires-python"] == f">={found[0]}"
+    assert {"test", "docs", "package"} <= set(jobs)
+
+
+@pytest.mark.parametrize(("tag", "ends"), [("v{}", 0), ("v{}.1", 1), ("{}", 1)])
+def test_a_release_needs_a_tag_of_the_version(tag, ends):
+    jobs = yaml.safe_load((WORKFLOWS[0].parent / "release.yml").read_text("utf-8"))["jobs"]
+    (check,) = (one for one in jobs["build"]["steps"] if "tag" in one.get("name", ""))
+    told = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_REF_NAME": tag.format(PROJECT["version"]),
+    }
+    done = subprocess.run(["bash", "-e", "-c", check["run"]], cwd=ROOT, env=told, check=False)
+    assert done.returncode == ends
 
 
 def test_only_the_job_that_publishes_may_sign_for_the_index():

@@ -13,6 +13,7 @@ from hybridonn.cli.screen import _show
         ("compensated.held_out.seconds", 21.9, "21.9 s"),
         ("student.accuracy", 0.5, "50.00 %"),
         ("teacher.intervals.auc", [0.98, 1.0], "98.00 %, 100.00 %"),
+        ("", 0.5, "0.5"),
         ("metasurface.gains", [1.5, 2.0], "1.5, 2"),
     ],
 )

@@ -14,9 +14,10 @@ from hybridonn.core.errors import SpecError
 from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.spec import read_spec
+from hybridonn.spec.examples import list_examples
 from hybridonn.spec.presets import PRESETS
 from hybridonn.spec.schema import find_schema
-from hybridonn.spec.starter import SCHEMA_LINE, copy_example, list_examples, write_starter
+from hybridonn.spec.starter import SCHEMA_LINE, copy_example, write_starter
 from hybridonn.spec.systems import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,19 @@ def test_init_copies_an_example_with_its_comments(tmp_path: Path) -> None:
     first, _, rest = path.read_text().partition("\n")
     assert first == SCHEMA_LINE + find_schema().resolve().as_posix()
     assert rest == (ROOT / "examples" / "mnist.yaml").read_text().partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("--from mnist_4", "mnist_4f"), ("--from=nmist", ""), ("--data cifar100", "cifar100")],
+)
+def test_a_shell_completes_the_names_of_examples_and_data_sets(typed: str, offered: str) -> None:
+    words = f"hybridonn init {typed}"
+    told = {"COMP_WORDS": words, "COMP_CWORD": "3", "_HYBRIDONN_COMPLETE": "complete_bash"}
+    done = CliRunner().invoke(app, [], prog_name="hybridonn", env=told)
+
+    assert done.exit_code == 0
+    assert done.output.split()[:1] == offered.split()
 
 
 def test_init_keeps_a_file_that_is_there(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def _list_shares() -> tuple[str, ...]:
 def _show(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):  # an interval, or a number for each class
         return ", ".join(_show(key, one) for one in value)
-    if key.endswith(_list_shares()) and value is not None:
+    if key and value is not None and key.endswith(_list_shares()):
         return f"{100 * value:.2f} %"
     if ".held_out." in key and isinstance(value, float) and not key.endswith("seconds"):
         return f"{100 * value:.2f} %"

@@ -25,6 +25,20 @@ class Kind(Enum):
     examples = "examples"
 
 
+def _complete_example(incomplete: str) -> list[str]:
+    """Names of examples that begin so, for the completion of a shell."""
+    from hybridonn.spec.examples import list_examples
+
+    return [name for name in list_examples() if name.startswith(incomplete)]
+
+
+def _complete_data(incomplete: str) -> list[str]:
+    """Names of data sets that begin so, for the completion of a shell."""
+    from hybridonn.data.readers.table import DATA_SETS
+
+    return [name for name in DATA_SETS if name.startswith(incomplete)]
+
+
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Spec file to write.")] = Path(
         "spec.yaml"
@@ -32,12 +46,18 @@ def init(
     example: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--from", metavar="EXAMPLE", help="Copy an example; `hybridonn list examples`."
+            "--from",
+            metavar="EXAMPLE",
+            help="Copy an example; `hybridonn list examples`.",
+            autocompletion=_complete_example,
         ),
     ] = None,
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Data set, or layout of a folder; `hybridonn list datasets`."),
+        typer.Option(
+            help="Data set, or layout of a folder; `hybridonn list datasets`.",
+            autocompletion=_complete_data,
+        ),
     ] = None,
     folder: Annotated[
         Optional[Path],  # noqa: UP045
@@ -187,7 +207,8 @@ def _list_datasets() -> Iterator[dict[str, Any]]:
 
 
 def _list_examples() -> Iterator[dict[str, Any]]:
-    from hybridonn.spec.starter import describe_example, list_examples
+    from hybridonn.spec.examples import list_examples
+    from hybridonn.spec.starter import describe_example
 
     for name, path in list_examples().items():
         yield {"name": name, "what it is": describe_example(path)}

@@ -14,6 +14,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.yaml_reading import read_yaml
 from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.data.readers.table import DATA_SETS
+from hybridonn.spec.examples import find_example, list_examples
 from hybridonn.spec.schema import SOURCE, build_schema, find_schema
 from hybridonn.spec.tree import validate
 
@@ -28,26 +29,6 @@ GUIDE = (
     "# Every other key, with its default: hybridonn spec FILE",
 )
 WIDTH = 96
-
-
-def list_examples() -> dict[str, Path]:
-    """The examples of the package by their names."""
-    from importlib.resources import files
-
-    folder = Path(str(files("hybridonn") / "examples"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def find_example(name: str) -> Path:
-    """The file of an example.
-
-    Raises:
-        SpecError: There is none of this name.
-    """
-    found = list_examples()
-    if name not in found:
-        raise SpecError(f"{name!r} is no example; the examples are {', '.join(found)}")
-    return found[name]
 
 
 def describe_example(path: Path) -> str:

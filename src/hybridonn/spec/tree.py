@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from hybridonn.spec.consistency import (
 from hybridonn.spec.data import Data
 from hybridonn.spec.device import share_device
 from hybridonn.spec.estimate import Estimate
+from hybridonn.spec.examples import find_example, list_examples
 from hybridonn.spec.explain import explain
 from hybridonn.spec.fabrication import Fabrication
 from hybridonn.spec.metasurface import Metasurface
@@ -181,7 +183,7 @@ def read_spec(path: str | Path | None = None, settings: Sequence[str] = ()) -> S
     """Read a spec file and lay ``key.path=value`` settings over it.
 
     Args:
-        path: A YAML file; without one, the default spec (the embedded digits).
+        path: A YAML file; without one, the default spec, which is the example ``digits``.
         settings: Settings as ``key.path=value``, the value in YAML; one may be given alone.
 
     Raises:
@@ -223,10 +225,8 @@ def validate(tree: dict[str, Any], where: str) -> Spec:
 
 
 def default_tree() -> dict[str, Any]:
-    """The tree of the default spec: the digits that come with the package."""
-    from importlib.resources import files
-
-    return parse_yaml((files("hybridonn") / "digits.yaml").read_text("utf-8"), "digits.yaml")
+    """The tree of the default spec: the example ``digits``."""
+    return _read_file(find_example("digits"))
 
 
 def dump_spec(spec: Spec) -> str:
@@ -235,11 +235,26 @@ def dump_spec(spec: Spec) -> str:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    if path.stem in list_examples() and _is_missing(path):
+        words = ("hybridonn", "init", str(path.with_suffix(".yaml")), "--from", path.stem)
+        raise SpecError(
+            f"there is no file {path}; copy the example of that name: {shlex.join(words)}"
+        )
     tree = read_yaml(path, SpecError)
     if not isinstance(tree, dict):
         found = "nothing" if tree is None else "a list" if isinstance(tree, list) else "one value"
         raise SpecError(f"{path} holds {found}; a spec is a mapping of keys to values")
     return tree
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # there, and closed to us; or no path at all
+        return False
+    return False
 
 
 def _place_code(tree: dict[str, Any], folder: Path) -> None:

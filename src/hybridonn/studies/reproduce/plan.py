@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.spec import Spec, read_spec
-from hybridonn.spec.starter import find_example
+from hybridonn.spec.examples import find_example
 from hybridonn.studies.engine import say_time
 from hybridonn.studies.reproduce.kinds import KINDS
 from hybridonn.studies.reproduce.record import Part, Row, Size, Table
