@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from hybridonn.cli.data import app
+from hybridonn.cli.data import _describe_stored, app
 from hybridonn.core.errors import DataError
 
 SEGMENTATION = (
@@ -126,3 +126,19 @@ def test_a_damaged_set(folder):
     assert "ape/3.png is damaged" in done.output.replace("\n", "")
     assert json.loads((folder / "out" / "survey.json").read_text())["faults"]
     assert check(folder, "data.skip_bad=true").exit_code == 0
+
+
+def test_many_sizes_are_told_by_their_range():
+    stored = {f"{8 + k} x 9 pixels, grey": 2 for k in range(7)} | {"5 x 5 pixels, in colour": 1}
+    assert [*_describe_stored(stored)] == [
+        "14 stored as 7 sizes, from 8 x 9 to 14 x 9 pixels, grey",
+        "1 stored as 5 x 5 pixels, in colour",
+    ]
+
+
+def test_what_comes_next_takes_the_same_settings(folder):
+    spec = folder / "my zoo.yaml"
+    spec.write_text(f"data: {{name: image_folder, folder: {folder / 'zoo'}}}\n")
+    options = ["--out", str(folder / "out"), "--set", "student.kernels=4"]
+    done = CliRunner().invoke(app, ["check", str(spec), *options])
+    assert f"next: hybridonn estimate '{spec}' --set student.kernels=4" in done.output

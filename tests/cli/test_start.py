@@ -12,6 +12,7 @@ from hybridonn.cli import start
 from hybridonn.cli.app import app
 from hybridonn.core.errors import SpecError
 from hybridonn.data.readers.table import DATA_SETS
+from hybridonn.explorer.estimates import lay_out
 from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.spec import read_spec
 from hybridonn.spec.examples import list_examples
@@ -149,3 +150,13 @@ def test_everything_that_a_spec_can_name_is_listed(kind: str, names: Any) -> Non
 
     for name in names:
         assert f"{name} " in shown
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_the_kernels_of_a_new_spec_find_room(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    folder = ["--folder", "images"] if DATA_SETS[name].folder == "required" else []
+    done = run("init", str(path), "--data", name, *folder)
+
+    assert f"next: hybridonn data check {path}" in done.output
+    lay_out(read_spec(path))

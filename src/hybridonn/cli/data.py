@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -11,6 +13,7 @@ from hybridonn.cli.options import (
     DataRoot,
     Settings,
     SpecFile,
+    name_command,
     new_app,
     state_run,
 )
@@ -19,6 +22,8 @@ from hybridonn.cli.screen import show_bars, show_table
 
 app = new_app("Check data sets before training.")
 
+SHOWN_SIZES = 5  # with more, the screen shows their range; the file has all
+SHOWN_FAULTS = 40  # likewise
 SHOWN_CLASSES = 20  # of a set with more, the table shows the first ones; the file has all
 
 
@@ -65,6 +70,9 @@ def check(
     _print_survey(survey)
     say(folder / "contact_sheet.png")
     _refuse(survey, stated.data.skip_bad)
+    if spec is not None:
+        step = "run" if make_task(stated.task).unestimated else "estimate"
+        say(f"next: {name_command(step, spec, settings, data_root)}")
 
 
 def _refuse(survey: Any, skip_bad: bool) -> None:
@@ -99,9 +107,26 @@ def _print_survey(survey: Any) -> None:
     values = zip(survey.mean, survey.standard_deviation, strict=True)
     channels = ", ".join(f"{mean:.4f} +- {deviation:.4f}" for mean, deviation in values)
     say(f"mean and standard deviation a channel: {channels}")
-    for shape, count in sorted(survey.stored.items(), key=lambda pair: -pair[1]):
-        say(f"{count:,} stored as {shape}")
+    for line in _describe_stored(survey.stored):
+        say(line)
     for line in survey.remarks:
         say(f"remark: {line}")
-    for line in survey.faults:
+    for line in survey.faults[:SHOWN_FAULTS]:
         say(f"fault: {line}")
+    if len(survey.faults) > SHOWN_FAULTS:
+        say(f"and {len(survey.faults) - SHOWN_FAULTS:,} more faults, all in survey.json")
+
+
+def _describe_stored(stored: Mapping[str, int]) -> Iterator[str]:
+    """How the images are stored: the most frequent sizes, or the range of many."""
+    from hybridonn.data.readers.image_files import describe_sizes
+
+    if len(stored) <= SHOWN_SIZES:
+        for shape, count in sorted(stored.items(), key=lambda pair: -pair[1]):
+            yield f"{count:,} stored as {shape}"
+        return
+    for kind in dict.fromkeys(shape.split(", ", 1)[1] for shape in stored):
+        alike = {shape: count for shape, count in stored.items() if shape.endswith(f", {kind}")}
+        numbers = [re.findall(r"\d+", shape) for shape in alike]
+        sizes = [(int(height), int(width)) for height, width, *_ in numbers]
+        yield f"{sum(alike.values()):,} stored as {describe_sizes(sizes)}, {kind}"

@@ -6,7 +6,8 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional, get_type_hints
 
@@ -204,6 +205,19 @@ class Commands(TyperGroup):
         rows = [(name, " ".join(text.partition("\n\n")[0].split())) for name, text in found.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def name_command(
+    command: str,
+    file: Path,
+    settings: Sequence[str] | None = None,
+    data_root: Path | None = None,
+) -> str:
+    """A command on a spec or run as a shell takes it, with the options that go along."""
+    words = ["hybridonn", *command.split(), str(file)]
+    words += [word for setting in settings or () for word in ("--set", setting)]
+    words += ["--data-root", str(data_root)] if data_root is not None else []
+    return shlex.join(words)
 
 
 def new_app(help: str, group: type[Commands] = Commands, completion: bool = False) -> typer.Typer:

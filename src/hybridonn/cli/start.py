@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import positive, refuse
+from hybridonn.cli.options import name_command, positive, refuse
 from hybridonn.cli.output import say
 from hybridonn.cli.screen import print_rows
+
+if TYPE_CHECKING:
+    from hybridonn.data.readers.table import NamedSet
 
 
 class Kind(Enum):
@@ -102,7 +105,7 @@ def init(
         text = write_starter(_complete(file, stated, ask))
     write_text(file, text)
     say(file)
-    say(f"next: hybridonn estimate {file}")
+    say(f"next: {name_command('data check', file)}")
 
 
 def _keep(file: Path, replace: bool) -> None:
@@ -129,13 +132,23 @@ def _complete(
     known = DATA_SETS.get(answers["data.name"])
     if known and known.folder == "required" and "data.folder" not in answers:
         answers["data.folder"] = ask("folder of the images", "images")
-    sizes = {"width": "optics.metasurface_width_mm", "height": "optics.metasurface_height_mm"}
-    for side, key in sizes.items():
-        if key not in answers:
-            answers[key] = float(ask(f"{side} of the metasurface in mm", 4.0))
+    for side in ("width", "height"):
+        key = f"metasurface_{side}_mm"
+        if f"optics.{key}" not in answers:
+            default = _suggest_side(known, answers, key)
+            answers[f"optics.{key}"] = float(ask(f"{side} of the metasurface in mm", default))
     if "student.kernels" not in answers and known and known.task == "classification":
         answers["student.kernels"] = int(ask("number of optical kernels", 8))
     return {"name": _make_name(file.stem), **answers}
+
+
+def _suggest_side(known: NamedSet | None, answers: Mapping[str, Any], key: str) -> float:
+    """A side that holds the kernels which are asked for next, or those of the nearest example."""
+    from hybridonn.spec.starter import start_tree
+
+    if known is None or known.task == "classification":
+        return 4.0
+    return float(start_tree(answers)["optics"][key])
 
 
 def _make_name(stem: str) -> str:

@@ -24,7 +24,7 @@ NEAREST = {"cifar100": "cifar10", "imagenet100": "image_folder"}
 BY_TASK = {"classification": "mnist", "segmentation": "dsb2018", "detection": "bccd"}
 GUIDE = (
     "# hybridonn data check FILE   are the images as they should be?",
-    "# hybridonn estimate FILE     what accuracy can this design reach?",
+    "# hybridonn estimate FILE     what accuracy can this design reach? (not of boxes)",
     "# hybridonn run FILE          layout, teacher, student, report",
     "# Every other key, with its default: hybridonn spec FILE",
 )
@@ -36,7 +36,7 @@ def describe_example(path: Path) -> str:
     lines = path.read_text("utf-8").removeprefix(SCHEMA_LINE).splitlines()[1:]
     # Words stand behind one space, commands behind three.
     words = takewhile(lambda line: line.startswith("# ") and not line.startswith("#  "), lines)
-    return re.split(r"(?<=[.?])\s", " ".join(line[2:] for line in words))[0].rstrip(":")
+    return re.split(r"(?<=[.?])\s(?=[A-Z])", " ".join(line[2:] for line in words))[0].rstrip(":")
 
 
 def copy_example(name: str) -> str:
@@ -106,7 +106,12 @@ def _choose_base(name: str) -> dict[str, Any]:
     examples = list_examples()
     path = examples.get(name) or examples[NEAREST.get(name, BY_TASK[known.task])]
     tree = read_yaml(path, SpecError)
-    return tree if name in examples else tree | {"data": {"name": name}}
+    if name in examples:
+        return tree
+    # Files of the user's have sizes of all kinds; those of a named set are alike.
+    kept = ("size_pixels",) if known.folder == "required" and known.image_files else ()
+    sizes = {key: tree["data"][key] for key in kept if key in tree["data"]}
+    return tree | {"data": {"name": name, **sizes}}
 
 
 def _name_schema() -> str:

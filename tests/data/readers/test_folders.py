@@ -196,3 +196,12 @@ def test_lists_that_leave_their_folder(tmp_path, pictures, name):
     os.mkfifo(tmp_path / "imageLists" / "test.txt")
     with pytest.raises(DataError, match=r"test.txt is no file"):
         list_coco_stuff10k(tmp_path)
+
+
+def test_what_systems_leave_behind_is_no_fault(zoo):
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
+        (zoo / "a" / name).write_bytes(b"")
+    (zoo / "__MACOSX").mkdir()
+    listing = list_image_folder(zoo)
+    assert listing.faults == ()
+    assert listing.classes == ("a", "b")

@@ -210,3 +210,13 @@ def test_a_disk_that_is_too_small_is_not_filled(tmp_path, pictures, cache, monke
     with pytest.raises(DataError, match=r"take 1.54 kB, and .* has 1.53 kB; set a smaller"):
         load_dataset(own(tmp_path / "set", "mask_folder"))
     assert not list(cache.rglob("*.npy"))
+
+
+def test_images_of_many_sizes_are_one_fault(tmp_path, cache):
+    for number in range(6):
+        folder = tmp_path / "set" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9 + number, 8)).save(folder / f"{number}.png")
+    words = "set has images of 6 sizes, from 8 x 9 to 8 x 14 pixels; set data.size_pixels"
+    with pytest.raises(DataError, match=words):
+        load_unsplit(own(tmp_path / "set", skip_bad=True))

@@ -215,3 +215,10 @@ def test_masks_of_several_classes(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none.png is missing"):
         read_shape(tmp_path / "none.png")
+
+
+def test_cut_images_of_any_size_lie_within_themselves():
+    for wide in range(60, 140, 7):
+        for high in range(60, 140):
+            found = resize(Image.new("RGB", (wide, high)), Target(32, 32, False), smooth=True)
+            assert found.size == (32, 32)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hybridonn.core.errors import DataError
 
+# What Windows and macOS leave in folders of images.
+SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")
 _UNPRINTABLE = ("Cc", "Cs")  # Unicode's control characters, and bytes that are no UTF-8
 
 
@@ -177,11 +179,16 @@ def _look(folder: Path) -> Iterator[tuple[os.DirEntry[str], str]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith("."):
+                if not _is_hidden(entry.name):
                     yield entry, _kind_of(entry)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"cannot read the folder {show_path(folder)}: {reason}") from None
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a system hides such a file: a leading dot, or what Windows and macOS leave behind."""
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
 def _kind_of(entry: os.DirEntry[str]) -> str:

@@ -26,6 +26,7 @@ from hybridonn.data.readers.image_facts import check_pixels
 from hybridonn.data.readers.image_files import (
     Shape,
     Target,
+    describe_sizes,
     read_mask,
     read_picture,
     read_shape,
@@ -103,6 +104,7 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
     if not shapes:
         return {"kept": [], "faults": list(faults.values()), "stored": {}, "remarks": []}
     items = listing.items
+    _refuse_sizes(listing, list(shapes.values()), data)
     depth = _find_depth(listing, shapes, faults, data.bit_depth, progress)
     target = _choose_target(list(shapes.values()), data, depth)
     for index, shape in shapes.items():
@@ -125,6 +127,20 @@ def _fill(part: Path, listing: Listing, data: Data, progress: Progress) -> dict[
             *_count_cut(sum(len(items[index].boxes) for index in kept), sum(map(len, placed))),
         ],
     }
+
+
+def _refuse_sizes(listing: Listing, shapes: list[Shape], data: Data) -> None:
+    """Refuse images of so many sizes that none is the set's own, in one sentence for all.
+
+    Raises:
+        DataError: ``data.size_pixels`` is open, and no size is that of a third of the images.
+    """
+    sizes = Counter((shape.height, shape.width) for shape in shapes)
+    if data.size_pixels is None and 3 * max(sizes.values()) < len(shapes):
+        raise DataError(
+            f"{listing.root} has images of {describe_sizes(sizes)}; set data.size_pixels, say to "
+            "128, and all are brought to one size, as data.resize says (crop, pad or stretch)"
+        )
 
 
 def _count_cut(stated: int, placed: int) -> list[str]:

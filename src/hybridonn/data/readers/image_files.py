@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,15 @@ class Shape:
     def __str__(self) -> str:
         depth = ", 16 bits" if self.deep else ""
         return f"{self.height} x {self.width} pixels, {'grey' if self.grey else 'in colour'}{depth}"
+
+
+def describe_sizes(sizes: Collection[tuple[int, int]]) -> str:
+    """How many sizes there are, and their range: "3 sizes, from 4 x 5 to 7 x 9 pixels"."""
+    if len(sizes) == 1:
+        return "{} x {} pixels".format(*next(iter(sizes)))
+    heights, widths = zip(*sizes, strict=True)
+    least, most = f"{min(heights)} x {min(widths)}", f"{max(heights)} x {max(widths)}"
+    return f"{len(sizes):,} sizes, from {least} to {most} pixels"
 
 
 @dataclass(frozen=True)
@@ -183,7 +193,9 @@ def resize(image: Image, target: Target, *, smooth: bool) -> Image:
     if target.resize == "crop":
         kept = (wide / max(across, down), high / max(across, down))
         left, top = (image.width - kept[0]) / 2, (image.height - kept[1]) / 2
-        return image.resize((wide, high), method, (left, top, left + kept[0], top + kept[1]))
+        # Rounding may put an edge 1e-14 pixels outside, which Pillow refuses.
+        right, bottom = min(left + kept[0], image.width), min(top + kept[1], image.height)
+        return image.resize((wide, high), method, (max(left, 0), max(top, 0), right, bottom))
     scale = min(across, down)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     padded = Pillow.new(image.mode, (wide, high))
