@@ -14,6 +14,8 @@ The front door of a notebook::
     run = hybridonn.load_run("runs/mine")
     student = run.student()  # an nn.Module
     answer = hybridonn.predict(run, images)
+    hybridonn.compensate("runs/mine", "runs/mine/captures")  # a chip that came back
+    behind_the_chip = run.compensated()
 
 ``hybridonn.tangent``, ``hybridonn.optics`` and ``hybridonn.networks`` are public, too.
 """
@@ -24,19 +26,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hybridonn.pipeline.front_door import (
+        captures_import,
+        captures_template,
+        compensate,
+        cost,
+        deploy,
+    )
     from hybridonn.pipeline.loaded_run import LoadedRun, Prediction, load_run, predict
     from hybridonn.pipeline.run import estimate, run
     from hybridonn.spec import Spec, read_spec
+    from hybridonn.studies.front_door import compare
 
 __version__ = "0.1.0"
 
-__all__ = ["LoadedRun", "Prediction", "Spec", "estimate", "load_run", "predict", "read_spec", "run"]
+__all__ = [
+    "LoadedRun",
+    "Prediction",
+    "Spec",
+    "captures_import",
+    "captures_template",
+    "compare",
+    "compensate",
+    "cost",
+    "deploy",
+    "estimate",
+    "load_run",
+    "predict",
+    "read_spec",
+    "run",
+]
 
 # Imported when they are first asked for: torch alone takes seconds.
 _ROOMS = {
     "LoadedRun": "hybridonn.pipeline.loaded_run",
     "Prediction": "hybridonn.pipeline.loaded_run",
     "Spec": "hybridonn.spec",
+    "captures_import": "hybridonn.pipeline.front_door",
+    "captures_template": "hybridonn.pipeline.front_door",
+    "compare": "hybridonn.studies.front_door",
+    "compensate": "hybridonn.pipeline.front_door",
+    "cost": "hybridonn.pipeline.front_door",
+    "deploy": "hybridonn.pipeline.front_door",
     "estimate": "hybridonn.pipeline.run",
     "load_run": "hybridonn.pipeline.loaded_run",
     "predict": "hybridonn.pipeline.loaded_run",

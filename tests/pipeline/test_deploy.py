@@ -14,14 +14,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import hybridonn
 from hybridonn.cli.app import app
 from hybridonn.compensation.acquisition.capture_dataset import (
     CaptureDataset,
     name_image,
     write_captures,
 )
-from hybridonn.core.errors import ArtefactError, DeploymentError
+from hybridonn.core.errors import ArtefactError, DataError, DeploymentError
 from hybridonn.core.progress import Silent
+from hybridonn.data import load_dataset
+from hybridonn.data.batches import to_scene
 from hybridonn.deployment.compilers import find_host_compiler
 from hybridonn.deployment.manifest import read_manifest
 from hybridonn.deployment.runner import subtract
@@ -187,6 +190,36 @@ def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:
         deploy(real_chip[0], (), 30, None, Silent())
 
 
+def test_the_compensated_network_is_the_one_that_was_measured(finished_digits, real_chip) -> None:
+    opened = hybridonn.load_run(finished_digits)
+    test = load_dataset(opened.spec.data).test
+    ended, student = opened.compensated(), opened.student()
+    with torch.no_grad():
+        found = (ended(to_scene(test.images)).argmax(1) == test.labels).float().mean()
+    assert not ended.training
+    wanted = opened.results["compensated"]["accuracy"]
+    assert float(found) == pytest.approx(wanted, abs=0.02)  # it has no camera
+    assert type(ended.frontend) is not type(student.frontend)
+    with pytest.raises(DeploymentError, match="were not measured"):
+        hybridonn.load_run(real_chip[0]).compensated()
+
+
+def test_the_calls_of_the_front_door_are_the_commands(real_chip, no_report, tmp_path) -> None:
+    run_folder, captures = real_chip
+    found = hybridonn.deploy(str(run_folder), calibration=30, captures=str(captures))
+    assert found["optics"] == "captures"
+    again = hybridonn.compensate(str(run_folder), str(captures), method="none", fraction=0.5)
+    assert (again["source"], again["captures"]) == ("captures", 30)
+    with pytest.raises(ArtefactError, match=r"holds no captures .*captures import RUN"):
+        hybridonn.compensate(run_folder, tmp_path / "absent")
+    with pytest.raises(DataError, match="alignment is 'middle'"):
+        hybridonn.captures_import(run_folder, captures, alignment="middle")
+    with pytest.raises(DataError, match="nothing is given to import"):
+        hybridonn.captures_import(str(run_folder), folder=tmp_path / "c")
+    taken = hybridonn.captures_template(run_folder, tmp_path / "t", fraction=0.1, test_images=10)
+    assert taken["test_images"] == 10 and (tmp_path / "t" / "manifest.csv").is_file()
+
+
 def test_files_of_a_simulated_chip_are_not_those_of_the_real_one(
     real_chip, deployed_digits
 ) -> None:
@@ -258,6 +291,11 @@ def test_a_4f_chip_is_deployed_with_the_optics_as_it_was_made(tmp_path, no_repor
     assert (found["optics"], found["backend"]) == ("fabricated", "compensated")
     assert found["accuracy"] == pytest.approx(results["compensated"]["accuracy"], abs=0.005)
     assert found["hybrid"]["largest_relative_difference"] < 1e-5
+    opened = hybridonn.load_run(tmp_path / "run")
+    test = load_dataset(opened.spec.data).test
+    with torch.no_grad():  # no data set is read: the chip is made again of the spec alone
+        seen = opened.compensated()(to_scene(test.images)).argmax(1) == test.labels
+    assert float(seen.float().mean()) == pytest.approx(found["accuracy"], abs=1e-6)
 
 
 @pytest.mark.slow

@@ -42,6 +42,16 @@ def test_a_run_gives_back_its_networks_and_numbers(finished):
     assert not run.student().training and run.frontend().kernels == run.spec.student.kernels
 
 
+def test_a_run_without_a_compensated_chip_says_so(finished):
+    with pytest.raises(ArtefactError, match=r"no chip of .* was compensated"):
+        hybridonn.load_run(finished).compensated()
+
+
+def test_costs_are_those_of_the_command(finished):
+    by_run, by_folder = hybridonn.cost(hybridonn.load_run(finished)), hybridonn.cost(str(finished))
+    assert [one.as_row() for one in by_run] == [one.as_row() for one in by_folder]
+
+
 def test_its_predictions_are_those_of_the_run(finished):
     from sklearn.datasets import load_digits
 

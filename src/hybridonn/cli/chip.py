@@ -108,24 +108,20 @@ def compensate(
 
     The candidate that is best on held-out captures is kept.
     """
-    from hybridonn.pipeline.run_record import read_own_spec
-
-    more = ["compensation={}"] if read_own_spec(run).compensation is None else []
-    # Not the run's own fraction, which is of the training images that a simulated chip captures.
-    more += ["compensation.fraction=1.0", *(settings or ())]
-    more += [] if fraction is None else [f"compensation.fraction={fraction}"]
-    if method is not None:
-        stated = json.dumps(method)
-        more += [f"compensation.methods=[{stated}]", f"compensation.distillation.method={stated}"]
-    spec = read_own_spec(run, tuple(more))
     calm_threads()
-    from hybridonn.pipeline.compensate import compensate_captures
+    from hybridonn.pipeline.front_door import compensate as compensate_run
 
-    assert spec.compensation is not None  # it was laid over the run's above
-    part = spec.compensation.fraction
     with show_bars() as progress:
-        results = compensate_captures(spec, run, captures, data_root, progress, part)
-    print_table(spec.name, {"compensated": results})
+        results = compensate_run(
+            run,
+            captures,
+            fraction=fraction,
+            method=method,
+            settings=settings or (),
+            data_root=data_root,
+            progress=progress,
+        )
+    print_table(run.name, {"compensated": results})
     say(results["kept_because"])
     say(run / "compensated")
 

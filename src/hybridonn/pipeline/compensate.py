@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridonn.compensation.acquisition.capture_dataset import refuse_absent
 from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
@@ -89,9 +90,11 @@ def compensate_captures(
         The numbers of the stage; a report of the run shows them, too.
 
     Raises:
+        ArtefactError: The folder holds no captures.
         DataError: The captures do not fit the run, or none is left to learn from or to judge by.
     """
     refuse_digital(spec, "be compensated")
+    refuse_absent(folder)
     settings = spec.compensation_or_default()
     settings = settings.model_copy(update={"fraction": 1.0 if fraction is None else fraction})
     spec = spec.model_copy(update={"compensation": settings})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.compensated import COMPENSATED
 from hybridonn.pipeline.stages.compensated_on_captures import COMPENSATED_ON_CAPTURES
 from hybridonn.pipeline.stages.fabricated import FABRICATED, make_chip, stated, take_backend
-from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stages.metasurface import METASURFACE, ImageFormat, load_student
 from hybridonn.pipeline.stages.student import STUDENT
 from hybridonn.pipeline.weights import put_weights
+from hybridonn.spec import Spec
 
 SIMULATED = (STUDENT, METASURFACE, FABRICATED, COMPENSATED)
 REAL = (STUDENT, METASURFACE, COMPENSATED_ON_CAPTURES)
@@ -77,61 +79,97 @@ def load_deployable(context: Context, sources: tuple[Stage, ...]) -> Deployable:
         DeploymentError: The backend is that of a real chip, of which neither point spread
             functions nor captures are known.
     """
-    network = load_student(context.spec, context.dataset, context.need(STUDENT)).divide()
-    found = {stage.name: context.find(stage) for stage in sources[1:]}
+    found = {stage.name: context.find(stage) for stage in sources}
     kept = {name: stage for name, stage in found.items() if stage is not None}
+    captured = context.options["captures"] is not None
+    ended = assemble(context.spec, context.dataset, kept, captured)
+    backend = next((n for n in reversed(kept) if n != FABRICATED.name), STUDENT.name)
+    samples = _choose_samples(context, ended.network.frontend, ended.optics, ended.gains)
+    return Deployable(ended.network, ended.gains, ended.optics, backend.split()[0], *samples)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Optics and backend that a run ended with, put together.
+
+    Attributes:
+        network: The network, on the CPU in inference mode.
+        gains: Gain of the positive and the negative capture of each kernel, (K, 2).
+        optics: Where the optics are from, as of :class:`Deployable`.
+    """
+
+    network: HybridNetwork
+    gains: Tensor
+    optics: str
+
+
+def assemble(
+    spec: Spec, images: ImageFormat, kept: Mapping[str, Finished], captured: bool
+) -> Assembly:
+    """Put the last optics of a run before the last backend.
+
+    Args:
+        spec: The spec of the run.
+        images: What the network takes.
+        kept: The finished stages that made optics or fitted a backend, by name, in their order.
+        captured: Whether captures take the place of the optics of a real chip.
+
+    Raises:
+        DeploymentError: The backend is that of a real chip, of which neither point spread
+            functions nor captures are known.
+    """
+    network = load_student(spec, images, kept[STUDENT.name]).divide()
     if METASURFACE.name in kept:
         take_backend(network, kept[METASURFACE.name])
-    compensated = kept.get(sources[-1].name)
+    compensated = kept.get(COMPENSATED.name) or kept.get(COMPENSATED_ON_CAPTURES.name)
     gains = torch.ones(network.frontend.kernels, 2)
     if compensated is not None:
         put_weights(network.backend, compensated.folder / "backend.safetensors")
         gains = torch.from_numpy(read_arrays(compensated.folder / "gains.npz")["gains"]).float()
-    optics = _put_optics(network, context, kept, gains)
-    network = network.cpu().eval().requires_grad_(False)
-    backend = next((n for n in reversed(kept) if n != FABRICATED.name), STUDENT.name)
-    samples = _choose_samples(context, network.frontend, optics, gains)
-    return Deployable(network, gains, optics, backend.split()[0], *samples)
+    optics = STUDENT.name
+    if captured and COMPENSATED_ON_CAPTURES.name in kept:
+        optics = "captures"
+    elif found := _find_optics(spec, images, kept):
+        optics, frontend = found
+        network.frontend = frontend.with_gains(gains)
+    return Assembly(network.cpu().eval().requires_grad_(False), gains, optics)
 
 
-def _put_optics(
-    network: HybridNetwork, context: Context, kept: dict[str, Finished], gains: Tensor
-) -> str:
-    """Put the last optics of a run in place of the student's; where they are from.
+def _find_optics(
+    spec: Spec, images: ImageFormat, kept: Mapping[str, Finished]
+) -> tuple[str, Frontend] | None:
+    """The last optics of a run, and where they are from; None: those of the student.
 
     Raises:
         DeploymentError: They are those of a real chip, of which nothing is known.
     """
     if COMPENSATED_ON_CAPTURES.name in kept:
-        if context.options["captures"] is not None:
-            return "captures"
         measured = kept[COMPENSATED_ON_CAPTURES.name].folder / "psf.npz"
         if not measured.is_file():
             raise DeploymentError(
                 "the backend was compensated on captures of a real chip whose point spread "
                 "functions were not measured, so that no image can be simulated; name the capture "
-                "set: --captures SET"
+                "set: hybridonn deploy RUN --captures SET"
             )
-        network.frontend = _read_psfs(measured, context).with_gains(gains)
-        return "measured"
+        return "measured", _read_psfs(measured, spec)
     made = kept.get(FABRICATED.name) or kept.get(METASURFACE.name)
     if made is None:
-        return STUDENT.name
-    network.frontend = _read_made(made, context, kept).with_gains(gains)
-    return made.folder.name
+        return None
+    return made.folder.name, _read_made(made, spec, images, kept)
 
 
-def _read_made(made: Finished, context: Context, kept: dict[str, Finished]) -> Frontend:
+def _read_made(
+    made: Finished, spec: Spec, images: ImageFormat, kept: Mapping[str, Finished]
+) -> Frontend:
     """Optics as designed or fabricated; a 4f chip, of which no file tells all, is made again."""
-    spec, dataset = context.spec, context.dataset
     if FRONTENDS[spec.frontend].ideal_kernels:
-        return _read_psfs(made.folder / "psf.npz", context)
-    student, metasurface = context.need(STUDENT), kept.get(METASURFACE.name)
-    return make_chip(spec, dataset, student, metasurface, stated(spec)).frontend
+        return _read_psfs(made.folder / "psf.npz", spec)
+    student, metasurface = kept[STUDENT.name], kept.get(METASURFACE.name)
+    return make_chip(spec, images, student, metasurface, stated(spec)).frontend
 
 
-def _read_psfs(path: Path, context: Context) -> Frontend:
-    arrays, student = read_arrays(path), context.spec.student
+def _read_psfs(path: Path, spec: Spec) -> Frontend:
+    arrays, student = read_arrays(path), spec.student
     psfs, gains = (torch.from_numpy(arrays[name]).float() for name in ("psf", "gains"))
     return in_branches(MeasuredFrontend(psfs, gains, student.stride), list_readouts(student))
 

@@ -77,6 +77,21 @@ class LoadedRun:
         self._load(network, "student")
         return network.eval()
 
+    def compensated(self) -> HybridNetwork:
+        """The network behind the chip that was compensated last, in inference mode.
+
+        Its optics are those of the simulated chip, or of a real one the measured point spread
+        functions; its backend is the one that the compensation kept. It has no camera: to scenes
+        (B, C, H, W) in [0, 1] it answers with logits, without noise.
+
+        Raises:
+            ArtefactError: No chip of the run was compensated.
+            DeploymentError: No point spread functions of the real chip were measured.
+        """
+        from hybridonn.pipeline.compensated_network import load_compensated
+
+        return load_compensated(self.spec, self.folder, self)
+
     def frontend(self) -> Frontend:
         """The optics of the trained student: a scene (B, C, H, W) to feature maps."""
         return self.student().frontend

@@ -209,18 +209,27 @@ def _name_hash(value: Any, name: str) -> str:
     return f"no {name}" if value is None else f"the {name} {str(value)[:SHOWN_DIGITS]}"
 
 
+def refuse_absent(folder: Path) -> None:
+    """Refuse a folder that no import has written.
+
+    Raises:
+        ArtefactError: It is not there, or holds no captures.
+    """
+    if not (folder / "captures.npz").exists():
+        raise ArtefactError(
+            f"{folder} holds no captures (no captures.npz); make a capture set with: hybridonn "
+            "captures import RUN TEMPLATE"
+        )
+
+
 def read_captures(folder: Path) -> CaptureDataset:
     """Read a capture set.
 
     Raises:
         ArtefactError: A file is missing or damaged, or the arrays do not fit one another.
     """
+    refuse_absent(folder)
     path = folder / "captures.npz"
-    if not path.exists():
-        raise ArtefactError(
-            f"{folder} holds no captures (no captures.npz); make a capture set with: hybridonn "
-            "captures import RUN TEMPLATE"
-        )
     arrays = read_arrays(path)
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise ArtefactError(f"{path} lacks the array {', '.join(missing)}; import it again")

@@ -13,7 +13,6 @@ from hybridonn.compensation.simulated_chip import SimulatedChip, kernel_error
 from hybridonn.core.errors import OpticsError
 from hybridonn.core.files import read_arrays, write_arrays
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
 from hybridonn.networks.frontends.measured import MeasuredFrontend
 from hybridonn.networks.frontends.metasurface import MetasurfaceFrontend
@@ -31,7 +30,7 @@ from hybridonn.pipeline.from_spec import lay_out_kernels, read_chip_errors, read
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.layout import PLACED_BY
-from hybridonn.pipeline.stages.metasurface import METASURFACE, load_student
+from hybridonn.pipeline.stages.metasurface import METASURFACE, ImageFormat, load_student
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.spec import Fabrication, Spec
@@ -108,7 +107,7 @@ def place_kernels(spec: Spec) -> Layout:
 
 def make_chip(
     spec: Spec,
-    dataset: Dataset,
+    images: ImageFormat,
     student: Finished,
     metasurface: Finished | None,
     errors: Fabrication,
@@ -121,7 +120,7 @@ def make_chip(
 
     Args:
         spec: The spec of the run.
-        dataset: The images of the run.
+        images: Format of the images of the run.
         student: The finished stage ``student``.
         metasurface: The finished stage ``metasurface``; None: the kernels themselves are made.
         errors: Magnitudes and the seed.
@@ -135,16 +134,16 @@ def make_chip(
     made_of = FRONTENDS[spec.frontend].design or "kernels"
     errors = errors.on("metasurface" if metasurface is not None else made_of)
     si = read_chip_errors(errors)
-    network = load_student(spec, dataset, student)
+    network = load_student(spec, images, student)
     layout = place_kernels(spec)
     if metasurface is None:
         frontend = network.frontend.fabricate(si, layout)
     else:
-        optics = _read_optics(spec, dataset.image_shape, metasurface, si)
+        optics = _read_optics(spec, images.image_shape, metasurface, si)
         whole = _fabricate(optics, si, layout, progress or Silent())
         frontend = in_branches(whole, list_readouts(spec.student))
         take_backend(network, metasurface)
-    camera = _camera(spec, dataset.image_shape[0], errors)
+    camera = _camera(spec, images.image_shape[0], errors)
     return SimulatedChip(network, frontend, camera, errors.seed)
 
 

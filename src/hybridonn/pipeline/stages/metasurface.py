@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -124,10 +124,24 @@ def _classify(
     }
 
 
-def load_student(spec: specs.Spec, dataset: Dataset, student: Finished) -> HybridNetwork:
+class ImageFormat(Protocol):
+    """What a network must know of the images: a data set says it, and the record of a run."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs."""
+        ...
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape (C, H, W) of an image."""
+        ...
+
+
+def load_student(spec: specs.Spec, images: ImageFormat, student: Finished) -> HybridNetwork:
     """The trained student with the optics as designed, in inference mode."""
     network = build_student(
-        spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
+        spec.student, images.image_shape, len(images.classes), spec.seed, spec.optics, spec.task
     )
     put_weights(network, student.folder / "weights.safetensors")
     return network.eval()
