@@ -173,3 +173,14 @@ def test_no_command_prints_past_the_options_of_its_output() -> None:
         text = path.read_text("utf-8")
         found = text.count("typer.echo(") + text.count("open_console().print(")
         assert found <= allowed.get(path.name, 0), f"{path.name}: print by hybridonn.cli.output.say"
+
+
+def test_an_answered_file_is_a_line_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"file": "a.png", "label": "7", "share_cell": 0.25, "count_cell": 3}
+    print_line(row | {"confidence": 0.963062, "milliseconds": 0.358})
+    assert capsys.readouterr().out == "a.png  7  cell 25.0 %  cell 3  96.3 %  0.358 ms\n"
+
+
+def test_agreement_is_a_percentage(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("run", {"deployed": {"onnx": {"same_predictions": 1.0}}})
+    assert "100.00 %" in capsys.readouterr().out

@@ -51,6 +51,8 @@ def test_what_is_broken_or_foreign_says_why(tmp_path):
     changed.write_text(changed.read_text().replace("360", "361"))
     write_json(tmp_path / "text" / "results.json", {"student": {"accuracy": "<b>high</b>"}})
     (tmp_path / "holiday").mkdir()
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "seen" / "survey.json").write_text("{}")
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "spec.yaml").write_text("name: a\n")
     (tmp_path / "begun" / ".student.part").mkdir()
@@ -61,6 +63,10 @@ def test_what_is_broken_or_foreign_says_why(tmp_path):
     assert {rows[name].state for name in ("torn", "changed", "text")} == {"broken"}
     assert (rows["holiday"].state, rows["begun"].state) == ("foreign", "stopped")
     assert "no run" in rows["holiday"].said
+    assert (rows["seen"].kind, rows["seen"].said) == (
+        "data check",
+        "images that were checked",
+    )
     assert rows["begun"].said == "in the stage student"
 
 

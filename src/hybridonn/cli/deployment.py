@@ -7,7 +7,16 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from hybridonn.cli.options import DataRoot, Run, calm_threads, count, not_negative, positive, refuse
+from hybridonn.cli.options import (
+    DataRoot,
+    Run,
+    calm_threads,
+    count,
+    name_command,
+    not_negative,
+    positive,
+    refuse,
+)
 from hybridonn.cli.output import current, say
 from hybridonn.cli.screen import print_line, print_rows, print_table, show_bars
 
@@ -49,6 +58,7 @@ def deploy(
     if "flash_needed_bytes" in results.get("c", {}):
         say(explain_boards(results["c"]))
     say(run / "deployed")
+    say(f"next: {name_command('predict', run)} IMAGES")
 
 
 def cost(
@@ -104,7 +114,9 @@ def cost(
     rows = [one.as_row() for one in costs]
     current().document.update(cost=rows, energy=energy, latency_us=latency)
     print_rows("an image", [_leave_zeros(row) for row in rows])
-    print_rows("energy of an image", [_show_energy(row) for row in energy])
+    print_rows("energy of an image", _spread_energy(energy))
+    for assumption, source in {row["assumption"]: row["source"] for row in energy}.items():
+        say(f"{assumption}: {source}")
     if latency:
         print_rows("microseconds of the backend, one thread", [latency])
 
@@ -113,20 +125,22 @@ def _leave_zeros(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value != 0}
 
 
-def _show_energy(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of energies with a unit that can be read."""
-    joules = row["joules"]
+def _spread_energy(energy: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each network, a column for each assumption."""
+    rows: dict[str, dict[str, Any]] = {}
+    for one in energy:
+        row = rows.setdefault(one["network"], {"network": one["network"]})
+        row[one["assumption"]] = _write_energy(one["joules"])
+    return list(rows.values())
+
+
+def _write_energy(joules: float) -> str:
+    """An energy with a unit that can be read."""
     unit, factor = next(
         (pair for pair in (("J", 1), ("mJ", 1e3), ("uJ", 1e6)) if joules * pair[1] >= 1),
         ("nJ", 1e9),
     )
-    energy = f"{joules * factor:.3g} {unit}"
-    return {
-        "network": row["network"],
-        "assumption": row["assumption"],
-        "energy": energy,
-        "source": row["source"],
-    }
+    return f"{joules * factor:.3g} {unit}"
 
 
 def predict(

@@ -107,7 +107,7 @@ def _list_shares() -> tuple[str, ...]:
 def _show(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):  # an interval, or a number for each class
         return ", ".join(_show(key, one) for one in value)
-    if key and value is not None and key.endswith(_list_shares()):
+    if key and value is not None and key.endswith((*_list_shares(), "same_predictions")):
         return f"{100 * value:.2f} %"
     if ".held_out." in key and isinstance(value, float) and not key.endswith("seconds"):
         return f"{100 * value:.2f} %"
@@ -212,14 +212,27 @@ def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def print_line(row: dict[str, Any]) -> None:
-    """Print one row at once: as JSON, or its values with two spaces between them."""
+    """Print one row at once: as JSON, or its values in words, with two spaces between them."""
     import json
 
     if current().quiet:
         return
     whole = current().as_json
-    line = json.dumps(row) if whole else "  ".join(str(value) for value in row.values())
+    line = json.dumps(row) if whole else "  ".join(_tell(*cell) for cell in row.items())
     print(line, flush=True)  # noqa: T201
+
+
+def _tell(key: str, value: Any) -> str:
+    """A value of an answered file: shares in per cent with their class, times with their unit."""
+    if key == "milliseconds":
+        return f"{value:.3g} ms"
+    if key == "confidence":
+        return f"{100 * value:.1f} %"
+    if key.startswith("share_"):
+        return f"{key.removeprefix('share_')} {100 * value:.1f} %"
+    if key.startswith("count_"):
+        return f"{key.removeprefix('count_')} {value}"
+    return str(value)
 
 
 def _print_sizes(optics: dict[str, dict[str, Any]]) -> None:

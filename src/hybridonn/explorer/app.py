@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -104,4 +105,6 @@ def serve(
 
     refuse_used_port(port)
     tell(name_address(port))
-    uvicorn.run(app, host=HOST, port=port, log_level="warning")
+    with warnings.catch_warnings():  # NiceGUI looks through all objects, old names of torch too
+        warnings.simplefilter("ignore", FutureWarning)
+        uvicorn.run(app, host=HOST, port=port, log_level="warning")

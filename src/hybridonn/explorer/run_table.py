@@ -22,6 +22,7 @@ from hybridonn.reports.formats import look_up
 from hybridonn.reports.statistics import wilson_interval
 from hybridonn.reports.studies import KINDS, PAGE, find_kind
 
+SURVEY = "survey.json"  # what `hybridonn data check` writes
 DEPTH = 3  # folders of folders of runs
 FINISHED, RUNNING, STOPPED, BROKEN, FOREIGN = (
     *("finished", "running", "stopped", "broken"),
@@ -37,7 +38,7 @@ class Row:
     Attributes:
         name: Path below the folder of runs, which names it everywhere.
         state: ``finished``, ``running``, ``stopped``, ``broken`` or ``foreign``.
-        kind: ``run``, or the command of a study.
+        kind: ``run``, ``data check``, or the command of a study.
         said: Why it is broken or foreign, or which stage is under way; empty: nothing to say.
         data: Name of the data set.
         method: Method of distillation.
@@ -186,7 +187,9 @@ def _read(name: str, folder: Path) -> Row:
         return _read_run(name, folder, report)
     if _is_ours(folder):
         return Row(name, STOPPED, said=name_stage(folder), has_report=report)
-    said = f"it holds no {SPEC}, {RUN_RECORD} or {RESULTS}, so it is no run"
+    if (folder / SURVEY).is_file():
+        return Row(name, FOREIGN, kind="data check", said="images that were checked")
+    said = f"no run: without {SPEC}, {RUN_RECORD} and {RESULTS}"
     return Row(name, FOREIGN, kind="", said=said if folder.is_dir() else "it vanished")
 
 

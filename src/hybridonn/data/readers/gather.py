@@ -39,7 +39,7 @@ from hybridonn.spec import Data
 T = TypeVar("T")
 S = TypeVar("S")
 
-VERSION = 2  # of how images are decoded: a change makes every stored set anew
+VERSION = 3  # of how images are decoded: a change makes every stored set anew
 SHOWN_FAULTS = 20
 MOST_BITS = 16
 
