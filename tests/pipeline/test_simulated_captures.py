@@ -15,7 +15,7 @@ from hybridonn.cli.captures import app
 from hybridonn.compensation.acquisition.camera_view import CameraView, place_on_chip
 from hybridonn.compensation.acquisition.placement import Camera
 from hybridonn.compensation.acquisition.simulated_camera import SimulatedCamera
-from hybridonn.core.errors import DataError, OpticsError
+from hybridonn.core.errors import ArtefactError, DataError, OpticsError
 from hybridonn.core.progress import Silent
 from hybridonn.data.readers.frame_files import read_picture
 from hybridonn.pipeline.captures import ImportOptions, import_into, read_captured_design
@@ -179,6 +179,32 @@ def test_captures_that_overlap_in_a_mosaic_are_refused(run, tmp_path):
         simulate_captures(run, tmp_path / "c", wanted)
     assert not list(tmp_path.iterdir())
     rehearse(run, tmp_path / "c", replace(look(), pixels_per_feature=5.0), apart=True)
+
+
+class Neighbour(Silent):
+    """Another command that writes into the same folder while this one works."""
+
+    def __init__(self, folder):
+        self.file = folder / "of the other"
+
+    def bar(self, *arguments, **named):
+        self.file.parent.mkdir(exist_ok=True)
+        self.file.write_text("kept")
+        return super().bar(*arguments, **named)
+
+
+def test_what_another_command_wrote_meanwhile_is_kept(run, tmp_path):
+    simulate_captures(run, tmp_path / "c", Rehearsal(look(), SimulatedCamera(), **SMALL))
+    wanted = Rehearsal(look(), SimulatedCamera(), **SMALL)
+    taken = ImportOptions(tmp_path / "c", camera=Camera(3.0, PIXEL_M))
+    for folder, work, given in (
+        (tmp_path / "d", simulate_captures, wanted),
+        (tmp_path / "e", lambda at, to, what, *more: import_into(at, what, to, *more), taken),
+    ):
+        with pytest.raises(ArtefactError, match="exists already; choose another with --out"):
+            work(run, folder, given, None, Neighbour(folder))
+        assert [path.name for path in folder.iterdir()] == ["of the other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d", "e"]
 
 
 def test_noise_around_a_dim_point_is_no_negative_light(run, tmp_path):

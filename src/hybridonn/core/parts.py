@@ -74,6 +74,21 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def put_new_folder(part: Path, folder: Path) -> None:
+    """Give a complete folder its name, and leave alone what was put there meanwhile.
+
+    Args:
+        part: The complete folder, on the same disk.
+        folder: Its name; nothing, or an empty folder.
+
+    Raises:
+        OSError: Something lies there, or the folder cannot be moved.
+    """
+    with suppress(FileNotFoundError):
+        folder.rmdir()
+    part.rename(folder)
+
+
 def put_folder(part: Path, folder: Path, lock: Path, is_sound: Callable[[Path], bool]) -> None:
     """Give a complete folder its shared name, unless another process was as fast.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hybridonn.compensation.acquisition.template import write_template
 from hybridonn.compensation.simulated_chip import SimulatedChip
 from hybridonn.core.errors import ArtefactError, OpticsError
 from hybridonn.core.files import write_arrays, write_json
-from hybridonn.core.parts import scratch_folder
+from hybridonn.core.parts import put_new_folder, scratch_folder
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.readers.frame_files import check_suffix
@@ -104,9 +103,9 @@ def simulate_captures(
             else:
                 found = _take_frames(made, run, chip, wanted, data_root, progress)
             write_json(made / "rehearsal.json", asdict(wanted))
-            shutil.rmtree(folder, ignore_errors=True)  # it is empty
-            made.rename(folder)
+            put_new_folder(made, folder)
     except OSError as error:
+        refuse_taken(folder)  # by another command, meanwhile
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
     return found
 

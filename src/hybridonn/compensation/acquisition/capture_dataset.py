@@ -17,7 +17,7 @@ import torch
 
 from hybridonn.core.errors import ArtefactError, DataError
 from hybridonn.core.files import read_arrays, read_json, write_arrays, write_json
-from hybridonn.core.parts import scratch_folder
+from hybridonn.core.parts import put_new_folder, scratch_folder
 from hybridonn.data.dataset import Dataset, ImageSet, join_sets
 
 PARTS = ("student_train", "validation", "test")  # of a data set, as an image id names them
@@ -157,10 +157,9 @@ def write_captures(
             write_json(part / "captures.json", captures.notes)
             if also is not None:
                 also(part)
-            with suppress(FileNotFoundError):
-                folder.rmdir()  # it is empty
-            part.rename(folder)
+            put_new_folder(part, folder)
     except OSError as error:
+        refuse_taken(folder)  # by another command, meanwhile
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
     finally:
         for parent in missing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from hybridonn.compensation.acquisition.simulate import draw_point
 from hybridonn.compensation.capture_sampling import count_captures
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.files import write_json, write_table, write_text
-from hybridonn.core.parts import scratch_folder
+from hybridonn.core.parts import put_new_folder, scratch_folder
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.readers.frame_files import check_suffix
 from hybridonn.data.splits import draw_positions
@@ -37,7 +36,8 @@ GUIDE = """How to capture behind the chip
 4. Write the true exposure time of each frame into the column exposure_s. Choose it so that no
    pixel saturates in the brightest capture. Each exposure needs its own dark frame.
 5. image_id dark: shutter closed. flat: the sensor lit evenly, without the chip. point:
-   display/{point}. Rows of these may be removed; the import says what it then does without.
+   display/{point}.
+   Rows of these may be removed; the import says what it then does without.
 6. hybridonn captures import RUN THIS_FOLDER --camera-pixel-um UM --pixels-per-feature N
    UM is the pitch of the camera, N its pixels along a pixel of the kernels. Frames that show one
    sub-optic each (--apart) need --pixels-per-feature alone.
@@ -104,9 +104,9 @@ def write_template(
             write_json(part / "template.json", {**design.origin, "images": len(ids)})
             write_text(part / "GUIDE.txt", _guide(design, apart))
             (part / "frames").mkdir()
-            shutil.rmtree(folder, ignore_errors=True)  # it is empty
-            part.rename(folder)
+            put_new_folder(part, folder)
     except OSError as error:
+        refuse_taken(folder)  # by another command, meanwhile
         raise ArtefactError(f"cannot write {folder}: {error.strerror or error}") from None
     tests = len(chosen["test"])
     return {"images": len(ids) - tests, "test_images": tests, "frames": len(rows)}
