@@ -9,10 +9,14 @@ from hybridonn.compensation.acquisition.placement import (
     centred_placement,
     cover,
     cut,
+    find_mosaic,
     make_cut,
+    mosaic_placements,
     render_mosaic,
 )
 from hybridonn.compensation.acquisition.splines import turn
+from hybridonn.core.errors import DataError
+from hybridonn.optics.layout.sites import Layout, Site
 
 SHAPE = (12, 10)
 
@@ -73,3 +77,17 @@ def test_what_cuts_many_frames_cuts_as_one_is_cut(side):
         wanted = cut(frame, placement, SHAPE)
         found = make_cut((40, 37), placement, SHAPE)(frame)
         np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_a_chip_that_fits_into_the_frame_only_when_it_is_turned_is_found():
+    columns = [-1.5e-4, -0.5e-4, 0.5e-4, 1.5e-4]
+    sites = [Site(0, n, x, 0.0, n // 2, 1 - 2 * (n % 2)) for n, x in enumerate(columns)]
+    layout = Layout(4e-4, 1e-4, 1e-4, 0.0, 1, 4, tuple(sites))
+    camera, frame_shape = Camera(2.0, 5e-6), (24, 88)
+    pictures = np.random.default_rng(0).random((4, 8, 8))
+    places = mosaic_placements(layout, frame_shape, camera)
+    upright = render_mosaic(pictures, places, frame_shape)
+    orientation, _, found = find_mosaic(np.rot90(upright, -1), pictures, layout, camera)
+    assert orientation == 1 and found.correlation > 0.99
+    with pytest.raises(DataError, match="spread over"):  # in no orientation
+        find_mosaic(upright[:, :40], pictures, layout, camera)

@@ -284,15 +284,14 @@ def find_mosaic(
     Raises:
         DataError: No orientation fits.
     """
-    tries = []
+    tries, unfit = [], []
     for orientation in range(8):
         turned = orient(frame, orientation)
         shape = (turned.shape[0], turned.shape[1])
         try:
             placements = mosaic_placements(layout, shape, camera)
-        except DataError:
-            if orientation == 0:
-                raise
+        except DataError as error:  # a frame that is not square may hold the chip turned alone
+            unfit.append(error)
             continue
         wanted = render_mosaic(pictures, placements, shape)
         bins = max(1, max(shape) // COARSE_SIDE)
@@ -300,6 +299,8 @@ def find_mosaic(
             _bin(turned, bins), _bin(wanted, bins), angles_rad=ANGLES_RAD, scales=SCALES
         )
         tries.append((small.correlation, orientation, small))
+    if not tries:
+        raise unfit[0]
     _, orientation, small = max(tries, key=lambda one: one[0])
     turned = orient(frame, orientation)
     shape = (turned.shape[0], turned.shape[1])
