@@ -95,7 +95,10 @@ def _draw_panel(axes: Axes, rows: list[dict[str, Any]], kind: str, numbers: dict
     axes.grid(True)
     axes.set_axisbelow(True)
     axes.set_aspect("equal")
-    axes.text(0.03, 0.97, _say(numbers), transform=axes.transAxes, ha="left", va="top")
+    # Where designs train to more than is estimated, points are above the line.
+    below = numbers["bias_points"] <= 0
+    x, y, ha, va = (0.97, 0.03, "right", "bottom") if below else (0.03, 0.97, "left", "top")
+    axes.text(x, y, _say(numbers), transform=axes.transAxes, ha=ha, va=va)
 
 
 def say_correlation(numbers: dict[str, Any]) -> str:
