@@ -20,6 +20,7 @@ def test_the_papers_energy_table_is_one_command() -> None:
     rows = json.loads(run("cost", "--paper", "--assume", "paper", "--json").output)["energy"]
 
     assert table.exit_code == 0
+    assert "paper: the paper, with capture; Xiang et al." in table.output
     assert "2.03 J" in table.output
     assert "5.82 mJ" in table.output
     assert " ".join(table.output.split()).count("arXiv 2508.08421") == 1

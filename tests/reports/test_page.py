@@ -1,6 +1,7 @@
 import json
 from base64 import b64decode
 from html.parser import HTMLParser
+from importlib.resources import files
 from xml.etree import ElementTree
 
 import numpy as np
@@ -162,3 +163,9 @@ def test_a_run_without_teacher_has_a_report(make, tmp_path):
     page = Page(write_report(folder).read_text("utf-8"))
     assert "no teacher" in page.text
     assert "of the teacher kept" not in page.text
+
+
+def test_wide_tables_scroll_in_a_narrow_window():
+    template = (files("hybridonn.reports") / "report.html").read_text("utf-8")
+    assert template.count('<table class="columns') == 1
+    assert '<div class="scroll">\n<table class="columns' in template

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -114,9 +115,11 @@ def cost(
     rows = [one.as_row() for one in costs]
     current().document.update(cost=rows, energy=energy, latency_us=latency)
     print_rows("an image", [_leave_zeros(row) for row in rows])
-    print_rows("energy of an image", _spread_energy(energy))
-    for assumption, source in {row["assumption"]: row["source"] for row in energy}.items():
-        say(f"{assumption}: {source}")
+    names = {one.label: one.name for one in assumptions}
+    print_rows("energy of an image", _spread_energy(energy, names))
+    for one in assumptions:
+        meaning = one.label.removeprefix(one.name + ": ")
+        say(f"{one.name}: {meaning}; {one.source}")
     if latency:
         print_rows("microseconds of the backend, one thread", [latency])
 
@@ -125,12 +128,12 @@ def _leave_zeros(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value != 0}
 
 
-def _spread_energy(energy: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each network, a column for each assumption."""
+def _spread_energy(energy: list[dict[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A row for each network, a column for each assumption by its short name."""
     rows: dict[str, dict[str, Any]] = {}
     for one in energy:
         row = rows.setdefault(one["network"], {"network": one["network"]})
-        row[one["assumption"]] = _write_energy(one["joules"])
+        row[names[one["assumption"]]] = _write_energy(one["joules"])
     return list(rows.values())
 
 
