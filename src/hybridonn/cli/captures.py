@@ -18,6 +18,7 @@ from hybridonn.cli.options import (
     Run,
     calm_threads,
     count,
+    name_command,
     new_app,
     positive,
     share,
@@ -146,6 +147,8 @@ def import_(
     keep(imported.captures.notes)
     _print_notes(imported.captures.notes)
     say(folder / "registration.png")
+    command = name_command("compensate", run, data_root=data_root, captures=folder)
+    say(f"next: {command}")
 
 
 @app.command()

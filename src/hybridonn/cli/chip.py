@@ -18,6 +18,7 @@ from hybridonn.cli.options import (
     StudyOut,
     calm_threads,
     count,
+    name_command,
     on_workers,
     share,
     state_run,
@@ -124,6 +125,7 @@ def compensate(
     print_table(run.name, {"compensated": results})
     say(results["kept_because"])
     say(run / "compensated")
+    say(f"next: {name_command('deploy', run, data_root=data_root, captures=captures)}")
 
 
 @on_workers

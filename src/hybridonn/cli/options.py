@@ -212,10 +212,12 @@ def name_command(
     file: Path,
     settings: Sequence[str] | None = None,
     data_root: Path | None = None,
+    captures: Path | None = None,
 ) -> str:
     """A command on a spec or run as a shell takes it, with the options that go along."""
     words = ["hybridonn", *command.split(), str(file)]
     words += [word for setting in settings or () for word in ("--set", setting)]
+    words += ["--captures", str(captures)] if captures is not None else []
     words += ["--data-root", str(data_root)] if data_root is not None else []
     return shlex.join(words)
 

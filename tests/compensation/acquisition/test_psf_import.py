@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from hybridonn.compensation.acquisition.psf_import import psfs_from_array, simulate_psfs
+from hybridonn.compensation.acquisition.psf_import import (
+    find_hot,
+    psfs_from_array,
+    simulate_psfs,
+)
 from hybridonn.core.errors import DataError
 
 
@@ -103,3 +107,15 @@ def test_files_that_are_no_arrays_are_refused(tmp_path, bench):
     np.savez(tmp_path / "p.npz", other=np.ones(3))
     with pytest.raises(DataError, match="lacks the array psfs"):
         psfs_from_array(tmp_path / "p.npz", bench().design)
+
+
+def test_noise_of_a_dim_point_is_no_hot_pixel_and_a_hot_pixel_stays_one():
+    generator = np.random.default_rng(0)
+    simulated = np.zeros((400, 1, 11, 11))
+    simulated[:, :, 4:7, 4:7] = 1.0
+    noise = np.full((400, 1), 0.3)
+    measured = simulated + 0.3 * generator.standard_normal(simulated.shape)
+    assert find_hot(measured, simulated, np.zeros_like(noise)).any()
+    assert not find_hot(measured, simulated, noise).any()
+    measured[7, 0, 1, 1] = 20.0
+    assert np.argwhere(find_hot(measured, simulated, noise)).tolist() == [[7, 0, 1, 1]]

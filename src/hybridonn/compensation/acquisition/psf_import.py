@@ -124,11 +124,10 @@ def _judge(
 ) -> np.ndarray:
     """Refuse negative values, other kernels and hot pixels, or mend what can be mended."""
     simulated = simulate_psfs(design, psfs.shape[-1])
+    noise = np.zeros(psfs.shape[:2]) if noise is None else noise
     if not mend:
-        _check_negative(
-            psfs, simulated, where, np.zeros(psfs.shape[:2]) if noise is None else noise
-        )
-    hot = find_hot(psfs, simulated)
+        _check_negative(psfs, simulated, where, noise)
+    hot = find_hot(psfs, simulated, noise)
     mended = psfs.copy()
     for number, colour in np.argwhere(np.any(hot, axis=(2, 3))).tolist():
         mended[number, colour] = repair(psfs[number, colour], hot[number, colour])
@@ -179,12 +178,13 @@ def import_psfs(path: Path, design: CapturedDesign, *, mend: bool = False) -> Im
     return ImportResult(captures, geometry, simulated, measured * matching.gains[:, None, None])
 
 
-def find_hot(psfs: np.ndarray, simulated: np.ndarray) -> np.ndarray:
-    """Pixels far brighter than all eight neighbours, and than the simulation around them.
+def find_hot(psfs: np.ndarray, simulated: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Pixels far brighter than all eight neighbours, the simulation around them and the noise.
 
     Args:
         psfs: (M, C, P, P).
         simulated: (M, C, P, P).
+        noise: Standard deviation of a pixel, (M, C); 0: not known.
 
     Returns:
         (M, C, P, P) bool.
@@ -207,6 +207,7 @@ def find_hot(psfs: np.ndarray, simulated: np.ndarray) -> np.ndarray:
         (psfs > HOT_FACTOR * neighbours)
         & (psfs > HOT_FACTOR * level * around)
         & (psfs > floor)
+        & (psfs > NOISE_DEVIATIONS * noise[..., None, None])
         & lit[..., None, None]
     )
 
