@@ -108,7 +108,7 @@ def test_the_wheel_of_the_sdist_holds_the_files_of_the_package_and_no_other(inst
 def test_the_command_of_an_installed_wheel_needs_no_checkout(installed, tmp_path):
     where = {"cwd": tmp_path, "PYTHONPATH": str(installed)}
     said = run(sys.executable, "-P", "-c", COMMANDS, **where)
-    for word in ("Usage: hybridonn", "mnist_4f", "next: hybridonn estimate mine.yaml", "dry run"):
+    for word in ("Usage: hybridonn", "mnist_4f", "next: hybridonn data check mine.yaml", "dry run"):
         assert word in said
     first = (tmp_path / "mine.yaml").read_text("utf-8").splitlines()[0]
     assert installed in Path(first.partition("$schema=")[2]).parents

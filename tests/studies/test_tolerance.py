@@ -224,7 +224,7 @@ def test_a_table_of_the_paper_measures_chips_of_a_run_and_shows_its_report(
 ):
     spec, folder, trained = finished
     results = {"student": trained.student.results}
-    monkeypatch.setattr(runs, "_make_run", lambda *_: (folder, results))
+    monkeypatch.setattr(runs, "make_run", lambda *_: (folder, results))
     settings = {"fraction": 0.1, "methods": ["kd"], "training": {"epochs": 1}}
     options = {"run": "run", "compensation": settings, "figures": {"confusion": "Confusions."}}
     rows = [Row("uncompensated", "as fabricated"), Row("calibrated", "calibrated")]
