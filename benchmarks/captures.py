@@ -39,7 +39,7 @@ def main(captures: int = 1000, side: int = 224, kernels: int = 1) -> None:
         write_template(design, folder, fraction=0.5, test_images=captures // 2, exposure_s=0.01)
         bench = Bench(optics.light, design.layout, view, SimulatedCamera(), False)
         began = perf_counter()
-        frames = take_frames(folder, bench, Silent())
+        frames, _ = take_frames(folder, bench, Silent())
         print(f"{frames} frames simulated in {perf_counter() - began:.1f} s")
         began, busy = perf_counter(), process_time()
         source = FrameSource(read_manifest(folder / "manifest.csv", kernels))

@@ -95,7 +95,10 @@ def test_measured_optics_are_found_beside_their_spec(tmp_path):
             ),
             "robust is true, but optics.frontend is measured, whose kernels do not train",
         ),
-        (("optics.measured={psfs: a.npy}",), r"pixels_per_scene_pixel is .*: field required"),
+        (
+            ("optics.measured={psfs: a.npy}",),
+            r"pixels_per_scene_pixel is missing and has no default; state it: \w",
+        ),
         (
             ("optics.measured={psfs: a.npy, pixels_per_scene_pixel: 0}",),
             "optics.measured.pixels_per_scene_pixel",

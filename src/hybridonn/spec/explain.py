@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from hybridonn.spec.descriptions import describe_keys
+
 # What pydantic calls by the names of Python's types, in the words of YAML.
 ALLOWED = {
     "int_type": "a whole number, without quotes, decimal point or exponent",
@@ -87,6 +89,8 @@ def _explain_one(fault: dict[str, Any], root: type[BaseModel]) -> str:
     key = ".".join(map(str, fault["loc"])) or "the spec"
     if fault["type"] == "extra_forbidden":
         return _explain_unknown_key(fault, root, key)
+    if fault["type"] == "missing":
+        return _explain_missing_key(fault, root, key)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         # What concerns the spec as a whole names its keys itself.
@@ -94,6 +98,13 @@ def _explain_one(fault: dict[str, Any], root: type[BaseModel]) -> str:
     message = message[0].lower() + message[1:].replace("Input", "it").replace(" it ", " ")
     message = message.replace("input should be", "allowed is").replace("it should be", "allowed is")
     return f"{key} is {_show(fault['input'])}: {message}"
+
+
+def _explain_missing_key(fault: dict[str, Any], root: type[BaseModel], key: str) -> str:
+    *parents, last = fault["loc"]
+    meaning = describe_keys(_section(root, parents)).get(str(last), "")
+    first = meaning.partition(". ")[0].rstrip(".")
+    return f"{key} is missing and has no default; state it{first and f': {first}'}"
 
 
 def _explain_unknown_key(fault: dict[str, Any], root: type[BaseModel], key: str) -> str:
