@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from hybridonn.cli.app import app
 from hybridonn.compensation.acquisition.capture_dataset import (
     CaptureDataset,
     name_image,
+    read_captures,
     write_captures,
 )
 from hybridonn.core.errors import ArtefactError, DataError, DeploymentError
@@ -183,6 +185,13 @@ def test_a_real_chips_backend_is_tried_on_its_captures(real_chip, no_report) -> 
     assert found["accuracy"] == pytest.approx(stage["results"]["accuracy"])
     assert "hybrid" not in found
     assert not (run_folder / "deployed" / "hybrid.onnx").exists()
+
+
+def test_captures_of_another_day_are_refused(real_chip, tmp_path) -> None:
+    other = replace(read_captures(real_chip[1]), exposure_s=np.full(120, 2.0, np.float32))
+    write_captures(other, tmp_path / "other")
+    with pytest.raises(DeploymentError, match="not the capture set on which the backend of"):
+        deploy(real_chip[0], (), 30, None, Silent(), tmp_path / "other")
 
 
 def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:

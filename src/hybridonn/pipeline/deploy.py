@@ -9,7 +9,7 @@ from hybridonn.core.errors import DeploymentError
 from hybridonn.core.progress import Progress
 from hybridonn.data import load_dataset
 from hybridonn.deployment.extras import need_extra
-from hybridonn.pipeline.deployment_state import find_real_chip
+from hybridonn.pipeline.deployment_state import find_real_chip, refuse_other_captures
 from hybridonn.pipeline.run_folder import add_results, open_folder
 from hybridonn.pipeline.run_record import read_own_spec, read_own_stage
 from hybridonn.pipeline.stage import Stage, complete
@@ -67,6 +67,8 @@ def deploy(
             f"{run} was not compensated on captures of a real chip, so {captures} says nothing "
             f"of it; run `hybridonn compensate {run} --captures {captures}` first"
         )
+    if captures is not None:
+        refuse_other_captures(run, captures)
     wanted = {"targets": tuple(sorted({"onnx", *targets})), "captures": captures}
     stage = stage.with_options(calibration=calibration, **wanted)
     with open_folder(run):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hybridonn.compensation.acquisition.capture_dataset import name_set
 from hybridonn.core.errors import ArtefactError, DeploymentError, HybridonnError
 from hybridonn.core.files import read_json
 from hybridonn.core.progress import Progress
@@ -36,6 +37,25 @@ def find_real_chip(run: Path) -> Finished | None:
             "run again, with `hybridonn compensate`"
         )
     return found
+
+
+def refuse_other_captures(run: Path, captures: Path) -> None:
+    """Refuse captures on which the backend of a run was not compensated.
+
+    Args:
+        run: A run that was compensated on captures of a real chip.
+        captures: A capture set.
+
+    Raises:
+        ArtefactError: The set cannot be read.
+        DeploymentError: The backend was compensated on another one.
+    """
+    kept = read_json(run / "compensated" / "origin.json").get("captures")
+    if kept not in (None, name_set(captures)):  # None: of an earlier version
+        raise DeploymentError(
+            f"{captures} is not the capture set on which the backend of {run} was compensated; "
+            f"name that one, or run `hybridonn compensate {run} --captures {captures}` first"
+        )
 
 
 def list_sources(run: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hybridonn.core.errors import ArtefactError, DataError
-from hybridonn.core.files import read_arrays, read_json, write_arrays, write_json
+from hybridonn.core.files import checksum, read_arrays, read_json, write_arrays, write_json
 from hybridonn.core.parts import put_new_folder, scratch_folder
 from hybridonn.data.dataset import Dataset, ImageSet, join_sets
 
@@ -219,6 +219,18 @@ def refuse_absent(folder: Path) -> None:
             f"{folder} holds no captures (no captures.npz); make a capture set with: hybridonn "
             "captures import RUN TEMPLATE"
         )
+
+
+def name_set(folder: Path) -> str:
+    """What tells a capture set from all others: the checksum of its captures.
+
+    Raises:
+        ArtefactError: They cannot be read.
+    """
+    try:
+        return checksum(folder / "captures.npz")
+    except OSError as error:
+        raise ArtefactError(f"cannot read {folder / 'captures.npz'}: {error.strerror}") from None
 
 
 def read_captures(folder: Path) -> CaptureDataset:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hybridonn.compensation.acquisition.capture_dataset import name_set
 from hybridonn.compensation.acquisition.captured_design import name_origin
 from hybridonn.compensation.compensate import compensate
 from hybridonn.compensation.evaluation import evaluate_ideal
@@ -51,7 +52,7 @@ def _run(context: Context) -> dict[str, Any]:
         spec, settings, student, teacher, captures.draw_data, test, part, context.progress
     )
     _keep_optics(part, student, captures.psfs)
-    write_json(part / "origin.json", {"student": trained.fingerprint})
+    write_json(part / "origin.json", {"student": trained.fingerprint, "captures": name_set(folder)})
     write_arrays(part / "test_images.npz", positions=captures.test_positions.numpy())
     logits = found.evaluations[0].logits, found.kept.logits
     keep_chip_overlays(part, dataset, trained, captures.test_positions, *logits)
