@@ -174,7 +174,8 @@ def test_between_machines_everything_is_encrypted(tmp_path):
 
 SBATCH = """#!/bin/sh
 export PYTHONPATH={path}
-sh "$1" >> {log} 2>&1 &
+cp "$1" {log}.$$  # as SLURM does: the caller takes the script away
+sh {log}.$$ >> {log} 2>&1 &
 echo "Submitted batch job $!"
 """
 
