@@ -15,7 +15,12 @@ from hybridonn.core.files import read_arrays, read_json, write_json
 from hybridonn.pipeline.stage_folder import write_record
 
 IMAGES = np.zeros((2, 8, 8), np.uint8)
-QUICK = ("teacher.training.epochs=1", "training.epochs=1", "estimate.draws=1")
+QUICK = (
+    "teacher.training.epochs=1",
+    "training.epochs=1",
+    "estimate.draws=1",
+    "distillation.tangent.teacher_layers=last",
+)
 
 
 @pytest.fixture(scope="module")
