@@ -18,8 +18,12 @@ def pack_inputs(spec: Spec, data_root: Path | None, **more: Any) -> dict[str, An
         data_root: Where named data sets lie.
         **more: Plain data that the study needs beside these.
     """
-    root = None if data_root is None else str(data_root.absolute())
-    return {"spec": dump_spec(spec), "data_root": root, **more}
+    return {"spec": dump_spec(spec), "data_root": pack_root(data_root), **more}
+
+
+def pack_root(data_root: Path | None) -> str | None:
+    """Where named data sets lie, as plain data that holds in any folder."""
+    return None if data_root is None else str(data_root.absolute())
 
 
 def unpack_spec(inputs: dict[str, Any]) -> Spec:

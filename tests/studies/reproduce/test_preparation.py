@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
+from tiny_part import TINY
 
 from hybridonn.core.progress import Silent
 from hybridonn.studies.reproduce import preparation
@@ -14,19 +14,6 @@ from hybridonn.studies.reproduce.record import Cost, Part, Row, Size, Table
 from hybridonn.studies.reproduce.reproduce import reproduce
 from hybridonn.studies.reproduce.tables import TABLES
 from hybridonn.studies.workers import HERE, Workers
-
-TINY = (
-    "data={name: digits, train_images: 200}",
-    "student={kernels: 2, kernel_size: 3, pooled_size: 2, hidden: []}",
-    "teacher.training={epochs: 1}",
-    "training.epochs=1",
-    "distillation.tangent.teacher_layers=last",
-)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
 
 
 def make_part(name, **more):

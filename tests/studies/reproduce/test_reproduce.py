@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from tiny_part import TINY
 from typer.testing import CliRunner
 
 from hybridonn.cli.app import app
@@ -19,13 +20,6 @@ from hybridonn.studies.reproduce.reproduce import reproduce
 from hybridonn.studies.reproduce.tables import TABLES, choose_tables
 
 AN_HOUR = 3600
-TINY = (
-    "data={name: digits, train_images: 200}",
-    "student={kernels: 2, kernel_size: 3, pooled_size: 2, hidden: []}",
-    "teacher.training={epochs: 1}",
-    "training.epochs=1",
-    "distillation.tangent.teacher_layers=last",
-)
 
 
 def list_parts():
@@ -38,11 +32,6 @@ def list_parts():
 
 
 PARTS = dict(list_parts())
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
 
 
 def make_table(*keys, study="random kernels", **more):

@@ -11,7 +11,7 @@ from hybridonn.core.errors import HybridonnError
 from hybridonn.core.progress import Progress
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.studies.engine import map_runs
-from hybridonn.studies.inputs import unpack_root
+from hybridonn.studies.inputs import pack_root, unpack_root
 from hybridonn.studies.reproduce.found import Call
 from hybridonn.studies.reproduce.kinds import KINDS
 from hybridonn.studies.reproduce.plan import Planned, list_measured, make_plan
@@ -64,8 +64,7 @@ def prepare(
     parts = list_prepared(plan)
     if workers == HERE or len(parts) < 2:
         return
-    root = None if data_root is None else str(data_root.absolute())
-    inputs = {"tables": list(plan), "quick": quick, "data_root": root}
+    inputs = {"tables": list(plan), "quick": quick, "data_root": pack_root(data_root)}
     runs = [_list_run(name, one) for name, one in parts.items()]
     with open_folder(folder / STUDY) as own:
         rows = open_rows(own, STUDY, {"quick": quick})
