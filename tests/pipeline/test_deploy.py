@@ -192,6 +192,8 @@ def test_captures_of_another_day_are_refused(real_chip, tmp_path) -> None:
     write_captures(other, tmp_path / "other")
     with pytest.raises(DeploymentError, match="not the capture set on which the backend of"):
         deploy(real_chip[0], (), 30, None, Silent(), tmp_path / "other")
+    with pytest.raises(ArtefactError, match=r"holds no captures .* make a capture set with"):
+        deploy(real_chip[0], (), 30, None, Silent(), tmp_path)
 
 
 def test_a_real_chip_of_which_nothing_is_known_is_refused(real_chip) -> None:

@@ -225,8 +225,9 @@ def name_set(folder: Path) -> str:
     """What tells a capture set from all others: the checksum of its captures.
 
     Raises:
-        ArtefactError: They cannot be read.
+        ArtefactError: There are none, or they cannot be read.
     """
+    refuse_absent(folder)
     try:
         return checksum(folder / "captures.npz")
     except OSError as error:
