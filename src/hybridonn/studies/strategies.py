@@ -194,7 +194,7 @@ def measure_strategy(
         "epochs": epochs,
         "seed": seed,
         **score(shared.dataset, spec, start),
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds, 4),
         "evaluations": sub_optics * (start.evaluations + evaluations),
     }
 
