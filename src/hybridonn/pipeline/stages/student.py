@@ -115,15 +115,16 @@ def _run(context: Context) -> dict[str, Any]:
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
-    setup = replace(
-        set_up_training(context),
-        epoch_callback=lambda network: {"alignment": _align(network, spec, dataset, aligned)},
-    )
+    illustrated = context.options["illustrated"]
+    setup = set_up_training(context)
+    if illustrated:  # the curve of a report; a study's trainings of few images would wait for it
+        curve = {"epoch_callback": lambda net: {"alignment": _align(net, spec, dataset, aligned)}}
+        setup = replace(setup, **curve)
     task = setup.objective.task
     told = _tell_optics(context)
     history = train(student, setup, part / "checkpoint.safetensors", context.progress)
     logits = predict(student, dataset.test.images)
-    if context.options["illustrated"]:
+    if illustrated:
         keep_training(part, student, history, logits, dataset.test, task)
         _keep_optics(part, student, dataset)
     else:
@@ -136,7 +137,7 @@ def _run(context: Context) -> dict[str, Any]:
         "intervals": task.intervals(logits, dataset.test.labels, dataset.test.patients),
         **diagnose_patients(task, logits, dataset.test),
         f"validation_{task.metric}": best[f"validation_{task.metric}"],
-        "alignment": best["alignment"],
+        "alignment": _align(student, spec, dataset, aligned),
         "epochs": len(history),
         "best_epoch": best["epoch"],
         "seconds": round(sum(row["seconds"] for row in history), 2),
