@@ -76,6 +76,16 @@ def test_a_kernel_without_a_gradient_has_no_weight():
     assert tiny == balance.LARGEST
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_one_measurement_that_is_not_finite_spoils_no_later_one(bad):
+    shared, own = parameters()
+    one, other = GradientBalance(), GradientBalance()
+    one.step(others(shared, own), bad * shared.sum(), [shared, own])
+    one.step(others(shared, own), shared.sum(), [shared, own], bad)
+    found = one.step(others(shared, own), shared.sum(), [shared, own])
+    assert found == other.step(others(shared, own), shared.sum(), [shared, own]) > 0
+
+
 def test_what_is_kept_goes_on():
     shared, own = parameters()
     one, other = GradientBalance(), GradientBalance()
@@ -126,6 +136,25 @@ def test_the_objective_weighs_the_term_and_tells_the_weight(images):
     assert weigh(spec.Distillation(ntk_weight="auto"))["ntk"] == "auto"
 
 
+def test_a_rising_weight_begins_without_the_term(images):
+    objective = auto(tangent=spec.Tangent(schedule="rising"))
+    inputs, labels = images.batch(torch.arange(20))
+    first = objective(build(), Batch(inputs, labels, torch.arange(20)))
+    assert first["ntk_weight"] == 0
+    assert "ntk" not in first
+    later = objective(build(), Batch(inputs, labels, torch.arange(20), progress=0.25))
+    assert later["ntk_weight"].item() == pytest.approx(objective.balance.weight / 2)
+
+
+def test_labels_are_not_read_where_the_task_has_no_weight(images):
+    objective, (inputs, labels) = auto(task_weight=0), images.batch(torch.arange(20))
+    found = [
+        objective(build(), Batch(inputs, some, torch.arange(20)))["loss"].item()
+        for some in (labels, labels.flip(0) * 0)
+    ]
+    assert found[0] == found[1]
+
+
 def test_mixed_images_have_soft_labels(images):
     objective, network, indices = auto(), build(), torch.arange(20)
     inputs, labels = images.batch(indices)
@@ -174,3 +203,20 @@ def test_the_other_weights_are_numbers(key):
 def test_another_word_is_refused(value, said):
     with pytest.raises(SpecError, match=f"distillation.ntk_weight {said}"):
         spec.read_spec(None, (f"distillation.ntk_weight={value}",))
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("{method: none, task_weight: 0}", "task_weight is 0, so that nothing is learnt"),
+        ("{method: kd, task_weight: 0, kd_weight: 0}", "task_weight and kd_weight are 0, so that"),
+        (
+            "{ntk_weight: auto, task_weight: 0, kd_weight: 0}",
+            "balances its term against the others, but task_weight and kd_weight are 0",
+        ),
+    ],
+)
+def test_weights_that_leave_nothing_to_learn_or_to_balance_are_refused(weights, said):
+    with pytest.raises(SpecError, match=said):
+        spec.read_spec(None, (f"distillation={weights}",))
+    spec.read_spec(None, ("distillation={task_weight: 0, kd_weight: 0}",))  # the kernel alone

@@ -115,6 +115,12 @@ def test_what_no_memory_holds_is_refused_before_it_is_taken(digits, monkeypatch,
         ("teacher.name=subprocess:getoutput", "so it is not called"),
         ("teacher.weights=none.safetensors", "does not exist; name a safetensors file"),
         ("teacher.weights=.", "is a folder; name a safetensors file"),
+        ("distillation={task_weight: 0, baseline: true}", "baseline is true, and its method is no"),
+        ("compensation={labelled: false}", "labelled is false, but method none learns from labels"),
+        (
+            "compensation={labelled: false, methods: [], distillation: {method: kd, kd_weight: 0}}",
+            "no weight without labels: method is kd, but task_weight and kd_weight are 0",
+        ),
     ],
 )
 def test_what_the_spec_alone_tells_is_refused_before_data_are_read(monkeypatch, setting, words):

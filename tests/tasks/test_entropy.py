@@ -28,8 +28,20 @@ def test_the_focal_loss_is_its_formula(weights):
     wanted = (-scale * (1 - shares) ** 2 * shares.log()).sum() / scale.sum()
     torch.testing.assert_close(weighted_entropy(logits, truth, 0, 2.0, weights), wanted)
     near = weighted_entropy(logits, truth, 0.2, 1e-9, weights)  # tends to the plain one
-    plain = F.cross_entropy(logits, truth, label_smoothing=0.2, reduction="none")
-    torch.testing.assert_close(near, (plain * scale).sum() / scale.sum())
+    torch.testing.assert_close(near, weighted_entropy(logits, truth, 0.2, 0.0, weights))
+
+
+def test_smoothing_weights_and_focal_factor_together_are_the_dense_sum():
+    logits, truth = answers()
+    weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
+    labels = 0.8 * F.one_hot(truth, 3) + 0.2 / 3
+    chances = torch.softmax(logits, 1)
+    entropies = -(weights * labels * chances.log()).sum(1)
+    for gamma in (0.0, 0.7, 2.0):
+        factors = (1 - (chances * F.one_hot(truth, 3)).sum(1)) ** gamma
+        wanted = (factors * entropies).sum() / weights[truth].sum()
+        found = weighted_entropy(logits, truth, 0.2, gamma, weights.tolist())
+        torch.testing.assert_close(found, wanted)
 
 
 def test_class_weights_are_torchs():

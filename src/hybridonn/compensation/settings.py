@@ -5,6 +5,7 @@ from __future__ import annotations
 from hybridonn.core.errors import SpecError
 from hybridonn.distillation.methods import needs_labels
 from hybridonn.spec import Compensation, Method, Spec
+from hybridonn.spec.training import check_weights
 
 
 def stated_compensation(spec: Spec) -> Compensation:
@@ -27,6 +28,12 @@ def stated_compensation(spec: Spec) -> Compensation:
             "compensation.training.augmentation is set, but captures cannot be changed after "
             "they were taken; leave it out"
         )
+    for method in list_methods(settings):
+        try:
+            check_weights(settings_for(spec, settings, method).distillation)
+        except ValueError as error:
+            unlabelled = "" if settings.labelled else ", whose task has no weight without labels"
+            raise SpecError(f"compensation.distillation{unlabelled}: {error}") from None
     return settings
 
 

@@ -17,6 +17,7 @@ nearly fulfilled. GradNorm (Chen et al., ICML 2018) balances tasks by such norms
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
@@ -66,7 +67,9 @@ class GradientBalance:
         self.steps += 1
         if due and kernel.requires_grad and others.requires_grad:
             norms = _measure(others, kernel, [p for p in parameters if p.requires_grad])
-            self._remember(*norms, max(agreement, 0.0))
+            # One that is not finite would stay in the means for good.
+            if all(map(math.isfinite, (*norms, agreement))):
+                self._remember(*norms, max(agreement, 0.0))
         return self.weight
 
     @property

@@ -94,9 +94,11 @@ class Objective:
         self, step: Step, terms: dict[str, Tensor], weights: dict[str, float]
     ) -> dict[str, float]:
         """The weights of a step, those of balanced terms times what balances their gradients."""
-        if not self.balanced or not torch.is_grad_enabled():
+        # A schedule may leave a term out at the end of the training, or at its beginning.
+        names = [name for name in self.balanced if name in terms]
+        if not names or not torch.is_grad_enabled():
             return weights
-        (name,) = self.balanced
+        (name,) = names
         others = _add_weighted({key: one for key, one in terms.items() if key != name}, weights)
         agreement = 1.0 if step.agreement is None else step.agreement
         found = self.balance.step(others, terms[name], step.network.parameters(), agreement)

@@ -9,11 +9,13 @@ from importlib.util import find_spec
 import torch
 
 from hybridonn.compensation.capture_sampling import count_captures
+from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import refuse_own_term
+from hybridonn.distillation.methods import BASELINE
 from hybridonn.distillation.training import choose_device, mixed_precision, predict
 from hybridonn.networks.backends.build import find_backend
 from hybridonn.networks.backends.table import BACKENDS
@@ -32,6 +34,7 @@ from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
 from hybridonn.spec import Spec
 from hybridonn.spec.consistency import name_design
+from hybridonn.spec.training import check_weights
 from hybridonn.tasks.table import TASKS
 
 TRIED = 8  # images that a teacher with weights of its own answers before anything is trained
@@ -49,6 +52,7 @@ def refuse_unread(spec: Spec) -> None:
         ArtefactError: The teacher's weights are no file.
     """
     find_teacher(spec.teacher.name, spec.teacher.code_folder)
+    _refuse_idle_methods(spec)
     _refuse_missing_package(spec)
     _refuse_other_answers(spec)
     find_backend(spec.student)
@@ -68,6 +72,21 @@ def refuse_unread(spec: Spec) -> None:
             f"a batch of {count} images of {height} x {width} pixels",
             "lower data.size_pixels or training.batch_size",
         )
+
+
+def _refuse_idle_methods(spec: Spec) -> None:
+    """Refuse a method whose weights leave nothing to learn, of the student or behind the chip.
+
+    Raises:
+        SpecError: All of its terms have the weight 0.
+    """
+    if spec.distillation.baseline:
+        try:
+            check_weights(spec.for_method(BASELINE).distillation)
+        except ValueError as error:
+            raise SpecError(f"distillation.baseline is true, and its {error}") from None
+    if spec.compensation is not None:
+        stated_compensation(spec)
 
 
 def _refuse_missing_package(spec: Spec) -> None:

@@ -8,7 +8,15 @@ from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.tables import NameOf
 from hybridonn.distillation.discrepancies import DISCREPANCIES
-from hybridonn.distillation.methods import METHODS, OWN, TERMS, Term, is_own_code
+from hybridonn.distillation.methods import (
+    AUTO,
+    METHODS,
+    OWN,
+    TERMS,
+    Term,
+    find_method,
+    is_own_code,
+)
 from hybridonn.networks.teachers.table import TEACHERS
 from hybridonn.spec.section import Count, Location, NotNegative, Positive, Section, Seed, Several
 
@@ -264,6 +272,11 @@ class Distillation(_Weights):
     `fabrication` (not those of pillars or of the camera).
     """
 
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> Distillation:
+        check_weights(self)
+        return self
+
 
 class _TunedTraining(Section):
     epochs: Count | None = None
@@ -307,6 +320,31 @@ class Tuning(_TunedMethods):
 def name_tuned(method: str) -> str:
     """The key of ``tuned`` that holds the training of a method."""
     return OWN if is_own_code(method) else method
+
+
+def check_weights(distillation: Distillation) -> None:
+    """Refuse weights that leave nothing to learn, or nothing to balance a kernel's term against.
+
+    Raises:
+        ValueError: No term of the method has a weight that is stated.
+    """
+    keys = [TERMS[name].weight for name in find_method(distillation.method).terms]
+    weights = {key: getattr(distillation, key) for key in keys}
+    found = [key for key, weight in weights.items() if weight == AUTO]
+    zero = [key for key, weight in weights.items() if weight == 0]
+    if len(zero) + len(found) < len(weights):
+        return
+    what = f"{' and '.join(zero)} {'are' if len(zero) > 1 else 'is'} 0"
+    if found:
+        raise ValueError(
+            f"{found[0]} is {AUTO}, which balances its term against the others, but {what}, so "
+            f"there is nothing to balance it against; set one of them above 0, or {found[0]} to a "
+            "number"
+        )
+    raise ValueError(
+        f"method is {distillation.method}, but {what}, so that nothing is learnt; set "
+        f"{'one of them' if len(zero) > 1 else 'it'} above 0"
+    )
 
 
 def check_batches(training: Training, distillation: Distillation, where: str) -> None:

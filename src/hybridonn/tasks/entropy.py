@@ -18,10 +18,11 @@ def weighted_entropy(
     gamma: float = 0.0,
     weights: Sequence[float] | None = None,
 ) -> Tensor:
-    """The mean of ``w_y (1 - p_y)^gamma CE(p, y)``, over the sum of the weights ``w_y``; a scalar.
+    """The sum of ``(1 - p_y)^gamma CE_w(p, y)`` over that of the weights ``w_y``; a scalar.
 
-    The focal factor ``(1 - p_y)^gamma`` is that of Lin et al. 2017, equation 4: answers that are
-    right and certain count less.
+    ``CE_w = -sum_c w_c q_c log p_c`` with the labels q, smoothed: that of torch, with which
+    ``gamma = 0`` agrees. The focal factor ``(1 - p_y)^gamma`` is that of Lin et al. 2017, equation
+    4: answers that are right and certain count less.
 
     Args:
         logits: Logits of images or of pixels, (B, classes, ...).
@@ -33,10 +34,7 @@ def weighted_entropy(
     weight = None if weights is None else logits.new_tensor(weights)
     if not gamma:
         return F.cross_entropy(logits, truth, weight, label_smoothing=smoothing)
-    entropy = F.cross_entropy(logits, truth, reduction="none", label_smoothing=smoothing)
+    entropy = F.cross_entropy(logits, truth, weight, reduction="none", label_smoothing=smoothing)
     sure = torch.softmax(logits, 1).gather(1, truth.unsqueeze(1)).squeeze(1)
     focal = (1 - sure).clamp_min(_LEAST_DOUBT).pow(gamma) * entropy
-    if weight is None:
-        return focal.mean()
-    share = weight[truth]
-    return (focal * share).sum() / share.sum()
+    return focal.mean() if weight is None else focal.sum() / weight[truth].sum()

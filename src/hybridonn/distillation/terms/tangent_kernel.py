@@ -43,7 +43,9 @@ def match_kernels(step: Step) -> Tensor:
     step.logits = logits
     teacher = step.teacher_kernel(batch.indices[:compared], inputs, pixels)
     with torch.autocast(batch.device.type, enabled=False):
-        if step.settings.ntk_weight == AUTO:  # type: ignore[attr-defined]
+        # Without a weight of the task nothing is learnt of labels, as where a chip has none.
+        labelled = step.settings.task_weight > 0  # type: ignore[attr-defined]
+        if labelled and step.settings.ntk_weight == AUTO:  # type: ignore[attr-defined]
             step.agreement = _find_agreement(step, teacher, compared, pixels)
         discrepancy = DISCREPANCIES[tangent.discrepancy]
         return discrepancy.compute(student, teacher, tangent.ridge)
