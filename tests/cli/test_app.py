@@ -15,6 +15,7 @@ from hybridonn import __version__
 from hybridonn.cli import app as cli
 from hybridonn.cli.app import app
 from hybridonn.cli.options import WORKERS
+from hybridonn.cli.output import choose_output
 from hybridonn.cli.screen import open_console, print_table, show_bars
 from hybridonn.cli.stopping import STOPPED
 
@@ -284,14 +285,14 @@ ODD = ("[/x]", "[red]a[/red]", "[link=file:///x]y[/link]", ":smile:", "a\\[b]")
 @pytest.mark.parametrize("name", ODD)
 def test_names_are_shown_as_they_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     open_console().print(name)
-    print_table(name, {"stage": {name: name}})
+    print_table(name, {"teacher": {"name": name}})
     with show_bars() as progress:
         progress.say(name)
         with progress.bar(name, 1) as advance:
             advance(1, name)
 
     captured = capsys.readouterr()
-    assert captured.out.count(name) == 4
+    assert captured.out.count(name) == 3
     assert captured.err.count(name) >= 3
 
 
@@ -299,7 +300,9 @@ def test_shares_are_shown_in_per_cent_and_their_differences_in_points(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     numbers = {"accuracy": 0.9876, "miou": 0.5, "uncertainty": 0.0053, "teacher_margin": -0.012}
-    print_table("run", {"stage": numbers | {"drop": 0.25, "seconds": 2.0, "images": 1294}})
+    numbers |= {"drop": 0.25, "seconds": 2.0, "images": 1294}
+    with choose_output(as_json=False, quiet=False, verbose=True):
+        print_table("run", {"stage": numbers})
     shown = capsys.readouterr().out
     for value in ("98.76 %", "50.00 %", "0.53 points", "-1.20 points", "25.00 points", "1,294"):
         assert value in shown

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from hybridonn.cli.app import app
 from hybridonn.cli.output import choose_output, keep, say
 from hybridonn.cli.screen import print_comparison, print_line, print_rows, print_table
-from hybridonn.cli.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 CHECKSUM = "0123456789abcdef" * 4
@@ -27,7 +26,7 @@ RESULTS: dict[str, Any] = {
     "baseline": {"accuracy": 0.75, "teacher_margin": 0.2425},
     "fabricated": {"accuracy": 0.7841, "drop": 0.0034, "preset": "paper-mnist"},
     "compensated": {"accuracy": 0.812, "method": "none", "uncompensated_accuracy": 0.7841},
-    "file": {"sha256": CHECKSUM},
+    "layout_file": {"sha256": CHECKSUM},
 }
 
 
@@ -67,24 +66,8 @@ def test_a_summary_is_ten_lines_that_matter(capsys: pytest.CaptureFixture[str]) 
         "baseline 75.00 %, the teacher is better by 24.25 points",
         "fabricated 78.41 %, lost: 0.34 points, paper-mnist",
         "compensated 81.20 %, kept: none, uncompensated: 78.41 %",
-        f"file sha256 {CHECKSUM}",
     ):
         assert words in said
-
-
-def test_few_numbers_are_shown_one_a_line() -> None:
-    assert summarise({"a": {"x": 1, "y": {"z": 2}}}, lambda _, value: str(value)) == [
-        ("a.x", "1"),
-        ("a.y.z", "2"),
-    ]
-
-
-def test_of_many_numbers_of_one_stage_scores_come_first() -> None:
-    many = {"a": {f"x{number}": number for number in range(12)} | {"accuracy": 0.5}}
-    rows = summarise(many, lambda key, value: "50 %" if "accuracy" in key else str(value))
-
-    assert (len(rows), rows[0]) == (11, ("a.accuracy", "50 %"))
-    assert rows[-1] == ("...", "3 more with --verbose")
 
 
 def test_verbose_prints_every_number_and_cuts_none(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,8 +162,3 @@ def test_an_answered_file_is_a_line_in_words(capsys: pytest.CaptureFixture[str])
     row = {"file": "a.png", "label": "7", "share_cell": 0.25, "count_cell": 3}
     print_line(row | {"confidence": 0.963062, "milliseconds": 0.358})
     assert capsys.readouterr().out == "a.png  7  cell 25.0 %  cell 3  96.3 %  0.358 ms\n"
-
-
-def test_agreement_is_a_percentage(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table("run", {"deployed": {"onnx": {"same_predictions": 1.0}}})
-    assert "100.00 %" in capsys.readouterr().out

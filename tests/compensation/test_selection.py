@@ -91,7 +91,7 @@ def test_the_best_is_kept_of_equals_the_one_that_changes_least(tmp_path, candida
     assert found.method == best
     assert (found.held_out, found.trained_on) == (8, 32)
     assert found.scores == pytest.approx({name: number / 8 for name, number in right.items()})
-    assert found.describe().startswith(f"{best} is kept: of 5 candidates made of 32 captures it is")
+    assert found.describe().startswith(f"candidate {best} is kept: of 5 made of 32 captures it is")
     assert found.as_numbers()["held_out"]["captures"] == 8
 
 
@@ -142,7 +142,9 @@ def test_where_nothing_is_held_out_the_stated_method_is_kept(tmp_path, candidate
     given = candidates({})
     found = make_selection(tmp_path, distillation={"method": "kd"}, **settings)
     assert (found.method, found.scores, found.held_out, found.trained_on) == ("kd", {}, 0, COUNT)
-    assert found.describe() == "kd is kept as stated: no captures were held out to choose by"
+    assert (
+        found.describe() == "candidate kd is kept as stated: no captures were held out to choose by"
+    )
     assert not given
 
 

@@ -56,7 +56,7 @@ STUDIES = {
         "label": "accuracy",
         "pillars": "0.0376 mm",
         "points": [
-            {"variant": name, "label": name, "epochs": 1, "cropped": 0.95}
+            {"variant": name, "label": name.replace("_", " "), "epochs": 1, "cropped": 0.95}
             | {"seconds": 2.0, "evaluations": 1248}
             | MEAN
             for name in ("kernels_first", "lens")

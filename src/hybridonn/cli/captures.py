@@ -285,7 +285,8 @@ def simulate(
     folder = out or run / "captured"
     with show_bars() as progress:
         found = simulate_captures(run, folder, wanted, data_root, progress)
-    say(", ".join(f"{number:,} {name}" for name, number in found.items() if number))
+    taken = {"frames": "frames", "saturated": "saturated", "psfs": "PSFs"}
+    say(", ".join(f"{found[key]:,} {what}" for key, what in taken.items() if found.get(key)))
     mend = found.get("saturated", 0) > 0
     say(_say_import(run, folder, wanted, mend, data_root))
 
@@ -326,7 +327,10 @@ def _draw(imported: ImportResult, folder: Path) -> None:
 def _print_notes(notes: dict[str, Any]) -> None:
     from rich.table import Table
 
-    counts = ", ".join(f"{number:,} {part}" for part, number in notes["images"].items())
+    from hybridonn.data.dataset import PARTS
+
+    counts = ", ".join(f"{number:,} {PARTS[part]}" for part, number in notes["images"].items())
+    counts = f"{counts} images" if counts else ""
     table = Table(title=f"captures: {counts or 'point spread functions only'}", title_style="bold")
     table.add_column("sub-optic")
     for column in ("correlation", "gain", "shift y", "shift x", "rotation", "scale"):
@@ -361,6 +365,7 @@ def _print_notes(notes: dict[str, Any]) -> None:
     if not notes["images"]:
         lines.append("compensation needs captures of images too: hybridonn captures template")
     elif lacking := [part for part in ("student_train", "test") if part not in notes["images"]]:
+        lacking = [f"the {PARTS[part]} set" for part in lacking]
         lines.append(f"compensation needs captures of images of {' and '.join(lacking)} too")
     for line in lines:
         say(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -25,6 +25,7 @@ from hybridonn.cli.options import (
 )
 from hybridonn.cli.output import keep, say, say_document
 from hybridonn.cli.screen import print_table, show_bars
+from hybridonn.cli.summary import list_chips
 from hybridonn.studies.workers import Workers
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def tolerance(
     folder = out or run.with_name(f"{run.name}-tolerance")
     with show_bars() as progress:
         found = tolerate(stated, run, chips, threshold, folder, data_root, progress, workers)
-    print_table(f"{stated.name}: {chips} chip{'s' * (chips > 1)}", _percent(found["summary"]))
+    print_table(f"{stated.name}: {chips} chip{'s' * (chips > 1)}", found["summary"], list_chips)
     say(folder / "tolerance.png")
 
 
@@ -166,14 +167,3 @@ def _read_spec(run: Path, preset: str | None, settings: list[str] | None) -> Spe
 
     more = [] if preset is None else [f"fabrication={{preset: {json.dumps(preset)}}}"]
     return read_own_spec(run, (*more, *(settings or ())))
-
-
-def _percent(summary: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {
-        treatment: {
-            key: f"{100 * value:.2f} {'points' if key == 'standard_deviation' else '%'}"
-            for key, value in numbers.items()
-            if value is not None
-        }
-        for treatment, numbers in summary.items()
-    }

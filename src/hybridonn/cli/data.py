@@ -94,11 +94,13 @@ def _refuse(survey: Any, skip_bad: bool) -> None:
 def _print_survey(survey: Any) -> None:
     from rich.table import Table
 
+    from hybridonn.data.dataset import PARTS
+
     channels, height, width = survey.image_shape
     table = Table(title=f"{survey.name}: {channels} x {height} x {width}", title_style="bold")
     table.add_column("share")
     for part, count in survey.counts.items():
-        table.add_column(f"{part} {count:,}", justify="right")
+        table.add_column(f"{PARTS[part]} {count:,}", justify="right")
     for name, shares in list(survey.balance.items())[:SHOWN_CLASSES]:
         table.add_row(name, *(f"{100 * share:.2f} %" for share in shares.values()))
     if len(survey.balance) > SHOWN_CLASSES:

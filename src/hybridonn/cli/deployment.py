@@ -20,6 +20,7 @@ from hybridonn.cli.options import (
 )
 from hybridonn.cli.output import current, say
 from hybridonn.cli.screen import print_line, print_rows, print_table, show_bars
+from hybridonn.cli.summary import RUNTIMES
 
 Targets = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads it
@@ -121,7 +122,7 @@ def cost(
         meaning = one.label.removeprefix(one.name + ": ")
         say(f"{one.name}: {meaning}; {one.source}")
     if latency:
-        print_rows("microseconds of the backend, one thread", [latency])
+        print_rows("microseconds of the backend, one thread", [latency], RUNTIMES)
 
 
 def _leave_zeros(row: dict[str, Any]) -> dict[str, Any]:

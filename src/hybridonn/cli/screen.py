@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridonn.cli.output import current, keep, say
-from hybridonn.cli.summary import flatten, summarise
+from hybridonn.cli.summary import name_metric, summarise
+from hybridonn.cli.values import show
+from hybridonn.core.stage_record import say_stage
 
 if TYPE_CHECKING:
     from hybridonn.pipeline.forecast import ForecastStage
@@ -67,17 +69,27 @@ def show_table(table: Any) -> None:
         open_console().print(table)
 
 
-def print_table(title: str, results: dict[str, Any]) -> None:
-    """Print what matters of the numbers of a run; all of them with ``--verbose``."""
+def print_table(
+    title: str,
+    results: dict[str, Any],
+    choose: Callable[[dict[str, Any]], list[tuple[str, str]]] = summarise,
+) -> None:
+    """Print what matters of the numbers of a run; all of them with ``--verbose``.
+
+    Args:
+        title: What the numbers are of.
+        results: The numbers by stage, as in ``results.json``.
+        choose: Picks what matters: names and lines, in words.
+    """
     keep(results)
     if current().verbose:
         _print_all(title, results)
         return
     if not current().has_text:
         return
-    rows = summarise(results, _show)
+    rows, metric = choose(results), name_metric(results)
     width = max((len(name) for name, _ in rows), default=0)
-    print(title)  # noqa: T201
+    print(f"{title}: {metric} on the test images" if metric else title)  # noqa: T201
     for name, line in rows:
         print(f"  {name:{width}}  {line}")  # noqa: T201
 
@@ -86,42 +98,16 @@ def _print_all(title: str, results: dict[str, Any]) -> None:
     """Print every number, a section a stage; long values such as hashes are not cut."""
     from rich.table import Table
 
+    from hybridonn.reports.formats import flatten
+
     table = Table(title=title, title_style="bold")
     table.add_column("number", overflow="fold")
     table.add_column("value", justify="right", overflow="fold")
     for stage, numbers in results.items():
         table.add_section()
-        for key, value in flatten(numbers, f"{stage}."):
-            table.add_row(key, _show(key, value))
+        for key, value in flatten(numbers, stage):
+            table.add_row(key, show(key, value))
     show_table(table)
-
-
-def _list_shares() -> tuple[str, ...]:
-    """Names of the measures, of any task, that are shares."""
-    from hybridonn.tasks.table import TASKS
-    from hybridonn.tasks.task import make_task
-
-    return tuple(share for name in TASKS for share in make_task(name).shares)
-
-
-def _show(key: str, value: Any) -> str:
-    if isinstance(value, list | tuple):  # an interval, or a number for each class
-        return ", ".join(_show(key, one) for one in value)
-    if key and value is not None and key.endswith((*_list_shares(), "same_predictions")):
-        return f"{100 * value:.2f} %"
-    if ".held_out." in key and isinstance(value, float) and not key.endswith("seconds"):
-        return f"{100 * value:.2f} %"
-    if key.endswith(("uncertainty", "margin", "drop")) and value is not None:
-        return f"{100 * value:.2f} points"
-    if key.endswith("seconds"):
-        return f"{value:.1f} s"
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
 
 
 def print_forecast(folder: Path, stages: Sequence[ForecastStage]) -> None:
@@ -136,13 +122,13 @@ def print_forecast(folder: Path, stages: Sequence[ForecastStage]) -> None:
     keep({one.name: {"state": one.state, "seconds": one.seconds} for one in stages})
     if not current().has_text:
         return
-    width = max(len(one.name) for one in stages)
+    width = max(len(one.name) for one in stages)  # a stage in words is as long as its name
     say(f"{folder}: nothing was done (dry run)")
     for one in stages:
         state = f"{STATES[one.state]:{STATE_WIDTH}}"
-        say(f"  {one.name:{width}}  {state}  {_say_expected(one)}".rstrip())
+        say(f"  {say_stage(one.name):{width}}  {state}  {_say_expected(one)}".rstrip())
     known = [one.seconds for one in stages if one.seconds is not None]
-    open_ones = [one.name for one in stages if one.seconds is None]
+    open_ones = [say_stage(one.name) for one in stages if one.seconds is None]
     total = f"about {duration(_round(sum(known)))}, by earlier runs of these images and networks"
     rest = f"no earlier run tells how long {', '.join(open_ones)} would take"
     say("; ".join([*([total] if sum(known) else []), *([rest] if open_ones else [])]) or "all kept")
@@ -195,8 +181,19 @@ def say_seeds(seeds: list[int]) -> str:
     return f"{len(seeds)} paired seed{'s' * (len(seeds) > 1)}"
 
 
-def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table; its columns are all keys in the order of their first appearance."""
+HEADERS = {"macs": "MACs"}
+
+
+def print_rows(
+    title: str, rows: list[dict[str, Any]], headers: Mapping[str, str] = HEADERS
+) -> None:
+    """Print rows as a table; its columns are all keys in the order of their first appearance.
+
+    Args:
+        title: What the rows are of.
+        rows: Values by key.
+        headers: What is written above columns, where it is not their key in words.
+    """
     current().document.setdefault("tables", []).append({"title": title, "rows": rows})
     from rich.table import Table
 
@@ -205,9 +202,11 @@ def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     numbers = {key for row in rows for key, value in row.items() if isinstance(value, int | float)}
     for column in columns:
         justify = "right" if column in numbers else "left"
-        table.add_column(column.replace("_", " "), justify=justify, overflow="fold")
+        table.add_column(
+            headers.get(column, column.replace("_", " ")), justify=justify, overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(_show("", row[key]) if key in row else "" for key in columns))
+        table.add_row(*(show(key, row[key]) if key in row else "" for key in columns))
     show_table(table)
 
 

@@ -56,12 +56,14 @@ class Selection:
     def describe(self) -> str:
         """Why the method is kept, as a sentence without its end."""
         if not self.scores:
-            return f"{self.method} is kept as stated: no captures were held out to choose by"
+            return (
+                f"candidate {self.method} is kept as stated: no captures were held out to choose by"
+            )
         best = [name for name, score in self.scores.items() if score == self.scores[self.method]]
         best.remove(self.method)
         equal = f"; {', '.join(best)} reach the same with no smaller loss" if best else ""
         return (
-            f"{self.method} is kept: of {len(self.scores)} candidates made of {self.trained_on} "
+            f"candidate {self.method} is kept: of {len(self.scores)} made of {self.trained_on} "
             f"captures it is best on the {self.held_out} held out{equal}"
         )
 

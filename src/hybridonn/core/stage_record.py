@@ -15,6 +15,11 @@ from hybridonn.core.files import checksum, checksum_of, read_json
 RECORD = "stage.json"
 
 
+def say_stage(name: str) -> str:
+    """A stage in words, such as ``teacher targets``; its folder has underscores."""
+    return name.replace("_", " ")
+
+
 class DamagedError(Exception):
     """A file of a stage is not what was written.
 

@@ -13,6 +13,14 @@ from torch import Tensor
 from hybridonn.data.indexed import Labels, join_labels, move_labels, pack_labels, take_labels
 from hybridonn.tasks.task import Task
 
+# The parts of a data set, and what people call them.
+PARTS = {
+    "train": "training",
+    "student_train": "student's training",
+    "validation": "validation",
+    "test": "test",
+}
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -146,8 +154,7 @@ class Dataset:
             name: ``train``, ``student_train``, ``validation`` or ``test``.
             part: The images.
         """
-        names = ("train", "student_train", "validation", "test")
-        parts = {known: getattr(self, known) for known in names} | {name: part}
+        parts = {known: getattr(self, known) for known in PARTS} | {name: part}
         return replace(self, **parts, checksum=hash_parts(self.classes, parts))
 
     @cached_property

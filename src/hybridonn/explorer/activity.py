@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridonn.core.errors import HybridonnError
-from hybridonn.core.stage_record import RECORD
+from hybridonn.core.stage_record import RECORD, say_stage
 from hybridonn.core.yaml_reading import read_yaml
 from hybridonn.pipeline.run_folder import LOCK, SPEC
 from hybridonn.reports.artefacts.numbers import is_count, is_number
@@ -57,7 +57,7 @@ def name_stage(folder: Path) -> str:
     """Which stage is unfinished, in words."""
     part = _find_part(folder)
     if part is not None:
-        return f"in the stage {_name(part)}"
+        return f"in the stage {say_stage(_name(part))}"
     done = sum(1 for _ in (folder / "rows").glob("*/*.json"))
     return f"{done} rows of a study" if (folder / "rows").is_dir() else "before its next stage"
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from hybridonn.core.stage_record import say_stage
 from hybridonn.explorer.activity import Progress, read_progress
 from hybridonn.explorer.compared import Comparison, compare_runs, draw_runs
 from hybridonn.explorer.markup import link_file, render_figures, render_table
@@ -184,15 +185,17 @@ def render_progress(name: str, found: Progress) -> str:
     """
     from html import escape
 
-    done = "".join(f"<li>{escape(one)}: {duration(s)}</li>" for one, s in found.done.items())
+    done = "".join(
+        f"<li>{escape(say_stage(one))}: {duration(s)}</li>" for one, s in found.done.items()
+    )
     parts = [f"<h3>{escape(name)}</h3><ul>{done}</ul>"]
     if found.rows is not None:
         parts.append(f"<p>{found.rows:,} rows of the study are finished.</p>")
     if found.stage:
-        parts.append(f"<p>Under way: {escape(found.stage)}{_say_epoch(found)}</p>")
+        parts.append(f"<p>Under way: {escape(say_stage(found.stage))}{_say_epoch(found)}</p>")
     if found.epoch is not None and found.epochs:
         share = min(1.0, found.epoch / found.epochs)
-        label = f"{percent(share, 1)} of the epochs of {found.stage}"
+        label = f"{percent(share, 1)} of the epochs of {say_stage(found.stage)}"
         parts.append(f'<progress max="1" value="{share:.3f}" aria-label="{escape(label)}">')
         parts.append(f"{label}</progress>")
     if found.history:

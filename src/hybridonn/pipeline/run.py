@@ -9,6 +9,7 @@ from typing import Any
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_text
 from hybridonn.core.progress import Progress, Silent
+from hybridonn.core.stage_record import say_stage
 from hybridonn.data import load_dataset
 from hybridonn.pipeline.deployment_state import take_deployed
 from hybridonn.pipeline.errors import translate_tangent_errors
@@ -127,7 +128,7 @@ def estimate(
 
 
 def _say_reused(stages: dict[str, Finished], progress: Progress) -> None:
-    kept = [name for name, stage in stages.items() if stage.reused and stage.results]
+    kept = [say_stage(name) for name, stage in stages.items() if stage.reused and stage.results]
     if kept:
         progress.say(f"kept from before: {', '.join(kept)}")
 

@@ -122,7 +122,7 @@ def test_what_is_best_on_captures_held_out_is_kept(finished):
     assert found["accuracy"] == found[f"{best}_accuracy"]
     assert found["held_out"]["captures"] == round(0.2 * found["captures"])
     assert found["held_out"]["trained_on"] == found["captures"] - found["held_out"]["captures"]
-    assert found["kept_because"].startswith(f"{best} is kept: of 4 candidates made of ")
+    assert found["kept_because"].startswith(f"candidate {best} is kept: of 4 made of ")
     with (folder / "compensated" / "methods.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
     assert {name: float(row["held_out_accuracy"]) for name, row in rows.items()} == scores
