@@ -184,6 +184,99 @@ def test_a_set_without_boxes_is_refused(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
+def test_edges_that_are_shares_of_the_sides_are_refused(name, tmp_path):
+    truth = {
+        part: {
+            stem: [(kind, *(edge / SIDE for edge in edges)) for kind, *edges in boxes]
+            for stem, boxes in some.items()
+        }
+        for part, some in TRUTH.items()
+    }
+    WRITERS[name](tmp_path / "set", truth)
+    with pytest.raises(DataError, match=r"all 5 boxes of .* from 0 to 1, .*in pixels"):
+        load(name, tmp_path / "set")
+
+
+@pytest.mark.parametrize(("name", "place"), [("voc", "JPEGImages"), ("coco", "train/images")])
+def test_images_that_no_annotation_is_about_are_counted(name, place, tmp_path):
+    WRITERS[name](tmp_path / "set")
+    assert load(name, tmp_path / "set").remarks == ()
+    draw(tmp_path / "set" / place / "y.png")
+    draw(tmp_path / "set" / place / "z.png")
+    (said,) = load(name, tmp_path / "set").remarks
+    assert said.startswith("2 images have no annotation and are left out, such as ")
+    assert said.endswith("y.png")
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_classes_that_differ_by_case_alone_are_said(name, tmp_path):
+    train = TRUTH["train"] | {"c": [("Cell", 1, 1, 4, 5)]}
+    WRITERS[name](tmp_path / "set", TRUTH | {"train": train})
+    found = load(name, tmp_path / "set")
+    assert found.classes == ("Cell", "cell", "disc")
+    assert "classes 'Cell' and 'cell' differ by upper and lower case" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("c,cell,1,2,3,4,5", "line 5, has 1 more cells than there are columns"),
+        ("c,cell,1,2,3", r"line 5, has the edges \['1', '2', '3', None\]"),
+        ("c,cell,1_0,2,13,4", "line 5, has the edges .'1_0'"),
+    ],
+)
+def test_a_row_of_other_cells_than_columns_is_named(line, said, tmp_path):
+    write_box_csv(tmp_path / "set")
+    with (tmp_path / "set" / "train" / "boxes.csv").open("a") as file:
+        file.write(line)
+    with pytest.raises(DataError, match=said):
+        load("box_csv", tmp_path / "set")
+
+
+def test_an_empty_row_says_that_its_image_has_no_box(tmp_path):
+    write_box_csv(tmp_path / "set")
+    path = tmp_path / "set" / "train" / "boxes.csv"
+    path.write_text(path.read_text().replace(",", ", ") + "c,,,,,\n")
+    found = load("box_csv", tmp_path / "set")
+    assert (found.images.labels[2, :, 0] == -1).all()
+
+
+def test_the_size_of_an_image_that_a_row_states_is_compared(tmp_path):
+    write_box_csv(tmp_path / "set")
+    path = tmp_path / "set" / "train" / "boxes.csv"
+
+    def state(*sizes):
+        rows = zip(("width", *sizes), ("height", *sizes), path_lines, strict=True)
+        path.write_text("\n".join(f"{line},{wide},{high}" for wide, high, line in rows))
+        return load("box_csv", tmp_path / "set")
+
+    path_lines = path.read_text().split()
+    state(SIDE, SIDE, SIDE)
+    state(8, 24, 3)  # those of the boxes, within a pixel
+    with pytest.raises(DataError, match="line 2 has boxes of an image of 48 x 48 pixels"):
+        state(48, SIDE, SIDE)
+    with pytest.raises(DataError, match="line 4, states another size of image b than"):
+        state(SIDE, 20, SIDE)
+
+
+def test_names_in_lists_may_hold_spaces_and_be_followed_by_the_flag_of_a_class(tmp_path):
+    write_voc(tmp_path / "set")
+    for place in ("JPEGImages/a.png", "Annotations/a.xml"):
+        path = tmp_path / "set" / place
+        path.rename(path.with_stem("a of 1"))
+    (tmp_path / "set" / "ImageSets" / "Main" / "train.txt").write_text("a of 1 -1\nb  1\nc\n")
+    assert len(load("voc", tmp_path / "set").images) == 3
+
+
+def test_two_annotations_of_one_image_are_named(tmp_path):
+    write_voc(tmp_path / "set")
+    annotations = tmp_path / "set" / "Annotations"
+    (annotations / "a.XML").write_bytes((annotations / "a.xml").read_bytes())
+    with pytest.raises(DataError, match=r"a\.xml and a\.XML are of one image"):
+        load("voc", tmp_path / "set")
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_changed_boxes_make_the_labels_anew(name, tmp_path):
     WRITERS[name](tmp_path / "set")
     load(name, tmp_path / "set")
@@ -246,6 +339,7 @@ def change_coco(folder, change):
         ("annotations", {"category_id": {}}, r"annotation 1, is of category \{\}"),
         ("annotations", {"iscrowd": "0"}, "annotation 1, has iscrowd '0'; allowed are 0 and 1"),
         ("annotations", {"bbox": [1, 1, 10**400, 3]}, "annotation 1, has the edges"),
+        ("annotations", {"bbox": [True, 1, 4, 3]}, "annotation 1, has the edges"),
         ("annotations", {"bbox": [1, 1, float("nan"), 3]}, r"annotation 1 \(cell\).*finite"),
         ("images", {"width": 48, "height": 24}, "image 0, has boxes of an image of 48 x 24"),
     ],

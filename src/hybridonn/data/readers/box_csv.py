@@ -8,16 +8,19 @@ import io
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hybridonn.core.errors import DataError
 from hybridonn.data.readers.box_sets import (
     Annotated,
     NamedBox,
+    Size,
     find_image,
     find_images,
     list_boxes,
     read_name,
     read_numbers,
+    read_size,
 )
 from hybridonn.data.readers.folders import FolderWalk
 from hybridonn.data.readers.listing import Listing, find_parts, name_of
@@ -36,7 +39,8 @@ def list_box_csv(folder: Path, box_classes: tuple[str, ...] | None = None) -> Li
 
     The columns are ``image`` (also ``image_id``, ``filename``), ``class`` (also ``label``,
     ``name``; without it all are of one class), and either ``xmin, ymin, xmax, ymax`` or
-    ``x, y, width, height`` in pixels. An image that no row names has no box.
+    ``x, y, width, height`` in pixels. An image that no row names, or a row that is empty behind the
+    name, has no box. Beside edges, ``width`` and ``height`` are the size of the image.
 
     Args:
         folder: Where they lie.
@@ -82,6 +86,7 @@ def _read_part(
         raise DataError(f"{folder} has no boxes: looked for {' and '.join(FILES)}")
     images = find_images(walk, folder / "images")
     held: dict[Path, list[NamedBox]] = {image: [] for image in images.values()}
+    sizes: dict[Path, Size] = {}
     spoilt: set[Path] = set()
     strange: dict[str, str] = {}
     known: dict[str, Path | None] = {}
@@ -90,20 +95,49 @@ def _read_part(
         name = next(row[key] for key in IMAGE if key in row)
         if name not in known:
             known[name] = find(images, Path(name or "").name)
-        image, box = known[name], _read_row(row, place, only, walk.faults)
+        image = known[name]
         if image is None:
             strange.setdefault(
                 name, f"{place} is of image {name!r}, which is not in {folder}/images"
             )
-        elif box is None:
+        if image is None or _is_empty(row):
+            continue  # the row of an image without boxes is empty behind its name
+        box = _read_row(row, place, only, walk.faults)
+        if box is None:
             spoilt.add(image)
-        else:
-            held[image].append(box)
+            continue
+        held[image].append(box)
+        size = _read_image_size(row, box, place)
+        if size and sizes.setdefault(image, size)[:2] != size[:2]:
+            walk.faults.append(f"{place} states another size of image {name} than a line above")
+            spoilt.add(image)
     walk.faults.extend(strange.values())
-    return [Annotated(image, tuple(boxes)) for image, boxes in held.items() if image not in spoilt]
+    return [
+        Annotated(image, tuple(boxes), sizes.get(image))
+        for image, boxes in held.items()
+        if image not in spoilt
+    ]
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def _is_empty(row: Mapping[str | None, Any]) -> bool:
+    return not any(str(text or "").strip() for key, text in row.items() if key not in IMAGE)
+
+
+def _read_image_size(row: Mapping[str | None, Any], box: NamedBox, place: str) -> Size | None:
+    """The size of the image that a row states beside edges; None: it states none.
+
+    The columns ``width`` and ``height`` are of the image where the edges are stated, as
+    TensorFlow's tables have it, unless they are those of the box.
+    """
+    if not set(BY_EDGES) <= set(row) or set(BY_SIZE[:2]) & set(row):
+        return None
+    size = read_size(row.get("width"), row.get("height"), place[:-1])
+    left, top, right, bottom = box.edges
+    of_box = size and max(abs(right - left - size[0]), abs(bottom - top - size[1])) <= 1
+    return None if of_box else size
+
+
+def _read_rows(path: Path) -> list[dict[str | None, Any]]:
     """The rows of a CSV file that has the columns of boxes.
 
     Raises:
@@ -112,9 +146,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text), strict=True)
+        reader = csv.DictReader(io.StringIO(text), strict=True, skipinitialspace=True)
         header = list(reader.fieldnames or ())
-        rows = list(reader)
+        rows: list[dict[str | None, Any]] = list(reader)  # cells in excess are under None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from None
     if twice := next((name for name in header if header.count(name) > 1), None):
@@ -128,7 +162,12 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _read_row(row: Mapping[str, str], place: str, only: str, faults: list[str]) -> NamedBox | None:
+def _read_row(
+    row: Mapping[str | None, Any], place: str, only: str, faults: list[str]
+) -> NamedBox | None:
+    if None in row:
+        faults.append(f"{place} has {len(row[None])} more cells than there are columns")
+        return None
     column = next((key for key in CLASS if key in row), None)
     name = only if column is None else read_name(row[column], place, faults)
     by_edges = set(BY_EDGES) <= set(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,20 +73,63 @@ def list_boxes(
     """
     named = {box.name for one in parts[0] for box in one.boxes}
     if not named:
-        detail = "".join(f"; {fault}" for fault in faults[:3])
+        detail = "".join(f"; {said}" for said in (*faults[:3], *remarks))
         raise DataError(f"{root} states no box of any training image{detail}")
     for missing in (label for label in stated or () if label not in named):
         raise DataError(
             f"data.box_classes names {missing!r}, which no training image of {root} has; there "
             f"are {', '.join(sorted(named))}"
         )
+    _refuse_shares(root, parts)
     classes = stated or tuple(sorted(named))
     found = list(faults)
     items = [_number(part, classes, found, stated is not None) for part in parts]
     listing = Listing(
-        name, root, classes, *items, faults=tuple(found), boxed=True, remarks=tuple(remarks)
+        *(name, root, classes, *items),
+        faults=tuple(found),
+        boxed=True,
+        remarks=(*remarks, *_find_like_names(classes)),
     )
     return drop_repeats(listing)
+
+
+def _refuse_shares(root: Path, parts: Sequence[Part]) -> None:
+    """Refuse edges that are shares of the image's sides: all boxes would lie in its first pixel.
+
+    Raises:
+        DataError: No edge of any box is larger than 1.
+    """
+    boxes = [box for part in parts for one in part for box in one.boxes]
+    if all(0 <= edge <= 1 for box in boxes for edge in box.edges):
+        raise DataError(
+            f"all {len(boxes)} boxes of {root} have edges from 0 to 1, as {boxes[0].place}, which "
+            "are shares of the image's sides; state them in pixels: times its width and height"
+        )
+
+
+def _find_like_names(classes: Sequence[str]) -> list[str]:
+    """Classes whose names are told apart by upper and lower case alone, a sentence each two."""
+    known: dict[str, str] = {}
+    return [
+        f"the classes {first!r} and {label!r} differ by upper and lower case alone; if they are "
+        "one, name them alike"
+        for label in classes
+        if (first := known.setdefault(label.casefold(), label)) != label
+    ]
+
+
+def describe_unstated(images: Iterable[Path], stated: Container[Path]) -> list[str]:
+    """How many images no annotation is about, in a sentence; none where there is no such image.
+
+    Args:
+        images: All that are there.
+        stated: Those that an annotation is about.
+    """
+    left = [path for path in images if path not in stated]
+    if not left:
+        return []
+    are = "images have no annotation and are" if len(left) > 1 else "image has no annotation and is"
+    return [f"{len(left)} {are} left out, such as {left[0]}"]
 
 
 def _number(
@@ -131,10 +174,13 @@ def read_name(value: object, place: str, faults: list[str]) -> str | None:
 def read_numbers(values: Sequence[object], place: str, faults: list[str]) -> list[float] | None:
     """Numbers of a box; None, and a fault: one is missing or no number."""
     try:
-        return [float(value) for value in values]  # type: ignore[arg-type]
+        # Python's own reading takes true for 1, and 1_0 for 10.
+        if not any(isinstance(value, bool) or "_" in str(value) for value in values):
+            return [float(value) for value in values]  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        faults.append(f"{place} has the edges {list(values)}; a box has four numbers")
-        return None
+        pass
+    faults.append(f"{place} has the edges {list(values)}; a box has four numbers")
+    return None
 
 
 def read_size(width: object, height: object, place: str) -> Size | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hybridonn.core.errors import DataError
 from hybridonn.data.readers.box_sets import (
     Annotated,
     NamedBox,
+    describe_unstated,
     find_image,
     find_images,
     list_boxes,
@@ -37,7 +39,7 @@ def list_coco(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listi
     Either as COCO is published, ``annotations/instances_PART.json`` with the images in ``PART/``
     (train2017, val2017), or ``[train/ val/ test/]`` with the images and ``annotations.json`` or
     ``_annotations.coco.json``, the images beside it or in ``images/``. Regions that are marked as
-    crowds are left out, and so are categories that no object has.
+    crowds are left out, and so are categories that no object has, and images that no part lists.
 
     Args:
         folder: Where they lie.
@@ -49,11 +51,28 @@ def list_coco(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listi
     faults: list[str] = []
     places = _find_published(folder) or _find_beside(folder)
     walk = FolderWalk(tuple({images for _, images in filter(None, places)}), faults)
-    crowds: list[str] = []
-    train, validation, test = (_read_part(walk, *one, crowds) if one else [] for one in places)
-    remarks = [f"{len(crowds)} regions are marked as crowds and left out"] if crowds else []
+    seen = _Seen()
+    train, validation, test = (_read_part(walk, *one, seen) if one else [] for one in places)
+    remarks = describe_unstated(seen.images, seen.stated)
+    if seen.crowds:
+        remarks.append(f"{seen.crowds} regions are marked as crowds and left out")
     parts = (train, validation, test)
     return list_boxes(name_of(folder), folder, parts, faults, box_classes, remarks)
+
+
+@dataclass
+class _Seen:
+    """What was seen in all parts.
+
+    Attributes:
+        images: Image files.
+        stated: Those that a part lists.
+        crowds: Regions that are marked as crowds.
+    """
+
+    images: dict[Path, None] = field(default_factory=dict)  # in order
+    stated: set[Path] = field(default_factory=set)
+    crowds: int = 0
 
 
 Place = tuple[Path, Path] | None  # a JSON file and the folder of its images
@@ -93,9 +112,10 @@ def _find_beside(folder: Path) -> list[Place]:
     return places
 
 
-def _read_part(walk: FolderWalk, path: Path, folder: Path, crowds: list[str]) -> list[Annotated]:
+def _read_part(walk: FolderWalk, path: Path, folder: Path, seen: _Seen) -> list[Annotated]:
     tree, faults = _read_json(path), walk.faults
     files = find_images(walk, folder)
+    seen.images |= dict.fromkeys(files.values())
     categories = {
         key: read_name(one.get("name"), f"{path}, category {key},", faults)
         for key, one in _index(tree["categories"], path, "category").items()
@@ -108,14 +128,14 @@ def _read_part(walk: FolderWalk, path: Path, folder: Path, crowds: list[str]) ->
         key = one.get("image_id")
         crowd = one.get("iscrowd") or 0
         if crowd in (0, 1) and crowd:
-            crowds.append(place)
+            seen.crowds += 1
             continue
         box = _read_annotation(one, place, categories, faults)
         if crowd != 0:
             faults.append(f"{place} has iscrowd {crowd!r}; allowed are 0 and 1")
             box = None
         if not _is_key(key) or key not in held:
-            faults.append(f"{place} is of image {key}, which is not listed")
+            faults.append(f"{place} is of image {key!r}, which is not listed")
         elif box is None:
             spoilt.add(key)
         else:
@@ -126,7 +146,9 @@ def _read_part(walk: FolderWalk, path: Path, folder: Path, crowds: list[str]) ->
         image = find_image(files, Path(name).name)
         if image is None:
             faults.append(f"{path} names the image {name!r}, which is not in {folder}")
-        elif key not in spoilt:
+            continue
+        seen.stated.add(image)
+        if key not in spoilt:
             size = read_size(one.get("width"), one.get("height"), f"{path}, image {key},")
             part.append(Annotated(image, tuple(held[key]), size))
     return refuse_repeats(part, faults)

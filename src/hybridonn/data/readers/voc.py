@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ from hybridonn.core.errors import DataError
 from hybridonn.data.readers.box_sets import (
     Annotated,
     NamedBox,
+    describe_unstated,
     find_image,
     find_images,
     list_boxes,
@@ -20,6 +22,7 @@ from hybridonn.data.readers.folders import FolderWalk
 from hybridonn.data.readers.listing import Listing, name_of
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
+_FLAG = re.compile(r"\s+(-1|0|1)$")  # follows a name in the list of a class
 LARGEST_BYTES = 2**24  # of an annotation; one of a thousand objects has 300 kB
 
 
@@ -37,7 +40,9 @@ def list_voc(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listin
 
     The parts are ``train``, ``val`` and ``test``, or ``trainval`` where there is no ``train``;
     without these lists all images are split later. Edges are taken as they stand, in pixels from
-    the upper left corner; objects that are marked as difficult count as all others.
+    the upper left corner, as LabelImg and most tools write them; where they count pixels from 1, as
+    in Pascal VOC itself, left and upper edges lie one pixel too far right and down. Objects marked
+    as difficult count as all others. Images without an annotation are left out and counted.
 
     Args:
         folder: Where they lie.
@@ -48,11 +53,10 @@ def list_voc(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listin
     """
     faults: list[str] = []
     walk = FolderWalk((folder / "Annotations", folder / "JPEGImages"), faults)
-    files = {
-        path.stem: path
-        for path in walk.list_folder(folder / "Annotations").files
-        if path.suffix.lower() == ".xml"
-    }
+    files: dict[str, Path] = {}
+    for path in walk.list_folder(folder / "Annotations").files:
+        if path.suffix.lower() == ".xml" and files.setdefault(path.stem, path) != path:
+            faults.append(f"{path} and {files[path.stem].name} are of one image; take one away")
     images = find_images(walk, folder / "JPEGImages")
     train, validation, test = _read_parts(folder / "ImageSets" / "Main", list(files), faults)
     taken: set[str] = set()
@@ -63,7 +67,11 @@ def list_voc(folder: Path, box_classes: tuple[str, ...] | None = None) -> Listin
         taken.update(once)
         found = (_read_annotation(stem, files, images, folder, faults) for stem in once)
         parts.append([one for one in found if one is not None])
-    return list_boxes(name_of(folder), folder, (parts[2], parts[1], parts[0]), faults, box_classes)
+    stated = {one.image for part in parts for one in part}
+    stated |= {image for stem in files if (image := find_image(images, stem))}
+    remarks = describe_unstated(images.values(), stated)
+    ordered = (parts[2], parts[1], parts[0])
+    return list_boxes(name_of(folder), folder, ordered, faults, box_classes, remarks)
 
 
 def _read_parts(folder: Path, stems: list[str], faults: list[str]) -> list[list[str]]:
@@ -85,7 +93,8 @@ def _read_parts(folder: Path, stems: list[str], faults: list[str]) -> list[list[
 
 def _read_list(path: Path) -> list[str]:
     try:
-        return [line.split()[0] for line in path.read_text("utf-8").splitlines() if line.split()]
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+        return [_FLAG.sub("", line) for line in lines if line]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from None
 
