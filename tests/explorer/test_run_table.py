@@ -70,6 +70,75 @@ def test_what_is_broken_or_foreign_says_why(tmp_path):
     assert rows["begun"].said == "in the stage student"
 
 
+def begin(folder, *stages, results=None, part=""):
+    """A run without a record: stages that are done, their numbers, and one under way."""
+    folder.mkdir(parents=True)
+    (folder / "spec.yaml").write_text("name: a\ndata: {name: mnist}\n")
+    for stage in stages:
+        (folder / stage).mkdir()
+        write_json(folder / stage / "stage.json", {"seconds": 1.5})
+    if results is not None:
+        write_json(folder / "results.json", results)
+    if part:
+        (folder / f".{part}.part").mkdir()
+    return folder
+
+
+def test_what_a_command_left_alone_is_named_and_is_not_stopped(tmp_path):
+    layout = {"kernels_used": 8}
+    both = {"layout": layout, "estimate": {"accuracy": 0.97}}
+    taught = {"teacher": {"accuracy": 0.99}}
+    begin(tmp_path / "estimated", "layout", "estimate", results=both)
+    begin(tmp_path / "laid", "layout")
+    begin(tmp_path / "taught", "teacher", results=taught)
+    begin(tmp_path / "both", "layout", "estimate", "teacher", results=both | taught)
+    rows = rows_of(tmp_path)
+    assert {name: row.state for name, row in rows.items()} == {
+        "estimated": "estimate alone",
+        "laid": "layout alone",
+        "taught": "teacher alone",
+        "both": "estimate and teacher alone",
+    }
+    found = rows["estimated"]
+    assert (found.estimate, found.kernels, found.data, found.said) == (0.97, 8, "mnist", "")
+    assert (found.metric, found.seconds) == ("accuracy", 3.0)
+    assert found.finished
+    assert (rows["taught"].teacher, rows["taught"].estimate) == (0.99, None)
+
+
+def test_what_was_stopped_says_where(tmp_path):
+    both = {"layout": {"kernels_used": 8}, "estimate": {"accuracy": 0.97}}
+    begin(tmp_path / "in", "layout", "estimate", results=both, part="teacher_targets")
+    begin(tmp_path / "between", "layout", "estimate", "teacher", results=both)
+    begin(tmp_path / "first")
+    table = RunTable(tmp_path)
+    rows = {row.name: row for row in table.list_rows()}
+    assert {row.state for row in rows.values()} == {"stopped"}
+    assert rows["in"].said == "in the stage teacher targets"
+    assert rows["between"].said == "before its next stage"
+    assert rows["in"].estimate == 0.97
+    (tmp_path / "first" / ".student.part").mkdir()
+    assert {row.said for row in table.list_rows() if row.name == "first"} == {
+        "in the stage student"
+    }
+
+
+def test_a_finished_run_in_which_a_later_command_stopped_says_so(tmp_path):
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / ".compensated.part").mkdir()
+    row = rows_of(tmp_path)["a"]
+    assert (row.state, row.said) == ("finished", "stopped later, in the stage compensated")
+
+
+@pytest.mark.parametrize("name", ["results.json", "spec.yaml"])
+def test_an_estimate_of_which_a_file_is_damaged_is_broken(name, tmp_path):
+    begin(tmp_path / "a", "layout", "estimate", results={})
+    (tmp_path / "a" / name).write_text("{")
+    row = rows_of(tmp_path)["a"]
+    assert row.state == "broken"
+    assert row.said.startswith(name)
+
+
 def test_runs_lie_in_folders_of_runs_and_one_run_stands_for_itself(tmp_path):
     write_run(tmp_path / "year" / "month" / "a")
     (tmp_path / ".hidden").mkdir()
@@ -83,6 +152,38 @@ def test_studies_are_rows_too(tmp_path):
     write_json(tmp_path / "s" / "comparison.json", {"methods": {"kd": {}, "ntkd": {}}})
     row = rows_of(tmp_path)["s"]
     assert (row.kind, row.method, row.state) == ("compare", "kd, ntkd", "finished")
+
+
+@pytest.mark.parametrize(
+    ("study", "done"),
+    [
+        ("tune", "tuned.yaml"),
+        ("tune-compensation", "tuned.yaml"),
+        ("study perturbation", "perturbation.json"),
+        ("study random-kernels", "random_kernels.json"),
+        ("study ranking", "ranking.json"),
+        ("compare --optics", "comparison.json"),
+    ],
+)
+def test_a_study_is_stopped_until_it_has_written_its_last_file(study, done, tmp_path):
+    folder = begin(tmp_path / "s")
+    (folder / "rows" / "ab").mkdir(parents=True)
+    write_json(folder / "rows" / "settings.json", {"study": study})
+    write_json(folder / "rows" / "ab" / "abcd.json", {})
+    row = rows_of(tmp_path)["s"]
+    assert (row.kind, row.state, row.said) == (study, "stopped", "after 1 run of the study")
+    (folder / done).write_text("{}")
+    row = rows_of(tmp_path)["s"]
+    assert (row.kind, row.state, row.said) == (study, "finished", "")
+
+
+def test_a_reproduction_and_its_parts_are_rows(tmp_path):
+    write_json(tmp_path / "paper" / "reproduction.json", {"tables": [{}]})
+    begin(tmp_path / "paper" / "mnist")
+    rows = rows_of(tmp_path)
+    assert list(rows) == ["paper", "paper/mnist"]
+    assert (rows["paper"].kind, rows["paper"].state) == ("reproduce", "finished")
+    assert rows["paper"].said == "1 table, in reproduction.html"
 
 
 def test_a_row_is_read_again_when_its_files_change_and_goes_with_its_folder(tmp_path):

@@ -123,5 +123,5 @@ def test_the_command_prints_the_numbers_and_the_path(run):
     folder, _ = run
     found = CliRunner().invoke(app, ["export-layout", str(folder)])
     assert found.exit_code == 0, found.output
-    assert "layout_file.pillars" in found.output
+    assert "\n  pillars  " in found.output
     assert Path(found.output.split("\n")[-2].strip()).name == "layout.oas"

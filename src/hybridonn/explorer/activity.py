@@ -54,12 +54,14 @@ def is_active(folder: Path, locked: frozenset[int] | None) -> bool:
 
 
 def name_stage(folder: Path) -> str:
-    """Which stage is unfinished, in words."""
-    part = _find_part(folder)
+    """Which stage is unfinished, in words; of a study, how many of its runs are finished."""
+    part = find_part(folder)
     if part is not None:
         return f"in the stage {say_stage(_name(part))}"
+    if not (folder / "rows").is_dir():
+        return "before its next stage"
     done = sum(1 for _ in (folder / "rows").glob("*/*.json"))
-    return f"{done} rows of a study" if (folder / "rows").is_dir() else "before its next stage"
+    return f"after {done:,} run{'s' * (done != 1)} of the study"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read_progress(folder: Path) -> Progress:
     rows = None
     if (folder / "rows").is_dir():
         rows = sum(1 for _ in (folder / "rows").glob("*/*.json"))
-    part = _find_part(folder)
+    part = find_part(folder)
     if part is None:
         return Progress(done, rows=rows)
     history = _read_history(part / CHECKPOINT)
@@ -102,7 +104,7 @@ def read_progress(folder: Path) -> Progress:
     return Progress(done, _name(part), epoch, epochs, history, rows)
 
 
-def _find_part(folder: Path) -> Path | None:
+def find_part(folder: Path) -> Path | None:
     """The hidden folder of the stage that was worked on last."""
     with suppress(OSError):
         parts = [one for one in folder.iterdir() if PART.fullmatch(one.name) and one.is_dir()]

@@ -10,7 +10,8 @@ from hybridonn.core.stage_record import say_stage
 from hybridonn.explorer.activity import Progress, read_progress
 from hybridonn.explorer.compared import Comparison, compare_runs, draw_runs
 from hybridonn.explorer.markup import link_file, render_figures, render_table
-from hybridonn.explorer.run_table import RUNNING, Row, RunTable
+from hybridonn.explorer.row import RUNNING, Row
+from hybridonn.explorer.run_table import RunTable
 from hybridonn.explorer.saying import Notice
 from hybridonn.reports.formats import duration, moment, percent, span
 from hybridonn.reports.studies import PAGE
