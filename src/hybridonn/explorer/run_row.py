@@ -103,7 +103,7 @@ def _name_alone(done: Mapping[str, float], results: Mapping[str, Any]) -> str:
     """What a command left that ended before any student; empty: a command was stopped.
 
     A command writes the numbers of its stages when it ends, so that a stage without numbers is of
-    one that was stopped. A layout is done in no time: alone it is left by a design that was refused.
+    one that was stopped. A layout alone is left by a design that was refused after it.
     """
     known = [stage for stage in RESULT_KEYS if stage in done]
     if known == ["layout"]:

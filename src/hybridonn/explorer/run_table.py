@@ -15,7 +15,13 @@ from hybridonn.core.errors import ArtefactError
 from hybridonn.explorer.activity import find_locked, is_active, name_stage
 from hybridonn.explorer.row import BROKEN, FINISHED, FOREIGN, RUNNING, STOPPED, Row
 from hybridonn.explorer.run_row import read_begun, read_run
-from hybridonn.explorer.study_row import DONE, REPRODUCTION, find_study, read_reproduction, read_study
+from hybridonn.explorer.study_row import (
+    DONE,
+    REPRODUCTION,
+    find_study,
+    read_reproduction,
+    read_study,
+)
 from hybridonn.pipeline.run_folder import RESULTS, SPEC
 from hybridonn.pipeline.run_record import RUN_RECORD
 from hybridonn.reports.studies import PAGE
