@@ -45,7 +45,8 @@ def test_classes_are_weighed_in_each_part(with_masks):
             assert shares[label][name] == pytest.approx(expected, abs=1e-12)
         assert math.fsum(shares[label][name] for label in shares) == pytest.approx(1)
     assert find_unseen(shares) == [
-        "no training image shows the class never, which nothing can learn"
+        "no training image shows the class never, which nothing can learn",
+        "no test image shows the class never, so that no number says how well it is found",
     ]
 
 

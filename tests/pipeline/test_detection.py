@@ -18,7 +18,7 @@ from hybridonn.data.load import load_dataset
 from hybridonn.data.readers.image_files import Target
 from hybridonn.deployment.predictor import Answer
 from hybridonn.live.page import make_app
-from hybridonn.pipeline.dataset_checks import refuse_dataset
+from hybridonn.pipeline.dataset_checks import refuse_dataset, say_unseen
 from hybridonn.pipeline.loaded_run import predict
 from hybridonn.pipeline.predict import System, predict_files
 from hybridonn.pipeline.preflight import refuse_unread
@@ -105,6 +105,20 @@ def test_training_images_without_any_object_are_refused(finished):
     empty = dataset.with_part("student_train", replace(dataset.student_train, labels=labels))
     with pytest.raises(DataError, match="none of the 17 training images of images holds an object"):
         refuse_dataset(spec, empty)
+
+
+def test_a_class_that_one_part_does_not_show_is_said(finished):
+    dataset = load_dataset(read_spec(EXAMPLE, (f"data.folder={finished[2]}", *QUICK)).data)
+    labels = dataset.test.labels.clone()
+    labels[..., 0] = labels[..., 0].clamp_max(0)  # no box of class 1
+    said = []
+    told = cast("Any", SimpleNamespace(say=said.append))
+    say_unseen(dataset, told)
+    assert said == []
+    say_unseen(dataset.with_part("test", replace(dataset.test, labels=labels)), told)
+    assert said == [
+        "images: no test image shows the class dark, so that no number says how well it is found"
+    ]
 
 
 def test_the_live_page_says_that_it_draws_no_boxes():

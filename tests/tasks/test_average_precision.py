@@ -99,7 +99,8 @@ def test_the_score_of_an_image_is_the_reference_of_it_alone(seed):
     found, truth = draw(seed)
     scores = score_images(found, truth, 2)
     for score, said, real in zip(scores.tolist(), found, truth, strict=True):
-        kinds = sorted({int(box[0]) for box in (*said, *real) if box[0] >= 0})
+        shown = [box for box in said if box[5] >= 0.3]
+        kinds = sorted({int(box[0]) for box in (*shown, *real) if box[0] >= 0})
         values = []
         for kind in kinds:
             found_kind, real_kind = (
@@ -124,6 +125,15 @@ def test_images_without_boxes():
     assert score_images(nothing, something, 1).tolist() == [0.0]
     assert measure_precision(nothing, nothing, 1) == measure_precision(something, nothing, 1) == {}
     assert measure_precision(nothing, something, 1)["ap50"] == 0.0
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.29, 1.0), (0.3, 0.5)])
+def test_a_class_that_is_not_there_counts_where_a_box_of_it_is_shown(score, expected):
+    truth, wrong = torch.tensor([[BOX]]), [1.0, 60, 60, 80, 80, score]
+    found = torch.tensor([[[*BOX[:5], 0.2], wrong]])
+    assert score_images(found, truth, 2).tolist() == [expected]
+    nothing = pad_boxes(torch.zeros(0, 6), 1)[None]
+    assert score_images(torch.tensor([[wrong]]), nothing, 2).tolist() == [2 * expected - 1]
 
 
 def test_more_boxes_than_coco_counts_are_found():

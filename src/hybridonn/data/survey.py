@@ -127,14 +127,26 @@ def weigh_classes(
     }
 
 
+UNSEEN = {
+    "train": "which nothing can learn",
+    "validation": "so that epochs are chosen without it",
+    "test": "so that no number says how well it is found",
+}
+
+
 def find_unseen(balance: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Classes that no training image shows, a sentence each: no network learns them.
+    """Classes that no image of a part shows, a sentence each.
 
     Args:
         balance: From :func:`weigh_classes`.
     """
-    unseen = [label for label, shares in balance.items() if not shares["train"]]
-    return [f"no training image shows the class {one}, which nothing can learn" for one in unseen]
+    names = {"train": "training"}
+    return [
+        f"no {names.get(part, part)} image shows the class {label}, {why}"
+        for part, why in UNSEEN.items()
+        for label, shares in balance.items()
+        if shares.get(part) == 0
+    ]
 
 
 def find_oddities(parts: Mapping[str, ImageSet], task: Task) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybridonn.core.errors import DataError
+from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import Dataset
+from hybridonn.data.survey import find_unseen, weigh_classes
 from hybridonn.data.transforms.crop import check_crop
 from hybridonn.distillation.discrepancies import DISCREPANCIES
 from hybridonn.distillation.methods import needs_kernel
@@ -46,6 +48,19 @@ def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
         share = min(stated.fraction, *stated.fractions, 1.0) * (1 - stated.held_out_fraction)
         few = round(share * count)
         _refuse_few(stated.distillation, stated.methods, stated.training, few, "captures")
+
+
+def say_unseen(dataset: Dataset, progress: Progress) -> None:
+    """Say which classes no image of a part shows: scores leave them out.
+
+    Args:
+        dataset: The set, split.
+        progress: Shows it.
+    """
+    parts = {"train": dataset.student_train, "validation": dataset.validation}
+    parts["test"] = dataset.test
+    for said in find_unseen(weigh_classes(parts, dataset.classes, dataset.task)):
+        progress.say(f"{dataset.name}: {said}")
 
 
 def _refuse_few(

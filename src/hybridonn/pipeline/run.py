@@ -11,6 +11,7 @@ from hybridonn.core.files import write_text
 from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.stage_record import say_stage
 from hybridonn.data import load_dataset
+from hybridonn.pipeline.dataset_checks import say_unseen
 from hybridonn.pipeline.deployment_state import take_deployed
 from hybridonn.pipeline.errors import translate_tangent_errors
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
@@ -60,6 +61,7 @@ def run(
         refuse_unread(spec)
         dataset = load_dataset(spec.data, Path(data_root) if data_root else None, progress)
         refuse_early(spec, dataset)
+        say_unseen(dataset, progress)
         stages = make_stages(spec, dataset, folder, progress)
         _say_reused(stages, progress)
         write_text(folder / "spec.yaml", dump_spec(spec))

@@ -12,6 +12,7 @@ from hybridonn.core.user_code import hash_code
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.methods import find_stored_for, is_own_code
+from hybridonn.pipeline.dataset_checks import say_unseen
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.stage import complete
 from hybridonn.pipeline.stage_folder import Finished, read_stage
@@ -137,4 +138,5 @@ def load_images(
     dataset = load_dataset(spec.data, data_root, progress)
     for method in methods:
         refuse_early(spec.for_method(method), dataset)
+    say_unseen(dataset, progress)
     return dataset

@@ -19,8 +19,9 @@ RECALLS = np.linspace(0, 1, 101)  # at which the precision is read, as COCO does
 def score_images(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
     """AP50 of each image alone, the mean over its classes, (N,), float64.
 
-    A class that neither the truth nor the answer holds is left out of the image's mean; an image
-    without boxes in which none is found counts as 1.
+    A class without a true box in the image counts as 0 if a box of it is shown, that is with a
+    score of 0.3 or more, and is else left out: fainter boxes cost a class as little as in COCO's
+    AP, where they come last. An image without boxes in which none is shown counts as 1.
 
     Args:
         predicted: Boxes that were found, (N, K, 6).
@@ -37,7 +38,7 @@ def _score_image(found: Tensor, truth: Tensor, classes: int) -> float:
     values = []
     for kind in range(classes):
         said, real = found[found[:, CLASS] == kind], truth[truth[:, CLASS] == kind]
-        if len(said) or len(real):
+        if len(real) or len(list_shown(said)):
             values.append(_precision_of_class(said, real))
     return float(np.mean(values)) if values else 1.0
 

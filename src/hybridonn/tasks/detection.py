@@ -70,10 +70,11 @@ class Detection:
         "ap_large",
     )
     measures_note: ClassVar[str] = (
-        "ap50_images is the mean over images of the AP50 of each; ap50 and ap are COCO's, of the "
-        "whole set, with up to 500 boxes an image: at an overlap of 0.5, and the mean over 0.5 to "
-        "0.95; ap_small, ap_medium and ap_large are ap of objects below 32 x 32, up to 96 x 96 and "
-        "beyond, in pixels of the images as the network sees them. All are shares of 1."
+        "ap50_images is the mean over images of the AP50 of each, in which a class that is not "
+        "there counts as 0 if a box of it has a score of 0.3 or more; ap50 and ap are COCO's, of "
+        "the whole set, with up to 500 boxes an image: at an overlap of 0.5, and the mean over "
+        "0.5 to 0.95; ap_small, ap_medium and ap_large are ap of objects below 32 x 32, up to "
+        "96 x 96 and beyond, in pixels of the images as the network sees them. All are shares of 1."
     )
     sections: ClassVar[tuple[str, ...]] = ("box_overlays",)
     contact_sheet: ClassVar[str] = "hybridonn.reports.figures.boxes:draw_sheet"
