@@ -67,11 +67,13 @@ def test_names_without_a_patient_or_of_another_class_are_faults(tmp_path, pictur
     write(pictures, tmp_path, (1, 2, 3))
     pictures.save(tmp_path / "CNV" / "scan7.jpeg", mode="L")
     pictures.save(tmp_path / "CNV" / "DRUSEN-9-1.jpeg", mode="L")
+    pictures.save(tmp_path / "CNV" / "drusen-9-2.jpeg", mode="L")
     pictures.save(tmp_path / "CNV" / "VIRUS-9-1.jpeg", mode="L")  # of no class of the set
     faults = list_kermany(tmp_path).faults
-    assert len(faults) == 2
+    assert len(faults) == 3
     assert "DRUSEN-9-1.jpeg is named DRUSEN and lies in CNV/" in faults[0]
-    assert "scan7.jpeg does not say its patient" in faults[1]
+    assert "drusen-9-2.jpeg is named drusen and lies in CNV/" in faults[1]
+    assert "scan7.jpeg does not say its patient" in faults[2]
 
 
 def test_validation_and_test_without_training_are_refused(tmp_path, pictures):

@@ -72,7 +72,11 @@ def test_the_size_in_a_name_does_not_hide_the_set(tmp_path):
         ({"train_images": np.zeros((6, 5, 7), np.float32)}, "of float32; allowed are 2-D"),
         ({"val_images": np.zeros((6, 5, 7, 3), np.uint8)}, "be all grey or all in colour"),
         ({"test_images": np.zeros((6, 5, 8), np.uint8)}, "all parts need one size"),
-        ({"val_labels": np.zeros((6, 14), np.uint8)}, r"val_labels .* each image needs one class"),
+        ({"val_labels": np.zeros((6, 14), np.uint8)}, "has 14 labels an image; sets of several"),
+        (
+            {"test_labels": np.full((6, 1), 10**12)},
+            r"class 2; its labels go up to 1000000000000",
+        ),
         ({"val_labels": np.zeros((6, 1))}, "needs one class, a whole number"),
         ({"val_labels": np.full((6, 1), -1)}, "has the label -1"),
         ({"train_labels": np.zeros((6, 1), np.uint8)}, "has no training image of class 1"),

@@ -61,14 +61,16 @@ def _name_patients(listing: Listing) -> Listing:
 def _name_patient(
     items: Iterable[Item], classes: tuple[str, ...], faults: list[str]
 ) -> Iterable[Item]:
+    known = {label.casefold() for label in classes}
     for item in items:
         found, own = FILE_NAME.fullmatch(item.image.stem), classes[item.label]
+        kind = found["kind"].casefold() if found else ""
         if found is None:
             faults.append(
                 f"{show_path(item.image)} does not say its patient: it must be named "
                 f"CLASS-PATIENT-N, as in {own}-6294785-2.jpeg"
             )
-        elif found["kind"] in classes and found["kind"] != own:
+        elif kind in known and kind != own.casefold():
             faults.append(
                 f"{show_path(item.image)} is named {found['kind']} and lies in {own}/; move or "
                 "rename it"

@@ -11,7 +11,11 @@ from hybridonn.data.readers.boxes import Box
 from hybridonn.data.readers.folders import find_child, identify
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-TRAIN_NAMES, VALIDATION_NAMES, TEST_NAMES = ("train", "training"), ("val", "validation"), ("test",)
+TRAIN_NAMES, VALIDATION_NAMES, TEST_NAMES = (
+    ("train", "training"),
+    ("val", "valid", "validation"),
+    ("test",),
+)
 
 
 @dataclass(frozen=True)

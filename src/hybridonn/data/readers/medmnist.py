@@ -127,6 +127,11 @@ def _check_headers(path: Path, found: Mapping[str, ArrayHeader]) -> None:
     for part in PARTS:
         images, labels = found[f"{part}_images"], found[f"{part}_labels"]
         _check_images(f"{part}_images of {path}", images, first)
+        if labels.shape[1:] and labels.shape[0] == images.shape[0] and labels.shape[1] > 1:
+            raise DataError(
+                f"{part}_labels of {path} has {labels.shape[1]} labels an image; sets of several "
+                "labels an image, such as ChestMNIST, are not read: each image needs one class"
+            )
         if labels.dtype.kind not in "iu" or math.prod(labels.shape) != images.shape[0]:
             raise DataError(
                 f"{part}_labels of {path} is {labels.shape} of {labels.dtype} for "
@@ -167,11 +172,12 @@ def _name_classes(path: Path, parts: list[ImageSet]) -> tuple[str, ...]:
             f"{path} is called as {_SIZE.sub('', path.stem)}, which has {len(known)} classes, but "
             f"has the label {most - 1}; rename it if it is another set"
         )
-    count = len(known) if known else most
-    absent = sorted(set(range(count)) - set(parts[0].labels.unique().tolist()))
-    if absent or count < 2:
+    count = max(2, len(known) if known else most)
+    present = parts[0].labels.unique().tolist()  # in order; a label may be 10^12
+    absent = next((k for k, label in enumerate(present) if k != label), len(present))
+    if absent < count:
         raise DataError(
-            f"{path} has no training image of class {absent[0] if absent else 1}; its labels go "
-            f"up to {most - 1}, and every class from 0 to {max(count, 2) - 1} needs one"
+            f"{path} has no training image of class {absent}; its labels go "
+            f"up to {most - 1}, and every class from 0 to {count - 1} needs one"
         )
     return known or tuple(map(str, range(count)))
