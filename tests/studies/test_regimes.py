@@ -189,4 +189,7 @@ def test_more_images_than_there_are_and_more_tuning_seeds_than_seeds_are_refused
     with pytest.raises(SpecError, match="--tuning-seeds 2: allowed is 1 to 1"):
         study_regimes(spec, Grid((40,), (1,), ("cka",)), 1, 2, tmp_path / "a")
     with pytest.raises((DataError, SpecError), match="train_images"):
-        study_regimes(spec, Grid((99_999,), (1,), ("cka",)), 1, 1, tmp_path / "b")
+        study_regimes(spec, Grid((40, 99_999), (1,), ("cka",)), 1, 1, tmp_path / "b")
+    with pytest.raises(SpecError, match="--images: 1294 and all are the same training images"):
+        study_regimes(spec, Grid((1294, None), (1,), ("cka",)), 1, 1, tmp_path / "b")
+    assert not list((tmp_path / "b").glob("images-*"))  # no teacher was trained before

@@ -184,7 +184,9 @@ def study_regimes(
         dataset = load_images(whole, METHODS, data_root, progress)
         rows = open_rows(folder, STUDY, describe_shared_teacher(whole, dataset, METHODS))
         write_text(folder / "spec.yaml", dump_spec(whole))
-        counts = {n: _prepare(whole, n, folder, data_root, progress) for n in grid.images}
+        counts = _count_images(whole, grid.images, data_root)
+        for images in grid.images:
+            _prepare(whole, images, folder, data_root, progress)
         shared = RegimeTeachers(whole, folder, data_root)
 
         def write() -> None:
@@ -337,16 +339,36 @@ def name_images(images: int | None) -> str:
     return f"images-{ALL if images is None else images}"
 
 
+def _count_images(
+    spec: Spec, stated: Sequence[int | None], data_root: Path | None
+) -> dict[int | None, int]:
+    """How many images each number of the grid stands for, before the first teacher is trained.
+
+    Raises:
+        SpecError: Two of them stand for the same images.
+        DataError: The data set has fewer, or one is less than one image a class.
+    """
+    counts: dict[int | None, int] = {}
+    for images in stated:
+        dataset = load_images(limit_images(spec, images), METHODS, data_root, Silent())
+        count = len(dataset.student_train)
+        if count in counts.values():
+            raise SpecError(
+                f"--images: {count} and {ALL} are the same training images; leave one of them out"
+            )
+        counts[images] = count
+    return counts
+
+
 def _prepare(
     spec: Spec, images: int | None, folder: Path, data_root: Path | None, progress: Progress
-) -> int:
-    """Make the teacher and its targets for some images; how many there are."""
+) -> None:
+    """Make the teacher and its targets for some images."""
     limited = limit_images(spec, images)
     dataset = load_images(limited, METHODS, data_root, progress)
     place = folder / name_images(images)
     place.mkdir(exist_ok=True)
     train_shared_teacher(limited, dataset, place, progress)
-    return len(dataset.student_train)
 
 
 def _is_tuned(one: Trial, trials: Sequence[Trial]) -> bool:
