@@ -1,5 +1,6 @@
 """What is published: sdist and wheel, their metadata, and the workflows that publish them."""
 
+import ast
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,43 @@ def test_the_command_of_an_installed_wheel_needs_no_checkout(installed, tmp_path
         assert word in said
     first = (tmp_path / "mine.yaml").read_text("utf-8").splitlines()[0]
     assert installed in Path(first.partition("$schema=")[2]).parents
+
+
+def list_imports():
+    """The packages that the source imports, at the top or in a function."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield str(node.module).partition(".")[0]
+
+
+def normalise(name):
+    """A distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s;<>=!~\[]", name)[0]).lower()
+
+
+def list_declared(requirement):
+    """What a requirement names: a distribution, and extras that are distributions of their own."""
+    yield normalise(requirement)
+    for extras in re.findall(r"\[(.*?)\]", requirement):
+        yield from map(normalise, extras.split(","))
+
+
+def test_every_package_that_is_imported_is_declared():
+    extras = PROJECT["optional-dependencies"]
+    used = [extras[name] for name in extras if name not in ("dev", "docs")]
+    groups = (PROJECT["dependencies"], *used)
+    declared = {name for group in groups for one in group for name in list_declared(one)}
+    held = packages_distributions()
+    known = {*sys.stdlib_module_names, "hybridonn"}
+    lacking = {
+        name
+        for name in set(list_imports()) - known
+        if not {normalise(one) for one in held.get(name, [name])} & declared
+    }
+    assert not lacking
 
 
 @pytest.mark.parametrize("name", [".zenodo.json", "CITATION.cff"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from hybridonn.cli import start
@@ -86,7 +88,25 @@ def test_init_copies_an_example_with_its_comments(tmp_path: Path) -> None:
 
     first, _, rest = path.read_text().partition("\n")
     assert first == SCHEMA_LINE + find_schema().resolve().as_posix()
-    assert rest == (ROOT / "examples" / "mnist.yaml").read_text().partition("\n")[2]
+    stated = (ROOT / "examples" / "mnist.yaml").read_text().partition("\n")[2]
+    assert rest == stated.replace("examples/mnist.yaml", str(path))
+
+
+@pytest.mark.parametrize("name", list_examples())
+def test_the_comments_of_a_copied_example_are_true_where_it_lies(name: str, tmp_path: Path) -> None:
+    text = copy_example(name, Path("my chip.yaml"))
+
+    assert "examples/" not in text
+    assert "docs/" not in text
+    assert "../" not in text
+    schema = Path(text.partition("\n")[0].removeprefix(SCHEMA_LINE))
+    assert schema.is_absolute()
+    assert schema.is_file()
+    for line in text.splitlines():  # what a comment names as a command works when it is pasted
+        if re.match(r"#   hybridonn (run|compare|data check|study)", line):
+            assert "'my chip.yaml'" in line
+    stated = list_examples()[name].read_text("utf-8")
+    assert yaml.safe_load(text) == yaml.safe_load(stated)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +152,7 @@ def test_an_example_is_copied_as_it_is_or_not_at_all(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert not [*tmp_path.iterdir()]
     with pytest.raises(SpecError, match="no example"):
-        copy_example("nmist")
+        copy_example("nmist", tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_an_unpacked_file_that_was_changed_is_unpacked_again(bundle):
 
 def test_an_upload_needs_the_hubs_library(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(DeploymentError, match="pip install huggingface_hub"):
+    with pytest.raises(DeploymentError, match=r"pip install 'hybridonn\[hub\]'"):
         upload_bundle(bundle, "me/digits")
 
 

@@ -99,7 +99,7 @@ def init(
     if example is not None:
         if stated:
             refuse("--from copies an example as it is: leave the other options out")
-        text = copy_example(example)
+        text = copy_example(example, file)
     else:
         ask = _ask if sys.stdin.isatty() else _take_default
         text = write_starter(_complete(file, stated, ask))

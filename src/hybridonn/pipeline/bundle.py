@@ -254,7 +254,7 @@ def upload_bundle(bundle: Path, repository: str) -> str:
     except (ImportError, RuntimeError) as error:
         raise DeploymentError(
             "an upload needs huggingface_hub, which is not installed; install it with: "
-            "pip install huggingface_hub"
+            "pip install 'hybridonn[hub]'"
         ) from error
     api = HfApi()
     try:

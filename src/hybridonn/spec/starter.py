@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
@@ -29,6 +30,7 @@ GUIDE = (
     "# Every other key, with its default: hybridonn spec FILE",
 )
 WIDTH = 96
+DOCUMENT = re.compile(r"docs/(?P<page>[\w/]+)\.md")  # in a checkout, which a user may not have
 
 
 def describe_example(path: Path) -> str:
@@ -39,14 +41,21 @@ def describe_example(path: Path) -> str:
     return re.split(r"(?<=[.?])\s(?=[A-Z])", " ".join(line[2:] for line in words))[0].rstrip(":")
 
 
-def copy_example(name: str) -> str:
-    """The text of an example, with the schema of the installed package in its first line.
+def copy_example(name: str, file: Path) -> str:
+    """The text of an example as a file elsewhere: schema and comments are true there.
+
+    Args:
+        name: Name of the example.
+        file: The new file, which the commands in the comments name.
 
     Raises:
         SpecError: There is no example of this name.
     """
-    text = find_example(name).read_text("utf-8")
-    return re.sub(rf"^{re.escape(SCHEMA_LINE)}.*\n", _name_schema(), text)
+    schema, text = find_example(name).read_text("utf-8").split("\n", 1)
+    assert schema.startswith(SCHEMA_LINE)
+    here = shlex.quote(str(file)) if str(file).isprintable() else "FILE"
+    text = text.replace(f"examples/{name}.yaml", here)
+    return _name_schema() + DOCUMENT.sub(r"\g<page>.md in the documentation of hybridonn", text)
 
 
 def write_starter(answers: Mapping[str, Any]) -> str:

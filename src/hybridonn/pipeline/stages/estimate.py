@@ -25,6 +25,9 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
 
+ELSEWHERE = {  # what estimates optics without such kernels
+    "lens": "; the tab Design of `hybridonn explore` estimates the backend behind a plain lens"
+}
 TILES = "checkpoint_tiles"  # in the folder of the stage while it is unfinished
 
 
@@ -62,7 +65,7 @@ def _find_obstacle(spec: Spec) -> str:
     if not FRONTENDS[frontend].drawn_kernels:
         return (
             f"optics.frontend: {frontend} has no estimate, which is made of kernels that are drawn "
-            "at random"
+            f"at random{ELSEWHERE.get(frontend, '')}"
         )
     return ""
 
