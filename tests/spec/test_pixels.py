@@ -37,6 +37,23 @@ def test_a_segmentation_takes_them():
 
 
 @pytest.mark.parametrize(
+    ("settings", "contraction"),
+    [
+        (SEGMENTATION, "pixels"),
+        ((*SEGMENTATION, "distillation.tangent.contraction=outputs"), "outputs"),
+        ((*SEGMENTATION, "distillation.tangent.layers=all"), None),
+        ((*SEGMENTATION, "distillation.tangent.probes=2"), None),
+        ((*SEGMENTATION, "teacher.name=my.module:build"), None),
+        ((), None),
+    ],
+)
+def test_what_answers_each_pixel_is_compared_by_pixels(settings, contraction):
+    spec = read_spec(None, (*settings, "compensation={}"))
+    assert spec.distillation.tangent.contraction == contraction
+    assert spec.compensation.distillation.tangent.contraction is None  # captured images
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("distillation.method", "cwd"),

@@ -23,7 +23,7 @@ class Term:
         colour: Colour in a figure, hexadecimal.
         dashes: Line style in a figure.
         weight: The key of ``distillation`` that holds its weight.
-        default: The weight where the spec states none.
+        default: The weight where the spec states none; ``auto`` only where it is balanced.
         code: ``package.module:callable`` that computes it, see :mod:`hybridonn.distillation.terms`;
             empty: the callable that the spec names as its method.
         settings: Further keys of ``distillation`` that it reads.
@@ -40,7 +40,7 @@ class Term:
     colour: str
     dashes: str
     weight: str
-    default: float
+    default: float | str
     code: str
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ TERMS = {
         "#832db6",
         "-.",
         "ntk_weight",
-        3.0,
+        AUTO,
         f"{_TERMS}.tangent_kernel:match_kernels",
         settings=("tangent",),
         needs=("kernel",),

@@ -183,9 +183,11 @@ class Tangent(Section):
     """Images of a batch whose kernels are compared. null: all where the last layer is matched,
     else 24; 8 with contraction: pixels.
     """
-    contraction: Literal["outputs", "pixels"] = "outputs"
+    contraction: Literal["outputs", "pixels"] | None = None
     """What a row of a kernel is: an image with all of its outputs summed (outputs), or one
-    sampled pixel (pixels), for tasks that answer each pixel or, in detection, each cell.
+    sampled pixel (pixels), for tasks that answer each pixel or, in detection, each cell. null:
+    pixels for those tasks, where the last layer is matched without probes and the networks are not
+    your own; else, and behind a chip, outputs.
     """
     pixels: Annotated[int, Field(ge=2, le=4096)] = 64
     """Pixels sampled of each image for contraction: pixels, half of them near borders of the
@@ -206,7 +208,7 @@ class Tangent(Section):
     @property
     def taught_by(self) -> str | tuple[str, ...]:
         """The layers of the teacher whose kernel is matched."""
-        return self.teacher_layers or ("all" if self.contraction == "outputs" else "last")
+        return self.teacher_layers or ("last" if self.contraction == "pixels" else "all")
 
     def count_compared(self, batch: int) -> int:
         """How many images of a batch the kernels are of."""

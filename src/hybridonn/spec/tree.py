@@ -26,6 +26,7 @@ from hybridonn.spec.consistency import (
     check_robust,
     join_or,
 )
+from hybridonn.spec.contraction import choose_contraction
 from hybridonn.spec.data import Data
 from hybridonn.spec.device import share_device
 from hybridonn.spec.estimate import Estimate
@@ -77,8 +78,8 @@ class Spec(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_device_for_all(cls, tree: Any) -> Any:
-        return share_device(tree) if isinstance(tree, dict) else tree
+    def _what_follows_from_other_keys(cls, tree: Any) -> Any:
+        return choose_contraction(share_device(tree)) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:

@@ -81,7 +81,7 @@ def _sample_pixels(step: Step, inputs: Inputs) -> SampledPixels | None:
         ValueError: The task has no answer at a pixel.
     """
     tangent = step.settings.tangent
-    if tangent.contraction == "outputs":
+    if tangent.contraction != "pixels":
         return None
     if isinstance(inputs, tuple):
         raise TypeError("the kernel of pixels is of networks that see images, not stored features")
