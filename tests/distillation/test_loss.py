@@ -170,7 +170,7 @@ def test_a_schedule_moves_the_weight_of_the_ntk_and_keeps_its_mean(schedule, fac
 
 def test_one_step_down_the_ntk_term_brings_the_kernels_closer(student, teacher, scene):
     stored = StoredTargets(teacher(scene).detach(), gram=ntk(teacher, scene).detach())
-    settings = spec.Distillation(task_weight=0, kd_weight=0)
+    settings = spec.Distillation(task_weight=0, kd_weight=0, ntk_weight=3)
     objective = Objective(Classification(), settings, stored)
     optimizer = torch.optim.SGD(student.parameters(), lr=0.5)
     values = []
