@@ -219,4 +219,5 @@ def test_another_word_is_refused(value, said):
 def test_weights_that_leave_nothing_to_learn_or_to_balance_are_refused(weights, said):
     with pytest.raises(SpecError, match=said):
         spec.read_spec(None, (f"distillation={weights}",))
-    spec.read_spec(None, ("distillation={task_weight: 0, kd_weight: 0}",))  # the kernel alone
+    alone = "distillation={task_weight: 0, kd_weight: 0, ntk_weight: 3}"
+    spec.read_spec(None, (alone,))  # the kernel alone

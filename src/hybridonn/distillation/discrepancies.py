@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hybridonn.distillation.methods import AUTO
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -51,22 +53,6 @@ def mean_squared(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
     return mse(student, teacher)
 
 
-HANDED_OVER = 0.8  # alignment from which `auto` turns from cka to ridge_cka
-
-
-def auto(student: Tensor, teacher: Tensor, ridge: float) -> Tensor:
-    """The discrepancy cka while the kernels are far apart, ridge_cka as far as they are aligned.
-
-    The cosine of two centred kernels sees little but their few largest eigenvalues, those of the
-    classes. Once these agree, only a comparison of all directions has something left to say. With
-    the alignment A, which is not differentiated, and ``s = (A - 0.8) / 0.2`` from 0 to 1, it is
-    ``(1 - s) cka + s ridge_cka``.
-    """
-    coarse = cka(student, teacher, ridge)
-    share = ((1 - coarse.detach() - HANDED_OVER) / (1 - HANDED_OVER)).clamp(0, 1)
-    return (1 - share) * coarse + share * ridge_cka(student, teacher, ridge)
-
-
 @dataclass(frozen=True)
 class Discrepancy:
     """One way to compare two tangent kernels.
@@ -86,5 +72,22 @@ DISCREPANCIES = {
     "ridge_cka": Discrepancy(ridge_cka),
     "mse": Discrepancy(mean_squared),
     "cosine": Discrepancy(cosine),
-    "auto": Discrepancy(auto),
 }
+CHOICES = (*DISCREPANCIES, AUTO)
+
+
+def choose_discrepancy(name: str, contraction: str | None) -> str:
+    """The discrepancy that a name stands for; ``auto`` is of the kind of the kernels.
+
+    The cosine of two centred kernels sees little but their few largest eigenvalues, those of the
+    classes, which KD tells as well. Between kernels of images `ridge_cka`, which compares every
+    direction that can be learnt, is never behind KD by more than chance and ahead where classes are
+    hard; between kernels of pixels `cka` is (docs/results/found_weight.md).
+
+    Args:
+        name: A name of :data:`CHOICES`.
+        contraction: What a row of the kernels is, ``pixels`` or else an image.
+    """
+    if name != AUTO:
+        return name
+    return "cka" if contraction == "pixels" else "ridge_cka"

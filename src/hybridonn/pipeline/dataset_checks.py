@@ -68,7 +68,7 @@ def _refuse_few(
 ) -> None:
     # An epoch's last batch may have half as many images as the others.
     compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
-    name = distillation.tangent.discrepancy
+    name = distillation.tangent.compared_by
     least = DISCREPANCIES[name].least_images
     # That there are none at all is refused elsewhere, with the fraction that would do.
     if count and any(map(needs_kernel, methods)) and compared < least:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Optional, Union
 from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.tables import NameOf
-from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.discrepancies import CHOICES, DISCREPANCIES, choose_discrepancy
 from hybridonn.distillation.methods import (
     AUTO,
     METHODS,
@@ -165,8 +165,10 @@ class Tangent(Section):
     """Layers of the teacher whose tangent kernel is matched. null: all, or the last one with
     contraction: pixels. The last one alone costs a forward pass, all ten to twenty.
     """
-    discrepancy: Annotated[str, NameOf(DISCREPANCIES)] = "cka"
-    """How two kernels are compared. auto: by cka until they align, then by ridge_cka."""
+    discrepancy: Annotated[str, NameOf(dict.fromkeys(CHOICES))] = AUTO
+    """How two kernels are compared. auto: by ridge_cka where their rows are images, by cka where
+    they are pixels.
+    """
     ridge: Annotated[float, Field(ge=1e-3)] = 0.3
     """Regularisation of ridge_cka, in mean eigenvalues of each kernel; less would drown in single
     precision.
@@ -209,6 +211,11 @@ class Tangent(Section):
     def taught_by(self) -> str | tuple[str, ...]:
         """The layers of the teacher whose kernel is matched."""
         return self.teacher_layers or ("last" if self.contraction == "pixels" else "all")
+
+    @property
+    def compared_by(self) -> str:
+        """The name of the discrepancy."""
+        return choose_discrepancy(self.discrepancy, self.contraction)
 
     def count_compared(self, batch: int) -> int:
         """How many images of a batch the kernels are of."""
@@ -355,7 +362,7 @@ def check_batches(training: Training, distillation: Distillation, where: str) ->
     Raises:
         ValueError: The kernels would be of fewer images than the discrepancy is defined for.
     """
-    name = distillation.tangent.discrepancy
+    name = distillation.tangent.compared_by
     least = DISCREPANCIES[name].least_images
     # An epoch's last batch may have half as many images as the others.
     compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)

@@ -18,7 +18,7 @@ from typing import Any
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.distillation.discrepancies import DISCREPANCIES
+from hybridonn.distillation.discrepancies import CHOICES
 from hybridonn.distillation.methods import BASELINE
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.regimes import write_regimes
@@ -249,10 +249,10 @@ def parse_discrepancies(text: str) -> tuple[str, ...]:
     Raises:
         SpecError: One of them is unknown.
     """
-    allowed = f"any of {', '.join(DISCREPANCIES)}, with commas"
+    allowed = f"any of {', '.join(CHOICES)}, with commas"
     names = split_list("--discrepancies", text, allowed)
     for name in names:
-        if name not in DISCREPANCIES:
+        if name not in CHOICES:
             raise SpecError(f"--discrepancies: {name[:40]!r} is unknown; allowed is {allowed}")
     return tuple(names)
 

@@ -47,7 +47,7 @@ def match_kernels(step: Step) -> Tensor:
         labelled = step.settings.task_weight > 0  # type: ignore[attr-defined]
         if labelled and step.settings.ntk_weight == AUTO:  # type: ignore[attr-defined]
             step.agreement = _find_agreement(step, teacher, compared, pixels)
-        discrepancy = DISCREPANCIES[tangent.discrepancy]
+        discrepancy = DISCREPANCIES[tangent.compared_by]
         return discrepancy.compute(student, teacher, tangent.ridge)
 
 
