@@ -121,7 +121,7 @@ def test_a_term_of_no_weight_is_not_computed_and_leaves_the_others_as_they_are(
         assert {key: float(value.detach()) for key, value in rest.items()} == {
             key: float(value.detach()) for key, value in without.items() if key != "loss"
         }
-    weights = weigh(spec.Distillation(method=method))
+    weights = weigh(spec.Distillation(method=method, ntk_weight=3.0))
     assert torch.equal(
         torch.as_tensor(without["loss"]).detach(),
         torch.as_tensor(sum(weights[key] * without[key].detach() for key in rest)),
