@@ -108,7 +108,8 @@ def test_the_loss_has_a_gradient(method, targets):
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [(one, name) for one in SERVING for name in METHODS[one].terms]
+    ("method", "name"),
+    [(one, name) for one in SERVING for name in METHODS[one].terms if len(METHODS[one].terms) > 1],
 )
 def test_a_term_of_no_weight_is_not_computed_and_leaves_the_others_as_they_are(
     method, name, targets
