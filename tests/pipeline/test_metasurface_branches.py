@@ -165,7 +165,7 @@ def test_end_to_end_trains_the_pillars_of_all_branches(small, made, tmp_path, mo
     more = (
         "optics.strategy=end-to-end",
         "optics.metasurface.end_to_end_epochs=2",
-        "optics.metasurface.end_to_end_learning_rate=0.02",
+        "optics.metasurface.end_to_end_learning_rate=0.003",
     )
     spec = read_spec(None, (*small, *more))
     dataset, before = load_dataset(spec.data), (TEACHER, ALIGNMENT, TEACHER_TARGETS, STUDENT)

@@ -74,7 +74,7 @@ def test_the_same_command_again_does_nothing_twice(finished, home):
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
     status, _, err = call(home, "run", "--out", "whole", *QUICK)
     assert status == 0
-    assert "kept from before: layout, estimate, teacher, teacher_targets, student" in err
+    assert "kept from before: layout, estimate, teacher, teacher targets, student" in err
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
 
 
@@ -84,7 +84,7 @@ def test_a_changed_spec_redoes_only_what_it_touches(finished, home):
     change = ["--set", "training.epochs=2"]
     status, _, err = call(home, "run", "--out", "changed", *QUICK, *change)
     assert status == 0
-    assert "kept from before: layout, estimate, teacher, teacher_targets\n" in err
+    assert "kept from before: layout, estimate, teacher, teacher targets\n" in err
 
 
 @pytest.mark.slow

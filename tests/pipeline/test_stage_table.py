@@ -190,7 +190,11 @@ ELSEWHERE = {
     # Beside branches the other optics are lenses, of which there is no estimate.
     "masks": {
         "optics.frontend": {"estimate", *ANY_STUDENT},
-        "distillation.tangent.contraction": {"student", "teacher_targets"},  # no kernel is stored
+        # Of pixels, which are the default, no kernel is stored.
+        "distillation.tangent.contraction": {"student", "teacher_targets"},
+        "distillation.tangent.teacher_layers": ANY_STUDENT,
+        "distillation.tangent.probes": ANY_STUDENT | {"alignment"},
+        "distillation.method": ANY_STUDENT,
         **STILL,
     },
     "measured optics": STILL,
@@ -203,7 +207,6 @@ ALONE_REFUSED = {
     *("task", "data.name", "data.folder", "data.variant", "data.mask_classes", "data.box_classes"),
     *("data.bit_depth", "student.backend", "student.backend_arguments"),
     "compensation.distillation.robust",
-    "compensation.distillation.tangent.contraction",  # captures are of images
 }
 # Of several other values, those that make a difference here.
 PREFERRED = {
