@@ -118,8 +118,10 @@ def _run(context: Context) -> dict[str, Any]:
     illustrated = context.options["illustrated"]
     setup = set_up_training(context)
     if illustrated:  # the curve of a report; a study's trainings of few images would wait for it
-        curve = {"epoch_callback": lambda net: {"alignment": _align(net, spec, dataset, aligned)}}
-        setup = replace(setup, **curve)
+        setup = replace(
+            setup,
+            epoch_callback=lambda network: {"alignment": _align(network, spec, dataset, aligned)},
+        )
     task = setup.objective.task
     told = _tell_optics(context)
     history = train(student, setup, part / "checkpoint.safetensors", context.progress)
