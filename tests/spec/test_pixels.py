@@ -3,7 +3,7 @@
 import pytest
 
 from hybridonn.core.errors import SpecError
-from hybridonn.spec import read_spec
+from hybridonn.spec import Distillation, Spec, Training, read_spec
 
 PIXELS = "tangent.contraction=pixels"
 SEGMENTATION = (
@@ -51,6 +51,13 @@ def test_what_answers_each_pixel_is_compared_by_pixels(settings, contraction):
     spec = read_spec(None, (*settings, "compensation={}"))
     assert spec.distillation.tangent.contraction == contraction
     assert spec.compensation.distillation.tangent.contraction is None  # captured images
+
+
+def test_sections_given_by_code_are_completed_like_those_of_a_file():
+    sections = dict(read_spec(None, SEGMENTATION)) | {"distillation": Distillation()}
+    assert Spec(**sections).distillation.tangent.contraction == "pixels"
+    trained = dict(read_spec(None)) | {"training": Training(device="cpu")}
+    assert Spec(**trained).teacher.training.device == "cpu"
 
 
 @pytest.mark.parametrize(

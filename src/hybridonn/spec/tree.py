@@ -79,7 +79,11 @@ class Spec(Section):
     @model_validator(mode="before")
     @classmethod
     def _what_follows_from_other_keys(cls, tree: Any) -> Any:
-        return choose_contraction(share_device(tree)) if isinstance(tree, dict) else tree
+        if not isinstance(tree, dict):
+            return tree
+        # Python code may give sections: what follows from them is the same as of a file.
+        plain = {k: v.model_dump() if isinstance(v, Section) else v for k, v in tree.items()}
+        return choose_contraction(share_device(plain))
 
     @model_validator(mode="after")
     def _student_answers_the_task(self) -> Spec:
