@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -204,6 +205,69 @@ def test_a_release_needs_a_tag_of_the_version(tag, ends):
     }
     done = subprocess.run(["bash", "-e", "-c", check["run"]], cwd=ROOT, env=told, check=False)
     assert done.returncode == ends
+
+
+ADDRESS, TAG = "https://github.com/OWNER/NAME", "v1.2.3"
+RELEASED = {
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "OWNER/NAME",
+    "GITHUB_REF_NAME": TAG,
+}
+
+
+def released_step():
+    """The step of the release that gives addresses, which comes before the package is built."""
+    jobs = yaml.safe_load((WORKFLOWS[0].parent / "release.yml").read_text("utf-8"))["jobs"]
+    steps = [one.get("run") for one in jobs["build"]["steps"]]
+    (step,) = (one for one in steps if one and "set_addresses" in one)
+    assert steps.index(step) < steps.index("make dist")
+    return step.split()
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A folder whose README.md and pyproject.toml were given the addresses of a release."""
+    (tmp_path / ".ci").mkdir()
+    for name in ("README.md", "pyproject.toml", ".ci/set_addresses.py"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    run(sys.executable, *released_step()[1:], cwd=tmp_path, **RELEASED)
+    return tmp_path
+
+
+def list_targets(markdown):
+    """The kind and target of each link and picture."""
+    tokens = MarkdownIt().parse(markdown)
+    for one in (part for token in tokens for part in token.children or ()):
+        if one.type in ("link_open", "image"):
+            yield one.type, one.attrs["href" if one.type == "link_open" else "src"]
+
+
+def test_a_release_links_to_files_and_pictures_of_its_tag(released):
+    here = list(list_targets((ROOT / "README.md").read_text("utf-8")))
+    there = list(list_targets((released / "README.md").read_text("utf-8")))
+    views = {"link_open": "blob", "image": "raw"}
+    assert {kind for kind, target in here if "://" not in target} == set(views)
+    assert there == [
+        (kind, target if "://" in target else f"{ADDRESS}/{views[kind]}/{TAG}/{target}")
+        for kind, target in here
+    ]
+
+
+def test_the_wheel_of_a_release_names_its_repository(released):
+    told = tomllib.loads((released / "pyproject.toml").read_text("utf-8"))["project"]
+    assert told.pop("urls") == {"Repository": ADDRESS, **PROJECT["urls"]}
+    assert told == {key: PROJECT[key] for key in told}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_addresses_need_what_the_workflow_knows(name, tmp_path):
+    script = ROOT / ".ci" / "set_addresses.py"
+    told = {**RELEASED, name: ""}
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=told, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith(f"{name} not set")
 
 
 def test_only_the_job_that_publishes_may_sign_for_the_index():
