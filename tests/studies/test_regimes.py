@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from hybridonn.core.errors import ArtefactError, DataError, SpecError
@@ -159,6 +160,7 @@ def test_the_study_is_whole_and_resumed(tmp_path, monkeypatch):
         assert tried["auto" if chosen == "auto" else "1.0"] == max(tried.values())
 
     more = study_regimes(spec, Grid((40,), (1,), ("cka",), grid.values), 2, 1, folder)
+    assert [len(one["variants"]["kd"]["values"]) for one in more["points"]] == [2, 1]
     assert [len(one["values"]) for one in more["points"][0]["variants"].values()] == [2, 2, 2]
     assert len(list(csv.DictReader((folder / "students.csv").open()))) == 8 + 3
     monkeypatch.setattr(regimes, "DO", "no.such:function")  # nothing is left to do
@@ -173,6 +175,48 @@ def test_the_study_is_whole_and_resumed(tmp_path, monkeypatch):
     assert again["accuracy"] == found["points"][0]["variants"]["none"]["values"][0]
     with pytest.raises(ArtefactError, match="other settings"):
         study_regimes(read_spec(None, (*TINY, "student.kernels=3")), grid, 1, 1, folder)
+
+
+def test_a_map_grows_by_calls_with_other_points(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    folder, spec = tmp_path / "study", read_spec(None, TINY)
+    study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)
+    first = json.loads((folder / "regimes.json").read_text())["points"]
+    study_regimes(spec, Grid((None,), (2,), ("cka", "ridge_cka")), 1, 1, folder)
+    grown = json.loads((folder / "regimes.json").read_text())
+    assert [(one["images"], one["epochs"]) for one in grown["points"]] == [(40, 1), (1294, 2)]
+    assert grown["points"][0] == first[0]
+    assert [one["train_images"] for one in grown["points"]] == [40, None]
+    assert len(list(csv.DictReader((folder / "regimes.csv").open()))) == 3 + 4
+
+    monkeypatch.setattr(regimes, "DO", "no.such:function")  # every student is there
+    again = study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)
+    assert again["points"] == grown["points"]
+    (folder / "regimes.json").write_text("{harmed")  # the rows are what counts
+    assert len(study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)["points"]) == 1
+
+
+def test_a_point_that_lost_a_row_leaves_the_map(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    folder, spec = tmp_path / "study", read_spec(None, TINY)
+    study_regimes(spec, Grid((40,), (1,), ("cka",)), 1, 1, folder)
+    for path in (folder / "rows").glob("*/*.json"):
+        if json.loads(path.read_text())["value"]["variant"] == "kd":
+            path.unlink()
+    found = study_regimes(spec, Grid((80,), (1,), ("cka",)), 1, 1, folder)
+    assert [one["images"] for one in found["points"]] == [80]
+
+
+def test_maps_of_calls_with_other_seeds_and_discrepancies_say_so():
+    few = [one | {"epochs": 9} for one in rows() if one["variant"] != "ntkd ridge_cka"]
+    few = [one for one in few if one["seed"] < 2]
+    table = summarise(few + rows(), COUNTS, "accuracy") | {"design": "d", "label": "accuracy"}
+    figure = draw_regimes(table)
+    assert "2 to 3 paired seeds" in figure.get_suptitle()
+    maps = [axes for axes in figure.axes if axes.get_images()]
+    assert len(maps) == 3  # one of them without the points that lack its discrepancy
+    shown = [int((~np.isnan(axes.get_images()[0].get_array())).sum()) for axes in maps]
+    assert shown == [4, 4, 2]
 
 
 def test_what_is_damaged_is_refused(tmp_path):

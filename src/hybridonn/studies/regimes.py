@@ -29,6 +29,7 @@ from hybridonn.studies.compare import flatten_row
 from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import unpack_root, unpack_spec
+from hybridonn.studies.regimes_earlier import list_earlier
 from hybridonn.studies.regimes_summary import KD, NTKD, summarise, tabulate
 from hybridonn.studies.rows import Rows, name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
@@ -153,7 +154,7 @@ def study_regimes(
     """Map where KD and NTKD pay over training images and training budget.
 
     Interrupted and called again, it goes on where it was. The table keeps the students of all calls
-    with the same spec.
+    with the same spec, and the map the points that earlier calls finished.
 
     Args:
         spec: The design; ``data.train_images`` and the epochs are those of the grid.
@@ -202,8 +203,10 @@ def study_regimes(
         best = choose_best(whole, trials, rows, tuning_seeds)
         do(best, seeds)
         task = make_task(whole.task)
-        found = [[rows.values[_key(whole, one, seed)] for seed in range(seeds)] for one in best]
-        table = summarise([row for some in found for row in some], counts, task.metric)
+        found = [rows.values[_key(whole, one, seed)] for one in best for seed in range(seeds)]
+        places = {(counts[one.images], one.epochs) for one in best}
+        earlier, known = list_earlier(folder / "regimes.json", rows, places)
+        table = summarise([*earlier, *found], known | counts, task.metric)
         table |= {"design": whole.name, "label": task.label, "tuning_seeds": tuning_seeds}
         write_json(folder / "regimes.json", table)
         write_table(folder / "regimes.csv", tabulate(table))

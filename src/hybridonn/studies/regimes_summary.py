@@ -25,8 +25,9 @@ def summarise(
         metric: The key of what is compared.
 
     Returns:
-        ``points``, each with ``images``, ``epochs``, ``variants`` by name (label, values, mean and
-        interval, seconds, tuned) and ``differences`` (variant, baseline, mean, interval);
+        ``points``, each with ``images``, ``epochs``, ``train_images`` (what was asked for; None:
+        all), ``variants`` by name (label, values, mean and interval, seconds, tuned) and
+        ``differences`` (variant, baseline, mean, interval);
         ``variants``, their names in order, with labels; ``seeds``; ``sentences``.
     """
     variants = list(dict.fromkeys(row["variant"] for row in rows))
@@ -36,7 +37,8 @@ def summarise(
         own = [
             row for row in rows if (counts[row["train_images"]], row["epochs"]) == (images, epochs)
         ]
-        points.append({"images": images, "epochs": epochs} | _summarise_point(own, metric))
+        place = {"images": images, "epochs": epochs, "train_images": own[0]["train_images"]}
+        points.append(place | _summarise_point(own, metric))
     return {
         "metric": metric,
         "seeds": sorted({row["seed"] for row in rows}),

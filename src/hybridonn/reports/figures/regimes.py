@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STAGE = "hybridonn study regimes"
 PANELS = 2  # heat maps side by side
 CELL_IN = (1.35, 0.75)  # width and height of a point with three lines of text
+NOT_MEASURED = "#e3e3e3"  # white is a difference of zero
 FAR = 0.6  # of the largest difference, from which text is white
 
 
@@ -43,14 +44,20 @@ def draw_regimes(table: dict[str, Any]) -> Figure:
     """Draw a heat map for each difference: mean in points, its 95 % interval, seconds of both.
 
     KD - task alone has a scale of its own; all maps of NTKD - KD share one. An interval that leaves
-    out zero is bold.
+    out zero is bold, a place without a point grey.
 
     Args:
         table: What :func:`hybridonn.studies.regimes.study_regimes` returns.
     """
     from matplotlib.figure import Figure
 
-    compared = [(one["variant"], one["baseline"]) for one in table["points"][0]["differences"]]
+    compared = list(
+        dict.fromkeys(
+            (one["variant"], one["baseline"])
+            for point in table["points"]
+            for one in point["differences"]
+        )
+    )
     images = sorted({point["images"] for point in table["points"]})
     epochs = sorted({point["epochs"] for point in table["points"]})
     columns = min(PANELS, len(compared))
@@ -70,8 +77,10 @@ def draw_regimes(table: dict[str, Any]) -> Figure:
 
 def _title(table: dict[str, Any]) -> str:
     label = str(table["label"]).replace("$", r"\$")
-    seeds = len(table["seeds"])
-    count = f"{seeds} paired seed{'s' * (seeds > 1)}" + (", 95 % interval" if seeds > 1 else "")
+    counts = [one["n"] for point in table["points"] for one in point["differences"]]
+    least, most = min(counts), max(counts)
+    seeds = f"{least} to {most}" if least < most else f"{most}"
+    count = f"{seeds} paired seed{'s' * (most > 1)}" + (", 95 % interval" if most > 1 else "")
     design = fill(str(table["design"]), 40).replace("$", r"\$")
     return f"{design}\ndifferences of test {label} in points, {count}"
 
@@ -102,6 +111,7 @@ def _draw_map(
 
     images, epochs = sides
     values = np.full((len(images), len(epochs)), np.nan)
+    axes.set_facecolor(NOT_MEASURED)
     for point in table["points"]:
         found = _find(point, pair)
         if found is None:
