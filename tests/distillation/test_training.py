@@ -211,6 +211,32 @@ def test_the_data_order_depends_on_seed_and_epoch_alone(images):
     assert orders[0].unique().numel() == 60  # 3 x 16 and a last batch of 12
 
 
+@pytest.mark.parametrize("changes", [{}, {"augmentation": {"shift_pixels": 1}, "views": 4}])
+def test_epochs_of_several_passes_are_the_same_steps_judged_less_often(images, tmp_path, changes):
+    found = {}
+    for epochs, passes in ((6, 1), (2, 3)):
+        plan = make_setup(images, epochs=epochs, passes_per_epoch=passes, **changes)
+        net = network()
+        net[4] = nn.Identity()  # dropout has a seed for each epoch
+        history = training.train(net, plan, tmp_path / f"{passes}.safetensors")
+        assert len(history) == epochs
+        found[passes] = history
+    assert found[3][0]["loss"] == pytest.approx(sum(row["loss"] for row in found[1][:3]) / 3)
+    for late, row in zip((2, 5), found[3], strict=True):
+        for name in ("validation_loss", "validation_accuracy", "learning_rate"):
+            assert row[name] == found[1][late][name]
+
+
+def test_passes_of_an_epoch_have_orders_of_their_own(images):
+    plan = make_setup(images, epochs=2, passes_per_epoch=2)
+    batches = list(draw_batches(plan, 1, torch.device("cpu")))
+    half = len(batches) // 2
+    first, second = (torch.cat([b.indices for b in batches[i * half :][:half]]) for i in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort().values, second.sort().values)
+    assert [batches[0].progress, batches[half].progress] == [0.5, 0.75]
+
+
 def test_a_handful_of_images_is_no_batch(images):
     sizes = [
         len(b.labels)

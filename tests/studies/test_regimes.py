@@ -97,6 +97,10 @@ def test_each_difference_has_a_map_and_certain_ones_are_bold():
     assert ("+11.00", "bold") in texts
     assert any(text == "+8.52 to +13.48\n2 / 2 s" for text, _ in texts)
     assert ("+1.00", "normal") in [(t.get_text(), t.get_weight()) for t in maps[2].texts]
+    assert maps[1].get_xlabel() == "epochs"
+    assert (
+        draw_regimes(table | {"passes_per_epoch": 4}).axes[0].get_xlabel() == "epochs of 4 passes"
+    )
     scales = [axes.get_images()[0].norm.vmax for axes in maps]
     assert scales[1] == scales[2] != scales[0]
 

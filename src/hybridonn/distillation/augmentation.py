@@ -78,20 +78,20 @@ class AugmentedImages:
         return load_batch(self.images, indices, self.task, self.settings, self.generator)
 
 
-def see_epoch(
+def see_pass(
     part: IndexedDataset,
     task: Task,
     training: Training,
-    epoch: int,
+    number: int,
     generator: torch.Generator,
 ) -> tuple[IndexedDataset, int]:
-    """A training set as an epoch sees it, and the index that its first example has there.
+    """A training set as a pass over it sees it, and the index that its first example has there.
 
     Args:
         part: Images or stored features.
         task: The task, which says how labels move along with images.
         training: Settings of the training with the augmentation and the number of views.
-        epoch: Number of the epoch, from 0 on.
+        number: Number of the pass, from 0 on.
         generator: Where the random numbers of a live augmentation come from.
 
     Raises:
@@ -107,5 +107,5 @@ def see_epoch(
     views = count_views(training)
     if views is None:
         return AugmentedImages(part, task, training.augmentation, generator), 0
-    view = epoch % views
+    view = number % views
     return make_view(part, task, training.augmentation, view), view * len(part)

@@ -29,7 +29,7 @@ from hybridonn.data.indexed import (
 )
 from hybridonn.data.transforms.mixing import mix
 from hybridonn.distillation import parallel
-from hybridonn.distillation.augmentation import see_epoch
+from hybridonn.distillation.augmentation import see_pass
 from hybridonn.distillation.averaging import WeightAverage, averages_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
@@ -238,18 +238,23 @@ def _descend(network: nn.Module, setup: TrainingSetup, batch: Batch, step: int) 
 
 
 def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iterator[Batch]:
-    """The batches of an epoch: an order that depends on seed and epoch alone.
+    """The batches of an epoch: an order that depends on the seed and the pass alone.
 
-    The last batch is left out when it is smaller than half of the others, so
-    that no step is taken on a handful of images. With views, image i of view v
-    has the index ``v N + i``.
+    The last batch of a pass is left out when it is smaller than half of the others, so that no
+    step is taken on a handful of images. With views, image i of view v has the index ``v N + i``.
     """
-    settings, generator = setup.settings, generator_of("order", setup.seed, epoch)
+    passes = setup.settings.passes_per_epoch
+    for number in range(epoch * passes, (epoch + 1) * passes):
+        yield from _draw_pass(setup, number, device)
+
+
+def _draw_pass(setup: TrainingSetup, number: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of a pass over the training images, counted from the start of the training."""
+    settings, generator = setup.settings, generator_of("order", setup.seed, number)
     task = setup.objective.task
-    part, first = see_epoch(setup.train, task, settings, epoch, generator)
+    part, first = see_pass(setup.train, task, settings, number, generator)
     order = torch.randperm(len(part), generator=generator)
-    steps = steps_an_epoch(setup)
-    size = settings.batch_size
+    steps, size = steps_a_pass(setup), settings.batch_size
     for k in range(steps):
         indices = order[k * size : (k + 1) * size]
         inputs, labels = part.batch(indices)
@@ -260,7 +265,7 @@ def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iter
             move_inputs(inputs, device),
             move_labels(labels, device),
             (first + indices).to(device),
-            (epoch + k / steps) / settings.epochs,
+            (number + k / steps) / (settings.epochs * settings.passes_per_epoch),
             mixture and mixture.to(device),
         )
 
@@ -379,7 +384,12 @@ def has_bfloat16_units() -> bool:
 
 
 def steps_an_epoch(setup: TrainingSetup) -> int:
-    """Batches of an epoch: a last one of less than half a batch is left out."""
+    """Batches of an epoch, which may be of several passes over the training images."""
+    return setup.settings.passes_per_epoch * steps_a_pass(setup)
+
+
+def steps_a_pass(setup: TrainingSetup) -> int:
+    """Batches of a pass: a last one of less than half a batch is left out."""
     whole, rest = divmod(len(setup.train), setup.settings.batch_size)
     return max(1, whole + (2 * rest >= setup.settings.batch_size))
 

@@ -20,7 +20,7 @@ from hybridonn.pipeline.run_record import read_run_record
 from hybridonn.pipeline.stage import mark_of
 from hybridonn.pipeline.stage_folder import Finished, State, find_state
 from hybridonn.pipeline.stage_table import STAGES
-from hybridonn.spec import Spec
+from hybridonn.spec import Spec, Training
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,13 @@ def _networks_of(name: str, spec: Spec) -> list[Any]:
 def _measure_work(name: str, spec: Spec, sizes: dict[str, Any]) -> float:
     """What the time of a stage is proportional to."""
     if name == "teacher":
-        return spec.teacher.training.epochs * sizes["train"]
+        return _count_passes(spec.teacher.training) * sizes["train"]
     if name in ("student", "baseline"):
-        return spec.training.epochs * sizes["student_train"]
+        return _count_passes(spec.training) * sizes["student_train"]
     if name == "teacher_targets":
         return (spec.training.views or 1) * sizes["student_train"]
     return 1.0
+
+
+def _count_passes(training: Training) -> int:
+    return training.epochs * training.passes_per_epoch

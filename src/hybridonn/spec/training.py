@@ -71,7 +71,11 @@ class Training(Section):
     WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset({"tensorboard"})
 
     epochs: Count = 20
-    """Passes over the training images."""
+    """Epochs of the training; after each the validation images judge the network."""
+    passes_per_epoch: Count = 1
+    """Passes over the training images in an epoch. More of them where few training images are
+    outweighed by the validation images, which then take most of the time.
+    """
     batch_size: Count = 128
     """Images of a training step."""
     learning_rate: Positive = 4e-3
@@ -108,7 +112,7 @@ class Training(Section):
     augmentation: Augmentation = Augmentation()
     """Random changes of the training images."""
     views: Count | None = None
-    """Fixed changes of each image, one an epoch in turn; the teacher's answers to them are stored
+    """Fixed changes of each image, one a pass in turn; the teacher's answers to them are stored
     for all students. null: new changes in each step.
     """
 

@@ -208,6 +208,7 @@ def study_regimes(
         earlier, known = list_earlier(folder / "regimes.json", rows, places)
         table = summarise([*earlier, *found], known | counts, task.metric)
         table |= {"design": whole.name, "label": task.label, "tuning_seeds": tuning_seeds}
+        table["passes_per_epoch"] = whole.training.passes_per_epoch
         write_json(folder / "regimes.json", table)
         write_table(folder / "regimes.csv", tabulate(table))
         write_regimes(folder)
