@@ -16,7 +16,8 @@ from hybridonn.data.dataset import Dataset
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import refuse_own_term
 from hybridonn.distillation.methods import BASELINE
-from hybridonn.distillation.training import choose_device, mixed_precision, predict
+from hybridonn.distillation.precision import mixed_precision
+from hybridonn.distillation.training import choose_device, predict
 from hybridonn.networks.backends.build import find_backend
 from hybridonn.networks.backends.table import BACKENDS
 from hybridonn.networks.hybrid import HybridNetwork

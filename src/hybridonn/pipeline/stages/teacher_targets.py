@@ -15,6 +15,7 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
 from hybridonn.distillation.methods import find_stored_for, needs_kernel
+from hybridonn.distillation.precision import mixed_precision
 from hybridonn.distillation.teacher_targets import (
     Ask,
     LiveTargets,
@@ -25,7 +26,7 @@ from hybridonn.distillation.teacher_targets import (
     halve,
     teacher_kernel,
 )
-from hybridonn.distillation.training import choose_device, fitting_images, mixed_precision
+from hybridonn.distillation.training import choose_device, fitting_images
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.alignment import ALIGNED, count_probes
