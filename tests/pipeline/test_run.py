@@ -165,6 +165,28 @@ def test_a_refused_estimate_leaves_no_folder(home, words):
     assert not (home / "refused").exists()
 
 
+def test_a_lens_is_estimated_beside_the_design_which_stays(home):
+    small = ["--set", "data.train_images=200", "--set", "estimate.test_images=100"]
+    assert call(home, "estimate", *small)[0] == 0
+    design = (home / "runs" / "digits" / "results.json").read_bytes()
+    status, out, err = call(home, "estimate", *small, "--optics", "lens", "--json")
+    assert status == 0, err
+    (curve,) = json.loads(out)["files"]
+    folder = Path(curve).parents[1]
+    assert folder == Path("runs/digits-lens")
+    found = json.loads((home / folder / "results.json").read_text())
+    assert json.loads(out)["results"] == found
+    assert list_undescribed(found) == []
+    assert found["estimate"]["kernels"] == "lens"
+    assert (home / "runs" / "digits" / "results.json").read_bytes() == design
+    # The spec that is written there is that of the lens.
+    again = call(home, "estimate", folder / "spec.yaml", "--out", "again", "--json")
+    assert json.loads(again[1])["results"] == found
+    status, _, err = call(home, "estimate", "--optics", "lens", "--out", "runs/digits")
+    assert status == 1
+    assert "holds the run digits, and this spec is digits-lens" in " ".join(err.split())
+
+
 def test_debug_shows_the_traceback(home):
     status, _, err = call(home, "--debug", "run", "no-spec.yaml")
     assert status == 1

@@ -52,5 +52,5 @@ def test_drawn_kernels_are_said_to_have_nothing_to_share(tmp_path):
 
     spec = read_spec(None, (*SMALL, "estimate.draws=1"))
     found = estimate_on_workers(spec, tmp_path, None, Says(), workers=Workers(2))
-    assert "has no exact kernel that workers could share" in said[0]
+    assert "workers share the exact kernel of estimate.kernels: infinite" in said[0]
     assert found["estimate"]["accuracy"] > 0.5

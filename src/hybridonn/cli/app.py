@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 
@@ -187,14 +187,24 @@ def estimate(
     settings: Settings = None,
     data_root: DataRoot = None,
     replace: Replace = False,
+    optics: Annotated[
+        Optional[Literal["lens"]],  # noqa: UP045
+        typer.Option(
+            help="Estimate the same backend behind a plain lens instead, in a run of its own, "
+            "NAME-lens.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     workers: Workers,
 ) -> None:
     """Estimate the accuracy of a design before anything is trained."""
-    stated, folder = state_run(spec, settings, out)
+    stated, folder = state_run(spec, settings, out, optics or "")
     from hybridonn.studies.kernel_strips import estimate_on_workers
+    from hybridonn.studies.lens_choice import state_lens
 
     with show_bars() as progress:
+        stated = state_lens(stated, data_root, progress) if optics else stated
         results = estimate_on_workers(stated, folder, data_root, progress, replace, workers)
     print_table(stated.name, results)
     say(folder / "estimate" / "learning_curve.csv")

@@ -61,8 +61,9 @@ def _look_up(numbers: Numbers, key: str) -> Any:
 
 
 def _say_layout(numbers: Numbers) -> str:
+    used = numbers["kernels_used"]
     return (
-        f"{numbers['kernels_used']} kernels on {numbers['sites']} sites "
+        f"{used} kernel{'s' * (used != 1)} on {numbers['sites']} sites "
         f"({numbers['rows']} x {numbers['columns']}); {numbers['kernels']} would fit"
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from torch.nn.functional import adaptive_avg_pool2d
+
 from hybridonn.core.errors import SpecError
 from hybridonn.estimation.estimate import Estimate, estimate_accuracy
 from hybridonn.estimation.estimators import EstimateInputs
 from hybridonn.networks.backends.build import find_built_in
 from hybridonn.networks.backends.table import BACKENDS
-from hybridonn.tangent.infinite import Layer, Relu
+from hybridonn.tangent.infinite import AdaptiveAveragePool, Layer, Relu
 
 
 def estimate_lens(inputs: EstimateInputs) -> Estimate:
@@ -21,16 +23,23 @@ def estimate_lens(inputs: EstimateInputs) -> Estimate:
     Raises:
         SpecError: The wide network of the backend is not known.
     """
+    layers = list_seen_layers(inputs)
     stride = inputs.student.stride
     (train, labels), (test, tested) = inputs.train, inputs.test
+    seen = [images[:, :, ::stride, ::stride] for images in (train, test)]
+    if isinstance(layers[0], AdaptiveAveragePool):
+        # A mean of pixels has no weights: the kernel of the pooled images is the same, and small.
+        seen = [adaptive_avg_pool2d(images, layers[0].out) for images in seen]
+        layers = layers[1:]
     return estimate_accuracy(
-        list_seen_layers(inputs),
-        train[:, :, ::stride, ::stride],
+        layers,
+        seen[0],
         labels,
-        test[:, :, ::stride, ::stride],
+        seen[1],
         tested,
         settings=inputs.settings,
         progress=inputs.progress,
+        folder=inputs.folder,
     )
 
 

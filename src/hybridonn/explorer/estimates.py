@@ -15,14 +15,16 @@ from hybridonn.data import Dataset, data_root, load_dataset
 from hybridonn.data.readers.sources import NAMED_SOURCES
 from hybridonn.deployment.cost import NetworkCost, count_student_costs
 from hybridonn.deployment.energy import MJ, Assumption
-from hybridonn.estimation import Estimate
-from hybridonn.estimation.lens import estimate_lens
 from hybridonn.explorer.design import Design, build_spec
 from hybridonn.explorer.pareto import Candidate
 from hybridonn.networks.student import build_student, check_fit
 from hybridonn.optics.layout.sites import Layout, SurfaceSize, size_for
 from hybridonn.pipeline.from_spec import lay_out_kernels
-from hybridonn.pipeline.stages.estimate import estimate_spec, gather_inputs, refuse_unestimated
+from hybridonn.pipeline.stages.estimate import (
+    estimate_spec,
+    name_estimator,
+    refuse_unestimated,
+)
 from hybridonn.reports.statistics import share_interval
 from hybridonn.spec import Data, Spec
 
@@ -130,9 +132,9 @@ class Bench:
             HybridonnError: The design has no estimate, or its data are missing.
         """
         spec = build_spec(design)
-        if not design.lens:
-            refuse_unestimated(spec)
-        key = _name(spec, design.lens)
+        refuse_unestimated(spec)
+        spec = name_estimator(spec)
+        key = _name(spec)
         with self._busy:
             if key in self._known:
                 return replace(self._known[key], seconds=0.0)
@@ -140,7 +142,8 @@ class Bench:
                 return None
             began = perf_counter()
             dataset = self.load(spec.data)
-            found = _estimate(spec, dataset, design.lens)
+            with TemporaryDirectory(prefix="hybridonn-") as tiles:
+                found = estimate_spec(spec, dataset, Path(tiles), Silent())
             tests = len(found.scores)
             ends = share_interval(found.accuracy, found.uncertainty, tests)
             seconds = perf_counter() - began
@@ -187,18 +190,10 @@ class Bench:
         return Candidate(name, *ends, price.least_mm2, energy, price.behind.macs, lens=design.lens)
 
 
-def _name(spec: Spec, lens: bool) -> str:
+def _name(spec: Spec) -> str:
     """What an estimate depends on."""
     parts = (spec.data, spec.student, spec.estimate)
-    return "\n".join((*(one.model_dump_json() for one in parts), spec.task, str(lens)))
-
-
-def _estimate(spec: Spec, dataset: Dataset, lens: bool) -> Estimate:
-    with TemporaryDirectory(prefix="hybridonn-") as tiles:
-        if not lens:
-            return estimate_spec(spec, dataset, Path(tiles), Silent())
-        check_fit(spec.student, dataset.image_shape)
-        return estimate_lens(gather_inputs(spec, dataset, Path(tiles), Silent()))
+    return "\n".join((*(repr(one) for one in parts), spec.task))
 
 
 def least_area(spec: Spec) -> float:

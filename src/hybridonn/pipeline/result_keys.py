@@ -62,7 +62,8 @@ RESULT_KEYS: Mapping[str, Mapping[str, str]] = {
         "train_images": "images that it was fitted to",
         "test_images": "images that it was measured on",
         "lambda": "ridge that was chosen",
-        "kernels": "`design`: drawn kernels of the design; `infinite`: infinitely many",
+        "kernels": "`design`: drawn kernels of the design; `infinite`: infinitely many; "
+        "`lens`: none, the optics are a plain lens",
         "method": "what was computed, in words",
     },
     "teacher": {

@@ -17,6 +17,7 @@ from hybridonn.pipeline.stages.estimate import (
     ESTIMATE,
     TILES,
     gather_inputs,
+    name_estimator,
     refuse_unestimated,
 )
 from hybridonn.spec import Spec
@@ -84,8 +85,8 @@ def _share_kernel(
         kernel = _cut(spec, dataset, part / TILES)
         if kernel is None:
             progress.say(
-                f"the estimate with estimate.kernels: {spec.estimate.kernels} has no exact kernel "
-                "that workers could share here; this process makes it"
+                "workers share the exact kernel of estimate.kernels: infinite, and this estimate "
+                "has none; this process makes it"
             )
             return
         (part / TILES).mkdir(exist_ok=True)
@@ -104,7 +105,7 @@ def _share_kernel(
 
 def _cut(spec: Spec, dataset: Dataset, tiles: Path) -> KernelStrips | None:
     """The exact kernel of the estimate; None: there is none."""
-    if spec.estimate.kernels != "infinite":
+    if name_estimator(spec).estimate.kernels != "infinite":
         return None
     return cut_kernel(gather_inputs(spec, dataset, tiles, Silent()))
 

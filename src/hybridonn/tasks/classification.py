@@ -56,6 +56,7 @@ class Classification:
         {
             "design": "hybridonn.estimation.estimators:estimate_drawn",
             "infinite": "hybridonn.estimation.estimators:estimate_infinite",
+            "lens": "hybridonn.estimation.lens:estimate_lens",
         }
     )
     unestimated: ClassVar[str] = ""

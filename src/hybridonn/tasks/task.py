@@ -51,7 +51,8 @@ class Task(Protocol):
     contact_sheet: ClassVar[str]  # package.module:function that draws images with their labels
     estimates: ClassVar[
         Mapping[str, str]
-    ]  # the values of estimate.kernels that serve it, each with its estimator; empty: none
+    ]  # the values of estimate.kernels that serve it, each with its estimator, and those of optics
+    # without drawn kernels by the names in the table of frontends; empty: none
     unestimated: ClassVar[str]  # why there is no estimate, a main clause; empty: there is one
     drawn_live: ClassVar[bool]  # whether the page of `hybridonn live` draws its answers
     whole: ClassVar[bool]  # whether the score of an image is 0 or 1, nothing between

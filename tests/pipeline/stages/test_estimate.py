@@ -5,12 +5,19 @@ import pytest
 from hybridonn.core.errors import SpecError
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset
+from hybridonn.estimation.lens import estimate_lens
 from hybridonn.networks.backends.build import find_built_in
 from hybridonn.pipeline.stage import complete
-from hybridonn.pipeline.stages.estimate import ESTIMATE, refuse_unestimated
+from hybridonn.pipeline.stages.estimate import (
+    ESTIMATE,
+    gather_inputs,
+    name_estimator,
+    refuse_unestimated,
+)
 from hybridonn.spec import read_spec
 from hybridonn.tangent.infinite import DEFAULT_FEATURES
 
+LENS = ("optics.frontend=lens", "student.kernels=1")
 SMALL = ("data.train_images=200", "estimate.test_images=100", "estimate.draws=1")
 
 
@@ -63,10 +70,36 @@ def test_the_spec_s_features_are_those_that_were_measured_best():
     assert read_spec(None).estimate.features == DEFAULT_FEATURES
 
 
-def test_a_lens_has_no_estimate_of_drawn_kernels():
-    spec = read_spec(None, ("optics.frontend=lens", "student.kernels=1"))
+def test_a_plain_lens_is_estimated_as_the_backend_behind_the_image(estimated, tmp_path):
+    stage = estimated(*LENS, "student.pooling=max")
+    spec = read_spec(None, (*SMALL, *LENS))
+    alone = estimate_lens(gather_inputs(spec, load_dataset(spec.data), tmp_path, Silent()))
+    assert ESTIMATE.wanted(spec)
+    assert stage.results["accuracy"] == alone.accuracy
+    assert stage.results["kernels"] == "lens"
+    assert stage.results["method"] == f"{alone.method}; average in place of maximum pooling"
+
+
+@pytest.mark.parametrize("kernels", ["design", "infinite"])
+def test_what_kernels_are_drawn_says_nothing_of_a_lens(kernels):
+    spec = read_spec(None, (*LENS, f"estimate.kernels={kernels}"))
+    refuse_unestimated(spec)
+    assert name_estimator(spec).estimate.kernels == "lens"
+
+
+def test_masks_behind_a_lens_have_no_estimate():
+    settings = ("task=segmentation", "data.name=dsb2018", "student.backend=upsampling")
+    spec = read_spec(None, (*settings, "optics.frontend=lens", "student.kernels=3"))
     assert not ESTIMATE.wanted(spec)
-    with pytest.raises(SpecError, match="frontend: lens has no estimate, which is made of kernels"):
+    with pytest.raises(SpecError, match="frontend: lens has no estimate for task: segmentation"):
+        refuse_unestimated(spec)
+
+
+def test_measured_optics_have_no_estimate_of_drawn_kernels():
+    psfs = f"optics.measured={{psfs: {__file__}, pixels_per_scene_pixel: 2}}"
+    spec = read_spec(None, ("optics.frontend=measured", psfs))
+    assert not ESTIMATE.wanted(spec)
+    with pytest.raises(SpecError, match="frontend: measured has no estimate, which is made of ker"):
         refuse_unestimated(spec)
 
 

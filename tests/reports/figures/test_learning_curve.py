@@ -114,6 +114,8 @@ def test_the_caption_says_what_differs_and_what_is_left_out():
     design = describe_estimate(make_estimate(kernels="design"), None, None, None)
     assert "the design's own number of kernels" in design
     assert "trained student" not in design
+    lens = describe_estimate(make_estimate(kernels="lens"), None, None, None)
+    assert "A plain lens gives the electronics the image itself" in lens
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ class BuiltInFrontend:
         several_branches: Whether it takes a student with several branches.
         drawn_kernels: Whether its kernels are drawn at random before training, which is what the
             estimate of a design takes them to be, and train.
+        estimator: Name of the estimator in the task's ``estimates`` that serves optics without
+            drawn kernels, in place of the spec's ``estimate.kernels``; empty: there is none.
         coherent: Whether its images are no convolution of the scene.
         optical: Whether light computes its kernels, so that there is a chip to lay out and capture.
         own_size: Whether their kernels are as large as they are, whatever ``kernel_size`` says.
@@ -34,6 +36,7 @@ class BuiltInFrontend:
     ideal_kernels: bool = False
     several_branches: bool = False
     drawn_kernels: bool = True
+    estimator: str = ""
     coherent: bool = False
     optical: bool = True
     own_size: bool = False
@@ -60,6 +63,7 @@ FRONTENDS: Mapping[str, BuiltInFrontend] = MappingProxyType(
             "hybridonn.networks.frontends.lens:build_lens",
             several_branches=True,
             drawn_kernels=False,
+            estimator="lens",
         ),
         DIGITAL: BuiltInFrontend(
             "hybridonn.networks.frontends.digital_layer:build_digital_layer",

@@ -25,14 +25,24 @@ from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.spec import Spec, narrow
 from hybridonn.tasks.task import make_task
 
-ELSEWHERE = {  # what estimates optics without such kernels
-    "lens": "; the tab Design of `hybridonn explore` estimates the backend behind a plain lens"
-}
 TILES = "checkpoint_tiles"  # in the folder of the stage while it is unfinished
 
 
 def _inputs(spec: Spec) -> Spec:
-    return narrow(spec, "task", "student", "estimate", "data.split_seed")
+    return narrow(name_estimator(spec), "task", "student", "estimate", "data.split_seed")
+
+
+def name_estimator(spec: Spec) -> Spec:
+    """The spec whose ``estimate.kernels`` names the estimator that its optics ask for.
+
+    Args:
+        spec: What the user states; it is returned where its optics have drawn kernels.
+    """
+    name = FRONTENDS[spec.frontend].estimator
+    if not name:
+        return spec
+    settings = spec.estimate.model_copy(update={"kernels": name})
+    return spec.model_copy(update={"estimate": settings})
 
 
 def refuse_unestimated(spec: Spec) -> None:
@@ -44,7 +54,7 @@ def refuse_unestimated(spec: Spec) -> None:
     """
     if obstacle := _find_obstacle(spec):
         raise SpecError(f"{obstacle}; train the design instead")
-    _refuse_kernels(spec)
+    _refuse_kernels(name_estimator(spec))
 
 
 def _find_obstacle(spec: Spec) -> str:
@@ -61,12 +71,14 @@ def _find_obstacle(spec: Spec) -> str:
     known = find_built_in(backend)
     if known.wide_layers(spec.student) is None and known.neighbourhood(spec.student) is None:
         return f"student.backend: {backend} has no estimate: its wide network is not known"
-    frontend = spec.frontend
-    if not FRONTENDS[frontend].drawn_kernels:
+    frontend = FRONTENDS[spec.frontend]
+    if not frontend.drawn_kernels and not frontend.estimator:
         return (
-            f"optics.frontend: {frontend} has no estimate, which is made of kernels that are drawn "
-            f"at random{ELSEWHERE.get(frontend, '')}"
+            f"optics.frontend: {spec.frontend} has no estimate, which is made of kernels that are "
+            "drawn at random"
         )
+    if frontend.estimator and frontend.estimator not in task.estimates:
+        return f"optics.frontend: {spec.frontend} has no estimate for task: {spec.task}"
     return ""
 
 
@@ -101,7 +113,7 @@ def _run(context: Context) -> dict[str, Any]:
         **pack_labels(test.labels),
     )
     settings = spec.estimate
-    replaced = settings.kernels == "infinite" and spec.student.pooling == "max"
+    replaced = settings.kernels != "design" and spec.student.pooling == "max"
     return {
         metric: found.accuracy,
         "uncertainty": found.uncertainty,
@@ -118,7 +130,7 @@ def estimate_spec(spec: Spec, dataset: Dataset, tiles: Path, progress: Progress)
     """Estimate the metric of a design by the estimator that its task names.
 
     Args:
-        spec: What the user states.
+        spec: From :func:`name_estimator`.
         dataset: The images.
         tiles: Where tiles of a large kernel are kept.
         progress: Shows how far it is.

@@ -26,7 +26,8 @@ class Estimated:
 
     Attributes:
         task: What the design is for.
-        kernels: The setting ``estimate.kernels``.
+        kernels: The setting ``estimate.kernels``; behind optics without drawn kernels the name of
+            their estimator.
         method: Kernel and regression, in words.
         curve: ``images`` and the metric, a row for each number of training images.
         value: The metric with all training images, in [0, 1].

@@ -78,6 +78,11 @@ WORDS = {
         "The optical layer has the design's own number of kernels, the best of several random "
         "draws; the layers behind it are taken as infinitely wide.",
     ),
+    "estimate_lens": (
+        OF_LAYERS,
+        "A plain lens gives the electronics the image itself, so that there is no optical kernel; "
+        "their layers are taken as infinitely wide.",
+    ),
     "estimate_pixels": (OF_PIXELS, "Optical kernels that are trained are left out, too."),
 }
 
