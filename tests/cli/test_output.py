@@ -60,7 +60,7 @@ def test_a_summary_is_ten_lines_that_matter(capsys: pytest.CaptureFixture[str]) 
     said = " ".join(" ".join(lines).split())
     for words in (
         "layout 8 kernels on 16 sites (4 x 4); 9 would fit",
-        "estimate 96.50 % +- 0.64 points",
+        "estimate 96.50 %, standard error 0.64 points",
         "teacher 99.25 %, lenet",
         "student 78.75 %, by ntkd, digital parameters: 47,858",
         "baseline 75.00 %, the teacher is better by 24.25 points",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,26 @@ def test_a_new_spec_of_every_data_set_says_what_was_answered(name: str, tmp_path
     for number, line in enumerate(lines):
         if not line.lstrip().startswith("#"):  # above each key stands what it means
             assert lines[number - 1].lstrip().startswith("#")
+
+
+@pytest.mark.parametrize("kind", ["teachers", "students", "presets", "datasets", "examples"])
+def test_a_name_is_listed_in_one_piece_on_a_narrow_terminal(kind: str) -> None:
+    names = [
+        row["name"] for row in json.loads(run("list", kind, "--json").output)["tables"][0]["rows"]
+    ]
+    shown = CliRunner().invoke(app, ["list", kind], env={"COLUMNS": "80"}).output
+
+    words = shown.split()
+    assert [name for name in names if name not in words] == []
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_rows_of_a_pipe_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = CliRunner().invoke(app, ["list", "datasets"]).output.splitlines()
+
+    (row,) = [line for line in lines if "coco_stuff10k" in line]
+    assert DATA_SETS["coco_stuff10k"].origin in row
 
 
 def test_init_writes_what_the_options_say(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def test_the_table_of_a_report():
     rows = list_measures({"student": student, "teacher": {"accuracy": 0.8}})
     assert rows[1:] == [("accuracy", "90.0", "80.0"), ("AUC", "95.0 (93.0 to 97.0)", "–")]
     assert list_measures({"student": {"accuracy": 0.9}}) == []
+    rows = list_measures({"student": student}, {"student": (0.5, 0.75)})
+    assert rows[1][1].endswith(" (50.0 to 75.0)")  # results.json has none of the accuracy
 
 
 @pytest.mark.filterwarnings("error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,30 +33,47 @@ class _Bars:
             self._bars.console.print(line, style="dim", highlight=False)
 
 
-def open_console(stderr: bool = False) -> Any:
+def open_console(stderr: bool = False, width: int | None = None) -> Any:
     """A console of rich that shows every text as it is.
 
     Brackets are no markup and ``:smile:`` is no emoji: names of classes, files and folders may
     hold them.
+
+    Args:
+        stderr: Whether it writes on the error stream.
+        width: Its columns. None: those of the terminal.
     """
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, emoji=False)
+    return Console(stderr=stderr, width=width, markup=False, emoji=False)
 
 
 @contextmanager
 def show_bars() -> Iterator[_Bars]:
     """Bars on the error stream for as long as the context lasts."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as Left
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+    from rich.text import Text
+
+    class Left(TimeRemainingColumn):
+        """The time that is left, with the word; nothing of a task that is done."""
+
+        def render(self, task: Any) -> Text:
+            return Text("") if task.finished else super().render(task) + Text(" left")
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        Left(),
-        TextColumn("left"),
+        BarColumn(bar_width=20),
+        # The times are what the bar is for: a narrow terminal cuts words and bar instead.
+        TextColumn("{task.percentage:>3.0f} %", table_column=Column(min_width=5, no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+        Left(table_column=Column(min_width=12, no_wrap=True)),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     console = open_console(stderr=True)
@@ -64,9 +82,26 @@ def show_bars() -> Iterator[_Bars]:
 
 
 def show_table(table: Any) -> None:
-    """Print a table of rich where text is printed."""
-    if current().has_text:
-        open_console().print(table)
+    """Print a table of rich where text is printed.
+
+    In a pipe or a file no terminal sets the width, so that rows are whole up to ``PIPE_WIDTH``.
+    """
+    if not current().has_text:
+        return
+    console = open_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = open_console(width=PIPE_WIDTH)
+    anywhere = console.options.update(max_width=10 * PIPE_WIDTH)
+    if console.measure(table, options=anywhere).minimum > console.width:
+        _narrow(table)
+    console.print(table)
+
+
+def _narrow(table: Any) -> None:
+    """Take away what is between the columns of a table whose words would be broken."""
+    from rich.box import SIMPLE_HEAD
+
+    table.box, table.padding, table.show_edge = SIMPLE_HEAD, 0, False
 
 
 def print_table(
@@ -182,6 +217,8 @@ def say_seeds(seeds: list[int]) -> str:
 
 
 HEADERS = {"macs": "MACs"}
+NAME_WIDTH = 30  # a longer name is folded: in 80 columns it would leave no room for the others
+PIPE_WIDTH = 120
 
 
 def print_rows(
@@ -202,9 +239,10 @@ def print_rows(
     numbers = {key for row in rows for key, value in row.items() if isinstance(value, int | float)}
     for column in columns:
         justify = "right" if column in numbers else "left"
-        table.add_column(
-            headers.get(column, column.replace("_", " ")), justify=justify, overflow="fold"
-        )
+        header = headers.get(column, column.replace("_", " "))
+        # A name is copied into a spec or a command: other columns give way to it.
+        whole = column == "name" and all(len(str(row["name"])) <= NAME_WIDTH for row in rows)
+        table.add_column(header, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(show(key, row[key]) if key in row else "" for key in columns))
     show_table(table)

@@ -69,8 +69,8 @@ def _say_layout(numbers: Numbers) -> str:
 
 
 def _say_estimate(numbers: Numbers) -> str:
-    parts = (_say(numbers, _find_metric(numbers)), _say(numbers, "uncertainty=+-"))
-    return " ".join(part for part in parts if part)
+    parts = (_say(numbers, _find_metric(numbers)), _say(numbers, "uncertainty=standard error"))
+    return ", ".join(part for part in parts if part)
 
 
 def _say_teacher(numbers: Numbers) -> str:

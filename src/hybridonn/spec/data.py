@@ -30,11 +30,9 @@ class Data(Section):
     """A named data set, or the layout of a folder of your own. `hybridonn list datasets` prints
     them.
     """
-    folder: Location | None = (
-        None  # of idx, image_folder and mask_folder; of others: where they lie
-    )
-    """Folder of the images. null: the folder of a named set in the data root. idx, image_folder
-    and mask_folder need one.
+    folder: Location | None = None  # of a layout; of named sets: where they lie
+    """Folder of the images. null: the folder of a named set in the data root. A layout
+    (image_folder, mask_folder, box_csv, coco, voc, idx, medmnist) needs one.
     """
     variant: str | None = None
     """Which set of a folder that holds several, such as `letters` of EMNIST. null: the only one."""

@@ -49,7 +49,9 @@ class Spec(Section):
     seed: Seed = 0
     """Seed of the student's weights and of the order of its images."""
     task: Annotated[str, NameOf(TASKS)] = "classification"
-    """What the network answers: a class for each image, or for each pixel."""
+    """What the network answers: a class for each image (classification) or each pixel
+    (segmentation), or boxes (detection).
+    """
     data: Data = Data()
     """The images."""
     optics: Optics = Optics()

@@ -42,6 +42,19 @@ def test_terms_that_are_recorded_are_drawn():
     assert sorted((*line.get_xdata(), *line.get_ydata()) for line in best) == [(2, 70), (2, 90)]
 
 
+def test_no_legend_lies_on_curves():
+    epochs = np.arange(1, 9)
+    falling = table(
+        epoch=epochs, loss=9 / epochs, task=5 / epochs, ntk=1 / epochs, validation_accuracy=epochs
+    )
+    figure = draw_curves({"teacher": falling, "student": falling}, Classification())
+    figure.canvas.draw()
+    legends = [(axes, axes.get_legend()) for axes in figure.axes if axes.get_legend()]
+    assert len(legends) == 3
+    for axes, legend in legends:
+        assert legend.get_window_extent().y1 < axes.get_window_extent().y0
+
+
 def test_a_weight_that_is_found_has_a_panel():
     student = table(epoch=[1, 2], loss=[3, 2], ntk=[0.4, 0.3], ntk_weight=[2, 30])
     teacher = table(epoch=[1, 2], loss=[2, 1])

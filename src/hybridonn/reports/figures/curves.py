@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hybridonn.tasks.task import Task
 
+LEGEND_COLUMNS = 5
 NARROW = 8  # the factor between two losses below which 1, 2 and 5 make too few ticks
 # Column of the history: its name in the legend, colour and dashes.
 TERMS = {
@@ -77,7 +78,13 @@ def _draw_losses(axes: Axes, table: Table, name: str) -> None:
         _scale_logarithmically(axes)
     _finish(axes, table["epoch"], f"Loss of the {name}", "loss")
     if drawn:
-        axes.legend(ncols=2)
+        _name_curves(axes, len(drawn))
+
+
+def _name_curves(axes: Axes, count: int) -> None:
+    """A legend below the axes: curves of several terms or networks leave no corner free."""
+    columns = min(count, LEGEND_COLUMNS)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
 
 
 def _scale_logarithmically(axes: Axes) -> None:
@@ -124,7 +131,7 @@ def _draw_rates(
     epochs = np.concatenate([table["epoch"] for table in histories.values()])
     _finish(axes, epochs, title, label)
     if len(histories) > 1:
-        axes.legend(loc="best")
+        _name_curves(axes, len(histories))
 
 
 def _zoom(axes: Axes, curves: list[np.ndarray]) -> None:

@@ -34,7 +34,12 @@ def _build(run: Run) -> ReportFigure:
         lambda: draw_confusion(
             {name: model.predictions for name, model in run.models.items()}, run.classes
         ),
-        tuple(list_measures({name: run.results.get(name, {}) for name in run.models})),
+        tuple(
+            list_measures(
+                {name: run.results.get(name, {}) for name in run.models},
+                {name: model.predictions.interval for name, model in run.models.items()},
+            )
+        ),
     )
 
 

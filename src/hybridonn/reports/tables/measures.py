@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 NAMES = {
@@ -14,22 +15,32 @@ NAMES = {
 }
 
 
-def list_measures(results: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def list_measures(
+    results: Mapping[str, Mapping[str, Any]],
+    accuracies: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> list[tuple[str, ...]]:
     """Each measure with its 95 % interval, in per cent, a column a network; nothing to show: empty.
 
     Args:
         results: By network, what ``results.json`` holds of it.
+        accuracies: By network, the interval of the accuracy where ``results.json`` has none.
     """
     held = [name for name in NAMES if any(name in one for one in results.values())]
     if held in ([], ["accuracy"]):
         return []
-    rows = [(NAMES[name], *(_say(one, name) for one in results.values())) for name in held]
+    spans = {
+        name: {"accuracy": accuracies.get(name), **numbers.get("intervals", {})}
+        for name, numbers in results.items()
+    }
+    rows = [
+        (NAMES[name], *(_say(one, name, spans[key].get(name)) for key, one in results.items()))
+        for name in held
+    ]
     return [("%, with 95 % interval", *results), *rows]
 
 
-def _say(numbers: Mapping[str, Any], name: str) -> str:
+def _say(numbers: Mapping[str, Any], name: str, ends: Sequence[float] | None) -> str:
     if name not in numbers:
         return "–"
-    ends = numbers.get("intervals", {}).get(name)
     span = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
     return f"{100 * numbers[name]:.1f}{span}"
