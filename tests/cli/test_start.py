@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
 from hybridonn.cli import start
@@ -81,6 +82,20 @@ def test_init_writes_what_the_options_say(tmp_path: Path) -> None:
     spec = read_spec(path)
     assert (spec.name, spec.data.name, spec.student.kernels) == ("my-chip", "mnist", 4)
     assert (spec.optics.metasurface_width_mm, spec.optics.metasurface_height_mm) == (2.0, 4.0)
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", "grey"), ("RGB", "rgb")])
+def test_init_looks_whether_the_images_are_grey(mode: str, colour: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for number in range(3):
+            file = tmp_path / "my images" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (24, 20), 50).save(file)
+    path = tmp_path / "mine.yaml"
+    layout = ("--data", "image_folder", "--folder", str(tmp_path / "my images"))
+
+    assert run("init", str(path), *layout).exit_code == 0
+    assert read_spec(path).data.colour == colour
 
 
 def test_init_asks_on_a_terminal_for_what_is_not_stated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import torch
 from hybridonn.core.progress import Silent
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.survey import (
+    find_misfits,
     find_oddities,
     find_unseen,
     measure_channels,
@@ -48,6 +49,18 @@ def test_classes_are_weighed_in_each_part(with_masks):
         "no training image shows the class never, which nothing can learn",
         "no test image shows the class never, so that no number says how well it is found",
     ]
+
+
+def test_colours_and_sizes_beyond_the_files_are_told():
+    small = {"24 x 30 pixels, grey": 3, "40 x 43 pixels, grey": 2}
+    grey, enlarged = find_misfits(small, (3, 192, 256))
+    assert "data.colour: grey" in grey
+    assert "more than 2 times to 192 x 256 pixels" in enlarged
+    assert "the largest is stored as 40 x 43" in enlarged
+    assert find_misfits(small, (1, 32, 32)) == []
+    assert find_misfits(small | {"24 x 24 pixels, in colour": 1}, (3, 32, 32)) == []
+    assert find_misfits({"24 x 30 pixels, grey": 2, "200 x 200 pixels, grey": 3}, (1, 90, 90)) == []
+    assert find_misfits({}, (3, 32, 32)) == []
 
 
 def test_oddities_are_found():

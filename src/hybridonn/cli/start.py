@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from hybridonn.data.readers.table import NamedSet
 
 
+LOOKED_AT = 200  # images whose headers `init` reads
+
+
 class Kind(Enum):
     """What can be listed."""
 
@@ -132,6 +135,8 @@ def _complete(
     known = DATA_SETS.get(answers["data.name"])
     if known and known.folder == "required" and "data.folder" not in answers:
         answers["data.folder"] = ask("folder of the images", "images")
+    if _is_grey(known, answers):
+        answers["data.colour"] = "grey"
     for side in ("width", "height"):
         key = f"metasurface_{side}_mm"
         if f"optics.{key}" not in answers:
@@ -140,6 +145,25 @@ def _complete(
     if "student.kernels" not in answers and known and known.task == "classification":
         answers["student.kernels"] = int(ask("number of optical kernels", 8))
     return {"name": _make_name(file.stem), **answers}
+
+
+def _is_grey(known: NamedSet | None, answers: Mapping[str, Any]) -> bool:
+    """Whether a folder of the user's holds grey images alone; false where it cannot be read yet."""
+    from hybridonn.core.errors import HybridonnError
+    from hybridonn.data.load import list_set
+    from hybridonn.data.readers.image_files import read_shape
+    from hybridonn.spec import Data
+
+    if known is None or known.folder != "required" or not known.image_files:
+        return False
+    stated = {"name": answers["data.name"], "folder": answers["data.folder"]}
+    try:
+        listing = list_set(Data.model_validate(stated))
+        items = listing.items if listing else ()
+        some = items[:: max(1, len(items) // LOOKED_AT)]
+        return bool(some) and all(read_shape(item.image).grey for item in some)
+    except HybridonnError:  # `data check` says what is wrong
+        return False
 
 
 def _suggest_side(known: NamedSet | None, answers: Mapping[str, Any], key: str) -> float:

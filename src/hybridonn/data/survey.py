@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from hybridonn.data.splits import split_set
 from hybridonn.spec import Data
 from hybridonn.tasks.task import Task, make_task
 
+LARGEST_SCALE = 2  # by which small images may be enlarged without a remark
 _CHUNK = 1000  # images at a time: bounded memory for any set
 
 
@@ -96,7 +99,12 @@ def survey_data(
         mean=mean,
         standard_deviation=deviation,
         faults=unsplit.skipped,
-        remarks=(*unsplit.remarks, *find_unseen(balance), *find_oddities(parts, task)),
+        remarks=(
+            *unsplit.remarks,
+            *find_misfits(unsplit.stored, (channels, height, width)),
+            *find_unseen(balance),
+            *find_oddities(parts, task),
+        ),
         obstacles=obstacles,
     )
     return survey, parts["train"]
@@ -125,6 +133,37 @@ def weigh_classes(
         label: {name: float(share[number]) for name, share in shares.items()}
         for number, label in enumerate(classes)
     }
+
+
+def find_misfits(stored: Mapping[str, int], image_shape: tuple[int, int, int]) -> list[str]:
+    """Where colour and size of the spec go beyond the files, a sentence each.
+
+    Args:
+        stored: How many images were stored as what, by size and depth; may be empty.
+        image_shape: (C, H, W) of every image, as networks see it.
+    """
+    if not stored:
+        return []
+    channels, height, width = image_shape
+    remarks = []
+    if channels == 3 and all(", grey" in shape for shape in stored):
+        remarks.append(
+            "all images are stored in grey, so that their three channels are alike; "
+            "data.colour: grey takes one, and one wavelength"
+        )
+    sides = {shape: [int(side) for side in re.findall(r"\d+", shape)[:2]] for shape in stored}
+    scales = [math.sqrt(height * width / math.prod(sides[shape])) for shape in stored]
+    enlarged = sum(
+        count for count, scale in zip(stored.values(), scales, strict=True) if scale > LARGEST_SCALE
+    )
+    if 2 * enlarged > sum(stored.values()):
+        largest = " x ".join(map(str, max(sides.values(), key=math.prod)))
+        remarks.append(
+            f"most images are enlarged more than {LARGEST_SCALE} times to {height} x {width} "
+            f"pixels, which costs time and shows nothing new (the largest is stored as {largest}); "
+            "set data.size_pixels"
+        )
+    return remarks
 
 
 UNSEEN = {
