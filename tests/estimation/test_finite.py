@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from hybridonn.core.errors import SpecError
-from hybridonn.estimation import Settings, architecture_of
+from hybridonn.estimation import Settings, architecture_of, finite
 from hybridonn.estimation.finite import (
     count_derivatives,
     draw_optical,
@@ -151,6 +151,20 @@ def test_more_kernels_promise_more_and_the_same_seed_the_same(digits):
     student = Student(kernels=1, kernel_size=3, pooled_size=2, hidden=())
     again = estimate_design(student, *digits, draws=3, settings=settings)
     assert (again.accuracy, again.uncertainty) == (one.accuracy, one.uncertainty)
+
+
+def test_a_draw_whose_kernel_is_singular_chooses_a_lambda_of_its_own(digits, monkeypatch):
+    def shift(*arguments, draw, **others):
+        kernel = finite_kernel(*arguments, draw=0, **others)
+        kernel.diagonal().sub_(draw * 0.3 * kernel.diagonal().mean())
+        return kernel
+
+    monkeypatch.setattr(finite, "finite_kernel", shift)
+    student = Student(kernels=1, pooled_size=8, hidden=(64,))
+    settings = Settings(lambdas=(1e-6, 1.0), train_resamples=0)
+    found = estimate_design(student, *digits, draws=2, settings=settings)
+    assert found.accuracy > 0.8
+    assert found.uncertainty > found.test_uncertainty  # the draws differ, so both count
 
 
 def test_no_draw_is_refused(digits):

@@ -66,6 +66,18 @@ def test_a_design_is_drawn_by_keys_priced_and_written(open_tab):
     assert not tab.said
 
 
+def test_the_design_is_as_wide_as_its_window(open_tab):
+    for width in (1400, 400):
+        tab = open_tab(width)
+        tab.locator("svg.layout").wait_for()
+        inner = tab.locator(".design").evaluate(
+            "one => [one.clientWidth, parseFloat(getComputedStyle(one.parentElement).width) - 2 * "
+            "parseFloat(getComputedStyle(one.parentElement).paddingLeft)]"
+        )
+        assert inner[0] == inner[1]
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def choose(tab, *names):
     for name in names:
         tab.get_by_role("checkbox", name=f"choose {name}", exact=True).click()

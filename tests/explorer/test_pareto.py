@@ -39,6 +39,13 @@ def test_the_front_is_shown_first_and_filled():
     assert "wasteful: 80.00 % (79.00 to 81.00 %)" in area
 
 
+def test_energies_that_decide_are_told_apart():
+    pair = (make("more", 0.9, 0, 2.36015), make("less", 0.8, 0, 2.36005))  # a lens of two sizes
+    rows = tabulate_front(pair, "accuracy").rows
+    assert [row[1] for row in rows] == ["on the front"] * 2
+    assert [row[5] for row in rows] == ["2.36015", "2.36005"]
+
+
 def test_a_sweep_holds_its_design_and_a_lens_of_each_pooled_size():
     designs = list_designs(Design(kernels=5, pooled_size=3), (1, 8, 8))
     assert any(one.kernels == 5 and one.pooled_size == 3 and not one.lens for _, one in designs)

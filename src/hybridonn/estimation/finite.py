@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from statistics import stdev
 from time import perf_counter
@@ -41,7 +42,13 @@ from hybridonn.core.random import generator_of
 from hybridonn.estimation.architecture import architecture_of
 from hybridonn.estimation.design_kernel import columns_within
 from hybridonn.estimation.estimate import Estimate, Settings, estimate_from_kernel
-from hybridonn.estimation.ridge import build_system, one_hot, predict, solve_system
+from hybridonn.estimation.ridge import (
+    SingularKernelError,
+    build_system,
+    one_hot,
+    predict,
+    solve_system,
+)
 from hybridonn.tangent.infinite import (
     HE_VARIANCE,
     Block,
@@ -73,9 +80,9 @@ def estimate_design(
     A regression for each draw of the kernels. The draw with the least squared error on
     the held-out part of the training images counts: training leaves a poor draw behind
     (a kernel that is dark everywhere, say), a regression cannot. The first draw chooses
-    lambda and the others take it over, since choosing costs most of a regression. The
-    uncertainty holds the resampled test and training images and the standard deviation
-    of the accuracy over the draws.
+    lambda and the others take it over, since choosing costs most of a regression; one whose
+    kernel is singular at it chooses its own. The uncertainty holds the resampled test and
+    training images and the standard deviation of the accuracy over the draws.
 
     Args:
         student: The design; either kind of pooling.
@@ -115,12 +122,26 @@ def estimate_design(
                 seed=settings.seed,
                 draw=draw,
             )
-            one = estimate_from_kernel(kernel, labels, count, settings=settings)
+            one = _estimate_draw(kernel, labels, count, settings, found)
             held = max(1, round(settings.validation_fraction * count))
             found.append((_held_out_error(kernel, labels[:count], held, one.lambda_), one))
-            settings = replace(settings, lambdas=(one.lambda_,))
             advance()
     return _choose(found, student, perf_counter() - started)
+
+
+def _estimate_draw(
+    kernel: Tensor,
+    labels: Tensor,
+    count: int,
+    settings: Settings,
+    before: list[tuple[float, Estimate]],
+) -> Estimate:
+    """The estimate of a draw, by the lambda of the first draw where its kernel allows it."""
+    if before:
+        taken = replace(settings, lambdas=(before[0][1].lambda_,))
+        with suppress(SingularKernelError):
+            return estimate_from_kernel(kernel, labels, count, settings=taken)
+    return estimate_from_kernel(kernel, labels, count, settings=settings)
 
 
 def _held_out_error(kernel: Tensor, labels: Tensor, held: int, lambda_: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from hybridonn.core.errors import SpecError
 from hybridonn.data.readers.table import DATA_SETS
 from hybridonn.deployment.energy import ASSUMPTIONS, MJ, Assumption
+from hybridonn.estimation.ridge import SingularKernelError
 from hybridonn.explorer.design import Design, build_spec, count_branches, start_design, write_spec
 from hybridonn.explorer.drawing import describe_layout, draw_layout
 from hybridonn.explorer.estimates import Bench, Estimated, Price, lay_out
@@ -190,7 +191,7 @@ class DesignTab:
                 found = await run.io_bound(
                     self._bench.estimate, design, lambda: version == self._version
                 )
-            except SpecError as error:
+            except (SpecError, SingularKernelError) as error:
                 said = str(error)
             if version == self._version:
                 self._facts.set_content(render_facts(found, price, assumption, said))
@@ -218,7 +219,7 @@ class DesignTab:
                     self._progress.set_text(f"{place} of {len(designs)}: {name}")
                     try:
                         weighed = await run.io_bound(self._bench.weigh, name, one, assumption)
-                    except SpecError as error:
+                    except (SpecError, SingularKernelError) as error:
                         left.append((name, str(error)))
                         continue
                     assert weighed is not None

@@ -136,7 +136,7 @@ def tabulate_front(candidates: Sequence[Candidate], label: str) -> Table:
             percent(one.value),
             span((one.low, one.high), 1000),
             f"{one.area_mm2:.3g}",
-            f"{one.energy_mj:.4g}",
+            f"{one.energy_mj:.7g}",  # the capture is most of it, and what is computed decides
             f"{one.macs:,}",
         )
         for one in ordered
