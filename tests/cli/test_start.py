@@ -66,6 +66,14 @@ def test_a_name_is_listed_in_one_piece_on_a_narrow_terminal(kind: str) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_a_kind_that_cannot_be_listed_is_refused_in_a_sentence() -> None:
+    done = run("list", "methods")
+
+    assert done.exit_code == 2
+    assert "Value error" not in done.output
+    assert "'methods' is not one of 'teachers', 'students'" in " ".join(done.output.split())
+
+
 def test_rows_of_a_pipe_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = CliRunner().invoke(app, ["list", "datasets"]).output.splitlines()

@@ -10,6 +10,7 @@ import typer
 
 from hybridonn.cli.options import (
     DataRoot,
+    LocalData,
     Run,
     calm_threads,
     count,
@@ -253,7 +254,7 @@ def explore(
         Path, typer.Argument(metavar="RUNS", help="Folder of runs and studies.")
     ] = Path("runs"),
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Port on 127.0.0.1.")] = 8128,
-    data_root: DataRoot = None,
+    data_root: LocalData = None,
 ) -> None:
     """Serve a web page on this machine to explore designs and compare runs, until Ctrl-C."""
     calm_threads()

@@ -69,6 +69,16 @@ DataRoot = Annotated[
     ),
 ]
 
+LocalData = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        "--data-root",
+        envvar="HYBRIDONN_DATA",
+        help="Folder that holds the data sets; nothing is downloaded.",
+        show_default=False,
+    ),
+]
+
 WORKERS: dict[str, Any] = {
     "workers": Annotated[
         Optional[int],  # noqa: UP045
