@@ -102,18 +102,11 @@ class Story(Commands):
             stop()
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that is asked for.
-
-        Raises:
-            BadParameter: An argument is not allowed.
-        """
+        """Run the command that is asked for."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             stop()
-        except typer.BadParameter as error:  # the library's own words for a fault in a value
-            error.message = error.message.removeprefix("Value error, ")
-            raise
 
 
 app = new_app(

@@ -216,6 +216,18 @@ class Commands(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is asked for.
+
+        Raises:
+            BadParameter: An argument is not allowed.
+        """
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:  # of the library's words the fault alone
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
 
 def name_command(
     command: str,
