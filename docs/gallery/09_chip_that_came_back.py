@@ -20,9 +20,11 @@ spec = hybridonn.read_spec(
         "name=four",
         "student={kernels: 4, kernel_size: 5, pooled_size: 4, hidden: [64]}",
         "training.epochs=20",
+        "teacher.training.epochs=10",
         "estimate.draws=1",
         "estimate.train_images=400",
         "fabrication.preset=paper-mnist",
+        "compensation={methods: [ntkd]}",
     ]
 )
 hybridonn.run(spec, "runs/four")
@@ -38,7 +40,7 @@ def shell(command):
 # The camera is shifted, turned and scaled, has noise, hot pixels and 12 bits; the import is told
 # the bits, and finds the rest from the frames.
 if not Path("runs/four/captured").exists():
-    shell("hybridonn captures simulate runs/four --fraction 0.1 --test-images 200")
+    shell("hybridonn captures simulate runs/four --fraction 0.1 --test-images 100")
 if not Path("runs/four/captures").exists():
     shell(
         "hybridonn captures import runs/four runs/four/captured "
