@@ -65,7 +65,7 @@ def draw_panel(axis: Any, rows: list[dict[str, str]], places: list[float], name:
         axis.plot([low, high], [place, place], color=colour, linewidth=2)
         axis.plot(mean, place, "o", color=colour, markersize=5)
         axis.text(max(high, 0) + 0.1, place, f"{mean:+.2f}", va="center", fontsize=8, color=colour)
-    axis.set_xlim(-2.9, 8.4)
+    axis.set_xlim(-2.9, 9.4)
     axis.set_ylim(min(places) - 0.8, 0)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)
