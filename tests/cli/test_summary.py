@@ -76,7 +76,7 @@ SUB_OPTIC = {
     **{"shift_y_pixels": 0.1, "shift_x_pixels": 0.1, "rotation_degrees": 0.2},
 }
 NOTES = {
-    **{"images": {"student_train": 103}, "sub_optics": [SUB_OPTIC], "mounting": "turned by 0"},
+    **{"images": {"student_train": 103}, "sub_optics": [SUB_OPTIC], "mounting": "upright"},
     **{"mosaic": None, "skipped_images": 0},
 }
 SURVEY = SimpleNamespace(

@@ -304,7 +304,7 @@ def test_a_mosaic_is_found_cut_and_corrected(tmp_path, bench, mirrored):
     assert captures.quality.min() > 0.97
     gains = captures.gains.ravel() * made.gains
     np.testing.assert_allclose(gains / np.median(gains), 1, atol=0.03)
-    assert captures.notes["mounting"].startswith("mirrored" if mirrored else "turned by 0")
+    assert captures.notes["mounting"].startswith("mirrored" if mirrored else "upright")
     assert captures.notes["hot_or_dead_pixels"] >= 10
     wanted = made.design.simulate(captures.image_ids.tolist())
     got = captures.negative * captures.gains[None, :, 1, None, None]

@@ -262,7 +262,8 @@ def orient(frame: np.ndarray, orientation: int) -> np.ndarray:
 
 def describe_orientation(orientation: int) -> str:
     """The orientation in words."""
-    turned = f"turned by {90 * (orientation % 4)} degrees"
+    turns = orientation % 4  # small angles, which registration finds, come on top
+    turned = f"turned by {90 * turns} degrees" if turns else "upright"
     return f"mirrored and {turned}" if orientation >= 4 else turned
 
 
