@@ -48,11 +48,14 @@ def test_without_patients_and_in_other_tasks_nothing_is_pooled():
         assert diagnose_patients(other, PROBABILITIES.log(), test) == {}
 
 
+PREDICTIONS = SimpleNamespace(interval=(0.7, 0.9))
+
+
 def make_run(tmp_path, **results):
     return SimpleNamespace(
         task=Classification(),
         classes=("normal", "ill"),
-        models=results,
+        models={name: SimpleNamespace(predictions=PREDICTIONS) for name in results},
         results=results,
         folder=tmp_path,
     )
