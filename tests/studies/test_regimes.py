@@ -241,3 +241,12 @@ def test_more_images_than_there_are_and_more_tuning_seeds_than_seeds_are_refused
     with pytest.raises(SpecError, match="--images: 1294 and all are the same training images"):
         study_regimes(spec, Grid((1294, None), (1,), ("cka",)), 1, 1, tmp_path / "b")
     assert not list((tmp_path / "b").glob("images-*"))  # no teacher was trained before
+
+
+def test_the_printed_map_says_when_points_have_other_numbers_of_seeds(capsys):
+    from hybridonn.cli.studies import _print_regimes
+
+    few = [one | {"epochs": 9} for one in rows() if one["seed"] < 2]
+    for some, said in ((rows(), "d: 3 paired seeds"), (few + rows(), "d: 2 to 3 paired seeds")):
+        _print_regimes(summarise(some, COUNTS, "accuracy") | {"design": "d", "label": "accuracy"})
+        assert said in capsys.readouterr().out

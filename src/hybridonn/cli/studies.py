@@ -272,7 +272,11 @@ def _print_regimes(found: dict[str, Any]) -> None:
             place = f"{point['images']:,}", f"{point['epochs']}", one["label"]
             numbers = f"{100 * one['mean']:.2f}", _show_difference(against.get(name))
             rows.append((*place, *numbers, f"{one['seconds']:.1f}"))
-    _print_rows(f"{found['design']}: {say_seeds(found['seeds'])}", columns, rows)
+    counts = {one["n"] for point in found["points"] for one in point["differences"]}
+    seeds = say_seeds(found["seeds"])
+    if len(counts) > 1:  # points of earlier calls may have others
+        seeds = f"{min(counts)} to {max(counts)} paired seeds"
+    _print_rows(f"{found['design']}: {seeds}", columns, rows)
     for line in found["sentences"]:
         say(line)
     say("the baseline: the task alone of KD, KD of NTKD")
