@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch import nn
 
@@ -39,8 +38,3 @@ def test_the_learning_rate_stays_while_weights_are_averaged():
     assert rates[24:] == [one_cycle(24, 40, 0.1)] * 16
     plain = spec.Training(epochs=10, learning_rate=0.1)
     assert find_rate(39, 4, plain) == one_cycle(39, 40, 0.1)
-
-
-def test_mixing_and_views_contradict_one_another():
-    with pytest.raises(ValueError, match="views is 4, but augmentation"):
-        spec.Training(views=4, augmentation={"cutmix_alpha": 1.0})

@@ -12,6 +12,7 @@ from hybridonn.core.random import seeded
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
 from hybridonn.distillation import training
+from hybridonn.distillation.augmentation import make_view
 from hybridonn.distillation.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.schedule import one_cycle
@@ -80,8 +81,9 @@ class KilledError(Exception):
         {"precision": "bfloat16"},
         {"averaging_start": 0.3},
         {"augmentation": {"mixup_alpha": 0.4, "cutmix_alpha": 1.0}},
+        {"augmentation": {"mixup_alpha": 0.4, "cutmix_alpha": 1.0}, "views": 2},
     ],
-    ids=["plain", "augmented", "views", "bfloat16", "averaged", "mixed"],
+    ids=["plain", "augmented", "views", "bfloat16", "averaged", "mixed", "mixed views"],
 )
 def test_a_killed_training_ends_with_the_same_weights(images, tmp_path, epoch, changes):
     plan = make_setup(images, **changes)
@@ -263,6 +265,32 @@ def test_a_batch_of_a_view_says_which_view_it_is_of(images):
     assert [int(batch.indices.max()) for batch in seen] == [59, 119, 59]
     first, third = (batch.inputs[batch.indices.argsort()] for batch in (seen[0], seen[2]))
     assert torch.equal(first, third)
+
+
+def test_a_mixed_view_keeps_its_batches_and_shuffles_them(images):
+    # 60 images in batches of 25: two whole ones, and ten images that are left out
+    changes = {"augmentation": {"mixup_alpha": 1.0}, "views": 2, "batch_size": 25}
+    plan = make_setup(images, **changes)
+    epochs = [list(draw_batches(plan, epoch, torch.device("cpu"))) for epoch in range(20)]
+    assert all([len(batch) for batch in seen] == [25, 25] for seen in epochs)
+    keys = [[int(batch.indices[0]) for batch in seen] for seen in epochs]
+    first = [tuple(one) for one in keys[::2]]
+    assert len({frozenset(one) for one in first}) == 1  # the same batches of the same view
+    assert len(set(first)) == 2  # in either order
+    assert frozenset(keys[1]) != frozenset(keys[0])
+    assert min(int(batch.indices.min()) for batch in epochs[1]) >= 60
+    again = {int(batch.indices[0]): batch for batch in epochs[2]}
+    for batch in epochs[0]:
+        other = again[int(batch.indices[0])]
+        assert torch.equal(batch.inputs, other.inputs)
+        assert batch.mixture.share == other.mixture.share
+        # a batch holds the very images that its mixture names
+        view = make_view(plan.train, plan.objective.task, spec.Augmentation(), 0).images
+        own = to_scene(view[batch.indices])
+        partners, share = batch.mixture.partners, batch.mixture.share
+        mixed = share * own + (1 - share) * own[partners]
+        torch.testing.assert_close(batch.inputs, mixed, rtol=0, atol=0.51 / 255)
+        assert torch.equal(batch.labels, plan.train.labels[batch.indices])
 
 
 class Complex(nn.Module):

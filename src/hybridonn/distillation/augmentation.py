@@ -8,15 +8,17 @@ method and seed, and teacher and student still see the very same image.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hybridonn.core.errors import TrainingError
 from hybridonn.core.random import generator_of
-from hybridonn.data.batches import load_batch
+from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.indexed import IndexedDataset, join_labels
+from hybridonn.data.indexed import IndexedDataset, Inputs, Labels, join_labels, take_labels
+from hybridonn.data.transforms.mixing import Mixture, mix
 from hybridonn.spec import Augmentation, Training
 from hybridonn.tasks.task import Task
 
@@ -34,6 +36,91 @@ def count_views(training: Training) -> int | None:
     return training.views if is_augmented(training) else 1
 
 
+@dataclass(frozen=True)
+class Group:
+    """Images of a view that were mixed with one another and share a training step.
+
+    Attributes:
+        indices: Positions of the images in the view, (B,).
+        mixture: Who was mixed with whom, and how far; None: every label is whole.
+    """
+
+    indices: Tensor
+    mixture: Mixture | None
+
+
+@dataclass(frozen=True)
+class View:
+    """A training set as one pass over it sees it.
+
+    Attributes:
+        images: The examples of the pass.
+        first: Index of the first of them among the examples of all views.
+        groups: The batches, where images were mixed for good; None: any images may share a step.
+    """
+
+    images: IndexedDataset
+    first: int = 0
+    groups: tuple[Group, ...] | None = None
+
+    def draw_groups(self, size: int, steps: int, generator: torch.Generator) -> tuple[Group, ...]:
+        """The first ``steps`` batches of ``size`` images; in random order where they are fixed."""
+        if self.groups is None:
+            order = torch.randperm(len(self.images), generator=generator)
+            return tuple(Group(indices, None) for indices in order.split(size)[:steps])
+        order = torch.randperm(steps, generator=generator)
+        return tuple(self.groups[k] for k in order.tolist())
+
+    def batch(self, group: Group) -> tuple[Inputs, Labels]:
+        """Inputs (B, ...) and labels of the images of a batch."""
+        return self.images.batch(group.indices)
+
+
+def see_view(
+    part: ImageSet, task: Task, training: Training, view: int
+) -> tuple[ImageSet, tuple[Group, ...] | None]:
+    """Every image of a set as in view number ``view``: changed, and mixed where that is set.
+
+    Which images are mixed is part of the view, so that the teacher's answers to them can be
+    stored: they are mixed within batches, and a batch stays together whenever the view is seen.
+
+    Args:
+        part: The images.
+        task: The task, which says how labels move along with images.
+        training: Settings of the training: the augmentation and the batch size.
+        view: Number of the view; the same number gives the same changes.
+
+    Returns:
+        The images, and the batches of those that were mixed; None: none were.
+    """
+    settings = training.augmentation
+    seen = make_view(part, task, settings, view)
+    if not settings.mixes:
+        return seen, None
+    generator = generator_of("mixed view", view)
+    images, labels, groups = torch.empty_like(seen.images), _open(seen.labels), []
+    for indices in torch.randperm(len(seen), generator=generator).split(training.batch_size):
+        some = take_labels(seen.labels, indices)
+        scene = to_scene(seen.images[indices])
+        scene, some, mixture = mix(scene, some, task, settings, generator)
+        images[indices] = _to_levels(scene)
+        for index, label in zip(indices.tolist(), some, strict=True):
+            labels[index] = label
+        groups.append(Group(indices, mixture))
+    kept = labels if isinstance(labels, Tensor) else tuple(labels)
+    return ImageSet(images, kept), tuple(groups)
+
+
+def _open(labels: Labels) -> Any:
+    """A copy of labels in which single ones can be set."""
+    return labels.clone() if isinstance(labels, Tensor) else list(labels)
+
+
+def _to_levels(scene: Tensor) -> Tensor:
+    """A scene (B, C, H, W) in [0, 1] on the 256 levels of stored images."""
+    return (scene * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
 def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> ImageSet:
     """Every image of a set, changed as in view number ``view``.
 
@@ -49,7 +136,7 @@ def make_view(part: ImageSet, task: Task, settings: Augmentation, view: int) -> 
     for start in range(0, len(part), CHUNK):
         indices = torch.arange(start, min(start + CHUNK, len(part)))
         scene, label = load_batch(part, indices, task, settings, generator_of("view", view, start))
-        images.append((scene * 255).round_().clamp_(0, 255).to(torch.uint8))
+        images.append(_to_levels(scene))
         labels.append(label)
     return ImageSet(torch.cat(images), join_labels(labels))
 
@@ -84,8 +171,8 @@ def see_pass(
     training: Training,
     number: int,
     generator: torch.Generator,
-) -> tuple[IndexedDataset, int]:
-    """A training set as a pass over it sees it, and the index that its first example has there.
+) -> View:
+    """A training set as a pass over it sees it.
 
     Args:
         part: Images or stored features.
@@ -98,7 +185,7 @@ def see_pass(
         TrainingError: An augmentation is set, and the examples are no images.
     """
     if not is_augmented(training):
-        return part, 0
+        return View(part)
     if not isinstance(part, ImageSet):
         raise TrainingError(
             f"training.augmentation is set, but the data set is a {type(part).__name__}, and only "
@@ -106,6 +193,7 @@ def see_pass(
         )
     views = count_views(training)
     if views is None:
-        return AugmentedImages(part, task, training.augmentation, generator), 0
+        return View(AugmentedImages(part, task, training.augmentation, generator))
     view = number % views
-    return make_view(part, task, training.augmentation, view), view * len(part)
+    images, groups = see_view(part, task, training, view)
+    return View(images, view * len(part), groups)

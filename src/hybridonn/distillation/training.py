@@ -253,19 +253,17 @@ def _draw_pass(setup: TrainingSetup, number: int, device: torch.device) -> Itera
     """The batches of a pass over the training images, counted from the start of the training."""
     settings, generator = setup.settings, generator_of("order", setup.seed, number)
     task = setup.objective.task
-    part, first = see_pass(setup.train, task, settings, number, generator)
-    order = torch.randperm(len(part), generator=generator)
-    steps, size = steps_a_pass(setup), settings.batch_size
-    for k in range(steps):
-        indices = order[k * size : (k + 1) * size]
-        inputs, labels = part.batch(indices)
-        mixture = None
-        if settings.augmentation.mixes and isinstance(inputs, Tensor):
+    seen = see_pass(setup.train, task, settings, number, generator)
+    steps = steps_a_pass(setup)
+    for k, group in enumerate(seen.draw_groups(settings.batch_size, steps, generator)):
+        inputs, labels = seen.batch(group)
+        mixture = group.mixture
+        if settings.augmentation.mixes and seen.groups is None and isinstance(inputs, Tensor):
             inputs, labels, mixture = mix(inputs, labels, task, settings.augmentation, generator)
         yield Batch(
             move_inputs(inputs, device),
             move_labels(labels, device),
-            (first + indices).to(device),
+            (seen.first + group.indices).to(device),
             (number + k / steps) / (settings.epochs * settings.passes_per_epoch),
             mixture and mixture.to(device),
         )

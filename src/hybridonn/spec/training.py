@@ -113,18 +113,9 @@ class Training(Section):
     """Random changes of the training images."""
     views: Count | None = None
     """Fixed changes of each image, one a pass in turn; the teacher's answers to them are stored
-    for all students. null: new changes in each step.
+    for all students. Images that are mixed with one another stay one batch. null: new changes in
+    each step.
     """
-
-    @model_validator(mode="after")
-    def _views_are_not_mixed(self) -> Training:
-        if self.views is not None and self.augmentation.mixes:
-            raise ValueError(
-                f"views is {self.views}, but augmentation.mixup_alpha or cutmix_alpha mixes images "
-                "anew at each step, for which no teacher's answers can be stored; leave views out, "
-                "or the mixing"
-            )
-        return self
 
 
 class Teacher(Section):

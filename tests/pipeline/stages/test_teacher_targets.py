@@ -12,13 +12,15 @@ from hybridonn.core.files import read_tensors
 from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset, to_scene
 from hybridonn.distillation.augmentation import make_view
+from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.teacher_targets import LiveTargets, halve, teacher_kernel
+from hybridonn.distillation.training import TrainingSetup, draw_batches
 from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.pipeline.stage_table import make_stages
 from hybridonn.pipeline.stages import teacher_targets
 from hybridonn.pipeline.stages.alignment import ALIGNED, ALIGNMENT, load_aligned
 from hybridonn.pipeline.stages.teacher import TEACHER, load_teacher
-from hybridonn.spec import Augmentation, read_spec
+from hybridonn.spec import Augmentation, Training, read_spec
 from hybridonn.tangent import centred_alignment, ntk
 
 SHARED = (TEACHER, ALIGNMENT, teacher_targets.TEACHER_TARGETS)
@@ -110,6 +112,42 @@ def test_the_exact_features_of_a_dense_last_layer_are_kept_in_half_precision(gat
     tensors, _ = read_tensors(stored.folder / "teacher_targets.safetensors")
     assert tensors["features"].dtype == torch.float16
     assert tensors["features"].shape == (600, 65)  # its hidden 64 and the bias
+
+
+def test_the_answers_to_mixed_views_are_of_the_images_that_a_training_sees(gather):
+    mixed = ("training.augmentation.mixup_alpha=1", "training.batch_size=40")
+    dataset, teacher, stored, targets = gather(*VIEWS, *mixed)
+    assert stored.results == {"images": 600, "kernel": "features"}
+    settings = Training(
+        augmentation=Augmentation(flip=True, mixup_alpha=1), views=2, batch_size=40, epochs=2
+    )
+    plan = TrainingSetup(
+        Objective(dataset.task), dataset.student_train, dataset.validation, settings, 0, "it"
+    )
+    for epoch in range(2):
+        for batch in draw_batches(plan, epoch, torch.device("cpu")):
+            found = targets.logits(batch.indices, batch.inputs)
+            torch.testing.assert_close(found, teacher(batch.inputs), rtol=1e-3, atol=1e-3)
+            kernel = targets.kernel(batch.indices, batch.inputs)
+            wanted = teacher_kernel(teacher, batch.inputs, "last", None)
+            torch.testing.assert_close(kernel, wanted, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "anew"),
+    [({}, False), ({"augmentation": Augmentation(flip=True, mixup_alpha=1)}, True)],
+)
+def test_answers_depend_on_the_batch_size_only_where_it_says_who_is_mixed(changes, anew):
+    settings = {"augmentation": Augmentation(flip=True), "views": 2, **changes}
+    made = [
+        teacher_targets.TEACHER_TARGETS.inputs(
+            read_spec(None, ()).model_copy(
+                update={"training": Training(batch_size=size, **settings)}
+            )
+        )
+        for size in (40, 50)
+    ]
+    assert (made[0] != made[1]) == anew
 
 
 def test_a_teacher_that_bends_its_last_layers_output_keeps_a_sketch(gather, monkeypatch):

@@ -13,7 +13,7 @@ from hybridonn.core.files import read_tensors, write_tensors
 from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
-from hybridonn.distillation.augmentation import count_views, is_augmented, make_view
+from hybridonn.distillation.augmentation import count_views, is_augmented, see_view
 from hybridonn.distillation.methods import find_stored_for, needs_kernel
 from hybridonn.distillation.precision import mixed_precision
 from hybridonn.distillation.teacher_targets import (
@@ -80,6 +80,7 @@ def _inputs(spec: Spec) -> Spec:
     keys = (*BUILT_FROM, "task", "distillation.method")
     keys += tuple(f"training.{name}" for name in ("augmentation", "views", "precision", "device"))
     keys += tuple(f"distillation.tangent.{name}" for name in KERNEL_KEYS if kernel)
+    keys += ("training.batch_size",) if training.augmentation.mixes else ()  # who is mixed
     changed = {"training": training, "distillation": distillation}
     return narrow(spec.model_copy(update=changed), *keys)
 
@@ -180,7 +181,7 @@ def _look(spec: Spec, dataset: Dataset) -> Iterator[ImageSet]:
         yield dataset.student_train
         return
     for view in range(count_views(spec.training) or 0):
-        yield make_view(dataset.student_train, dataset.task, spec.training.augmentation, view)
+        yield see_view(dataset.student_train, dataset.task, spec.training, view)[0]
 
 
 TEACHER_TARGETS = Stage(
