@@ -7,6 +7,7 @@ method and seed, and teacher and student still see the very same image.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,14 @@ class Group:
     indices: Tensor
     mixture: Mixture | None
 
+    def shuffle(self, generator: torch.Generator) -> Group:
+        """The same images in random order: of some batches only the first ones are compared."""
+        order = torch.randperm(len(self.indices), generator=generator)
+        mixture = self.mixture
+        if mixture is not None:
+            mixture = Mixture(order.argsort()[mixture.partners[order]], mixture.share)
+        return Group(self.indices[order], mixture)
+
 
 @dataclass(frozen=True)
 class View:
@@ -63,13 +72,18 @@ class View:
     first: int = 0
     groups: tuple[Group, ...] | None = None
 
-    def draw_groups(self, size: int, steps: int, generator: torch.Generator) -> tuple[Group, ...]:
-        """The first ``steps`` batches of ``size`` images; in random order where they are fixed."""
+    def draw_groups(self, size: int, generator: torch.Generator) -> Iterator[Group]:
+        """The batches of a pass, each with its images in random order.
+
+        A last one of less than half of ``size`` images is left out, unless batches are fixed.
+        """
         if self.groups is None:
             order = torch.randperm(len(self.images), generator=generator)
-            return tuple(Group(indices, None) for indices in order.split(size)[:steps])
-        order = torch.randperm(steps, generator=generator)
-        return tuple(self.groups[k] for k in order.tolist())
+            for indices in order.split(size)[: count_batches(len(order), size)]:
+                yield Group(indices, None)
+            return
+        for k in torch.randperm(len(self.groups), generator=generator).tolist():
+            yield self.groups[k].shuffle(generator)
 
     def batch(self, group: Group) -> tuple[Inputs, Labels]:
         """Inputs (B, ...) and labels of the images of a batch."""
@@ -83,6 +97,8 @@ def see_view(
 
     Which images are mixed is part of the view, so that the teacher's answers to them can be
     stored: they are mixed within batches, and a batch stays together whenever the view is seen.
+    No image is left out, since it would be for good: batches are larger where the last one would
+    have less than half of the images of the others.
 
     Args:
         part: The images.
@@ -99,7 +115,8 @@ def see_view(
         return seen, None
     generator = generator_of("mixed view", view)
     images, labels, groups = torch.empty_like(seen.images), _open(seen.labels), []
-    for indices in torch.randperm(len(seen), generator=generator).split(training.batch_size):
+    order = torch.randperm(len(seen), generator=generator)
+    for indices in _split(order, training.batch_size):
         some = take_labels(seen.labels, indices)
         scene = to_scene(seen.images[indices])
         scene, some, mixture = mix(scene, some, task, settings, generator)
@@ -109,6 +126,18 @@ def see_view(
         groups.append(Group(indices, mixture))
     kept = labels if isinstance(labels, Tensor) else tuple(labels)
     return ImageSet(images, kept), tuple(groups)
+
+
+def count_batches(images: int, size: int) -> int:
+    """Batches of a pass over so many images: a last one of less than half a batch is none."""
+    whole, rest = divmod(images, size)
+    return max(1, whole + (2 * rest >= size))
+
+
+def _split(order: Tensor, size: int) -> Sequence[Tensor]:
+    """All images in as many batches as :func:`count_batches` says."""
+    batches, count = order.split(size), count_batches(len(order), size)
+    return batches if len(batches) == count else order.tensor_split(count)
 
 
 def _open(labels: Labels) -> Any:

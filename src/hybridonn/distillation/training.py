@@ -29,7 +29,7 @@ from hybridonn.data.indexed import (
 )
 from hybridonn.data.transforms.mixing import mix
 from hybridonn.distillation import parallel
-from hybridonn.distillation.augmentation import see_pass
+from hybridonn.distillation.augmentation import count_batches, see_pass
 from hybridonn.distillation.averaging import WeightAverage, averages_epoch
 from hybridonn.distillation.best_epoch import rank_epoch
 from hybridonn.distillation.checkpoint import Keeper, TrainingState
@@ -242,7 +242,8 @@ def draw_batches(setup: TrainingSetup, epoch: int, device: torch.device) -> Iter
     """The batches of an epoch: an order that depends on the seed and the pass alone.
 
     The last batch of a pass is left out when it is smaller than half of the others, so that no
-    step is taken on a handful of images. With views, image i of view v has the index ``v N + i``.
+    step is taken on a handful of images; mixed views have no such batch. With views, image i of
+    view v has the index ``v N + i``.
     """
     passes = setup.settings.passes_per_epoch
     for number in range(epoch * passes, (epoch + 1) * passes):
@@ -255,7 +256,7 @@ def _draw_pass(setup: TrainingSetup, number: int, device: torch.device) -> Itera
     task = setup.objective.task
     seen = see_pass(setup.train, task, settings, number, generator)
     steps = steps_a_pass(setup)
-    for k, group in enumerate(seen.draw_groups(settings.batch_size, steps, generator)):
+    for k, group in enumerate(seen.draw_groups(settings.batch_size, generator)):
         inputs, labels = seen.batch(group)
         mixture = group.mixture
         if settings.augmentation.mixes and seen.groups is None and isinstance(inputs, Tensor):
@@ -341,9 +342,8 @@ def steps_an_epoch(setup: TrainingSetup) -> int:
 
 
 def steps_a_pass(setup: TrainingSetup) -> int:
-    """Batches of a pass: a last one of less than half a batch is left out."""
-    whole, rest = divmod(len(setup.train), setup.settings.batch_size)
-    return max(1, whole + (2 * rest >= setup.settings.batch_size))
+    """Batches of a pass over the training images."""
+    return count_batches(len(setup.train), setup.settings.batch_size)
 
 
 def _is_best(row: dict[str, Any], state: TrainingState, metric: str) -> bool:
