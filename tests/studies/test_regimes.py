@@ -197,7 +197,47 @@ def test_a_map_grows_by_calls_with_other_points(tmp_path, monkeypatch):
     again = study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)
     assert again["points"] == grown["points"]
     (folder / "regimes.json").write_text("{harmed")  # the rows are what counts
-    assert len(study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)["points"]) == 1
+    told = Told()
+    found = study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder, progress=told)
+    assert len(found["points"]) == 1
+    assert any("regimes.json is damaged: points of earlier calls" in line for line in told.lines)
+
+
+class Told(Silent):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_a_map_grows_by_a_call_with_another_discrepancy_at_the_same_points(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDONN_CACHE", str(tmp_path / "cache"))
+    folder, spec, told = tmp_path / "study", read_spec(None, TINY), Told()
+    study_regimes(spec, Grid((40,), (1,), ("cka",)), 2, 1, folder)
+    grown = study_regimes(spec, Grid((40,), (1,), ("ridge_cka",)), 2, 1, folder, progress=told)
+    (point,) = grown["points"]
+    assert [*point["variants"]] == ["none", "kd", "ntkd ridge_cka", "ntkd cka"]
+    assert [one["n"] for one in point["differences"]] == [2, 2, 2]
+    assert told.lines == []
+    assert "chosen" not in " ".join(grown["sentences"])
+
+    # other values are no fair comparison, within a point or, without a word, between points
+    other = Grid((40,), (1,), ("mse",), {"learning_rate": [0.01]})
+    found = study_regimes(spec, other, 2, 1, folder, progress=told)
+    assert [*found["points"][0]["variants"]] == ["none", "kd", "ntkd mse"]
+    assert any(
+        "at 40 images and 1 epochs NTKD by ridge_cka and NTKD by cka of an earlier call are left "
+        "out: they tried the spec's own values, this call learning_rate 0.01" in line
+        for line in told.lines
+    )
+    mixed = study_regimes(spec, Grid((80,), (1,), ("mse",)), 2, 1, folder)
+    assert mixed["sentences"][-1] == (
+        "not all points tried the same values: learning_rate 0.01 at 1 point, the spec's own "
+        "values at 1 point"
+    )
 
 
 def test_a_point_that_lost_a_row_leaves_the_map(tmp_path, monkeypatch):
@@ -207,8 +247,10 @@ def test_a_point_that_lost_a_row_leaves_the_map(tmp_path, monkeypatch):
     for path in (folder / "rows").glob("*/*.json"):
         if json.loads(path.read_text())["value"]["variant"] == "kd":
             path.unlink()
-    found = study_regimes(spec, Grid((80,), (1,), ("cka",)), 1, 1, folder)
+    told = Told()
+    found = study_regimes(spec, Grid((80,), (1,), ("cka",)), 1, 1, folder, progress=told)
     assert [one["images"] for one in found["points"]] == [80]
+    assert any("the point of 40 images and 1 epochs is left out" in line for line in told.lines)
 
 
 def test_maps_of_calls_with_other_seeds_and_discrepancies_say_so():

@@ -29,7 +29,7 @@ from hybridonn.studies.compare import flatten_row
 from hybridonn.studies.counts import refuse_count, split_list
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import unpack_root, unpack_spec
-from hybridonn.studies.regimes_earlier import list_earlier
+from hybridonn.studies.regimes_earlier import find_earlier, list_asked, say_tried, state_tried
 from hybridonn.studies.regimes_summary import KD, NTKD, summarise, tabulate
 from hybridonn.studies.rows import Rows, name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
@@ -154,7 +154,8 @@ def study_regimes(
     """Map where KD and NTKD pay over training images and training budget.
 
     Interrupted and called again, it goes on where it was. The table keeps the students of all calls
-    with the same spec, and the map the points that earlier calls finished.
+    with the same spec, and the map the points that earlier calls finished: at points of this call
+    their other discrepancies too, where these tried the same values.
 
     Args:
         spec: The design; ``data.train_images`` and the epochs are those of the grid.
@@ -204,9 +205,14 @@ def study_regimes(
         do(best, seeds)
         task = make_task(whole.task)
         found = [rows.values[_key(whole, one, seed)] for one in best for seed in range(seeds)]
-        places = {(counts[one.images], one.epochs) for one in best}
-        earlier, known = list_earlier(folder / "regimes.json", rows, places)
-        table = summarise([*earlier, *found], known | counts, task.metric)
+        tried = state_tried(grid.values, tuning_seeds)
+        asked = list_asked([one.place for one in best], counts)
+        earlier = find_earlier(folder / "regimes.json", rows, asked, tried, progress.say)
+        table = summarise([*found, *earlier.students], earlier.counts | counts, task.metric)
+        for point in table["points"]:
+            place = point["images"], point["epochs"]
+            point["tried"] = tried if place in asked else earlier.tried[place]
+        table["sentences"] += say_tried(table["points"])
         table |= {"design": whole.name, "label": task.label, "tuning_seeds": tuning_seeds}
         table["passes_per_epoch"] = whole.training.passes_per_epoch
         write_json(folder / "regimes.json", table)
