@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.optim.swa_utils import AveragedModel
 
-from hybridonn.core.random import seeded
 from hybridonn.data.indexed import Inputs
+from hybridonn.distillation.statistics import renew_statistics
 
 
 class WeightAverage:
@@ -46,8 +45,7 @@ class WeightAverage:
             *draws: Seeds of what the network draws while it sees them, such as dropout.
         """
         self._average.update_parameters(network)
-        with torch.no_grad(), seeded("averaging", *draws):
-            update_bn(((batch,) for batch in inputs), self._average)
+        renew_statistics(self._average, inputs, "averaging", *draws)
         self._average.eval()
 
 

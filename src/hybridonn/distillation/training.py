@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from hybridonn.distillation.checkpoint import Keeper, TrainingState
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.precision import mixed_precision
 from hybridonn.distillation.schedule import find_rate
+from hybridonn.distillation.statistics import COUNTED, renew_statistics
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.tensorboard import write_curves
 from hybridonn.networks.memory import lay_channels_last
@@ -155,6 +157,7 @@ def _train_epoch(
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value / steps
             advance(1, f"loss {terms['loss']:.3f}")
+    _renew_unmixed(network, setup, state.epoch, device)
     network.eval()
     judged = _average(network, setup, state, device)
     row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
@@ -174,6 +177,21 @@ def _judge(network: nn.Module, setup: TrainingSetup, device: torch.device) -> di
     return parallel.tell_all(found, device) if setup.team.shared else found
 
 
+def _renew_unmixed(
+    network: nn.Module, setup: TrainingSetup, epoch: int, device: torch.device
+) -> None:
+    """Let batch norm count images as they are, where training mixes them.
+
+    Mixed images have less contrast, how much less depends on the share, which is one number a
+    batch: running means of a few batches are far from those of whole images.
+    """
+    if setup.settings.augmentation.mixes:
+        batches = -(-COUNTED // setup.settings.batch_size)
+        with closing(_see_again(network, setup, epoch, device)) as unmixed:
+            some = islice(unmixed, batches)
+            renew_statistics(network, some, "statistics", setup.seed, epoch)
+
+
 def _average(
     network: nn.Module, setup: TrainingSetup, state: TrainingState, device: torch.device
 ) -> nn.Module:
@@ -189,9 +207,13 @@ def _average(
 
 def _see_again(
     network: nn.Module, setup: TrainingSetup, epoch: int, device: torch.device
-) -> Iterator[Inputs]:
-    """The inputs of an epoch, each while the network is in the context of its step."""
-    for k, batch in enumerate(draw_batches(setup, epoch, device)):
+) -> Generator[Inputs]:
+    """The unmixed inputs of an epoch, each while the network is in the context of its step."""
+    whole = {"mixup_alpha": 0.0, "cutmix_alpha": 0.0}
+    augmentation = setup.settings.augmentation.model_copy(update=whole)
+    settings = setup.settings.model_copy(update={"augmentation": augmentation})
+    unmixed = replace(setup, settings=settings)
+    for k, batch in enumerate(draw_batches(unmixed, epoch, device)):
         with setup.step_context(network, epoch * steps_an_epoch(setup) + k):
             yield setup.team.take(batch.inputs, len(batch))
 
