@@ -190,6 +190,15 @@ def test_init_says_what_there_is(words: str, said: str, tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+def test_networks_with_branches_take_no_number_of_kernels(tmp_path: Path) -> None:
+    words = ("--data", "mask_folder", "--folder", str(tmp_path), "--kernels", "4")
+    done = run("init", str(tmp_path / "mine.yaml"), *words)
+
+    assert done.exit_code == 2
+    assert "--kernels is 4" in done.output and "student.branches" in done.output
+    assert not [*tmp_path.iterdir()]
+
+
 def test_an_example_is_copied_as_it_is_or_not_at_all(tmp_path: Path) -> None:
     done = run("init", str(tmp_path / "mine.yaml"), "--from", "mnist", "--kernels", "4")
 

@@ -188,3 +188,9 @@ def test_a_compensated_chip_is_told_by_treatment() -> None:
     assert told["fine-tuned on labels"] == "90.00 %; on captures held out 97.00 %; kept"
     assert told["fine-tuned with NTKD"] == "90.00 %"
     assert "fine-tuned with KD" not in told
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
+    found = {"mean": -2e-8, "low": -4e-8, "high": 1e-8}
+    assert studies._show_difference(found) == "+0.00 [+0.00, +0.00]"
+    assert studies._show_difference(found | {"mean": -0.0123}) == "-1.23 [+0.00, +0.00]"

@@ -340,9 +340,9 @@ def _print_notes(notes: dict[str, Any]) -> None:
             one["sub_optic"],
             f"{one['correlation']:.3f}",
             f"{one['gain']:.3f}",
-            f"{one['shift_y_pixels']:+.2f} px",
-            f"{one['shift_x_pixels']:+.2f} px",
-            f"{one['rotation_degrees']:+.2f}°",
+            f"{one['shift_y_pixels']:+z.2f} px",
+            f"{one['shift_x_pixels']:+z.2f} px",
+            f"{one['rotation_degrees']:+z.2f}°",
             f"{one['scale']:.4f}",
         )
     show_table(table)
@@ -373,8 +373,8 @@ def _print_notes(notes: dict[str, Any]) -> None:
 
 def _say_mosaic(found: dict[str, float]) -> str:
     return (
-        f"the whole frame is shifted by {found['shift_y_pixels']:+.2f} and "
-        f"{found['shift_x_pixels']:+.2f} camera pixels down and right, turned by "
-        f"{found['rotation_degrees']:+.3f} degrees and scaled by {found['scale']:.4f}; what each "
+        f"the whole frame is shifted by {found['shift_y_pixels']:+z.2f} and "
+        f"{found['shift_x_pixels']:+z.2f} camera pixels down and right, turned by "
+        f"{found['rotation_degrees']:+z.3f} degrees and scaled by {found['scale']:.4f}; what each "
         "sub-optic is off comes on top"
     )

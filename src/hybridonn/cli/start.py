@@ -133,6 +133,12 @@ def _complete(
     if "data.name" not in answers:
         answers["data.name"] = ask(f"data set ({', '.join(DATA_SETS)})", "digits")
     known = DATA_SETS.get(answers["data.name"])
+    if known and known.task != "classification" and "student.kernels" in answers:
+        refuse(
+            f"--kernels is {answers['student.kernels']}, but an optical network for "
+            f"{known.task} has several branches of kernels; leave --kernels out, and state "
+            "student.branches in the new spec (`hybridonn spec` prints them)"
+        )
     if known and known.folder == "required" and "data.folder" not in answers:
         answers["data.folder"] = ask("folder of the images", "images")
     if _is_grey(known, answers):

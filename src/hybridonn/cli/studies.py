@@ -357,10 +357,10 @@ def _show_difference(found: dict[str, Any] | None) -> str:
     """A difference in points with its interval."""
     if found is None:
         return "-"
-    head = f"{100 * found['mean']:+.2f}"
+    head = f"{100 * found['mean']:+z.2f}"
     if found["low"] is None:
         return head
-    return f"{head} [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
+    return f"{head} [{100 * found['low']:+z.2f}, {100 * found['high']:+z.2f}]"
 
 
 def _print_rows(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

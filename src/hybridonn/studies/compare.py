@@ -240,12 +240,12 @@ def say_difference(difference: dict[str, Any], label_of: Callable[[str], str]) -
         label_of: From these two to what the sentence calls them.
     """
     method, baseline = (label_of(difference[key]) for key in ("method", "baseline"))
-    head = f"{method} - {baseline}: {100 * difference['mean']:+.2f} points"
+    head = f"{method} - {baseline}: {100 * difference['mean']:+z.2f} points"
     if difference["low"] is None:
         return f"{head} (one seed: no interval)"
     low, high = 100 * difference["low"], 100 * difference["high"]
     verdict = "" if low > 0 or high < 0 else ", not distinguishable from zero"
-    return f"{head} (95 % interval {low:+.2f} to {high:+.2f}, {difference['n']} pairs{verdict})"
+    return f"{head} (95 % interval {low:+z.2f} to {high:+z.2f}, {difference['n']} pairs{verdict})"
 
 
 def flatten_row(row: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _say(points: Sequence[dict[str, Any]], variants: Sequence[str]) -> list[str]
         said.append(
             f"{head}: ahead at {ahead} of {len(own)} points, behind at {behind}, not "
             f"distinguishable at {len(own) - ahead - behind}; most at {point['images']:,} images "
-            f"and {point['epochs']} epochs, {100 * most['mean']:+.2f} points (95 % interval "
-            f"{100 * most['low']:+.2f} to {100 * most['high']:+.2f})"
+            f"and {point['epochs']} epochs, {100 * most['mean']:+z.2f} points (95 % interval "
+            f"{100 * most['low']:+z.2f} to {100 * most['high']:+z.2f})"
         )
     return said

@@ -134,8 +134,8 @@ def _draw_differences(
         sides = [[mean - low], [high - mean]] if np.isfinite(low) else None
         look = {"fmt": "D", "ms": 6, "capsize": 4, "elinewidth": 2, "color": colour}
         axes.errorbar(mean, place, xerr=sides, **look)
-        interval = f"[{low:+.2f}, {high:+.2f}]" if sides else "(one pair: no interval)"
-        texts.append(f"{mean:+.2f}  {interval}".replace("-", "−"))
+        interval = f"[{low:+z.2f}, {high:+z.2f}]" if sides else "(one pair: no interval)"
+        texts.append(f"{mean:+z.2f}  {interval}".replace("-", "−"))
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     labels = [
         f"{_label(methods, item['method'])}\n− {_label(methods, item['baseline'])}"

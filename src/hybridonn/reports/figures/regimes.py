@@ -152,10 +152,10 @@ def _write_cell(
     weight = "bold" if certain else "normal"
     row, column = place
     axes.text(
-        column, row + 0.2, f"{mean:+.2f}", ha="center", va="center", color=colour, weight=weight
+        column, row + 0.2, f"{mean:+z.2f}", ha="center", va="center", color=colour, weight=weight
     )
     lines = [cost]
     if found["low"] is not None:
-        lines.insert(0, f"{100 * found['low']:+.2f} to {100 * found['high']:+.2f}")
+        lines.insert(0, f"{100 * found['low']:+z.2f} to {100 * found['high']:+z.2f}")
     look: dict[str, Any] = {"ha": "center", "va": "center", "color": colour, "fontsize": 7.5}
     axes.text(column, row - 0.17, "\n".join(lines), **look)

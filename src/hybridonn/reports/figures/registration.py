@@ -107,8 +107,8 @@ def draw_pairs(
 def _describe(one: Mapping[str, Any]) -> str:
     return (
         f"r = {one['correlation']:.3f}\n"
-        f"{one['shift_y_pixels']:+.2f}, {one['shift_x_pixels']:+.2f} px\n"
-        f"{one['rotation_degrees']:+.2f}°"
+        f"{one['shift_y_pixels']:+z.2f}, {one['shift_x_pixels']:+z.2f} px\n"
+        f"{one['rotation_degrees']:+z.2f}°"
     )
 
 

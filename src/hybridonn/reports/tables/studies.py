@@ -175,7 +175,7 @@ def _difference(one: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def _sign(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
+    return f"{100 * share:+z.2f}".replace("-", "−")
 
 
 def _round(value: float | None) -> str:
