@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from hybridonn.core.errors import TrainingError
 from hybridonn.core.random import generator_of
 from hybridonn.data.batches import load_batch, to_scene
 from hybridonn.data.dataset import ImageSet
-from hybridonn.data.indexed import IndexedDataset, Inputs, Labels, join_labels, take_labels
+from hybridonn.data.indexed import IndexedDataset, join_labels, take_labels
 from hybridonn.data.transforms.mixing import Mixture, mix
 from hybridonn.spec import Augmentation, Training
 from hybridonn.tasks.task import Task
@@ -85,10 +84,6 @@ class View:
         for k in torch.randperm(len(self.groups), generator=generator).tolist():
             yield self.groups[k].shuffle(generator)
 
-    def batch(self, group: Group) -> tuple[Inputs, Labels]:
-        """Inputs (B, ...) and labels of the images of a batch."""
-        return self.images.batch(group.indices)
-
 
 def see_view(
     part: ImageSet, task: Task, training: Training, view: int
@@ -114,18 +109,17 @@ def see_view(
     if not settings.mixes:
         return seen, None
     generator = generator_of("mixed view", view)
-    images, labels, groups = torch.empty_like(seen.images), _open(seen.labels), []
+    images, labels, groups = [], [], []
     order = torch.randperm(len(seen), generator=generator)
     for indices in _split(order, training.batch_size):
-        some = take_labels(seen.labels, indices)
-        scene = to_scene(seen.images[indices])
+        scene, some = to_scene(seen.images[indices]), take_labels(seen.labels, indices)
         scene, some, mixture = mix(scene, some, task, settings, generator)
-        images[indices] = _to_levels(scene)
-        for index, label in zip(indices.tolist(), some, strict=True):
-            labels[index] = label
+        images.append(_to_levels(scene))
+        labels.append(some)
         groups.append(Group(indices, mixture))
-    kept = labels if isinstance(labels, Tensor) else tuple(labels)
-    return ImageSet(images, kept), tuple(groups)
+    places = order.argsort()  # back into the order of the set
+    kept = take_labels(join_labels(labels), places)
+    return ImageSet(torch.cat(images)[places], kept), tuple(groups)
 
 
 def count_batches(images: int, size: int) -> int:
@@ -138,11 +132,6 @@ def _split(order: Tensor, size: int) -> Sequence[Tensor]:
     """All images in as many batches as :func:`count_batches` says."""
     batches, count = order.split(size), count_batches(len(order), size)
     return batches if len(batches) == count else order.tensor_split(count)
-
-
-def _open(labels: Labels) -> Any:
-    """A copy of labels in which single ones can be set."""
-    return labels.clone() if isinstance(labels, Tensor) else list(labels)
 
 
 def _to_levels(scene: Tensor) -> Tensor:

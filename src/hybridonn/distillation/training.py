@@ -279,7 +279,7 @@ def _draw_pass(setup: TrainingSetup, number: int, device: torch.device) -> Itera
     seen = see_pass(setup.train, task, settings, number, generator)
     steps = steps_a_pass(setup)
     for k, group in enumerate(seen.draw_groups(settings.batch_size, generator)):
-        inputs, labels = seen.batch(group)
+        inputs, labels = seen.images.batch(group.indices)
         mixture = group.mixture
         if settings.augmentation.mixes and seen.groups is None and isinstance(inputs, Tensor):
             inputs, labels, mixture = mix(inputs, labels, task, settings.augmentation, generator)
