@@ -71,10 +71,13 @@ def test_a_set_that_cannot_be_split_does_not_pass(folder, more):
 
 
 def test_what_a_run_would_refuse_does_not_pass(folder):
-    keep(folder, 3)
+    keep(folder, 4)
     assert check(folder).exit_code == 0
     for setting, words in (
-        ("distillation.tangent.discrepancy=debiased_cka", "with 2 training images some batches"),
+        (
+            "data.train_images=2",
+            "there are 2 training images, so that some",
+        ),
         ("data.train_images=1", "data.train_images is 1; it must be from 2"),
         ("student.pooled_size=30", "student.pooled_size is 30"),
         ("training.augmentation={crop_pixels: 9, crop_edge: reflect}", "crop_pixels is 9"),

@@ -34,6 +34,13 @@ def test_pixels_are_refused_where_there_are_none(settings, sentence):
 def test_a_segmentation_takes_them():
     tangent = read_spec(None, (*SEGMENTATION, f"distillation.{PIXELS}")).distillation.tangent
     assert (tangent.taught_by, tangent.count_compared(32)) == ("last", 8)
+    assert tangent.count_samples(32) == 8 * 64
+
+
+def test_pixels_of_one_image_are_samples_enough_to_compare():
+    read_spec(None, (*SEGMENTATION, "training.batch_size=1"))
+    with pytest.raises(SpecError, match=r"at least 3 pixels, but training.batch_size is 1"):
+        read_spec(None, (*SEGMENTATION, "training.batch_size=1", "distillation.tangent.pixels=2"))
 
 
 @pytest.mark.parametrize(

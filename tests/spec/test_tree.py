@@ -68,13 +68,31 @@ def test_a_fault_is_named_with_what_is_allowed(setting, words):
 
 
 @pytest.mark.parametrize("where", ["", "compensation."])
-@pytest.mark.parametrize("few", ["distillation.tangent.images=3", "training.batch_size=6"])
-def test_kernels_without_diagonals_need_four_images_in_every_batch(where, few):
-    settings = (f"{where}distillation.tangent.discrepancy=debiased_cka", f"{where}{few}")
+@pytest.mark.parametrize(
+    ("discrepancy", "few", "enough"),
+    [
+        ("debiased_cka", "distillation.tangent.images=3", "distillation.tangent.images=4"),
+        ("debiased_cka", "training.batch_size=6", "training.batch_size=7"),
+        ("cka", "distillation.tangent.images=2", "distillation.tangent.images=3"),
+        ("cka", "training.batch_size=4", "training.batch_size=5"),
+        ("auto", "training.batch_size=1", "training.batch_size=5"),
+        ("cosine", "training.batch_size=2", "training.batch_size=3"),
+    ],
+)
+def test_a_batch_has_images_enough_for_kernels_to_differ(where, discrepancy, few, enough):
     chip = ("fabrication={}", "compensation={}", "optics.metasurface={}") if where else ()
-    with pytest.raises(SpecError, match=rf"{where}distillation.*at least 4 images.*compare 3;"):
-        read_spec(None, (*chip, *settings))
-    read_spec(None, (*chip, settings[0], f"{where}training.batch_size=7"))
+    settings = (*chip, f"{where}distillation.tangent.discrepancy={discrepancy}")
+    said = rf"{where}distillation.*at least \d images, but {where}{few.replace('=', ' is ')}"
+    with pytest.raises(SpecError, match=said) as caught:
+        read_spec(None, (*settings, f"{where}{few}"))
+    cure = f"set it to {enough.split('=')[1]} or more, or train without ntkd"
+    assert cure in str(caught.value)
+    read_spec(None, (*settings, f"{where}{enough}"))
+
+
+@pytest.mark.parametrize("method", ["none", "kd"])
+def test_methods_without_kernels_take_any_batch(method):
+    read_spec(None, ("training.batch_size=1", f"distillation.method={method}"))
 
 
 def test_all_faults_are_named_at_once():

@@ -12,7 +12,7 @@ from hybridonn.compensation.capture_pair import CapturePair
 from hybridonn.compensation.evaluation import Evaluation, evaluate
 from hybridonn.compensation.fine_tuning import FineTuning
 from hybridonn.compensation.fine_tuning_data import FineTuningData, compute_features
-from hybridonn.compensation.settings import list_methods, settings_for
+from hybridonn.compensation.settings import settings_for
 from hybridonn.compensation.teacher_targets import CompensationTargets
 from hybridonn.core.progress import Progress
 from hybridonn.networks.hybrid import HybridNetwork
@@ -48,7 +48,7 @@ def compare_methods(
     evaluations.append(evaluate("calibrated", found.backend, found, test, began))
     features = compute_features(settings, student, found, data)
     own = FineTuning(settings, student, found, data, features, targets)
-    for method in list_methods(settings):
+    for method in settings.trained:
         started = perf_counter()
         stated = settings_for(spec, settings, method)
         backend, history = own.fine_tune(stated, part, progress)

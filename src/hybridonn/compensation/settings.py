@@ -17,7 +17,7 @@ def stated_compensation(spec: Spec) -> Compensation:
     settings = spec.compensation
     if settings is None:
         raise SpecError("compensation is not set; set it to {} for the defaults")
-    alone = list(filter(needs_labels, list_methods(settings)))
+    alone = list(filter(needs_labels, settings.trained))
     if not settings.labelled and alone:
         raise SpecError(
             f"compensation.labelled is false, but method {alone[0]} learns from labels alone; "
@@ -28,18 +28,13 @@ def stated_compensation(spec: Spec) -> Compensation:
             "compensation.training.augmentation is set, but captures cannot be changed after "
             "they were taken; leave it out"
         )
-    for method in list_methods(settings):
+    for method in settings.trained:
         try:
             check_weights(settings_for(spec, settings, method).distillation)
         except ValueError as error:
             unlabelled = "" if settings.labelled else ", whose task has no weight without labels"
             raise SpecError(f"compensation.distillation{unlabelled}: {error}") from None
     return settings
-
-
-def list_methods(settings: Compensation) -> list[Method]:
-    """The methods that are compared, then the one of each fraction; each once."""
-    return list(dict.fromkeys([*settings.methods, settings.distillation.method]))
 
 
 def settings_for(spec: Spec, settings: Compensation, method: Method) -> Spec:

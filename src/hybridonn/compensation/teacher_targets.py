@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from hybridonn.compensation.settings import list_methods
 from hybridonn.core.progress import Progress
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import ImageSet
@@ -104,7 +103,7 @@ def compute_targets(
     """
     device, sketch = choose_device(settings.training.device), None
     teacher = teacher.to(device)
-    if any(map(needs_kernel, list_methods(settings))) and settings.tangent_teacher != "student":
+    if any(map(needs_kernel, settings.trained)) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
         probes = make_task(spec.task).contraction(tangent.probes)
         ask = ask_sketch(tangent.taught_by, probes)

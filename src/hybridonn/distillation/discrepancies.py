@@ -59,19 +59,21 @@ class Discrepancy:
 
     Attributes:
         compute: Function of the student's kernel (B, B), the teacher's (B, B) and the ridge.
-        least_images: Smallest B for which it is defined.
+        least_samples: Smallest B whose kernels can differ; below it the term has no gradient, so
+            that nothing is learnt of the teacher's kernel.
     """
 
     compute: Callable[[Tensor, Tensor, float], Tensor]
-    least_images: int = 1
+    least_samples: int
 
 
 DISCREPANCIES = {
-    "cka": Discrepancy(cka),
-    "debiased_cka": Discrepancy(debiased_cka, least_images=4),
-    "ridge_cka": Discrepancy(ridge_cka),
-    "mse": Discrepancy(mean_squared),
-    "cosine": Discrepancy(cosine),
+    # Centred kernels of two samples are alike up to scale, whatever the samples are.
+    "cka": Discrepancy(cka, least_samples=3),
+    "debiased_cka": Discrepancy(debiased_cka, least_samples=4),
+    "ridge_cka": Discrepancy(ridge_cka, least_samples=3),
+    "mse": Discrepancy(mean_squared, least_samples=1),
+    "cosine": Discrepancy(cosine, least_samples=2),
 }
 CHOICES = (*DISCREPANCIES, AUTO)
 

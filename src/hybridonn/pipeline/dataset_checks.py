@@ -9,9 +9,8 @@ from hybridonn.core.progress import Progress
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.survey import find_unseen, weigh_classes
 from hybridonn.data.transforms.crop import check_crop
-from hybridonn.distillation.discrepancies import DISCREPANCIES
-from hybridonn.distillation.methods import needs_kernel
 from hybridonn.spec import Distillation, Spec, Training
+from hybridonn.spec.batches import check_batches
 
 LEAST_TRAINED = 2  # of an estimate's regression, and of any comparison of images
 
@@ -47,7 +46,8 @@ def refuse_dataset(spec: Spec, dataset: Dataset) -> None:
         stated = spec.compensation
         share = min(stated.fraction, *stated.fractions, 1.0) * (1 - stated.held_out_fraction)
         few = round(share * count)
-        _refuse_few(stated.distillation, stated.methods, stated.training, few, "captures")
+        parts = stated.distillation, stated.trained, stated.training
+        _refuse_few(*parts, few, "captures", "compensation.")
 
 
 def say_unseen(dataset: Dataset, progress: Progress) -> None:
@@ -64,16 +64,16 @@ def say_unseen(dataset: Dataset, progress: Progress) -> None:
 
 
 def _refuse_few(
-    distillation: Distillation, methods: Sequence[str], training: Training, count: int, what: str
+    distillation: Distillation,
+    methods: Sequence[str],
+    training: Training,
+    count: int,
+    what: str,
+    where: str = "",
 ) -> None:
-    # An epoch's last batch may have half as many images as the others.
-    compared = distillation.tangent.count_compared(min(count, (training.batch_size + 1) // 2))
-    name = distillation.tangent.compared_by
-    least = DISCREPANCIES[name].least_images
-    # That there are none at all is refused elsewhere, with the fraction that would do.
-    if count and any(map(needs_kernel, methods)) and compared < least:
-        raise DataError(
-            f"distillation.tangent.discrepancy: {name} compares at least {least} "
-            f"images of a batch, and with {count} {what} some batches have {compared}: get more "
-            "images, or use cka"
-        )
+    if not count:
+        return  # refused elsewhere, with the fraction that would do
+    try:
+        check_batches(training, distillation, methods, where, (count, what))
+    except ValueError as error:
+        raise DataError(str(error)) from None

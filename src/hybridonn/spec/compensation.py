@@ -9,7 +9,7 @@ from pydantic import Field
 from hybridonn.core.tables import NameOf
 from hybridonn.distillation.methods import METHODS, explain_unserved
 from hybridonn.spec.section import Positive, Section, Seed, Several
-from hybridonn.spec.training import Distillation, Training, Tuning
+from hybridonn.spec.training import Distillation, Method, Training, Tuning
 
 # The methods of tasks with any answers.
 SERVING_ALL = tuple(one for one in METHODS if not explain_unserved(one, ""))
@@ -61,3 +61,8 @@ class Compensation(Section):
     """The training of fine-tuning; its small learning rate keeps what calibration has won."""
     tuned: Tuning = Tuning()
     """Settings that `hybridonn tune-compensation` has found for each method."""
+
+    @property
+    def trained(self) -> tuple[Method, ...]:
+        """The methods that are compared, then the one of each fraction; each once."""
+        return tuple(dict.fromkeys([*self.methods, self.distillation.method]))

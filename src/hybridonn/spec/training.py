@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Optional, Union
 from pydantic import Field, create_model, model_validator
 
 from hybridonn.core.tables import NameOf
-from hybridonn.distillation.discrepancies import CHOICES, DISCREPANCIES, choose_discrepancy
+from hybridonn.distillation.discrepancies import CHOICES, choose_discrepancy
 from hybridonn.distillation.methods import (
     AUTO,
     METHODS,
@@ -218,6 +218,10 @@ class Tangent(Section):
             return min(batch, self.images or COMPARED_BY_PIXELS)
         return min(batch, self.images or (batch if self.layers == "last" else COMPARED))
 
+    def count_samples(self, batch: int) -> int:
+        """How many rows the kernels of a batch have: images, or pixels of them."""
+        return self.count_compared(batch) * (self.pixels if self.contraction == "pixels" else 1)
+
 
 class _ChosenMethod(Section):
     CODE: ClassVar = ("method", "")
@@ -349,24 +353,3 @@ def check_weights(distillation: Distillation) -> None:
         f"method is {distillation.method}, but {what}, so that nothing is learnt; set "
         f"{'one of them' if len(zero) > 1 else 'it'} above 0"
     )
-
-
-def check_batches(training: Training, distillation: Distillation, where: str) -> None:
-    """Refuse batches that are too small for the discrepancy of two kernels.
-
-    Raises:
-        ValueError: The kernels would be of fewer images than the discrepancy is defined for.
-    """
-    name = distillation.tangent.compared_by
-    least = DISCREPANCIES[name].least_images
-    # An epoch's last batch may have half as many images as the others.
-    compared = distillation.tangent.count_compared((training.batch_size + 1) // 2)
-    if compared < least:
-        raise ValueError(
-            f"{where}distillation.tangent.discrepancy is {name}, which needs the kernels of "
-            f"at least {least} images, but with {where}training.batch_size: "
-            f"{training.batch_size} and {where}distillation.tangent.images: "
-            f"{distillation.tangent.images} "
-            f"some batches compare {compared}; set batch_size to {2 * least - 1} or more and "
-            f"images to {least} or more, or use cka"
-        )

@@ -18,6 +18,7 @@ from hybridonn.core.yaml_writing import dump_yaml
 from hybridonn.distillation.methods import METHODS, is_own_code
 from hybridonn.networks.backends.table import list_backends
 from hybridonn.networks.frontends.table import name_frontend
+from hybridonn.spec.batches import check_batches
 from hybridonn.spec.compensation import Compensation
 from hybridonn.spec.consistency import (
     check_methods,
@@ -37,7 +38,7 @@ from hybridonn.spec.metasurface import Metasurface
 from hybridonn.spec.optics import Optics
 from hybridonn.spec.section import Section, Seed
 from hybridonn.spec.student import Student
-from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning, check_batches
+from hybridonn.spec.training import Distillation, Method, Teacher, Training, Tuning
 from hybridonn.tasks.table import TASKS
 
 
@@ -141,10 +142,10 @@ class Spec(Section):
 
     @model_validator(mode="after")
     def _batches_have_enough_images(self) -> Spec:
-        check_batches(self.training, self.distillation, "")
+        check_batches(self.training, self.distillation, (self.distillation.method,))
         if self.compensation:
             parts = self.compensation.training, self.compensation.distillation
-            check_batches(*parts, "compensation.")
+            check_batches(*parts, self.compensation.trained, "compensation.")
         return self
 
     def for_method(self, method: Method) -> Spec:
