@@ -11,7 +11,7 @@ from hybridonn.core.errors import SpecError
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.transforms.mixing import Mixture
 from hybridonn.distillation import balance
-from hybridonn.distillation.balance import EVERY, FIRST, KAPPA, GradientBalance
+from hybridonn.distillation.balance import EVERY, FIRST, KAPPA, WARM_UP, GradientBalance
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import StoredTargets
@@ -28,9 +28,14 @@ def others(shared, own, scale=1.0):
     return scale * (shared**2).sum() / 2 + 100 * own.sum()  # gradients (3, 4) and 100
 
 
+def risen():
+    """A balance after its first steps, none of them measured."""
+    return GradientBalance(steps=WARM_UP)
+
+
 def test_the_weight_is_the_ratio_of_the_norms_over_shared_parameters():
     shared, own = parameters()
-    found = GradientBalance().step(others(shared, own), 0.1 * shared.sum(), [shared, own])
+    found = risen().step(others(shared, own), 0.1 * shared.sum(), [shared, own])
     assert found == pytest.approx(KAPPA * 5 / (0.1 * 2**0.5))
     assert shared.grad is None  # nothing is left in the parameters
 
@@ -60,11 +65,24 @@ def test_the_first_steps_are_averaged_and_later_ones_measured_now_and_then():
         one.step(others(shared, own, scale), shared.sum(), [shared, own])
     assert one.others == pytest.approx(5 * (1 + FIRST) / 2)
     one.step(others(shared, own, 50), shared.sum(), [shared, own])  # due
-    after = one.weight
-    assert one.others == pytest.approx(0.9 * 5 * (1 + FIRST) / 2 + 0.1 * 250)
+    after = one.others
+    assert after == pytest.approx(0.9 * 5 * (1 + FIRST) / 2 + 0.1 * 250)
     for _ in range(EVERY - 1):
-        assert one.step(others(shared, own, 99), shared.sum(), [shared, own]) == after
+        one.step(others(shared, own, 99), shared.sum(), [shared, own])
+        assert one.others == after
     assert one.measured == FIRST + 1
+
+
+def test_the_weight_rises_over_the_first_steps():
+    shared, own = parameters()
+    one = GradientBalance()
+    weights = [
+        one.step(others(shared, own), shared.sum(), [shared, own]) for _ in range(WARM_UP + 20)
+    ]
+    assert weights[:WARM_UP] == pytest.approx(
+        [weights[-1] * (k + 1) / WARM_UP for k in range(WARM_UP)]
+    )
+    assert weights[WARM_UP:] == pytest.approx([weights[-1]] * 20)
 
 
 def test_a_kernel_without_a_gradient_has_no_weight():
@@ -72,14 +90,14 @@ def test_a_kernel_without_a_gradient_has_no_weight():
     assert GradientBalance().step(others(shared, own), torch.tensor(1.0), [shared, own]) == 0
     zero = GradientBalance().step(others(shared, own), 0 * shared.sum(), [shared, own])
     assert zero == 0
-    tiny = GradientBalance().step(others(shared, own), 1e-20 * shared.sum(), [shared, own])
+    tiny = risen().step(others(shared, own), 1e-20 * shared.sum(), [shared, own])
     assert tiny == balance.LARGEST
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_one_measurement_that_is_not_finite_spoils_no_later_one(bad):
     shared, own = parameters()
-    one, other = GradientBalance(), GradientBalance()
+    one, other = GradientBalance(), GradientBalance(steps=2)
     one.step(others(shared, own), bad * shared.sum(), [shared, own])
     one.step(others(shared, own), shared.sum(), [shared, own], bad)
     found = one.step(others(shared, own), shared.sum(), [shared, own])
@@ -122,7 +140,7 @@ def test_the_objective_weighs_the_term_and_tells_the_weight(images):
     inputs, labels = images.batch(torch.arange(20))
     terms = objective(network, Batch(inputs, labels, torch.arange(20)))
     weight = terms["ntk_weight"].item()
-    assert weight == pytest.approx(objective.balance.weight)
+    assert weight == pytest.approx(2 * objective.balance.weight)  # it falls from there to 0
     assert weight > 0
     same = (labels[:, None] == labels[None]).float()
     told = centred_alignment(objective.targets.gram[:20, :20], same)
@@ -130,10 +148,17 @@ def test_the_objective_weighs_the_term_and_tells_the_weight(images):
     expected = terms["task"] + terms["kd"] + weight * terms["ntk"]
     assert terms["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
     terms["loss"].backward()
-    falling = auto(tangent=spec.Tangent(schedule="falling"))
-    terms = falling(build(), Batch(inputs, labels, torch.arange(20), progress=0.75))
-    assert terms["ntk_weight"].item() == pytest.approx(weight / 2)
     assert weigh(spec.Distillation(ntk_weight="auto"))["ntk"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factor"), [("auto", 0.5), ("falling", 0.5), ("constant", 1), ("rising", 1.5)]
+)
+def test_a_schedule_moves_the_weight_that_is_found(images, schedule, factor):
+    objective = auto(tangent=spec.Tangent(schedule=schedule))
+    inputs, labels = images.batch(torch.arange(20))
+    terms = objective(build(), Batch(inputs, labels, torch.arange(20), progress=0.75))
+    assert terms["ntk_weight"].item() == pytest.approx(factor * objective.balance.weight)
 
 
 def test_a_rising_weight_begins_without_the_term(images):
@@ -147,9 +172,9 @@ def test_a_rising_weight_begins_without_the_term(images):
 
 
 def test_labels_are_not_read_where_the_task_has_no_weight(images):
-    objective, (inputs, labels) = auto(task_weight=0), images.batch(torch.arange(20))
+    inputs, labels = images.batch(torch.arange(20))
     found = [
-        objective(build(), Batch(inputs, some, torch.arange(20)))["loss"].item()
+        auto(task_weight=0)(build(), Batch(inputs, some, torch.arange(20)))["loss"].item()
         for some in (labels, labels.flip(0) * 0)
     ]
     assert found[0] == found[1]

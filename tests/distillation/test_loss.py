@@ -144,7 +144,13 @@ def test_the_last_layer_is_compared_on_the_whole_batch():
 
 
 @pytest.mark.parametrize(
-    ("schedule", "factors"), [("constant", (1, 1)), ("falling", (1.5, 0.5)), ("rising", (0.5, 1.5))]
+    ("schedule", "factors"),
+    [
+        ("auto", (1, 1)),
+        ("constant", (1, 1)),
+        ("falling", (1.5, 0.5)),
+        ("rising", (0.5, 1.5)),
+    ],
 )
 def test_a_schedule_moves_the_weight_of_the_ntk_and_keeps_its_mean(schedule, factors):
     settings = spec.Distillation(ntk_weight=4, tangent=spec.Tangent(schedule=schedule))

@@ -4,15 +4,17 @@ A fixed weight has to be tuned for every data set: the sizes of the terms' gradi
 orders of magnitude between data sets, discrepancies and stages of a training. ``ntk_weight: auto``
 states their ratio instead:
 
-    weight = KAPPA * mean a * mean |g_others| / mean |g_kernel|
+    weight = min(1, s / WARM_UP) * KAPPA * mean a * mean |g_others| / mean |g_kernel|
 
 with g_others the gradient of the other terms (task and KD, each with its weight), g_kernel that of
 the kernel's term, both over the parameters that both terms depend on, and a the centred alignment
 of the teacher's kernel with the labels: a kernel that does not tell them should not be matched. The
 means are running means over the steps at which they are measured. So the kernel's term pulls
 KAPPA a times as hard as what it is to help, whatever its scale, and less when the other terms are
-nearly fulfilled. GradNorm (Chen et al., ICML 2018) balances tasks by such norms; Cortes et al.
-(2012) judge kernels by such alignments.
+nearly fulfilled. The weight rises over the first steps s: random features learn the task first, and
+a training of few steps that the kernel leads from its beginning stays behind one without it
+(docs/results/found_weight.md). GradNorm (Chen et al., ICML 2018) balances tasks by such norms;
+Cortes et al. (2012) judge kernels by such alignments.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from torch import Tensor
 
 KAPPA = 2.5
 FIRST, EVERY = 10, 10  # measured at each of the first steps, then at every so many
+WARM_UP = 50  # steps over which the weight rises
 MEMORY = 0.9  # of the running means, in measured steps
 LARGEST = 1e4  # where the kernel's gradient vanishes
 
@@ -77,7 +80,8 @@ class GradientBalance:
         """The weight that balances the gradients; 0 until they are measured."""
         if not self.kernel:
             return 0.0
-        return min(KAPPA * self.agreement * self.others / self.kernel, LARGEST)
+        risen = min(1.0, self.steps / WARM_UP)
+        return risen * min(KAPPA * self.agreement * self.others / self.kernel, LARGEST)
 
     def save(self) -> dict[str, float]:
         """The numbers that a checkpoint keeps."""

@@ -78,12 +78,24 @@ class Objective:
         """The terms whose weight is found during the training."""
         return [name for name in self.terms if self.weights[name] == AUTO]
 
+    @property
+    def schedule(self) -> str:
+        """How the weight of the kernels changes; one that is found falls to 0 where none is stated.
+
+        Kernels lead the student early, and where images are plenty they are in its way later
+        (docs/results/found_weight.md).
+        """
+        stated = self.settings.tangent.schedule
+        if stated != AUTO:
+            return stated
+        return "falling" if self.balanced else "constant"
+
     def weights_at(self, progress: float) -> dict[str, float]:
         """The weights by term when this share of the training is done, from 0 to 1.
 
         Of a term whose weight is found during the training, the factor of that weight.
         """
-        factor = SCHEDULES[self.settings.tangent.schedule](progress)
+        factor = SCHEDULES[self.schedule](progress)
         stated = {name: 1.0 if one == AUTO else one for name, one in self.weights.items()}
         return {
             name: weight * factor if TERMS[name].scheduled else weight

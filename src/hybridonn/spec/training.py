@@ -168,9 +168,10 @@ class Tangent(Section):
     """Regularisation of ridge_cka, in mean eigenvalues of each kernel; less would drown in single
     precision.
     """
-    schedule: Literal["constant", "falling", "rising"] = "constant"
+    schedule: Literal["auto", "constant", "falling", "rising"] = AUTO
     """Weight of the kernels during the training: constant, or a straight line from twice ntk_weight
-    to 0 (falling), or from 0 to twice ntk_weight (rising).
+    to 0 (falling), or from 0 to twice ntk_weight (rising). auto: falling where ntk_weight is found,
+    constant where it is a number.
     """
     probes: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Random sign probes in place of all outputs. null: exact for images; 4 probes where a
