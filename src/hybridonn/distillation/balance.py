@@ -28,7 +28,7 @@ from torch import Tensor
 
 KAPPA = 2.5
 FIRST, EVERY = 10, 10  # measured at each of the first steps, then at every so many
-WARM_UP = 50  # steps over which the weight rises
+WARM_UP = 30  # steps over which the weight rises
 MEMORY = 0.9  # of the running means, in measured steps
 LARGEST = 1e4  # where the kernel's gradient vanishes
 
