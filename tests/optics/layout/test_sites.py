@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import floor, hypot, isclose
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hybridonn.core.errors import ArtefactError, OpticsError, SpecError
@@ -76,6 +76,7 @@ def test_counts_agree_with_exact_arithmetic(length, site, gap):
     assert count_sites(*millimetres) == (length + gap) // (site + gap)
 
 
+@settings(deadline=None)  # a thousand sites and more; other jobs may share the processor
 @given(all_optics.filter(lambda o: capacity(o) > 0), st.data())
 def test_the_grid_is_legal_and_maximal(optics, data):
     layout = lay_out_kernels(optics, data.draw(st.integers(0, capacity(optics))))

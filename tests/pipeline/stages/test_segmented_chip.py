@@ -48,7 +48,7 @@ QUICK = (
     "distillation.method=kd",
     "fabrication.preset=poor-mnist",
     "compensation.fraction=0.5",
-    "compensation.training={batch_size: 4, epochs: 2}",
+    "compensation.training={batch_size: 5, epochs: 2}",
     "compensation.twin_fraction=1",
 )
 
