@@ -74,10 +74,7 @@ def test_what_a_run_would_refuse_does_not_pass(folder):
     keep(folder, 4)
     assert check(folder).exit_code == 0
     for setting, words in (
-        (
-            "data.train_images=2",
-            "there are 2 training images, so that some",
-        ),
+        ("data.train_images=2", "there are 2 training images, so that some"),
         ("data.train_images=1", "data.train_images is 1; it must be from 2"),
         ("student.pooled_size=30", "student.pooled_size is 30"),
         ("training.augmentation={crop_pixels: 9, crop_edge: reflect}", "crop_pixels is 9"),
@@ -86,6 +83,10 @@ def test_what_a_run_would_refuse_does_not_pass(folder):
         done = check(folder, setting)
         assert done.exit_code == 1
         assert words in str(done.exception)
+    assert check(folder, "data.train_images=3").exit_code == 0
+    done = check(folder, "data.train_images=3", "distillation.tangent.discrepancy=debiased_cka")
+    assert done.exit_code == 1
+    assert "there are 3 training images, so that some batches compare 3" in str(done.exception)
 
 
 NAMES = ("[/x]", "[bold]b", ":cat:", "$a$", "$x", "<b>&amp;", "100 %", "_under", "a\\b", "é")

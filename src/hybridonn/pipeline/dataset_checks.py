@@ -74,6 +74,6 @@ def _refuse_few(
     if not count:
         return  # refused elsewhere, with the fraction that would do
     try:
-        check_batches(training, distillation, methods, where, (count, what))
+        check_batches(training, distillation, methods, where, count, what)
     except ValueError as error:
         raise DataError(str(error)) from None

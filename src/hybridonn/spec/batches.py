@@ -14,7 +14,8 @@ def check_batches(
     distillation: Distillation,
     methods: Iterable[str],
     where: str = "",
-    there_are: tuple[int, str] | None = None,
+    count: int | None = None,
+    what: str = "images",
 ) -> None:
     """Refuse batches that are too small for the discrepancy of two kernels.
 
@@ -23,7 +24,8 @@ def check_batches(
         distillation: Its discrepancy.
         methods: The methods that are trained.
         where: What the keys begin with in the spec.
-        there_are: How many images, and what they are called. None: enough for a batch.
+        count: How many images there are. None: enough for a batch.
+        what: What these images are called.
 
     Raises:
         ValueError: The kernels would be of fewer samples than can differ in that discrepancy.
@@ -31,13 +33,13 @@ def check_batches(
     tangent = distillation.tangent
     # An epoch's last batch may have half as many images as the others.
     smallest = (training.batch_size + 1) // 2
-    count, what = there_are or (smallest, "images")
+    available = smallest if count is None else min(smallest, count)
     least = DISCREPANCIES[tangent.compared_by].least_samples
-    found = tangent.count_samples(min(smallest, count))
+    found = tangent.count_samples(available)
     trained = [one for one in dict.fromkeys(methods) if needs_kernel(one)]
     if not trained or found >= least:
         return
-    if count < smallest:
+    if available < smallest:
         cause, cure = f"there are {count} {what}", "get more of them"
     elif found < smallest:
         cause = f"{where}distillation.tangent.images is {tangent.images}"
@@ -45,7 +47,7 @@ def check_batches(
     else:
         cause = f"{where}training.batch_size is {training.batch_size}"
         cure = f"set it to {2 * least - 1} or more"
-    unit = tangent.contraction if tangent.contraction == "pixels" else "images"
+    unit = "pixels" if tangent.contraction == "pixels" else "images"
     raise ValueError(
         f"{where}distillation.tangent.discrepancy: {tangent.compared_by} compares kernels of at "
         f"least {least} {unit}, but {cause}, so that some batches compare {found}; {cure}, or "
