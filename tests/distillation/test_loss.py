@@ -308,7 +308,7 @@ def pixel_step(student_backend, tangent=None, **more):
     masks = (scene[:, 0] > 0.7).to(torch.uint8)
     indices = torch.arange(12)
     table = teacher(scene).detach()
-    stored = StoredTargets(table, live=LiveTargets(teacher, None, tangent.taught_by))
+    stored = StoredTargets(table, live=LiveTargets(teacher, None, tangent.teacher_layers))
     settings = spec.Distillation(tangent=tangent, **more)
     objective = Objective(Segmentation(), settings, stored)
     return student, teacher, objective, Batch(scene, masks, indices)
@@ -382,10 +382,8 @@ def test_outputs_of_an_image_have_no_pixels_to_compare(student, teacher, scene):
         objective(student, batch(scene, torch.arange(8)))
 
 
-def test_pixels_are_compared_on_few_images_and_by_the_teachers_last_layer():
+def test_pixels_are_compared_on_few_images():
     tangent = spec.Tangent(contraction="pixels")
     assert tangent.count_compared(128) == 8
-    assert (tangent.taught_by, spec.Tangent().taught_by) == ("last", "all")
-    assert spec.Tangent(contraction="pixels", teacher_layers="all").taught_by == "all"
     with pytest.raises(ValueError, match="8 images make kernels of 16000 x 16000 samples"):
         spec.Tangent(contraction="pixels", pixels=2000)

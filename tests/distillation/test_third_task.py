@@ -78,7 +78,7 @@ def test_depths_are_taught_and_distilled(split, method, contraction, tmp_path):
     student = spec.Student(backend="upsampling", kernels=2, kernel_size=3, hidden=())
     network = build_student(student, split.image_shape, 1, 0, task="segmentation")
     tangent = spec.Tangent(contraction=contraction, pixels=8)
-    targets = LiveTargets(teacher, Depth().contraction(None), tangent.taught_by)
+    targets = LiveTargets(teacher, Depth().contraction(None), tangent.teacher_layers)
     settings = spec.Distillation(method=method, tangent=tangent)
     history = trained(network, split, tmp_path, settings, targets)
     assert history[-1]["task"] < 0.9 * history[0]["task"]

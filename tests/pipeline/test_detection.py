@@ -44,7 +44,6 @@ QUICK = (
     "training.views=2",
     "training.augmentation.crop_pixels=2",
     "distillation.method=ntkd",
-    "distillation.tangent.teacher_layers=last",
 )
 
 

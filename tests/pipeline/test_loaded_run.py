@@ -19,7 +19,6 @@ QUICK = (
     "teacher.training.epochs=1",
     "training.epochs=1",
     "estimate.draws=1",
-    "distillation.tangent.teacher_layers=last",
 )
 
 

@@ -33,7 +33,7 @@ def test_pixels_are_refused_where_there_are_none(settings, sentence):
 
 def test_a_segmentation_takes_them():
     tangent = read_spec(None, (*SEGMENTATION, f"distillation.{PIXELS}")).distillation.tangent
-    assert (tangent.taught_by, tangent.count_compared(32)) == ("last", 8)
+    assert (tangent.teacher_layers, tangent.count_compared(32)) == ("last", 8)
     assert tangent.count_samples(32) == 8 * 64
 
 

@@ -282,7 +282,7 @@ def test_more_images_than_there_are_and_more_tuning_seeds_than_seeds_are_refused
         study_regimes(spec, Grid((40, 99_999), (1,), ("cka",)), 1, 1, tmp_path / "b")
     with pytest.raises(SpecError, match="--images: 1294 and all are the same training images"):
         study_regimes(spec, Grid((1294, None), (1,), ("cka",)), 1, 1, tmp_path / "b")
-    assert not list((tmp_path / "b").glob("images-*"))  # no teacher was trained before
+    assert not (tmp_path / "b").exists()  # nothing is begun that cannot be done
 
 
 def test_the_printed_map_says_when_points_have_other_numbers_of_seeds(capsys):

@@ -5,5 +5,4 @@ TINY = (
     "student={kernels: 2, kernel_size: 3, pooled_size: 2, hidden: []}",
     "teacher.training={epochs: 1}",
     "training.epochs=1",
-    "distillation.tangent.teacher_layers=last",
 )

@@ -106,7 +106,7 @@ def compute_targets(
     if any(map(needs_kernel, settings.trained)) and settings.tangent_teacher != "student":
         tangent = settings.distillation.tangent
         probes = make_task(spec.task).contraction(tangent.probes)
-        ask = ask_sketch(tangent.taught_by, probes)
+        ask = ask_sketch(tangent.teacher_layers, probes)
         with progress.bar("teacher's tangents", len(shown)) as advance:
             (sketch,) = ask_of_images(
                 teacher, (shown.images,), ask, ASKED, advance, torch.contiguous_format

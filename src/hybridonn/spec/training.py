@@ -156,9 +156,9 @@ class Tangent(Section):
     """Layers of the student whose tangent kernel is matched: last, first, all, or a list of their
     names.
     """
-    teacher_layers: Literal["last", "first", "all"] | Several[str] | None = None
-    """Layers of the teacher whose tangent kernel is matched. null: all, or the last one with
-    contraction: pixels. The last one alone costs a forward pass, all ten to twenty.
+    teacher_layers: Literal["last", "first", "all"] | Several[str] = "last"
+    """Layers of the teacher whose tangent kernel is matched: last, first, all, or a list of their
+    names. The last one alone costs a forward pass, all ten to twenty.
     """
     discrepancy: Annotated[str, NameOf(dict.fromkeys(CHOICES))] = AUTO
     """How two kernels are compared. auto: by ridge_cka where their rows are images, by cka where
@@ -202,11 +202,6 @@ class Tangent(Section):
                 "compared; set tangent.pixels or tangent.images lower"
             )
         return self
-
-    @property
-    def taught_by(self) -> str | tuple[str, ...]:
-        """The layers of the teacher whose kernel is matched."""
-        return self.teacher_layers or ("last" if self.contraction == "pixels" else "all")
 
     @property
     def compared_by(self) -> str:

@@ -182,11 +182,11 @@ def study_regimes(
     trials = list_trials(grid)
     for one in trials:
         one.state(whole)
+    dataset = load_images(whole, METHODS, data_root, progress)
+    counts = _count_images(whole, grid.images, data_root)
     with open_folder(folder, whole):
-        dataset = load_images(whole, METHODS, data_root, progress)
         rows = open_rows(folder, STUDY, describe_shared_teacher(whole, dataset, METHODS))
         write_text(folder / "spec.yaml", dump_spec(whole))
-        counts = _count_images(whole, grid.images, data_root)
         for images in grid.images:
             _prepare(whole, images, folder, data_root, progress)
         shared = RegimeTeachers(whole, folder, data_root)

@@ -25,10 +25,10 @@ from hybridonn.tangent import centred_alignment, ntk
 
 SHARED = (TEACHER, ALIGNMENT, teacher_targets.TEACHER_TARGETS)
 QUICK = ("teacher.training.epochs=2", "data.train_images=300")
+OF_ALL = "distillation.tangent.teacher_layers=all"
 VIEWS = (
     "training.augmentation.flip=true",
     "training.views=2",
-    "distillation.tangent.teacher_layers=last",
     "training.precision=float32",
 )
 
@@ -48,20 +48,20 @@ def gather(tmp_path, monkeypatch):
     return gather
 
 
-def test_a_small_set_keeps_the_exact_kernel(gather):
-    dataset, teacher, stored, targets = gather()
+@pytest.mark.parametrize(("settings", "layers"), [((), "last"), ((OF_ALL,), "all")])
+def test_a_small_set_keeps_the_exact_kernel(gather, settings, layers):
+    dataset, teacher, stored, targets = gather(*settings)
     assert stored.results == {"images": 300, "kernel": "gram"}
     some = torch.tensor([250, 3, 77])
     scene = to_scene(dataset.student_train.images[some])
-    torch.testing.assert_close(
-        targets.kernel(some, scene), ntk(teacher, scene), rtol=1e-4, atol=1e-3
-    )
+    exact = ntk(teacher, scene, layers=layers)
+    torch.testing.assert_close(targets.kernel(some, scene), exact, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(targets.logits(some, scene), teacher(scene), rtol=1e-4, atol=1e-4)
 
 
 def test_a_large_set_keeps_a_sketch_of_one_map(gather, monkeypatch):
     monkeypatch.setattr(teacher_targets, "GRAM_IMAGES", 100)
-    dataset, teacher, stored, targets = gather()
+    dataset, teacher, stored, targets = gather(OF_ALL)
     assert stored.results["kernel"] == "sketch"
     some = torch.arange(90, 190)  # from two batches: the map must be the same in both
     scene = to_scene(dataset.student_train.images[some])

@@ -53,7 +53,7 @@ def load_targets(
     live = None
     if not stored or _asks_pixels(spec):
         network = load_teacher(spec, dataset, teacher.folder).to(device)
-        live = LiveTargets(network, count_probes(spec), spec.distillation.tangent.taught_by)
+        live = LiveTargets(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
     if live and not stored:
         return live
     tensors, _ = read_tensors(targets.folder / "teacher_targets.safetensors")
@@ -74,9 +74,7 @@ def _inputs(spec: Spec) -> Spec:
         any_changes = Augmentation(flip=live)  # of live ones nothing is stored, whatever they are
         training = training.model_copy(update={"augmentation": any_changes, "views": None})
     kernel = needs_kernel(distillation.method) and not live and not _asks_pixels(spec)
-    method, tangent = find_stored_for(kernel), distillation.tangent
-    tangent = tangent.model_copy(update={"teacher_layers": tangent.taught_by})
-    distillation = distillation.model_copy(update={"method": method, "tangent": tangent})
+    distillation = distillation.model_copy(update={"method": find_stored_for(kernel)})
     keys = (*BUILT_FROM, "task", "distillation.method")
     keys += tuple(f"training.{name}" for name in ("augmentation", "views", "precision", "device"))
     keys += tuple(f"distillation.tangent.{name}" for name in KERNEL_KEYS if kernel)
@@ -109,7 +107,6 @@ def _find_targets(
     if not needs_kernel(spec.distillation.method):
         return "none", collect(_logits)
     layers, probes = spec.distillation.tangent.teacher_layers, count_probes(spec)
-    assert layers is not None  # stated by _inputs
     # The exact products of a network that answers a pixel cost minutes, its sketch seconds.
     images = len(dataset.student_train) * (count_views(spec.training) or 1)
     if images <= GRAM_IMAGES and not is_augmented(spec.training) and probes is None:
