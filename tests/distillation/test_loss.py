@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from hybridonn import spec
@@ -387,3 +388,22 @@ def test_pixels_are_compared_on_few_images():
     assert tangent.count_compared(128) == 8
     with pytest.raises(ValueError, match="8 images make kernels of 16000 x 16000 samples"):
         spec.Tangent(contraction="pixels", pixels=2000)
+
+
+def test_batch_norm_before_a_layer_that_does_not_end_the_network(teacher, scene):
+    torch.manual_seed(0)
+    body = [nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4)]
+    network, plain = nn.Sequential(*body, nn.Tanh()), nn.Sequential(*body)
+    objective = Objective(
+        Classification(), spec.Distillation(method="ntkd", ntk_weight=1), LiveTargets(teacher)
+    )
+    indices = torch.arange(16)
+    terms = objective(network, batch(scene, indices))
+    terms["loss"].backward()
+    assert body[-1].weight.grad.abs().sum() > 0
+    # Its kernel is that of inference, by the running statistics that this very step moved.
+    network.eval()
+    student = ntk(network, scene[indices], layers="last")
+    found = ridge_alignment(student, ntk(teacher, scene[indices]), RIDGE)
+    torch.testing.assert_close(terms["ntk"], 1 - found, rtol=1e-3, atol=1e-4)
+    objective(plain.train(), batch(scene, indices))["loss"].backward()  # one pass serves

@@ -7,9 +7,10 @@ import pytest
 
 from hybridonn.core.errors import ArtefactError, OpticsError, SpecError, TrainingError
 from hybridonn.data import load_dataset
-from hybridonn.pipeline.preflight import refuse_early, refuse_unread
+from hybridonn.pipeline.preflight import refuse_augmentation, refuse_early, refuse_unread
 from hybridonn.pipeline.run import estimate, run
 from hybridonn.spec import read_spec
+from hybridonn.spec.examples import find_example
 from hybridonn.tasks.task import make_task
 
 # 128 cells of 586 nm, twelve of them a kernel's pixel: the digits in a second.
@@ -172,3 +173,10 @@ def test_a_precision_that_spoils_the_students_gradients_is_refused(digits):
     spec = read_spec(path, (small, *crops, "training.device=cpu", "training.precision=bfloat16"))
     with pytest.raises(TrainingError, match=r"bfloat16.*dilated depthwise.*use float32 or auto"):
         refuse_early(spec, masks)
+
+
+@pytest.mark.parametrize("where", ["training", "teacher.training"])
+def test_boxes_are_not_cut_in_two(where):
+    spec = read_spec(find_example("bccd"), (f"{where}.augmentation.cutmix_alpha=1",))
+    with pytest.raises(SpecError, match=f"^{where}.augmentation.cutmix_alpha is 1, which cuts"):
+        refuse_augmentation(spec, (3, 64, 64))

@@ -183,7 +183,9 @@ def test_students_of_another_spec_are_not_mixed_in(tmp_path, monkeypatch, study)
 
     run()
     kept = {path: path.read_bytes() for path in folder.glob("*.*")}
-    for change in ("data.train_images=200", "student.kernels=4", "training.learning_rate=0.5"):
+    changes = ("data.train_images=200", "student.kernels=4", "training.learning_rate=0.5")
+    weights = ("distillation.cwd_weight=9", "distillation.own_weight=9")
+    for change in (*changes, *weights):
         with pytest.raises(ArtefactError, match=r"there and .* here.* are not mixed: choose ano"):
             run(change)
     assert kept == {path: path.read_bytes() for path in folder.glob("*.*")}

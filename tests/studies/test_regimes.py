@@ -13,16 +13,13 @@ from hybridonn.reports.figures.regimes import draw_regimes, write_regimes
 from hybridonn.spec import read_spec
 from hybridonn.studies import regimes
 from hybridonn.studies.regimes import (
-    Grid,
     limit_images,
     list_trials,
     open_regimes,
-    parse_discrepancies,
-    parse_epochs,
-    parse_images,
     study_regimes,
     train_student,
 )
+from hybridonn.studies.regimes_grid import Grid
 from hybridonn.studies.regimes_summary import summarise, tabulate
 from hybridonn.studies.rows import tell
 from hybridonn.studies.shared_teacher import pack_shared_teacher
@@ -121,28 +118,6 @@ def test_a_trial_states_images_budget_discrepancy_and_values():
     assert (stated.training.epochs, stated.training.learning_rate) == (7, 0.5)
     assert stated.distillation.tangent.discrepancy == "ridge_cka"
     assert (stated.distillation.method, stated.distillation.ntk_weight) == ("ntkd", "auto")
-
-
-@pytest.mark.parametrize(
-    ("parse", "text", "said"),
-    [
-        (parse_images, "100,some", "--images: 'some' is not allowed; allowed are whole numbers"),
-        (parse_images, "0", "--images 0: allowed is 1 to"),
-        (parse_images, "all,all", "named twice"),
-        (parse_epochs, "all", "--epochs: 'all' is not allowed"),
-        (parse_epochs, "3,", "an entry between commas is empty"),
-        (parse_discrepancies, "cka,ridge", "'ridge' is unknown; allowed is any of cka, "),
-    ],
-)
-def test_what_is_no_list_of_the_kind_is_refused(parse, text, said):
-    with pytest.raises(SpecError, match=said):
-        parse(text)
-
-
-def test_lists_are_read():
-    assert parse_images("10, all") == (10, None)
-    assert parse_epochs("1,20") == (1, 20)
-    assert parse_discrepancies("cka") == ("cka",)
 
 
 def test_the_study_is_whole_and_resumed(tmp_path, monkeypatch):

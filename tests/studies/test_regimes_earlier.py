@@ -3,7 +3,8 @@
 import json
 from types import SimpleNamespace
 
-from hybridonn.studies.regimes_earlier import find_earlier, say_tried, state_tried
+from hybridonn.spec import read_spec
+from hybridonn.studies.regimes_earlier import find_earlier, list_fixed, say_tried, state_tried
 
 TRIED = state_tried({}, 1)
 
@@ -32,3 +33,24 @@ def test_seeds_that_had_nothing_to_choose_make_no_difference():
         "unknown values at 2 points"
     ]
     assert say_tried(points[1:]) == []
+
+
+def test_methods_of_other_tuned_settings_are_not_compared(tmp_path):
+    def state(*settings):
+        tuned = read_spec(None, settings).tuned
+        return state_tried({}, 1, list_fixed(tuned, ("none", "kd", "ntkd"), ["learning_rate"]))
+
+    swept = "tuned.kd={learning_rate: 0.1, epochs: 3}"
+    assert state(swept) == state() == TRIED  # the map has values of its own for these
+    here, there = state("tuned.kd.temperature=16"), state("tuned.ntkd={temperature: 1}")
+    point = {"images": 10, "epochs": 2, "train_images": 10, "tried": there}
+    path, said = tmp_path / "regimes.json", []
+    variants = {"ntkd cka": {"values": [0.5], "tuned": {}}}
+    path.write_text(json.dumps({"points": [point | {"variants": variants}]}))
+    find_earlier(path, SimpleNamespace(values={}), {(10, 2): (10, {"kd"})}, here, said.append)
+    assert said == [
+        "at 10 images and 2 epochs NTKD by cka of an earlier call is left out: it tried the spec's "
+        "own values with tuned.ntkd.temperature 1.0, this call the spec's own values with "
+        "tuned.kd.temperature 16.0; name all discrepancies in one call"
+    ]
+    assert len(say_tried([{"tried": here}, {"tried": there}])) == 1

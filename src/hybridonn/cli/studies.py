@@ -198,11 +198,12 @@ def regimes(
 
     stated, folder = state_run(spec, settings, out, "regimes")
     from hybridonn.studies import regimes as study
+    from hybridonn.studies import regimes_grid as listed
 
-    tried = study.Grid(
-        study.parse_images(images),
-        study.parse_epochs(epochs),
-        study.parse_discrepancies(discrepancies),
+    tried = listed.Grid(
+        listed.parse_images(images),
+        listed.parse_epochs(epochs),
+        listed.parse_discrepancies(discrepancies),
         parse_grid(grid or []),
     )
     with show_bars() as progress:

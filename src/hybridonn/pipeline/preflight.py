@@ -33,6 +33,7 @@ from hybridonn.networks.teachers.table import TEACHERS, list_teachers
 from hybridonn.pipeline.chip import plan_optics
 from hybridonn.pipeline.dataset_checks import refuse_dataset
 from hybridonn.pipeline.from_spec import refuse_unsampled_chip
+from hybridonn.pipeline.kernel_checks import refuse_kernels
 from hybridonn.spec import Spec
 from hybridonn.spec.consistency import name_design
 from hybridonn.spec.training import check_weights
@@ -139,7 +140,8 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
         The student.
 
     Raises:
-        SpecError: They do not fit the images, one another or the memory.
+        SpecError: They do not fit the images, one another or the memory, or layers are stated
+            whose tangent kernel cannot be matched.
         ArtefactError: The teacher's weights are another network's, or they or its logits are not
             finite.
         OpticsError: The student's optics cannot image the images.
@@ -175,24 +177,32 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
         "lower student.kernels, pooled_size or hidden, training.batch_size or data.size_pixels",
         _device_bytes(spec.training.device),
     )
-    return student or make()
+    student = student or make()
+    refuse_kernels(spec, teacher, student, shape)
+    return student
 
 
 def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
-    """Refuse changes of the training images that leave nothing of them.
+    """Refuse changes of the training images that leave nothing of them, or of their objects.
 
     Args:
         spec: What the user states.
         image_shape: (C, H, W).
 
     Raises:
-        SpecError: Images are shifted or cropped by their own size or more.
+        SpecError: Images are shifted or cropped by their own size or more, or boxes are cut in two.
     """
     trained = {"training": spec.training, "teacher.training": spec.teacher.training}
     if spec.compensation is not None:
         trained["compensation.training"] = spec.compensation.training
     height, width = image_shape[1:]
     for where, training in trained.items():
+        if training.augmentation.cutmix_alpha and TASKS[spec.task].answers == "cell":
+            raise SpecError(
+                f"{where}.augmentation.cutmix_alpha is {training.augmentation.cutmix_alpha:g}, "
+                "which cuts objects in two, so that their boxes are no boxes any more; set it to "
+                "0, or use mixup_alpha"
+            )
         for key in ("shift_pixels", "crop_pixels"):
             pixels = getattr(training.augmentation, key)
             if pixels >= min(height, width):

@@ -10,7 +10,7 @@ images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 from hybridonn.core.errors import SpecError
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.distillation.discrepancies import CHOICES
 from hybridonn.distillation.methods import BASELINE
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.regimes import write_regimes
@@ -26,10 +25,17 @@ from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, dump_spec, validate
 from hybridonn.spec.training import name_tuned
 from hybridonn.studies.compare import flatten_row
-from hybridonn.studies.counts import refuse_count, split_list
+from hybridonn.studies.counts import refuse_count
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import unpack_root, unpack_spec
-from hybridonn.studies.regimes_earlier import find_earlier, list_asked, say_tried, state_tried
+from hybridonn.studies.regimes_earlier import (
+    find_earlier,
+    list_asked,
+    list_fixed,
+    say_tried,
+    state_tried,
+)
+from hybridonn.studies.regimes_grid import ALL, Grid
 from hybridonn.studies.regimes_summary import KD, NTKD, summarise, tabulate
 from hybridonn.studies.rows import Rows, name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
@@ -51,25 +57,6 @@ STUDY = "study regimes"
 OPEN = "hybridonn.studies.regimes:open_regimes"
 DO = "hybridonn.studies.regimes:train_student"
 METHODS = (BASELINE, KD, NTKD)
-ALL = "all"
-MOST_IMAGES, MOST_EPOCHS = 100_000_000, 1_000_000
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What is tried.
-
-    Attributes:
-        images: Numbers of training images; None: all.
-        epochs: Training budgets.
-        discrepancies: Names of the discrepancies that NTKD is tried with.
-        values: Values that each method tries at each point, by key of a spec's ``tuned``.
-    """
-
-    images: tuple[int | None, ...]
-    epochs: tuple[int, ...]
-    discrepancies: tuple[str, ...]
-    values: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -205,7 +192,8 @@ def study_regimes(
         do(best, seeds)
         task = make_task(whole.task)
         found = [rows.values[_key(whole, one, seed)] for one in best for seed in range(seeds)]
-        tried = state_tried(grid.values, tuning_seeds)
+        fixed = list_fixed(whole.tuned, METHODS, grid.values)
+        tried = state_tried(grid.values, tuning_seeds, fixed)
         asked = list_asked([one.place for one in best], counts)
         earlier = find_earlier(folder / "regimes.json", rows, asked, tried, progress.say)
         table = summarise([*found, *earlier.students], earlier.counts | counts, task.metric)
@@ -220,51 +208,6 @@ def study_regimes(
         write_regimes(folder)
         write_study_report(folder)
     return table
-
-
-def parse_images(text: str) -> tuple[int | None, ...]:
-    """Numbers of training images separated by commas, ``all`` for all of them, each once.
-
-    Raises:
-        SpecError: An entry is neither.
-    """
-    allowed = f"whole numbers from 1 up and {ALL}, with commas"
-    words = split_list("--images", text, allowed)
-    return tuple(
-        None if word == ALL else _parse("--images", word, allowed, MOST_IMAGES) for word in words
-    )
-
-
-def parse_epochs(text: str) -> tuple[int, ...]:
-    """Numbers of epochs separated by commas, each once.
-
-    Raises:
-        SpecError: An entry is no number from 1 up.
-    """
-    allowed = "whole numbers from 1 up, with commas"
-    words = split_list("--epochs", text, allowed)
-    return tuple(_parse("--epochs", word, allowed, MOST_EPOCHS) for word in words)
-
-
-def _parse(option: str, word: str, allowed: str, most: int) -> int:
-    if not word.isdecimal() or len(word) > 19:
-        raise SpecError(f"{option}: {word[:40]!r} is not allowed; allowed are {allowed}")
-    refuse_count(option, int(word), most)
-    return int(word)
-
-
-def parse_discrepancies(text: str) -> tuple[str, ...]:
-    """Names of discrepancies separated by commas, each once.
-
-    Raises:
-        SpecError: One of them is unknown.
-    """
-    allowed = f"any of {', '.join(CHOICES)}, with commas"
-    names = split_list("--discrepancies", text, allowed)
-    for name in names:
-        if name not in CHOICES:
-            raise SpecError(f"--discrepancies: {name[:40]!r} is unknown; allowed is {allowed}")
-    return tuple(names)
 
 
 def list_trials(grid: Grid) -> list[Trial]:
@@ -349,6 +292,10 @@ def name_images(images: int | None) -> str:
     return f"images-{ALL if images is None else images}"
 
 
+def _show_count(images: int | None) -> str:
+    return ALL if images is None else f"{images:,}"
+
+
 def _count_images(
     spec: Spec, stated: Sequence[int | None], data_root: Path | None
 ) -> dict[int | None, int]:
@@ -393,7 +340,7 @@ def _key(spec: Spec, trial: Trial, seed: int) -> str:
 
 def _list_run(spec: Spec, trial: Trial, seed: int) -> Run:
     values = "".join(f", {key} {value}" for key, value in trial.values.items())
-    images = ALL if trial.images is None else f"{trial.images:,}"
-    name = f"{trial.variant}{values}, {images} images, {trial.epochs} epochs, seed {seed}"
+    images, epochs = _show_count(trial.images), f"{trial.epochs} epoch{'s' * (trial.epochs > 1)}"
+    name = f"{trial.variant}{values}, {images} images, {epochs}, seed {seed}"
     arguments = {"trial": asdict(trial), "seed": seed}
     return Run(_key(spec, trial, seed), name, arguments, name_images(trial.images))

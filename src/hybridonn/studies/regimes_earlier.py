@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hybridonn.core.errors import ArtefactError
 from hybridonn.core.files import read_json
+from hybridonn.spec import Method, Tuning
 from hybridonn.studies.regimes_summary import label_variant
 from hybridonn.studies.rows import Rows, name_row
 
@@ -83,16 +84,31 @@ def list_asked(
     return asked
 
 
-def state_tried(values: Mapping[str, Sequence[Any]], tuning_seeds: int) -> dict[str, Any]:
+def state_tried(
+    values: Mapping[str, Sequence[Any]], tuning_seeds: int, fixed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """From what values are chosen at a point, as plain data.
 
     Args:
         values: Those of the grid, by key.
         tuning_seeds: Number of the seeds that choose; without a choice it makes no difference.
+        fixed: What the spec states of each method, from :func:`list_fixed`.
     """
     chooses = any(len(some) > 1 for some in values.values())
     stated = {key: list(some) for key, some in sorted(values.items())}
-    return {"values": stated, "tuning_seeds": tuning_seeds if chooses else None}
+    told = {"values": stated, "tuning_seeds": tuning_seeds if chooses else None}
+    return told | ({"fixed": dict(fixed)} if fixed else {})
+
+
+def list_fixed(tuned: Tuning, methods: Sequence[Method], swept: Collection[str]) -> dict[str, Any]:
+    """What a spec states of each method beside the values that the map sweeps, by dotted key."""
+    stated = {method: tuned.of(method).model_dump(exclude_none=True) for method in methods}
+    return {
+        f"tuned.{method}.{key}": value
+        for method, settings in stated.items()
+        for key, value in settings.items()
+        if key not in (*swept, "epochs")
+    }
 
 
 def say_tried(points: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -110,7 +126,9 @@ def _name_tried(tried: Any) -> str:
     values = [f"{key} {', '.join(map(str, some))}" for key, some in tried["values"].items()]
     seeds = tried["tuning_seeds"]
     by = f" by {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
-    return (" and ".join(values) or "the spec's own values") + by
+    fixed = ", ".join(f"{key} {value}" for key, value in tried.get("fixed", {}).items())
+    own = f" with {fixed}" if fixed else ""
+    return (" and ".join(values) or "the spec's own values") + by + own
 
 
 def _say_others(

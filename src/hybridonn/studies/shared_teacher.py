@@ -11,7 +11,7 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.core.user_code import hash_code
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
-from hybridonn.distillation.methods import find_stored_for, is_own_code
+from hybridonn.distillation.methods import TERMS, find_stored_for, is_own_code
 from hybridonn.pipeline.dataset_checks import say_unseen
 from hybridonn.pipeline.preflight import refuse_early, refuse_unread
 from hybridonn.pipeline.stage import complete
@@ -105,6 +105,11 @@ def describe_shared_teacher(
     folder = spec.distillation.code_folder
     code = {one: hash_code(one, folder) for one in methods if is_own_code(one)}
     described = describe_settings(stages, base, dataset, ("seed", "distillation.method"))
+    # The weights of other methods than the one that stands for all, which leaves them out.
+    described |= {
+        f"distillation.{term.weight}": getattr(spec.distillation, term.weight)
+        for term in TERMS.values()
+    }
     return described | ({"code": code} if code else {})
 
 

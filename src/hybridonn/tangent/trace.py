@@ -70,6 +70,16 @@ class Trace:
         """How each layer's part is computed, by the layers' names, in order of execution."""
         return describe_methods(self._recorder)
 
+    def ends(self, outputs: Tensor) -> bool:
+        """Whether the only recorded layer's output is the model's, or a mere reshape of it.
+
+        Then whatever lies before it, batch norm in training mode too, couples no gradients.
+
+        Args:
+            outputs: what the model returned inside the context, (n, ...).
+        """
+        return _find_last_layer(self._recorder.selected(), outputs, self._recorder) is not None
+
     def kernel(
         self,
         outputs: Tensor,

@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from hybridonn import tangent
 from hybridonn.tangent import TangentError, ntk
@@ -172,3 +173,24 @@ def test_the_last_layer_is_the_one_whose_parameters_are_used_last(gain, wanted, 
         with tangent.record(model, wanted) as trace:
             outputs = model(x)
         torch.testing.assert_close(trace.kernel(outputs), kernel, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("wanted", ["last", ["2"]])
+def test_a_layer_owns_what_its_normalised_weight_is_made_of(bias, wanted):
+    torch.manual_seed(0)
+    head = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2, bias=bias))
+    model, x = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), head).double(), torch.randn(5, 4).double()
+    recorder = Recorder(model, wanted)
+    with recorder.recording():
+        model(x)
+    parts = [f"2.parametrizations.weight.original{i}" for i in (0, 1)]
+    assert sorted(recorder.parameters()) == sorted([*["2.bias"] * bias, *parts])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kernel = ntk(model, x, layers=wanted)
+    jacobian = torch.func.jacrev(lambda own: functional_call(model, own, x))(
+        {name: parameter.detach() for name, parameter in recorder.parameters().items()}
+    )
+    flat = torch.cat([one.flatten(2) for one in jacobian.values()], 2)
+    torch.testing.assert_close(kernel, torch.einsum("ick,jck->ij", flat, flat))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -26,20 +26,23 @@ def match_kernels(step: Step) -> Tensor:
     compared = tangent.count_compared(len(batch))
     whole = compared == len(batch)
     # Batch norm lies before the last layer: each sample still has a gradient of its own there,
-    # and the forward pass of training serves for both, if it is that of the whole batch.
+    # and the forward pass of training serves for both, if it is that of the whole batch and the
+    # layer's output is the network's.
+    normed = _is_trained(network, _BatchNorm)
     serves = tangent.layers == "last" and whole
-    coupling = _DropoutNd if serves else _BatchNorm | _DropoutNd
-    coupled = any(m.training and isinstance(m, coupling) for m in network.modules())
     inputs = cut_inputs(batch.inputs, 0, compared)  # in random order
     pixels = _sample_pixels(step, inputs)
-    if coupled:
+    student = None
+    if _is_trained(network, _DropoutNd) or (normed and not serves):
         logits = network(batch.inputs)  # first: it moves batch norm's running statistics
-        with inference_mode(network):
-            _, student = _run_recorded(step, inputs, pixels)
     else:
-        logits, student = _run_recorded(step, inputs, pixels)
+        logits, student = _run_recorded(step, inputs, pixels, must_end=normed)
         if not whole:
             logits = torch.cat([logits, network(cut_inputs(batch.inputs, compared, len(batch)))])
+    if student is None:
+        with inference_mode(network):
+            _, student = _run_recorded(step, inputs, pixels)
+    assert student is not None  # only a layer that must end the network may give none
     step.logits = logits
     teacher = step.teacher_kernel(batch.indices[:compared], inputs, pixels)
     with torch.autocast(batch.device.type, enabled=False):
@@ -92,13 +95,23 @@ def _sample_pixels(step: Step, inputs: Inputs) -> SampledPixels | None:
     return found
 
 
+def _is_trained(network: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module of this kind is in training mode."""
+    return any(m.training and isinstance(m, kind) for m in network.modules())
+
+
 def _run_recorded(
-    step: Step, inputs: Inputs, pixels: SampledPixels | None
-) -> tuple[Tensor, Tensor]:
-    """The outputs of a forward pass, and the tangent kernel of the chosen layers."""
+    step: Step, inputs: Inputs, pixels: SampledPixels | None, must_end: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """The outputs of a forward pass, and the tangent kernel of the chosen layers.
+
+    Where the layer must end the network and does not, there is no kernel.
+    """
     tangent = step.settings.tangent
     with record(step.network, tangent.layers) as trace:
         outputs = step.network(inputs)
+    if must_end and not trace.ends(outputs):
+        return outputs, None
     # A kernel of half precision has no digits left once it is centred.
     with torch.autocast(outputs.device.type, enabled=False):
         if pixels is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ class Recorder:
         if self.wanted in ("first", "last"):
             used = self._by_use()
             if used:
-                return used[:1] if self.wanted == "first" else used[-1:]
+                return self._of_one_module(used[0 if self.wanted == "first" else -1])
         executed = sorted((lay for lay in self.layers if lay.last >= 0), key=lambda lay: lay.first)
         if not executed and self._outputs and self.wanted not in ("first", "last"):
             return []  # parameters that are used without their modules
@@ -212,6 +213,14 @@ class Recorder:
             if (own := [times[id(p)] for p in layer.own.values() if id(p) in times])
         ]
         return [layer for *_, layer in sorted(found, key=lambda one: one[:3])]
+
+    def _of_one_module(self, layer: Layer) -> list[Layer]:
+        """A layer with what ``torch.nn.utils.parametrize`` keeps of its weights in modules below.
+
+        A weight that is normalised is made anew of parameters that are used earlier than the bias.
+        """
+        owner = _owner(layer.name)
+        return [one for one in self.layers if _owner(one.name) == owner]
 
     def _note_outputs(self, module: nn.Module, args: Any, output: Any) -> None:
         """Note where the outputs lie in autograd's graph."""
@@ -294,6 +303,11 @@ def ruled_layers(layers: Sequence[Layer], samples: int) -> list[RuledLayer]:
 def covered_names(layers: Sequence[RuledLayer]) -> set[str]:
     """The full names of the parameters that layers' rules account for."""
     return {name for layer in layers for name in layer.full_names}
+
+
+def _owner(name: str) -> str:
+    """The name of the module whose weight a parametrization makes; else the name itself."""
+    return re.split(r"(?:^|\.)parametrizations\.", name, maxsplit=1)[0]
 
 
 def full_name(layer: str, parameter: str) -> str:

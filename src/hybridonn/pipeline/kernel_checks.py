@@ -1,0 +1,84 @@
+"""Tangent kernels that could not be matched are refused before any training."""
+
+from __future__ import annotations
+
+from warnings import catch_warnings, simplefilter
+
+import torch
+from torch import nn
+
+from hybridonn.core.errors import SpecError
+from hybridonn.core.random import generator_of
+from hybridonn.distillation.methods import needs_kernel
+from hybridonn.distillation.pixel_kernel import inference_mode
+from hybridonn.spec import Spec
+from hybridonn.tangent import TangentError, TangentWarning, record
+
+IMAGES = 4  # of noise, so that no set makes a difference
+CONSTANT = 1e-5  # part of a kernel by which rounding alone tells its images apart
+
+
+def refuse_kernels(
+    spec: Spec, teacher: nn.Module, student: nn.Module, image_shape: tuple[int, int, int]
+) -> None:
+    """Refuse layers of teacher or student that are not there, or whose kernel tells nothing.
+
+    The kernel of a bias alone is the same for all pairs of images: centred it vanishes, and NTKD
+    would be KD without a word.
+
+    Args:
+        spec: What the user states.
+        teacher: The teacher, before or after its training.
+        student: The student, before its training.
+        image_shape: (C, H, W) of a scene.
+
+    Raises:
+        SpecError: Such layers are stated for a method that matches kernels.
+    """
+    if not needs_kernel(spec.distillation.method):
+        return
+    tangent = spec.distillation.tangent
+    for key, network, layers in (
+        ("teacher_layers", teacher, tangent.teacher_layers),
+        ("layers", student, tangent.layers),
+    ):
+        if layers != "all":
+            stated = f"distillation.tangent.{key} is {_show(layers)}"
+            _refuse_layers(network, layers, image_shape, stated)
+
+
+def _refuse_layers(
+    network: nn.Module, layers: str | tuple[str, ...], image_shape: tuple[int, int, int], said: str
+) -> None:
+    """Refuse layers of a network; ``said`` begins the sentence.
+
+    Raises:
+        SpecError: They are not there, or their kernel is the same for all pairs of images.
+    """
+    drawn = generator_of("images of the kernel check")
+    scene = torch.rand((IMAGES, *image_shape), generator=drawn)
+    scene = scene.to(next(network.parameters()).device)
+    try:
+        with (
+            catch_warnings(),  # the training says what is slow
+            torch.enable_grad(),
+            inference_mode(network),
+            record(network, layers) as trace,
+        ):
+            simplefilter("ignore", TangentWarning)
+            outputs = network(scene)
+            names = ", ".join(trace.methods)
+            kernel = trace.kernel(outputs, probes=1, generator=drawn).detach().double()
+    except TangentError as error:
+        raise SpecError(f"{said}: {error}") from None
+    centred = kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()
+    if kernel.norm() > 0 and centred.norm() <= CONSTANT * kernel.norm():
+        raise SpecError(
+            f"{said}, and of {names} no parameter that is trained is multiplied with what the "
+            "image gives: the tangent kernel is the same for all pairs of images, and there is "
+            "nothing to match; name other layers, or state all"
+        )
+
+
+def _show(layers: str | tuple[str, ...]) -> str:
+    return layers if isinstance(layers, str) else f"[{', '.join(layers)}]"
