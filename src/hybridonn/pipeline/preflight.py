@@ -177,9 +177,9 @@ def refuse_networks(spec: Spec, dataset: Dataset) -> HybridNetwork:
         "lower student.kernels, pooled_size or hidden, training.batch_size or data.size_pixels",
         _device_bytes(spec.training.device),
     )
-    student = student or make()
-    refuse_kernels(spec, teacher, student, shape)
-    return student
+    built = student or make()
+    refuse_kernels(spec, teacher, built, shape)
+    return built
 
 
 def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
