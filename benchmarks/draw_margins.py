@@ -31,7 +31,7 @@ def main() -> None:
     with (DOCS / "margins.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     places = lay_out(rows)
-    figure, axes = plt.subplots(1, 2, figsize=(8.6, 6.2), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10.4, 6.8), sharey=True, layout="constrained")
     for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
         draw_panel(axis, rows, places, name)
         axis.set_title(title)
@@ -54,18 +54,19 @@ def lay_out(rows: list[dict[str, str]]) -> list[float]:
 
 
 def draw_panel(axis: Any, rows: list[dict[str, str]], places: list[float], name: str) -> None:
-    """Draw the differences of one pair of methods; a row without an interval says so."""
+    """Draw the differences of one pair of methods; one that was not measured says so."""
     axis.axvline(0, color="black", linewidth=0.8)
     for row, place in zip(rows, places, strict=True):
         if not row[name]:
-            axis.text(0.1, place, "no interval", va="center", fontsize=7.5, color=EVEN)
+            axis.text(0.1, place, "not measured", va="center", fontsize=7.5, color=EVEN)
             continue
         mean, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
         colour = AHEAD if low > 0 else BEHIND if high < 0 else EVEN
         axis.plot([low, high], [place, place], color=colour, linewidth=2)
         axis.plot(mean, place, "o", color=colour, markersize=5)
         axis.text(max(high, 0) + 0.1, place, f"{mean:+.2f}", va="center", fontsize=8, color=colour)
-    axis.set_xlim(-2.9, 9.4)
+    ends = [float(row[name + end]) for row in rows if row[name] for end in ("_low", "_high")]
+    axis.set_xlim(min(ends) - 0.3, max(ends) + 2.4)  # room for the last number
     axis.set_ylim(min(places) - 0.8, 0)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)

@@ -57,7 +57,6 @@ def _refuse_layers(
     """
     drawn = generator_of("images of the kernel check")
     scene = torch.rand((IMAGES, *image_shape), generator=drawn)
-    scene = scene.to(next(network.parameters()).device)
     try:
         with (
             catch_warnings(),  # the training says what is slow

@@ -30,7 +30,8 @@ STUDENT = {
     "seed": "seed of weights and of the order of images",
     "intervals": "95 % intervals of the measures beside the metric, by the bootstrap",
     "validation_METRIC": "the metric on the validation images, at the best epoch",
-    "alignment": "centred alignment of the student's tangent kernel with the teacher's, 0 to 1",
+    "alignment": "centred alignment of the student's tangent kernel with the teacher's, 0 to 1, "
+    "each of all layers, whichever ones NTKD matches",
     "epochs": "epochs that were trained",
     "best_epoch": "epoch whose weights are kept: best on the validation images",
     "seconds": "time of the training",

@@ -18,8 +18,9 @@ def _build(run: Run) -> ReportFigure:
         "on; a dot marks the epoch whose weights are kept, the one with the highest score, of "
         "equals the lowest loss on these images. The first steep epochs may lie below the frame. "
         "NTK alignment, where it is recorded, is the centred kernel alignment of the student's "
-        "neural tangent kernel with the teacher's: 1 means equal up to scale. The losses are shown "
-        "on a logarithmic scale, the student's with the terms of its objective, each before its "
+        "neural tangent kernel with the teacher's, each of all layers, whichever ones NTKD "
+        "matches: 1 means equal up to scale. The losses are shown on a logarithmic scale, the "
+        "student's with the terms of its objective, each before its "
         "weight, and the task's loss on the validation images. A weight that is found during the "
         "training (auto) has a frame of its own.",
         lambda: draw_curves({name: model.history for name, model in run.models.items()}, run.task),
