@@ -56,6 +56,18 @@ def test_what_sees_the_image_is_matched(kind):
     check(Odd(kind))
 
 
+def test_units_that_are_all_off_before_the_training_are_no_bias_alone():
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10))
+    nn.init.constant_(teacher[1].bias, -100.0)
+    kernel = ntk(teacher, torch.rand(5, *SHAPE), layers="last")
+    torch.testing.assert_close(kernel, torch.full_like(kernel, 10.0))
+    check(teacher)
+    narrow = ("student.hidden=[1]", "student.kernels=1")
+    for seed in range(8):
+        spec = read_spec(None, ("distillation.method=ntkd", *narrow))
+        refuse_kernels(spec, teacher, build_student(spec.student, SHAPE, 10, seed), SHAPE)
+
+
 @pytest.mark.parametrize("key", ["teacher_layers", "layers"])
 def test_layers_that_are_not_there_are_named_with_their_key(key):
     with pytest.raises(SpecError, match=rf"tangent.{key} is \[outt\]: layers names 'outt'"):

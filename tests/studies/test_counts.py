@@ -10,6 +10,9 @@ from hybridonn.studies.methods import parse_grid, parse_methods
 from hybridonn.studies.perturbation import parse_counts as parse_perturbed
 from hybridonn.studies.random_kernels import parse_counts
 from hybridonn.studies.ranking import parse_kernels
+from hybridonn.studies.readout import parse_numbers
+from hybridonn.studies.regimes_grid import parse_epochs, parse_images
+from hybridonn.studies.strategies import parse_epochs as parse_budgets
 
 
 @pytest.mark.parametrize("count", [0, -1, 10_001, 10**23])
@@ -38,6 +41,18 @@ def test_entries_of_a_list_are_stripped():
 def test_empty_and_double_entries_are_refused(parse, text):
     with pytest.raises(SpecError, match=r"entry (between commas is empty|is named twice)"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "parse",
+    [
+        *(parse_counts, parse_images, parse_epochs, parse_budgets),
+        lambda text: parse_numbers("--bits", text),
+    ],
+)
+def test_a_number_that_is_written_in_two_ways_is_named_twice(parse):
+    with pytest.raises(SpecError, match=r"^--\w+: 4 is named twice; name each once"):
+        parse("4,2,04")
 
 
 @pytest.mark.parametrize("parse", [parse_counts, parse_perturbed])

@@ -69,16 +69,21 @@ def _refuse_layers(
         ):
             simplefilter("ignore", TangentWarning)
             outputs = network(scene)
-            names = ", ".join(trace.methods)
+            found = trace.parameters
             kernel = trace.kernel(outputs, probes=1, generator=drawn).detach().double()
+            weighted = outputs * torch.randn(outputs.shape, generator=drawn)
+            gradients = torch.autograd.grad(weighted.sum(), [*found.values()], allow_unused=True)
     except TangentError as error:
         raise SpecError(f"{said}: {error}") from None
     centred = kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()
-    if kernel.norm() > 0 and centred.norm() <= CONSTANT * kernel.norm():
+    constant = kernel.norm() > 0 and centred.norm() <= CONSTANT * kernel.norm()
+    # A layer that is given zeros, as behind units that are all off, may be given more once trained.
+    off = any(one is not None and not one.any() for one in gradients)
+    if constant and not off:
         raise SpecError(
-            f"{said}, and of {names} no parameter that is trained is multiplied with what the "
-            "image gives: the tangent kernel is the same for all pairs of images, and there is "
-            "nothing to match; name other layers, or state all"
+            f"{said}, and of its trainable parameters ({', '.join(found)}) none is multiplied with "
+            "what the image gives: the tangent kernel is the same for all pairs of images, and "
+            "there is nothing to match; name other layers, or state all"
         )
 
 

@@ -13,6 +13,7 @@ from hybridonn.compensation.settings import stated_compensation
 from hybridonn.core.errors import ArtefactError, SpecError
 from hybridonn.core.memory import refuse_beyond_memory
 from hybridonn.data.dataset import Dataset
+from hybridonn.data.transforms.mixing import CUTS_OBJECTS
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import refuse_own_term
 from hybridonn.distillation.methods import BASELINE
@@ -200,8 +201,7 @@ def refuse_augmentation(spec: Spec, image_shape: tuple[int, int, int]) -> None:
         if training.augmentation.cutmix_alpha and TASKS[spec.task].answers == "cell":
             raise SpecError(
                 f"{where}.augmentation.cutmix_alpha is {training.augmentation.cutmix_alpha:g}, "
-                "which cuts objects in two, so that their boxes are no boxes any more; set it to "
-                "0, or use mixup_alpha"
+                f"which {CUTS_OBJECTS}"
             )
         for key in ("shift_pixels", "crop_pixels"):
             pixels = getattr(training.augmentation, key)

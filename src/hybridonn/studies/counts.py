@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hybridonn.core.errors import SpecError
 
 MOST_TRIALS = 10_000  # seeds, chips or draws: what a large cluster trains in a year
@@ -16,6 +18,17 @@ def refuse_count(option: str, count: int, most: int = MOST_TRIALS) -> None:
     """
     if not 1 <= count <= most:
         raise SpecError(f"{option} {count}: allowed is 1 to {most:,}")
+
+
+def refuse_twice(option: str, numbers: Sequence[int]) -> None:
+    """Refuse a number that a list names twice, however it is written: 200 and 0200.
+
+    Raises:
+        SpecError: There is one; the option is named.
+    """
+    for place, number in enumerate(numbers):
+        if number in numbers[:place]:
+            raise SpecError(f"{option}: {number} is named twice; name each once")
 
 
 def split_list(option: str, text: str, allowed: str) -> list[str]:

@@ -43,7 +43,7 @@ from hybridonn.pipeline.stage import Context, Stage, complete
 from hybridonn.reports.figures.random_kernels import write_random_kernels
 from hybridonn.spec import Spec, dump_spec, narrow
 from hybridonn.studies.compare import summarise_values
-from hybridonn.studies.counts import MOST_KERNELS, refuse_count, split_list
+from hybridonn.studies.counts import MOST_KERNELS, refuse_count, refuse_twice, split_list
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.inputs import pack_inputs, unpack_root, unpack_spec
 from hybridonn.studies.rows import name_row, open_rows
@@ -144,7 +144,9 @@ def parse_counts(text: str) -> tuple[tuple[int, ...], bool]:
         raise SpecError(f"--kernels {text[:80]}: allowed are {allowed}")
     for word in counts:
         refuse_count("--kernels", int(word), MOST_KERNELS)
-    return tuple(int(word) for word in counts), INFINITE in words
+    numbers = tuple(int(word) for word in counts)
+    refuse_twice("--kernels", numbers)
+    return numbers, INFINITE in words
 
 
 def fit_head(

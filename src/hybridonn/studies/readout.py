@@ -44,7 +44,7 @@ from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS
 from hybridonn.reports.figures.readout import write_readout
 from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Spec, dump_spec, narrow, validate
-from hybridonn.studies.counts import MOST_KERNELS, refuse_count, split_list
+from hybridonn.studies.counts import MOST_KERNELS, refuse_count, refuse_twice, split_list
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.optics_choice import IDEAL, LABELS, LENS, state_all, state_optics
 from hybridonn.studies.readout_summary import summarise, tabulate
@@ -185,7 +185,9 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
         raise SpecError(f"{option} {text[:80]}: allowed are {allowed}")
     for word in words:
         refuse_count(option, int(word), MOST_KERNELS)
-    return tuple(int(word) for word in words)
+    numbers = tuple(int(word) for word in words)
+    refuse_twice(option, numbers)
+    return numbers
 
 
 def list_points(grid: Grid, channels: int) -> list[ReadOut]:

@@ -292,10 +292,6 @@ def name_images(images: int | None) -> str:
     return f"images-{ALL if images is None else images}"
 
 
-def _show_count(images: int | None) -> str:
-    return ALL if images is None else f"{images:,}"
-
-
 def _count_images(
     spec: Spec, stated: Sequence[int | None], data_root: Path | None
 ) -> dict[int | None, int]:
@@ -340,7 +336,8 @@ def _key(spec: Spec, trial: Trial, seed: int) -> str:
 
 def _list_run(spec: Spec, trial: Trial, seed: int) -> Run:
     values = "".join(f", {key} {value}" for key, value in trial.values.items())
-    images, epochs = _show_count(trial.images), f"{trial.epochs} epoch{'s' * (trial.epochs > 1)}"
+    images = ALL if trial.images is None else f"{trial.images:,}"
+    epochs = f"{trial.epochs} epoch{'s' * (trial.epochs > 1)}"
     name = f"{trial.variant}{values}, {images} images, {epochs}, seed {seed}"
     arguments = {"trial": asdict(trial), "seed": seed}
     return Run(_key(spec, trial, seed), name, arguments, name_images(trial.images))

@@ -7,7 +7,7 @@ from typing import Any
 
 from hybridonn.core.errors import SpecError
 from hybridonn.distillation.discrepancies import CHOICES
-from hybridonn.studies.counts import refuse_count, split_list
+from hybridonn.studies.counts import refuse_count, refuse_twice, split_list
 
 ALL = "all"
 MOST_IMAGES, MOST_EPOCHS = 100_000_000, 1_000_000
@@ -38,8 +38,11 @@ def parse_images(text: str) -> tuple[int | None, ...]:
     """
     allowed = f"whole numbers from 1 up and {ALL}, with commas"
     words = split_list("--images", text, allowed)
-    numbers = _parse("--images", [word for word in words if word != ALL], allowed, MOST_IMAGES)
-    return tuple(None if word == ALL else numbers[word] for word in words)
+    numbers = [
+        None if word == ALL else _parse("--images", word, allowed, MOST_IMAGES) for word in words
+    ]
+    refuse_twice("--images", [number for number in numbers if number is not None])
+    return tuple(numbers)
 
 
 def parse_epochs(text: str) -> tuple[int, ...]:
@@ -50,7 +53,9 @@ def parse_epochs(text: str) -> tuple[int, ...]:
     """
     allowed = "whole numbers from 1 up, with commas"
     words = split_list("--epochs", text, allowed)
-    return tuple(_parse("--epochs", words, allowed, MOST_EPOCHS).values())
+    numbers = [_parse("--epochs", word, allowed, MOST_EPOCHS) for word in words]
+    refuse_twice("--epochs", numbers)
+    return tuple(numbers)
 
 
 def parse_discrepancies(text: str) -> tuple[str, ...]:
@@ -67,13 +72,8 @@ def parse_discrepancies(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _parse(option: str, words: list[str], allowed: str, most: int) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for word in words:
-        if not word.isdecimal() or len(word) > 19:
-            raise SpecError(f"{option}: {word[:40]!r} is not allowed; allowed are {allowed}")
-        refuse_count(option, int(word), most)
-        if int(word) in numbers.values():
-            raise SpecError(f"{option}: {int(word)} is named twice; name each once")
-        numbers[word] = int(word)
-    return numbers
+def _parse(option: str, word: str, allowed: str, most: int) -> int:
+    if not word.isdecimal() or len(word) > 19:
+        raise SpecError(f"{option}: {word[:40]!r} is not allowed; allowed are {allowed}")
+    refuse_count(option, int(word), most)
+    return int(word)

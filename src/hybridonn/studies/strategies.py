@@ -27,7 +27,7 @@ from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.strategies import write_strategies
 from hybridonn.reports.studies import write_study_report
 from hybridonn.spec import Optics, Spec, dump_spec, narrow, validate
-from hybridonn.studies.counts import refuse_count, split_list
+from hybridonn.studies.counts import refuse_count, refuse_twice, split_list
 from hybridonn.studies.engine import map_runs
 from hybridonn.studies.rows import name_row, open_rows
 from hybridonn.studies.runs import Opened, Run, Work
@@ -147,7 +147,9 @@ def parse_epochs(text: str) -> tuple[int, ...]:
     for word in words:
         if not (word.isdecimal() and len(word) < 6 and 1 <= int(word) <= MOST_EPOCHS):
             raise SpecError(f"--epochs {text[:80]}: {word!r} is not allowed; allowed are {allowed}")
-    return tuple(sorted(map(int, words)))
+    numbers = sorted(map(int, words))
+    refuse_twice("--epochs", numbers)
+    return tuple(numbers)
 
 
 def state_strategies(spec: Spec) -> Spec:

@@ -70,15 +70,28 @@ class Trace:
         """How each layer's part is computed, by the layers' names, in order of execution."""
         return describe_methods(self._recorder)
 
-    def ends(self, outputs: Tensor) -> bool:
-        """Whether the only recorded layer's output is the model's, or a mere reshape of it.
+    def kernel_of_end(self, outputs: Tensor) -> Tensor | None:
+        """The kernel where the only recorded layer's output is the model's, or a mere reshape.
 
-        Then whatever lies before it, batch norm in training mode too, couples no gradients.
+        Whatever lies before that layer, batch norm in training mode too, couples no gradients.
 
         Args:
             outputs: what the model returned inside the context, (n, ...).
+
+        Returns:
+            The kernel (n, n), as `kernel` gives it; None where the layer does not end the model.
+
+        Raises:
+            TangentError: the outputs are not those of the recorded forward pass.
         """
-        return _find_last_layer(self._recorder.selected(), outputs, self._recorder) is not None
+        check_outputs(outputs, self._recorder.model)
+        last = _find_last_layer(self._recorder.selected(), outputs, self._recorder)
+        return None if last is None else contract_identity(last)
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The trainable parameters of the recorded layers by their full names."""
+        return self._recorder.parameters()
 
     def kernel(
         self,
@@ -106,11 +119,9 @@ class Trace:
             TangentError: the outputs are not those of the recorded forward pass, or batch
                 norm couples their samples.
         """
-        check_outputs(outputs, self._recorder.model)
-        layers = self._recorder.selected()
-        last = _find_last_layer(layers, outputs, self._recorder)
-        if last is not None:
-            return contract_identity(last)
+        of_end = self.kernel_of_end(outputs)
+        if of_end is not None:
+            return of_end
         require_inference_statistics(self._recorder.model)
         refuse_scaled_gradients(outputs)
         vectors = output_vectors(outputs.shape[1:], probes, generator, outputs)

@@ -14,6 +14,11 @@ from hybridonn.data.transforms.erasing import draw_box
 from hybridonn.spec import Augmentation
 from hybridonn.tasks.task import Move, Task
 
+CUTS_OBJECTS = (
+    "cuts objects in two, so that their boxes are no boxes any more; set it to 0, or use "
+    "mixup_alpha"
+)
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -83,10 +88,7 @@ def _refuse_points(points: Tensor) -> Tensor:
     Raises:
         TrainingError: Always: an object that is cut in two has no one place.
     """
-    raise TrainingError(
-        "augmentation.cutmix_alpha is set, which cuts objects in two, so that their boxes are no "
-        "boxes any more; set it to 0, or use mixup_alpha"
-    )
+    raise TrainingError(f"augmentation.cutmix_alpha is set, which {CUTS_OBJECTS}")
 
 
 def _draw_share(alpha: float, generator: torch.Generator) -> float:

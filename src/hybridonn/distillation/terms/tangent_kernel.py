@@ -105,17 +105,18 @@ def _run_recorded(
 ) -> tuple[Tensor, Tensor | None]:
     """The outputs of a forward pass, and the tangent kernel of the chosen layers.
 
-    Where the layer must end the network and does not, there is no kernel.
+    Where the layer must end the network and does not, there is no kernel of images; that of pixels
+    is then one of inference by itself.
     """
     tangent = step.settings.tangent
     with record(step.network, tangent.layers) as trace:
         outputs = step.network(inputs)
-    if must_end and not trace.ends(outputs):
-        return outputs, None
     # A kernel of half precision has no digits left once it is centred.
     with torch.autocast(outputs.device.type, enabled=False):
         if pixels is not None:
             run = step.network, inputs, outputs
             return outputs, compute_pixel_kernel(trace, *run, pixels, tangent.layers)
+        if must_end:
+            return outputs, trace.kernel_of_end(outputs)
         signs = step.task.contraction(tangent.probes)
         return outputs, trace.kernel(outputs, probes=signs)
