@@ -72,3 +72,31 @@ def test_units_that_are_all_off_before_the_training_are_no_bias_alone():
 def test_layers_that_are_not_there_are_named_with_their_key(key):
     with pytest.raises(SpecError, match=rf"tangent.{key} is \[outt\]: layers names 'outt'"):
         check(Odd("plain"), f"distillation.tangent.{key}=[outt]")
+
+
+@pytest.mark.parametrize(
+    ("key", "named", "cure"),
+    [
+        ("teacher_layers", "outt", "layers names 'outt'"),
+        ("layers", "frontend.optics", "layers names 'frontend.optics'"),
+    ],
+)
+def test_layers_of_a_compensation_are_looked_for_before_any_training(key, named, cure):
+    settings = ("distillation.method=kd", "compensation.methods=[none,ntkd]")
+    stated = f"compensation.distillation.tangent.{key}"
+    with pytest.raises(SpecError, match=rf"^{stated} is \[{named}\]: {cure}"):
+        check(Odd("plain"), *settings, f"{stated}=[{named}]")
+    check(Odd("plain"), "distillation.method=kd", "compensation={}", f"{stated}=all")
+
+
+def test_a_bias_alone_tells_nothing_of_a_teacher_that_a_compensation_matches():
+    settings = ("distillation.method=kd", "compensation.methods=[none,ntkd]")
+    with pytest.raises(SpecError, match=r"^compensation.distillation.tangent.teacher_layers is"):
+        check(Odd("frozen"), *settings)
+    check(Odd("frozen"), *settings, "compensation.tangent_teacher=student")
+    check(
+        Odd("frozen"),
+        "distillation.method=kd",
+        "compensation.methods=[none,kd]",
+        "compensation.distillation.method=kd",
+    )

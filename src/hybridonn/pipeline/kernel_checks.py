@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from warnings import catch_warnings, simplefilter
 
 import torch
@@ -11,16 +12,21 @@ from hybridonn.core.errors import SpecError
 from hybridonn.core.random import generator_of
 from hybridonn.distillation.methods import needs_kernel
 from hybridonn.distillation.pixel_kernel import inference_mode
+from hybridonn.networks.hybrid import HybridNetwork
 from hybridonn.spec import Spec
+from hybridonn.spec.training import Tangent
 from hybridonn.tangent import TangentError, TangentWarning, record
 
 CONSTANT = 1e-6  # part of a kernel by which rounding alone tells its images apart
 
 
 def refuse_kernels(
-    spec: Spec, teacher: nn.Module, student: nn.Module, image_shape: tuple[int, int, int]
+    spec: Spec, teacher: nn.Module, student: HybridNetwork, image_shape: tuple[int, int, int]
 ) -> None:
     """Refuse layers of teacher or student that are not there, or whose kernel tells nothing.
+
+    They are those of the distillation and, where the spec states one, of the compensation, in
+    which the frontend does not learn.
 
     The kernel of a bias alone is the same for all pairs of images: centred it vanishes, and NTKD
     would be KD without a word.
@@ -34,15 +40,33 @@ def refuse_kernels(
     Raises:
         SpecError: Such layers are stated for a method that matches kernels.
     """
-    if not needs_kernel(spec.distillation.method):
-        return
-    tangent = spec.distillation.tangent
-    for key, network, layers in (
-        ("teacher_layers", teacher, tangent.teacher_layers),
-        ("layers", student, tangent.layers),
-    ):
+    if needs_kernel(spec.distillation.method):
+        matched = [("teacher_layers", teacher), ("layers", student)]
+        _refuse_matched("", spec.distillation.tangent, matched, image_shape)
+    settings = spec.compensation
+    if settings is not None and any(map(needs_kernel, settings.trained)):
+        backend = HybridNetwork(deepcopy(student.frontend).requires_grad_(False), student.backend)
+        matched = [("layers", backend)]
+        if settings.tangent_teacher != "student":
+            matched.append(("teacher_layers", teacher))
+        _refuse_matched("compensation.", settings.distillation.tangent, matched, image_shape)
+
+
+def _refuse_matched(
+    where: str,
+    tangent: Tangent,
+    matched: list[tuple[str, nn.Module]],
+    image_shape: tuple[int, int, int],
+) -> None:
+    """Refuse layers that a section of the spec states for networks, by the key that names them.
+
+    Raises:
+        SpecError: Such layers are stated.
+    """
+    for key, network in matched:
+        layers = getattr(tangent, key)
         if layers != "all":
-            stated = f"distillation.tangent.{key} is {_show(layers)}"
+            stated = f"{where}distillation.tangent.{key} is {_show(layers)}"
             _refuse_layers(network, layers, image_shape, stated)
 
 
