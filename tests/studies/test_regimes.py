@@ -102,6 +102,14 @@ def test_each_difference_has_a_map_and_certain_ones_are_bold():
     assert scales[1] == scales[2] != scales[0]
 
 
+def test_a_place_of_the_map_without_a_point_says_that_it_is_not_measured():
+    found = [*rows(), row(100, "none", 0.5, epochs=9), row(100, "kd", 0.6, epochs=9)]
+    table = summarise(found, COUNTS, "accuracy") | {"design": "d", "label": "accuracy"}
+    maps = [axes for axes in draw_regimes(table).axes if axes.get_images()]
+    counts = [[t.get_text() for t in axes.texts].count("not measured") for axes in maps]
+    assert counts == [1, 2, 2]
+
+
 def test_the_grid_is_every_method_at_every_point_with_what_it_has_a_use_for():
     values = {"learning_rate": [1e-3, 1e-2], "ntk_weight": [3, "auto"]}
     trials = list_trials(Grid((100, None), (1, 2), ("cka", "ridge_cka"), values))

@@ -44,7 +44,7 @@ def draw_regimes(table: dict[str, Any]) -> Figure:
     """Draw a heat map for each difference: mean in points, its 95 % interval, seconds of both.
 
     KD - task alone has a scale of its own; all maps of NTKD - KD share one. An interval that leaves
-    out zero is bold, a place without a point grey.
+    out zero is bold, a place without a point grey: not measured.
 
     Args:
         table: What :func:`hybridonn.studies.regimes.study_regimes` returns.
@@ -119,6 +119,8 @@ def _draw_map(
         place = images.index(point["images"]), epochs.index(point["epochs"])
         values[place] = 100 * found["mean"]
         _write_cell(axes, place, found, point, scale)
+    for row, column in np.argwhere(np.isnan(values)):
+        axes.text(column, row, "not measured", ha="center", va="center", color=INK, fontsize=7.5)
     colours = LinearSegmentedColormap.from_list("differences", DIVERGING)
     drawn = axes.imshow(values, cmap=colours, norm=scale, aspect="auto", origin="lower")
     variant, baseline = (table["variants"][name] for name in pair)
