@@ -11,7 +11,14 @@ from hybridonn.core.errors import SpecError
 from hybridonn.data.dataset import ImageSet
 from hybridonn.data.transforms.mixing import Mixture
 from hybridonn.distillation import balance
-from hybridonn.distillation.balance import EVERY, FIRST, KAPPA, WARM_UP, GradientBalance
+from hybridonn.distillation.balance import (
+    EVERY,
+    FIRST,
+    KAPPA,
+    WARM_UP,
+    GradientBalance,
+    find_surpassed,
+)
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
 from hybridonn.distillation.teacher_targets import StoredTargets
@@ -114,6 +121,23 @@ def test_what_is_kept_goes_on():
     assert other == GradientBalance()
 
 
+def test_a_balance_that_ended_stays_at_zero():
+    shared, own = parameters()
+    one, other = risen(), GradientBalance()
+    assert one.step(others(shared, own), shared.sum(), [shared, own]) > 0
+    one.ended = True
+    assert one.step(others(shared, own), shared.sum(), [shared, own]) == 0
+    other.load(json.loads(json.dumps(one.save())))
+    assert other == one
+
+
+def test_a_teacher_is_left_behind_by_more_than_chance():
+    assert find_surpassed(0.8, 400) == pytest.approx(0.8 + 1.96 * 0.02)
+    assert find_surpassed(0.9, 10) > 1  # ten images tell nothing
+    assert find_surpassed(1.0, 400) == 1
+    assert find_surpassed(-3.0, 400) == -3  # a score that is no share
+
+
 @pytest.fixture
 def images():
     dice = torch.Generator().manual_seed(0)
@@ -127,7 +151,7 @@ def build():
 
 
 def auto(**more):
-    settings = spec.Distillation(ntk_weight="auto", **more)
+    settings = spec.Distillation(**{"ntk_weight": "auto"} | more)
     dice = torch.Generator().manual_seed(1)
     classes = torch.eye(3)[torch.arange(60) % 3]
     features = torch.cat([torch.randn(60, 5, generator=dice), 2 * classes], 1)
@@ -190,7 +214,8 @@ def test_mixed_images_have_soft_labels(images):
     assert objective.balance.agreement == pytest.approx(told.item(), rel=1e-4)
 
 
-def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize("surpassed", [None, -1.0])
+def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch, surpassed):
     monkeypatch.setattr("hybridonn.distillation.checkpoint.SPARED", 0.0)
 
     def go(folder, stop=None):
@@ -202,7 +227,8 @@ def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch
         seen_epochs = []
         training = spec.Training(epochs=4, batch_size=20, learning_rate=1e-2, device="cpu")
         network = build()
-        setup = TrainingSetup(auto(), images, images, training, 0, "auto", callback)
+        parts = auto(), images, images, training, 0, "auto", callback
+        setup = TrainingSetup(*parts, surpassed=surpassed)
         history = train(network, setup, folder / "checkpoint.safetensors")
         return network, history
 
@@ -213,6 +239,31 @@ def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch
     again, resumed = go(tmp_path)
     assert [row["ntk_weight"] for row in resumed] == [row["ntk_weight"] for row in whole]
     assert torch.equal(again[1].weight, network[1].weight)
+
+
+def train_beyond(images, folder, surpassed, **settings):
+    folder.mkdir()
+    training = spec.Training(epochs=3, batch_size=20, learning_rate=1e-2, device="cpu")
+    network = build()
+    setup = TrainingSetup(auto(**settings), images, images, training, 0, "", surpassed=surpassed)
+    return network, train(network, setup, folder / "checkpoint.safetensors")
+
+
+def test_a_student_that_left_its_teacher_behind_goes_on_by_the_other_terms(images, tmp_path):
+    _, never = train_beyond(images, tmp_path / "never", None)
+    assert all(row["ntk_weight"] > 0 for row in never)
+    _, ended = train_beyond(images, tmp_path / "ended", -1.0)
+    assert [row["ntk_weight"] for row in ended] == [never[0]["ntk_weight"], 0, 0]
+    assert ["ntk" in row for row in ended] == [True, False, False]
+    assert ended[0]["loss"] == never[0]["loss"]
+    assert ended[2]["loss"] == pytest.approx(ended[2]["task"] + ended[2]["kd"])
+
+
+def test_a_weight_that_is_stated_stays_when_the_teacher_is_left_behind(images, tmp_path):
+    settings = {"ntk_weight": 3.0}
+    network, _ = train_beyond(images, tmp_path / "beyond", -1.0, **settings)
+    other, _ = train_beyond(images, tmp_path / "never", None, **settings)
+    assert torch.equal(network[1].weight, other[1].weight)
 
 
 @pytest.mark.parametrize("key", ["kd_weight", "task_weight"])

@@ -13,7 +13,9 @@ means are running means over the steps at which they are measured. So the kernel
 KAPPA a times as hard as what it is to help, whatever its scale, and less when the other terms are
 nearly fulfilled. The weight rises over the first steps s: random features learn the task first, and
 a training of few steps that the kernel leads from its beginning stays behind one without it
-(docs/results/found_weight.md). GradNorm (Chen et al., ICML 2018) balances tasks by such norms;
+(docs/results/found_weight.md). It is zero for good once the student has left its teacher behind on
+the validation images: the kernel of a poor teacher is in the way of the features that are better
+than its own. GradNorm (Chen et al., ICML 2018) balances tasks by such norms;
 Cortes et al. (2012) judge kernels by such alignments.
 """
 
@@ -30,6 +32,7 @@ KAPPA = 2.5
 FIRST, EVERY = 10, 10  # measured at each of the first steps, then at every so many
 WARM_UP = 30  # steps over which the weight rises
 MEMORY = 0.9  # of the running means, in measured steps
+NORMAL_95 = 1.96  # half of an interval of 95 %, in standard errors
 LARGEST = 1e4  # where the kernel's gradient vanishes
 
 
@@ -43,6 +46,7 @@ class GradientBalance:
         others: Norm of the gradient of the other terms.
         kernel: Norm of the gradient of the kernel's term.
         agreement: Alignment of the teacher's kernel with the labels, from 0 to 1.
+        ended: Whether the student has left its teacher behind: nothing is matched any more.
     """
 
     steps: int = 0
@@ -50,6 +54,7 @@ class GradientBalance:
     others: float = 0.0
     kernel: float = 0.0
     agreement: float = 0.0
+    ended: bool = False
 
     def step(
         self,
@@ -77,17 +82,17 @@ class GradientBalance:
 
     @property
     def weight(self) -> float:
-        """The weight that balances the gradients; 0 until they are measured."""
-        if not self.kernel:
+        """The weight that balances the gradients; 0 until they are measured, and once it ended."""
+        if self.ended or not self.kernel:
             return 0.0
         risen = min(1.0, self.steps / WARM_UP)
         return risen * min(KAPPA * self.agreement * self.others / self.kernel, LARGEST)
 
-    def save(self) -> dict[str, float]:
+    def save(self) -> dict[str, float | bool]:
         """The numbers that a checkpoint keeps."""
         return asdict(self)
 
-    def load(self, kept: dict[str, float]) -> None:
+    def load(self, kept: dict[str, float | bool]) -> None:
         """Go on from the numbers of a checkpoint, or begin anew from none."""
         for one in fields(self):
             setattr(self, one.name, kept.get(one.name, one.default))
@@ -98,6 +103,19 @@ class GradientBalance:
         self.kernel = kept * self.kernel + (1 - kept) * kernel
         self.agreement = kept * self.agreement + (1 - kept) * agreement
         self.measured += 1
+
+
+def find_surpassed(score: float, images: int) -> float:
+    """The validation score beyond which a student has left its teacher behind by more than chance.
+
+    The end of Wald's interval of 95 % for a share; for any mean over images of what lies between
+    0 and 1 it is at least as far away.
+
+    Args:
+        score: The teacher's, from 0 to 1.
+        images: How many validation images it is of.
+    """
+    return score + NORMAL_95 * math.sqrt(max(score * (1 - score), 0.0) / images)
 
 
 def _measure(others: Tensor, kernel: Tensor, parameters: list[Tensor]) -> tuple[float, float]:

@@ -51,7 +51,7 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
     averaged: dict[str, Tensor] = field(default_factory=dict)
-    balance: dict[str, float] = field(default_factory=dict)
+    balance: dict[str, float | bool] = field(default_factory=dict)
 
 
 class Keeper:

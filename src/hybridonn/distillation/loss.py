@@ -90,12 +90,19 @@ class Objective:
             return stated
         return "falling" if self.balanced else "constant"
 
+    def end_balance(self) -> None:
+        """Match nothing any more where the weight is found: the student needs its teacher no more.
+
+        A weight that is a number stays as stated.
+        """
+        self.balance.ended = bool(self.balanced)
+
     def weights_at(self, progress: float) -> dict[str, float]:
         """The weights by term when this share of the training is done, from 0 to 1.
 
         Of a term whose weight is found during the training, the factor of that weight.
         """
-        factor = SCHEDULES[self.schedule](progress)
+        factor = 0.0 if self.balance.ended else SCHEDULES[self.schedule](progress)
         stated = {name: 1.0 if one == AUTO else one for name, one in self.weights.items()}
         return {
             name: weight * factor if TERMS[name].scheduled else weight

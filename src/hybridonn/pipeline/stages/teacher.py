@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def load_teacher(spec: Spec, dataset: Dataset, folder: Path) -> nn.Module:
     put_weights(teacher, folder / "weights.safetensors")
     lay_channels_last(teacher)
     return teacher.eval()
+
+
+def read_validation(folder: Path, metric: str) -> float:
+    """The teacher's score on the validation images, at the epoch whose weights were kept.
+
+    Args:
+        folder: Its finished stage.
+        metric: Name of the task's metric.
+    """
+    with (folder / "history.csv").open(newline="") as file:
+        return max(float(row[f"validation_{metric}"]) for row in csv.DictReader(file))
 
 
 def _build(spec: Spec, dataset: Dataset) -> nn.Module:

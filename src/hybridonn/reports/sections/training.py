@@ -22,7 +22,8 @@ def _build(run: Run) -> ReportFigure:
         "matches: 1 means equal up to scale. The losses are shown on a logarithmic scale, the "
         "student's with the terms of its objective, each before its "
         "weight, and the task's loss on the validation images. A weight that is found during the "
-        "training (auto) has a frame of its own.",
+        "training (auto) has a frame of its own: it is 0 from where the student has left its "
+        "teacher behind on these images.",
         lambda: draw_curves({name: model.history for name, model in run.models.items()}, run.task),
     )
 
