@@ -73,6 +73,23 @@ def test_a_difference_within_noise_is_said_to_be_one():
     assert "not distinguishable from zero" in summarise(rows, "accuracy")["sentences"][0]
 
 
+def test_distillation_behind_the_task_alone_is_told_with_its_cure():
+    def say(*values):
+        rows = [
+            {"method": m, "seed": s, "accuracy": value + 0.001 * s * k, "seconds": 1.0}
+            for k, (m, value) in enumerate(zip(("none", "kd", "ntkd"), values, strict=True))
+            for s in range(4)
+        ]
+        return summarise(rows, "accuracy")["sentences"][3:]
+
+    assert say(0.8, 0.9, 0.9) == []
+    (found,) = say(0.9, 0.7, 0.9)
+    assert found.startswith("task + KD is behind the task alone: ")
+    assert "distillation.temperature" in found
+    (found,) = say(0.9, 0.7, 0.8)
+    assert found.startswith("task + KD and task + KD + NTK are behind the task alone: ")
+
+
 def count_students(monkeypatch):
     calls, real = [], SharedTeacher.train
 

@@ -193,6 +193,15 @@ def needs_teacher(name: str) -> bool:
     return any(TERMS[term].needs for term in find_method(name).terms)
 
 
+# What to do where a distilled student is behind one that was trained on the task alone: a teacher
+# of digits that is as good as the student cost 13.5 points in 120 steps at temperature 4, and 0.5
+# at temperature 1 (docs/results/found_weight.md).
+CURE_OF_BEHIND = (
+    "logits are learnt slowly where steps are few: train for more epochs, lower "
+    "distillation.temperature (1 is learnt fastest), or find both with hybridonn tune"
+)
+
+
 def needs_kernel(name: str) -> bool:
     """Whether a method asks for the teacher's tangent kernel."""
     return any("kernel" in TERMS[term].needs for term in find_method(name).terms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridonn.distillation.methods import METHODS, find_method, is_own_code
+from hybridonn.distillation.methods import CURE_OF_BEHIND, METHODS, find_method, is_own_code
 from hybridonn.reports.artefacts.predictions import Predictions
 from hybridonn.reports.artefacts.run import Run
 from hybridonn.reports.formats import (
@@ -109,10 +109,14 @@ def _judge_teacher(run: Run) -> list[str]:
     gain = student.value - alone
     side = "more" if gain > 0 else "less"
     distilled = f"{points(gain, student.total)} {side}"
+    cure: list[str] = []
     if run.baseline is not None:
         difference = compare_networks(student, run.baseline)
         distilled += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
+        if difference.clear and gain < 0:
+            cure = [f"{CURE_OF_BEHIND[0].upper()}{CURE_OF_BEHIND[1:]}."]
     return [
         f"{head}; the teacher lies {far} above that, and the student distilled from it reaches "
-        f"{distilled}."
+        f"{distilled}.",
+        *cure,
     ]

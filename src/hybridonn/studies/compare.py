@@ -13,7 +13,7 @@ import numpy as np
 
 from hybridonn.core.files import write_json, write_table, write_text
 from hybridonn.core.progress import Progress, Silent
-from hybridonn.distillation.methods import find_method, rank_method
+from hybridonn.distillation.methods import BASELINE, CURE_OF_BEHIND, find_method, rank_method
 from hybridonn.pipeline.run_folder import open_folder
 from hybridonn.reports.figures.comparison import write_comparison
 from hybridonn.reports.statistics import mean_difference, mean_interval
@@ -200,8 +200,27 @@ def summarise(
         "seeds": sorted(next(iter(values.values()))),
         "methods": methods,
         "differences": differences,
-        "sentences": [say_difference(one, label_of) for one in differences],
+        "sentences": [
+            *(say_difference(one, label_of) for one in differences),
+            *(_advise_behind(differences) if varied == "method" else []),
+        ],
     }
+
+
+def _advise_behind(differences: list[dict[str, Any]]) -> list[str]:
+    """What to do where distillation is behind the task alone by more than chance."""
+    behind = [
+        find_method(one["method"]).label
+        for one in differences
+        if one["baseline"] == BASELINE
+        and "kd" in find_method(one["method"]).terms
+        and one["high"] is not None
+        and one["high"] < 0
+    ]
+    if not behind:
+        return []
+    verb = "is" if len(behind) == 1 else "are"
+    return [f"{' and '.join(behind)} {verb} behind the task alone: {CURE_OF_BEHIND}"]
 
 
 def paired_difference(values: dict[int, float], baseline: dict[int, float]) -> dict[str, Any]:
