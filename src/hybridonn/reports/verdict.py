@@ -113,7 +113,8 @@ def _judge_teacher(run: Run) -> list[str]:
     if run.baseline is not None:
         difference = compare_networks(student, run.baseline)
         distilled += f" (95 %: {signed_span(difference, student.total)}, one seed of each)"
-        if difference.clear and gain < 0:
+        method = METHODS.get(str(look_up(run.results, "student.method")))
+        if difference.clear and gain < 0 and method and "kd" in method.terms:
             cure = [f"{CURE_OF_BEHIND[0].upper()}{CURE_OF_BEHIND[1:]}."]
     return [
         f"{head}; the teacher lies {far} above that, and the student distilled from it reaches "
