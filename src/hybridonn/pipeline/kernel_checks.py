@@ -46,10 +46,10 @@ def refuse_kernels(
     settings = spec.compensation
     if settings is not None and any(map(needs_kernel, settings.trained)):
         backend = HybridNetwork(deepcopy(student.frontend).requires_grad_(False), student.backend)
-        matched = [("layers", backend)]
+        learning: list[tuple[str, nn.Module]] = [("layers", backend)]
         if settings.tangent_teacher != "student":
-            matched.append(("teacher_layers", teacher))
-        _refuse_matched("compensation.", settings.distillation.tangent, matched, image_shape)
+            learning.append(("teacher_layers", teacher))
+        _refuse_matched("compensation.", settings.distillation.tangent, learning, image_shape)
 
 
 def _refuse_matched(
