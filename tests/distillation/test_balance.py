@@ -17,7 +17,7 @@ from hybridonn.distillation.balance import (
     KAPPA,
     WARM_UP,
     GradientBalance,
-    find_surpassed,
+    find_upper_bound,
 )
 from hybridonn.distillation.loss import Objective, weigh
 from hybridonn.distillation.step import Batch
@@ -132,10 +132,10 @@ def test_a_balance_that_ended_stays_at_zero():
 
 
 def test_a_teacher_is_left_behind_by_more_than_chance():
-    assert find_surpassed(0.8, 400) == pytest.approx(0.8 + 1.96 * 0.02)
-    assert find_surpassed(0.9, 10) > 1  # ten images tell nothing
-    assert find_surpassed(1.0, 400) == 1
-    assert find_surpassed(-3.0, 400) == -3  # a score that is no share
+    assert find_upper_bound(0.8, 400) == pytest.approx(0.8 + 1.96 * 0.02)
+    assert find_upper_bound(0.9, 10) > 1  # ten images tell nothing
+    assert find_upper_bound(1.0, 400) == 1
+    assert find_upper_bound(-3.0, 400) == -3  # a score that is no share
 
 
 @pytest.fixture
@@ -214,8 +214,8 @@ def test_mixed_images_have_soft_labels(images):
     assert objective.balance.agreement == pytest.approx(told.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("surpassed", [None, -1.0])
-def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch, surpassed):
+@pytest.mark.parametrize("teacher_bound", [None, -1.0])
+def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch, teacher_bound):
     monkeypatch.setattr("hybridonn.distillation.checkpoint.SPARED", 0.0)
 
     def go(folder, stop=None):
@@ -228,7 +228,7 @@ def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch
         training = spec.Training(epochs=4, batch_size=20, learning_rate=1e-2, device="cpu")
         network = build()
         parts = auto(), images, images, training, 0, "auto", callback
-        setup = TrainingSetup(*parts, surpassed=surpassed)
+        setup = TrainingSetup(*parts, teacher_bound=teacher_bound)
         history = train(network, setup, folder / "checkpoint.safetensors")
         return network, history
 
@@ -241,11 +241,13 @@ def test_a_killed_training_goes_on_with_its_weight(images, tmp_path, monkeypatch
     assert torch.equal(again[1].weight, network[1].weight)
 
 
-def train_beyond(images, folder, surpassed, **settings):
+def train_beyond(images, folder, teacher_bound, **settings):
     folder.mkdir()
     training = spec.Training(epochs=3, batch_size=20, learning_rate=1e-2, device="cpu")
     network = build()
-    setup = TrainingSetup(auto(**settings), images, images, training, 0, "", surpassed=surpassed)
+    setup = TrainingSetup(
+        auto(**settings), images, images, training, 0, "", teacher_bound=teacher_bound
+    )
     return network, train(network, setup, folder / "checkpoint.safetensors")
 
 

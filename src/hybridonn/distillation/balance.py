@@ -105,11 +105,11 @@ class GradientBalance:
         self.measured += 1
 
 
-def find_surpassed(score: float, images: int) -> float:
-    """The validation score beyond which a student has left its teacher behind by more than chance.
+def find_upper_bound(score: float, images: int) -> float:
+    """The upper end of the 95 % interval of a teacher's validation score.
 
-    The end of Wald's interval of 95 % for a share; for any mean over images of what lies between
-    0 and 1 it is at least as far away.
+    Wald's interval of a share (accuracy). Of any mean over images of what lies between 0 and 1, as
+    mIoU is, the true interval is no wider; AP50, which is no such mean, is treated as one.
 
     Args:
         score: The teacher's, from 0 to 1.

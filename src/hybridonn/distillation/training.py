@@ -63,8 +63,8 @@ class TrainingSetup:
             forward and backward in the context that it returns: behind optics that differ from
             step to step, for example.
         team: The processes that train the network together.
-        surpassed: The validation score beyond which the network has left its teacher behind, and
-            a weight of the teacher's kernel that is found ends; None: it never does.
+        teacher_bound: The validation score beyond which the network has left its teacher behind by
+            more than chance: a found weight of the kernels is then 0. None: it never is.
     """
 
     objective: Objective
@@ -76,7 +76,7 @@ class TrainingSetup:
     epoch_callback: EpochCallback = lambda network: {}
     step_context: StepContext = lambda network, step: nullcontext()
     team: parallel.Team = parallel.ALONE
-    surpassed: float | None = None
+    teacher_bound: float | None = None
 
 
 def train(
@@ -166,7 +166,7 @@ def _train_epoch(
     row = {"epoch": state.epoch + 1, "learning_rate": rate} | sums
     row |= _judge(judged, setup, device)
     score = row[f"validation_{setup.objective.task.metric}"]
-    if setup.surpassed is not None and score > setup.surpassed:
+    if setup.teacher_bound is not None and score > setup.teacher_bound:
         setup.objective.end_balance()
     row["seconds"] = round(time.perf_counter() - started, 3)
     state.epoch += 1

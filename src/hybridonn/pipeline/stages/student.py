@@ -16,7 +16,7 @@ from hybridonn.core.tables import import_code
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
-from hybridonn.distillation.balance import find_surpassed
+from hybridonn.distillation.balance import find_upper_bound
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective, weigh
@@ -87,12 +87,12 @@ def set_up_training(context: Context) -> TrainingSetup:
         context: A stage that needs the teacher and its targets.
     """
     spec, dataset = context.spec, context.dataset
-    targets = surpassed = None
+    targets = teacher_bound = None
     if needs_teacher(spec.distillation.method):
         stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
         targets = load_targets(spec, dataset, *stages)
         score = read_validation(stages[0].folder, dataset.task.metric)
-        surpassed = find_surpassed(score, len(dataset.validation))
+        teacher_bound = find_upper_bound(score, len(dataset.validation))
     labels = dataset.student_train.labels
     task = make_trained_task(spec.task, spec.training, labels, len(dataset.classes))
     return TrainingSetup(
@@ -103,7 +103,7 @@ def set_up_training(context: Context) -> TrainingSetup:
         spec.seed,
         f"student ({spec.distillation.method}, seed {spec.seed})",
         step_context=_behind_chips(spec),
-        surpassed=surpassed,
+        teacher_bound=teacher_bound,
     )
 
 
