@@ -89,6 +89,18 @@ def test_the_last_convolution_needs_no_backward_pass(head):
     torch.testing.assert_close(found, sampled_ntk(model, x, places, layers="last"))
 
 
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_products_of_the_features_of_places_are_the_kernel(head):
+    model, x = network(head), images()
+    with record(model, "last") as trace:
+        outputs = model(x)
+    places = draw(outputs)
+    features = trace.place_features(outputs)
+    assert features.shape[:2] == (N, outputs[0, 0].numel())
+    picked = features[torch.arange(N)[:, None], places].flatten(0, 1)
+    torch.testing.assert_close(picked @ picked.T, dense(model, x, places, "last"))
+
+
 @pytest.mark.parametrize("head", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("layers", ["last", "all", ("head",)])
 def test_any_other_layer_goes_by_backward_passes(head, layers):
@@ -97,6 +109,7 @@ def test_any_other_layer_goes_by_backward_passes(head, layers):
         outputs = model(x)
     places = draw(outputs)
     assert trace.kernel_at(outputs, places) is None
+    assert trace.place_features(outputs) is None
     expected = dense(model, x, places, "all" if layers == "all" else "last")
     torch.testing.assert_close(sampled_ntk(model, x, places, layers=layers), expected)
 

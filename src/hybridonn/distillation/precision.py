@@ -1,4 +1,4 @@
-"""The number format of forward and backward passes: bfloat16 where it pays and is right."""
+"""Number formats: bfloat16 where it pays and is right, half precision of what is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hybridonn.core.errors import TrainingError
 
@@ -35,6 +35,16 @@ def mixed_precision(
     pays = device.type == "cuda" or (convolutions >= DEEP and has_bfloat16_units())
     wanted = precision == "bfloat16" or (precision == "auto" and pays and not spoilt)
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def halve(values: Tensor) -> Tensor:
+    """The numbers in half precision, half the memory; as they are where they do not fit in it.
+
+    Half precision has 11 bits and ends at 65504 and, whole, at 6e-5: values fit
+    where none is beyond, and their largest is far enough from its lower end.
+    """
+    largest = float(values.abs().max()) if values.numel() else 1.0
+    return values.half() if 2.0**-4 <= largest <= torch.finfo(torch.half).max else values
 
 
 def _find_dilated_depthwise(network: nn.Module) -> str:

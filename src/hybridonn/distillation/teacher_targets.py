@@ -13,6 +13,7 @@ from hybridonn.core.random import generator_of
 from hybridonn.data.batches import to_scene
 from hybridonn.data.indexed import Inputs
 from hybridonn.distillation.pixel_kernel import compute_pixel_kernel
+from hybridonn.distillation.pixel_memory import PixelMemory
 from hybridonn.tangent import ntk, record, tangent_features
 from hybridonn.tasks.pixels import SampledPixels
 
@@ -96,11 +97,13 @@ class LiveTargets:
         teacher: The teacher in inference mode, on the device of the scenes.
         probes: Random sign probes for its tangent kernel; None: all outputs.
         layers: Layers of the teacher whose tangent kernel is matched.
+        memory: What it said of pixels before, where images return; None: each is asked anew.
     """
 
     teacher: nn.Module
     probes: int | None = None
     layers: str | tuple[str, ...] = "all"
+    memory: PixelMemory | None = None
 
     @torch.no_grad()
     def logits(self, indices: Tensor, scene: Inputs) -> Tensor:
@@ -116,6 +119,9 @@ class LiveTargets:
         if isinstance(scene, tuple):
             raise TypeError("a live teacher sees images, but the batch holds stored features")
         if pixels is not None:
+            known = self.memory and self.memory.kernel(indices, scene, pixels)
+            if known is not None:
+                return known
             return teacher_pixel_kernel(self.teacher, scene, self.layers, pixels)
         return teacher_kernel(self.teacher, scene, self.layers, self.probes)
 
@@ -204,16 +210,6 @@ def ask_sketch(layers: str | tuple[str, ...], probes: int | None) -> Ask:
             return (teacher_features(teacher, scene, SKETCH_WIDTH, layers, probes),)
 
     return ask
-
-
-def halve(values: Tensor) -> Tensor:
-    """The numbers in half precision, half the memory; as they are where they do not fit in it.
-
-    Half precision has 11 bits and ends at 65504 and, whole, at 6e-5: values fit
-    where none is beyond, and their largest is far enough from its lower end.
-    """
-    largest = float(values.abs().max()) if values.numel() else 1.0
-    return values.half() if 2.0**-4 <= largest <= torch.finfo(torch.half).max else values
 
 
 class Contracted(nn.Module):

@@ -49,7 +49,11 @@ from hybridonn.tangent.empirical.output_vectors import (
     output_vectors,
 )
 from hybridonn.tangent.empirical.per_sample import gradients_from_graph
-from hybridonn.tangent.empirical.places import check_places, contract_places
+from hybridonn.tangent.empirical.places import (
+    check_places,
+    compute_place_features,
+    contract_places,
+)
 from hybridonn.tangent.empirical.plan import BATCH_BYTES, LOOP_BYTES
 from hybridonn.tangent.empirical.pooled_convolution import find_pooled_layers
 from hybridonn.tangent.empirical.portions import chunks
@@ -157,6 +161,23 @@ class Trace:
         check_places(places, outputs.shape)
         last = _find_last_layer(self._recorder.selected(), outputs, self._recorder)
         return None if last is None else contract_places(last, outputs, places)
+
+    def place_features(self, outputs: Tensor) -> Tensor | None:
+        """The features of every place of the outputs whose products `kernel_at` gives.
+
+        Args:
+            outputs: what the model returned inside the context, (n, C, ...).
+
+        Returns:
+            Features (n, places, p), differentiable in the parameters; None where `kernel_at`
+            gives None.
+
+        Raises:
+            TangentError: the outputs are not those of the recorded forward pass.
+        """
+        check_outputs(outputs, self._recorder.model)
+        last = _find_last_layer(self._recorder.selected(), outputs, self._recorder)
+        return None if last is None else compute_place_features(last, outputs)
 
     def check(self, outputs: Tensor) -> None:
         """Verify the recorded layers' gradients against autograd; worth one call in a training.

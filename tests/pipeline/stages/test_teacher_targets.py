@@ -6,6 +6,7 @@ import types
 
 import pytest
 import torch
+from tests.pipeline.discs import draw_discs
 from torch import nn
 
 from hybridonn.core.files import read_tensors
@@ -13,7 +14,12 @@ from hybridonn.core.progress import Silent
 from hybridonn.data import load_dataset, to_scene
 from hybridonn.distillation.augmentation import make_view
 from hybridonn.distillation.loss import Objective
-from hybridonn.distillation.teacher_targets import LiveTargets, halve, teacher_kernel
+from hybridonn.distillation.precision import halve
+from hybridonn.distillation.teacher_targets import (
+    LiveTargets,
+    teacher_kernel,
+    teacher_pixel_kernel,
+)
 from hybridonn.distillation.training import TrainingSetup, draw_batches
 from hybridonn.pipeline.stage_folder import read_stage
 from hybridonn.pipeline.stage_table import make_stages
@@ -148,6 +154,32 @@ def test_answers_depend_on_the_batch_size_only_where_it_says_who_is_mixed(change
         for size in (40, 50)
     ]
     assert (made[0] != made[1]) == anew
+
+
+@pytest.mark.parametrize("views", ["2", "null"])
+def test_pixels_of_images_that_return_are_remembered(gather, tmp_path, views):
+    dataset, teacher, _, targets = gather(
+        "task=segmentation",
+        f"data={{name: mask_folder, folder: {draw_discs(tmp_path / 'discs')}, size_pixels: 16}}",
+        "teacher.name=u-net",
+        "teacher.arguments={width: 2, depth: 1}",
+        "student={kernels: 2, kernel_size: 3, backend: upsampling, hidden: []}",
+        "training.augmentation.flip=true",
+        f"training.views={views}",
+    )
+    scene = to_scene(dataset.student_train.images[:3])
+    pixels = dataset.task.sample_pixels(dataset.student_train.labels[:3], 5, (16, 16))
+    live = targets if views == "null" else targets.live
+    assert (live.memory is None) == (views == "null")  # there no image returns
+    torch.testing.assert_close(
+        targets.kernel(torch.arange(3), scene, pixels),
+        teacher_pixel_kernel(teacher, scene, "last", pixels),
+        rtol=2e-3,
+        atol=2e-3,
+    )
+    if live.memory:
+        assert live.memory.images == 2 * len(dataset.student_train)
+        assert live.memory.serves
 
 
 def test_a_teacher_that_bends_its_last_layers_output_keeps_a_sketch(gather, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset, ImageSet
 from hybridonn.distillation.augmentation import count_views, is_augmented, see_view
 from hybridonn.distillation.methods import find_stored_for, needs_kernel
-from hybridonn.distillation.precision import mixed_precision
+from hybridonn.distillation.pixel_memory import PixelMemory
+from hybridonn.distillation.precision import halve, mixed_precision
 from hybridonn.distillation.teacher_targets import (
     Ask,
     LiveTargets,
@@ -23,7 +25,6 @@ from hybridonn.distillation.teacher_targets import (
     TeacherTargets,
     ask_of_images,
     ask_sketch,
-    halve,
     teacher_kernel,
 )
 from hybridonn.distillation.training import choose_device, fitting_images
@@ -49,15 +50,18 @@ def load_targets(
 ) -> TeacherTargets:
     """What the objective asks: stored targets, or a live teacher where images are augmented."""
     device = choose_device(spec.training.device)
-    stored = count_views(spec.training) is not None
-    live = None
-    if not stored or _asks_pixels(spec):
+    layers = spec.distillation.tangent.teacher_layers
+    if count_views(spec.training) is None:
         network = load_teacher(spec, dataset, teacher.folder).to(device)
-        live = LiveTargets(network, count_probes(spec), spec.distillation.tangent.teacher_layers)
-    if live and not stored:
-        return live
+        return LiveTargets(network, count_probes(spec), layers)
     tensors, _ = read_tensors(targets.folder / "teacher_targets.safetensors")
-    return StoredTargets(**tensors, live=live).to(device)
+    stored = StoredTargets(**tensors)
+    if _asks_pixels(spec):
+        network = load_teacher(spec, dataset, teacher.folder).to(device)
+        memory = PixelMemory(network, layers, len(stored.table))
+        live = LiveTargets(network, count_probes(spec), layers, memory)
+        stored = replace(stored, live=live)
+    return stored.to(device)
 
 
 def _asks_pixels(spec: Spec) -> bool:

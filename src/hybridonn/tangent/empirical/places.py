@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hybridonn.tangent.empirical.contraction import products
@@ -58,15 +59,45 @@ def contract_places(gradient: FactoredGradient, outputs: Tensor, places: Tensor)
         The kernel (n P, n P); None where the layer's positions are not those places, as behind a
         dense layer whose last axis holds the classes.
     """
-    shape = gradient.calls[0].cotangents.shape[2:]
-    numbered = torch.arange(shape.numel(), dtype=torch.float64).view(1, 1, *shape)
-    _, _, blocks, rows, count = (found := gradient.left(numbered)).shape
-    in_order = torch.equal(found.flatten(), numbered.flatten())
-    if not in_order or blocks * rows != outputs.shape[1] or outputs[0, 0].numel() != count:
+    found = _find_blocks(gradient, outputs)
+    if found is None:
         return None
+    blocks, rows = found
     features = [
         gradient.rights(slice(place, place + 1))[0].flatten(0, 1)[:, some].mT  # (P, b k)
         for place, some in enumerate(places)
     ]
     kernel = rows * products(torch.cat(features))
     return kernel + blocks * rows if gradient.sums_left else kernel
+
+
+def compute_place_features(gradient: FactoredGradient, outputs: Tensor) -> Tensor | None:
+    """Features of every place whose products are the kernel of :func:`contract_places`.
+
+    Args:
+        gradient: the layer's gradient; its one call needs no cotangents.
+        outputs: the network's outputs (n, C, ...).
+
+    Returns:
+        ``sqrt(o) [R_i1p, ..., R_iBp, sqrt(B) 1_bias]`` of B blocks, (n, places, features); None
+        where the layer's positions are not the outputs' places.
+    """
+    found = _find_blocks(gradient, outputs)
+    if found is None:
+        return None
+    blocks, rows = found
+    features = gradient.rights().flatten(1, 2).mT
+    if gradient.sums_left:
+        features = F.pad(features, (0, 1), value=blocks**0.5)
+    return rows**0.5 * features
+
+
+def _find_blocks(gradient: FactoredGradient, outputs: Tensor) -> tuple[int, int] | None:
+    """Blocks of the classes and rows of a block; None where positions are not the places."""
+    shape = gradient.calls[0].cotangents.shape[2:]
+    numbered = torch.arange(shape.numel(), dtype=torch.float64).view(1, 1, *shape)
+    _, _, blocks, rows, count = (found := gradient.left(numbered)).shape
+    in_order = torch.equal(found.flatten(), numbered.flatten())
+    if not in_order or blocks * rows != outputs.shape[1] or outputs[0, 0].numel() != count:
+        return None
+    return blocks, rows
