@@ -76,6 +76,18 @@ def test_the_sentences_count_points_and_name_the_best():
     )
 
 
+def test_where_kd_is_behind_the_sentence_says_what_helps():
+    few = [
+        row(100, name, value + 0.001 * seed, seed)
+        for seed in range(3)
+        for name, value in (("none", 0.7 + 0.001 * seed), ("kd", 0.5), ("ntkd cka", 0.4))
+    ]
+    kd, ntkd = summarise(few, COUNTS, "accuracy")["sentences"]
+    assert "behind at 1," in kd and "where KD is behind, logits are learnt slowly" in kd
+    assert "behind at 1," in ntkd and "logits" not in ntkd
+    assert "logits" not in summarise(rows(), COUNTS, "accuracy")["sentences"][0]
+
+
 def test_of_one_seed_there_are_no_intervals_and_no_sentences():
     table = summarise([row(100, "none", 0.5), row(100, "kd", 0.6)], COUNTS, "accuracy")
     assert table["sentences"] == []

@@ -265,7 +265,7 @@ def _print_strategies(found: dict[str, Any]) -> None:
 
 
 def _print_regimes(found: dict[str, Any]) -> None:
-    columns = ("images", "epochs", "method", found["label"], "- baseline", "seconds")
+    columns = ("images", "epochs", "method", found["label"], "difference", "seconds")
     rows = []
     for point in found["points"]:
         against = {one["variant"]: one for one in point["differences"]}
@@ -280,7 +280,10 @@ def _print_regimes(found: dict[str, Any]) -> None:
     _print_rows(f"{found['design']}: {seeds}", columns, rows)
     for line in found["sentences"]:
         say(line)
-    say("the baseline: the task alone of KD, KD of NTKD")
+    say(
+        "difference: of KD to the task alone, of NTKD to KD, in points with its 95 % interval; "
+        "seconds: of one training"
+    )
 
 
 def _print_ranking(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from hybridonn.distillation.methods import BASELINE
+from hybridonn.distillation.methods import BASELINE, CURE_OF_BEHIND
 from hybridonn.studies.compare import paired_difference, summarise_values
 
 KD, NTKD = "kd", "ntkd"
@@ -122,10 +122,11 @@ def _say(points: Sequence[dict[str, Any]], variants: Sequence[str]) -> list[str]
         ahead = sum(one["low"] > 0 for _, one in own)
         behind = sum(one["high"] < 0 for _, one in own)
         point, most = max(own, key=lambda pair: pair[1]["mean"])
+        cure = f"; where KD is behind, {CURE_OF_BEHIND}" if name == KD and behind else ""
         said.append(
             f"{head}: ahead at {ahead} of {len(own)} points, behind at {behind}, not "
             f"distinguishable at {len(own) - ahead - behind}; most at {point['images']:,} images "
             f"and {point['epochs']} epochs, {100 * most['mean']:+z.2f} points (95 % interval "
-            f"{100 * most['low']:+z.2f} to {100 * most['high']:+z.2f})"
+            f"{100 * most['low']:+z.2f} to {100 * most['high']:+z.2f}){cure}"
         )
     return said

@@ -82,7 +82,7 @@ def _title(table: dict[str, Any]) -> str:
     seeds = f"{least} to {most}" if least < most else f"{most}"
     count = f"{seeds} paired seed{'s' * (most > 1)}" + (", 95 % interval" if most > 1 else "")
     design = fill(str(table["design"]), 40).replace("$", r"\$")
-    return f"{design}\ndifferences of test {label} in points, {count}"
+    return f"{design}\ndifferences of test {label} in points, {count}, seconds of both trainings"
 
 
 def _find_scale(table: dict[str, Any], compared: list[tuple[str, str]]) -> Normalize:

@@ -46,7 +46,7 @@ def tabulate_comparison(found: dict[str, Any]) -> list[Table]:
     known = [key for key in sizes if all(key in one for one in methods.values())]
     head = (
         *(found.get("compared", "method"), "mean", "95 % interval"),
-        *("standard deviation", "lowest", "highest", "seconds"),
+        *("standard deviation", "lowest", "highest", "seconds a training"),
         *(sizes[key] for key in known),
     )
     rows = [
@@ -151,8 +151,8 @@ def tabulate_regimes(found: dict[str, Any]) -> list[Table]:
             place = number(point["images"]), number(point["epochs"]), one["label"]
             values = percent(one["mean"]), _interval(one), *_difference(against.get(name))
             rows.append((*place, *values, f"{one['seconds']:.1f}"))
-    head = ("images", "epochs", "method", found["label"], "95 %", "− baseline", "95 %", "seconds")
-    note = "The baseline of KD is the task alone, that of NTKD is KD; differences in points."
+    head = ("images", "epochs", "method", found["label"], "95 %", "difference", "95 %", "seconds")
+    note = "Differences in points: of KD to the task alone, of NTKD to KD. Seconds of one training."
     return [Table("Every point", head, rows, note)]
 
 
