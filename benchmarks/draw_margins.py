@@ -64,9 +64,17 @@ def draw_panel(axis: Any, rows: list[dict[str, str]], places: list[float], name:
         colour = AHEAD if low > 0 else BEHIND if high < 0 else EVEN
         axis.plot([low, high], [place, place], color=colour, linewidth=2)
         axis.plot(mean, place, "o", color=colour, markersize=5)
-        axis.text(max(high, 0) + 0.1, place, f"{mean:+.2f}", va="center", fontsize=8, color=colour)
-    ends = [float(row[name + end]) for row in rows if row[name] for end in ("_low", "_high")]
-    axis.set_xlim(min(ends) - 0.3, max(ends) + 2.4)  # room for the last number
+        beside = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}  # of the marker
+        where = max(high, 0), place
+        axis.annotate(f"{mean:+.2f}", where, **beside, fontsize=8, color=colour)
+    ends = [
+        float(row[panel + end])
+        for panel in PANELS
+        for row in rows
+        if row[panel]
+        for end in ("_low", "_high")
+    ]
+    axis.set_xlim(min(ends) - 0.3, max(ends) + 3.0)  # one scale; room for the last number
     axis.set_ylim(min(places) - 0.8, 0)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)
