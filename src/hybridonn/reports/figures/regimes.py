@@ -63,7 +63,7 @@ def draw_regimes(table: dict[str, Any]) -> Figure:
     columns = min(PANELS, len(compared))
     rows = -(-len(compared) // columns)
     width = columns * (1.9 + CELL_IN[0] * len(epochs))
-    size = max(width, 6.0), 0.9 + rows * (1.1 + CELL_IN[1] * len(images))
+    size = max(width, 6.0), 1.1 + rows * (1.1 + CELL_IN[1] * len(images))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(compared) :]:
@@ -80,9 +80,11 @@ def _title(table: dict[str, Any]) -> str:
     counts = [one["n"] for point in table["points"] for one in point["differences"]]
     least, most = min(counts), max(counts)
     seeds = f"{least} to {most}" if least < most else f"{most}"
-    count = f"{seeds} paired seed{'s' * (most > 1)}" + (", 95 % interval" if most > 1 else "")
+    count = f"{seeds} paired seed{'s' * (most > 1)}"
+    interval = "95 % intervals and " if most > 1 else ""
     design = fill(str(table["design"]), 40).replace("$", r"\$")
-    return f"{design}\ndifferences of test {label} in points, {count}, seconds of both trainings"
+    below = f"below each: {interval}seconds of both trainings"
+    return f"{design}\ndifferences of test {label} in points, {count}\n{below}"
 
 
 def _find_scale(table: dict[str, Any], compared: list[tuple[str, str]]) -> Normalize:
