@@ -135,6 +135,7 @@ def test_a_teacher_is_left_behind_by_more_than_chance():
     assert find_upper_bound(0.8, 400) == pytest.approx(0.8 + 1.96 * 0.02)
     assert find_upper_bound(0.9, 10) > 1  # ten images tell nothing
     assert find_upper_bound(1.0, 400) == 1
+    assert find_upper_bound(0.0, 10) > 0.1  # one image of ten may be chance
     assert find_upper_bound(-3.0, 400) == -3  # a score that is no share
 
 

@@ -72,8 +72,36 @@ def test_what_is_remembered_does_not_depend_on_who_met_in_a_batch(asked, scene):
     assert torch.equal(*both)
 
 
+def test_images_that_half_precision_cannot_hold_are_remembered_whole(asked, scene):
+    """A dark image behind a layer without a bias, for example: others are kept in half of it."""
+    asked.network.head.bias = None
+    some, pixels = torch.arange(IMAGES), sample(scene)
+    faint = torch.cat([scene[:1] * 1e-9, scene[1:]])
+    before = asked.network.head.register_forward_pre_hook(lambda _, x: (x[0] * 1e-7,))
+    memory = PixelMemory(asked.network, "last", IMAGES)
+    found = memory.kernel(some, faint, pixels)
+    expected = teacher_pixel_kernel(asked.network, faint, "last", pixels)
+    before.remove()
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16])
+def test_in_half_precision_each_image_is_remembered_too(asked, scene, precision):
+    """Autocast keeps the weights that it has cast; the next image's graph must not miss them."""
+    some, pixels = torch.arange(IMAGES), sample(scene)
+    whole = PixelMemory(asked.network, "last", IMAGES)
+    late = PixelMemory(asked.network, "last", IMAGES)
+    with torch.autocast("cpu", precision):
+        asked.network(scene)  # the cast weights are kept from here on
+        late.kernel(some[3:], scene[3:], sample(scene[3:]))
+        both = [memory.kernel(some, scene, pixels) for memory in (whole, late)]
+        live = teacher_pixel_kernel(asked.network, scene, "last", pixels)
+    assert whole.serves and torch.equal(*both)
+    torch.testing.assert_close(both[0], live, rtol=2e-2, atol=2e-2)
+
+
 def test_more_than_fits_is_not_remembered(asked, scene, monkeypatch):
-    one = SIDE * SIDE * 4 * 2  # bytes: 3 channels and a bias of each pixel in half precision
+    one = SIDE * SIDE * 4  # numbers: 3 channels and a bias of each pixel
     some, pixels = torch.arange(IMAGES), sample(scene)
     monkeypatch.setattr(pixel_memory, "LARGEST", IMAGES * one)
     assert PixelMemory(asked.network, "last", IMAGES).kernel(some, scene, pixels) is not None

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridonn.networks.memory import lay_channels_last
+from hybridonn.networks.frontends.correlation import correlate
+from hybridonn.networks.memory import convolve, lay_channels_last
 from hybridonn.tangent import ntk
 
 
@@ -29,12 +30,34 @@ def test_a_strided_layer_of_few_channels_stays_as_it_is():
     assert len(model[2]._forward_pre_hooks) == 1
 
 
-@pytest.mark.parametrize("wide", [(8, 8, 1, 2), (4, 8, 1, 1), (4, 8, 3, 2)])
+@pytest.mark.parametrize("wide", [(16, 8, 1, 2), (4, 8, 1, 1), (4, 8, 3, 2)])
 def test_others_do_not(wide):
     layer = nn.Conv2d(*wide)
     lay_channels_last(layer)
     assert is_channels_last(layer.weight)
     assert not layer._forward_pre_hooks
+
+
+@pytest.mark.parametrize(
+    ("side", "stride", "padding"), [(1, 2, 0), (1, 3, (0, 0)), (1, 2, 1), (3, 2, 1)]
+)
+def test_kernels_of_one_pixel_meet_every_so_many(side, stride, padding):
+    torch.manual_seed(0)
+    scene, kernels = torch.rand(2, 4, 9, 8), torch.rand(3, 4, side, side)
+    expected = torch.nn.functional.conv2d(scene, kernels, stride=stride, padding=padding)
+    torch.testing.assert_close(convolve(scene, kernels, stride, padding), expected)
+
+
+def test_optics_of_one_pixel_and_a_stride_can_be_trained():  # torch 2.13 ended the process
+    kernels = torch.rand(2, 4, 1, 1, requires_grad=True)
+    scene = torch.rand(4, 4, 8, 8)
+    for _ in range(60):
+        laid = scene.to(memory_format=torch.channels_last)
+        found = [
+            torch.autograd.grad(correlate(one, kernels, 2).square().sum(), kernels)[0]
+            for one in (scene, laid)
+        ]
+        torch.testing.assert_close(*found)
 
 
 def test_numbers_and_gradients_are_the_same():  # torch 2.13 ends the process where it is not laid

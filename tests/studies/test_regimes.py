@@ -76,6 +76,13 @@ def test_the_sentences_count_points_and_name_the_best():
     )
 
 
+@pytest.mark.parametrize("key", ["cwd_weight", "own_weight"])
+def test_a_value_that_no_method_has_a_use_for_is_refused(key):
+    grid = Grid((None,), (3,), ("cka",), {key: [1, 2]})
+    with pytest.raises(SpecError, match=f"--grid {key}: none of the methods none, kd, ntkd"):
+        list_trials(grid)
+
+
 def test_where_kd_is_behind_the_sentence_says_what_helps():
     few = [
         row(100, name, value + 0.001 * seed, seed)

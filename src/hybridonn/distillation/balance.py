@@ -115,7 +115,9 @@ def find_upper_bound(score: float, images: int) -> float:
         score: The teacher's, from 0 to 1.
         images: How many validation images it is of.
     """
-    return score + NORMAL_95 * math.sqrt(max(score * (1 - score), 0.0) / images)
+    # Of a score of 0 the interval is that of half an image: one that is right may be chance.
+    share = max(score, 0.5 / images) if score >= 0 else 0.0
+    return score + NORMAL_95 * math.sqrt(max(share * (1 - share), 0.0) / images)
 
 
 def _measure(others: Tensor, kernel: Tensor, parameters: list[Tensor]) -> tuple[float, float]:

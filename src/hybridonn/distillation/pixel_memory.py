@@ -9,7 +9,7 @@ from hybridonn.distillation.precision import halve
 from hybridonn.tangent import record
 from hybridonn.tasks.pixels import SampledPixels
 
-LARGEST = 2**30  # bytes of all images
+LARGEST = 2**29  # numbers of all images: a gigabyte in half precision
 
 
 class PixelMemory:
@@ -24,7 +24,7 @@ class PixelMemory:
         teacher: The teacher, in inference mode.
         layers: Layers of the teacher whose tangent kernel is asked for.
         images: How many images there are. Nothing is remembered where their features would take
-            more than ``LARGEST`` bytes.
+            more than ``LARGEST`` numbers.
     """
 
     def __init__(self, teacher: nn.Module, layers: str | tuple[str, ...], images: int) -> None:
@@ -68,10 +68,9 @@ class PixelMemory:
             outputs = self.teacher(image)
         with torch.autocast(image.device.type, enabled=False):
             found = trace.place_features(outputs)
-            kept = None if found is None else halve(found[0].detach())
-        if kept is None or kept.nbytes * self.images > LARGEST:
+        if found is None or found.numel() * self.images > LARGEST:  # the same for each image
             self.serves = False
             self._features.clear()
             return
         self._size = outputs.shape[2], outputs.shape[3]
-        self._features[index] = kept
+        self._features[index] = halve(found[0].detach())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-# Of a vector of single precision; see `_is_fragile`.
-_NARROW = 8
+# Of a vector of single precision, the widest that there is; see `_is_fragile`.
+_NARROW = 16
 
 
 def lay_channels_last(network: nn.Module) -> None:
@@ -28,6 +29,23 @@ def lay_channels_last(network: nn.Module) -> None:
                 layer.register_forward_pre_hook(_lay_contiguous)
 
 
+def convolve(scene: Tensor, kernels: Tensor, stride: int, padding: int | tuple[int, ...]) -> Tensor:
+    """Convolve a scene, kernels of one pixel with the pixels that they meet alone.
+
+    The sum is the same, and no gradient is taken of what :func:`lay_channels_last` calls fragile.
+
+    Args:
+        scene: (B, C, H, W).
+        kernels: (K, C, m, n).
+        stride: Every so many pixels of the result are kept.
+        padding: Dark pixels around the scene.
+    """
+    padded = padding if isinstance(padding, int) else max(padding)
+    if stride > 1 and not padded and max(kernels.shape[-2:]) == 1:
+        scene, stride = scene[..., ::stride, ::stride], 1
+    return F.conv2d(scene, kernels, stride=stride, padding=padding)
+
+
 def _lay_contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A layer's inputs, each row after the other."""
     return tuple(one.contiguous() for one in inputs)
@@ -36,8 +54,9 @@ def _lay_contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tenso
 def _is_fragile(layer: nn.Module) -> bool:
     """Whether torch writes beyond its memory in the layer's backward pass with channels last.
 
-    So does torch 2.13 on processors with AVX2 alone for 1 x 1 convolutions of fewer input channels
-    than a vector has numbers and a stride: the process ends, or goes on with wrong numbers.
+    So does torch 2.13 on processors with AVX2 or AVX-512 for 1 x 1 convolutions of fewer input
+    channels than a vector has numbers and a stride (uxlfoundation/oneDNN, issue 6035): the process
+    ends, or goes on with wrong numbers.
     """
     return (
         isinstance(layer, nn.Conv2d)

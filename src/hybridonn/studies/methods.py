@@ -62,7 +62,7 @@ def parse_grid(lines: list[str]) -> dict[str, list[Any]]:
         key, _, text = line.partition("=")
         if key not in known:
             near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise SpecError(
                 f"--grid {line}: {key!r} cannot be tuned{hint} Known: {', '.join(known)}"
             )

@@ -17,6 +17,7 @@ from hybridonn.core.progress import Progress, Silent
 from hybridonn.data import load_dataset
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.splits import thin
+from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.methods import BASELINE
 from hybridonn.distillation.training import TrainingSetup, predict, train
@@ -193,7 +194,8 @@ def _train_alone(context: Context) -> dict[str, Any]:
     student = build_student(
         spec.student, dataset.image_shape, len(dataset.classes), spec.seed, spec.optics, spec.task
     )
-    task = make_task(spec.task)
+    labels, classes = dataset.student_train.labels, len(dataset.classes)
+    task = make_trained_task(spec.task, spec.training, labels, classes)
     setup = TrainingSetup(
         Objective(task),
         dataset.student_train,

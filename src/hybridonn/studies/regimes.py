@@ -49,7 +49,7 @@ from hybridonn.studies.shared_teacher import (
     state_method,
     train_shared_teacher,
 )
-from hybridonn.studies.trials import DIGITS, combine
+from hybridonn.studies.trials import DIGITS, combine, refuse_unused
 from hybridonn.studies.workers import HERE, Workers
 from hybridonn.tasks.task import make_task
 
@@ -214,10 +214,11 @@ def list_trials(grid: Grid) -> list[Trial]:
     """Every method at every point with every combination of the values that it has a use for.
 
     Raises:
-        SpecError: The values vary what the points already do.
+        SpecError: The values vary what the points already do, or what no method has a use for.
     """
     if "epochs" in grid.values:
         raise SpecError("--grid epochs: the training budget is swept; give it with --epochs")
+    refuse_unused(grid.values, (BASELINE, KD, NTKD))
     variants = [(BASELINE, ""), (KD, ""), *((NTKD, name) for name in grid.discrepancies)]
     return [
         Trial(images, epochs, method, discrepancy, values)

@@ -42,7 +42,7 @@ from hybridonn.pipeline.stages.metasurface import (
     load_student,
     restore_gains,
 )
-from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher import TEACHER, find_teacher_bound
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Spec, Training
 from hybridonn.studies.shared_teacher import SharedTeacher
@@ -196,8 +196,11 @@ def train_network(
         progress: Shows how far it is.
     """
     dataset, method = shared.dataset, spec.distillation.method
-    stages = (shared.done[stage.name] for stage in (TEACHER, TEACHER_TARGETS))
-    targets = load_targets(spec, dataset, *stages) if needs_teacher(method) else None
+    targets = teacher_bound = None
+    if needs_teacher(method):
+        teacher, stored = (shared.done[stage.name] for stage in (TEACHER, TEACHER_TARGETS))
+        targets = load_targets(spec, dataset, teacher, stored)
+        teacher_bound = find_teacher_bound(teacher.folder, dataset)
     labels = dataset.student_train.labels
     setup = TrainingSetup(
         Objective(
@@ -210,6 +213,7 @@ def train_network(
         choose_training(spec, variant, epochs),
         spec.seed,
         f"{variant}, {epochs} epochs, seed {spec.seed}",
+        teacher_bound=teacher_bound,
     )
     place = shared.folder / "checkpoints"
     place.mkdir(exist_ok=True)

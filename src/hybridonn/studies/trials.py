@@ -82,18 +82,27 @@ def list_settings(
     Raises:
         SpecError: No method has a use for a key, or a value is not allowed.
     """
-    for key in grid:
-        if all(key in list_unused(method) for method in methods):
-            raise SpecError(
-                f"--grid {key}: no method of --methods {','.join(methods)} has a use for it; "
-                "leave it out, or add a method that has"
-            )
+    refuse_unused(grid, methods)
     settings: dict[str, Setting] = {}
     for method in methods:
         for values in combine(grid, method):
             one = lay_over(method, values)
             settings.setdefault(one.key(0), one)
     return list(settings.values())
+
+
+def refuse_unused(grid: Mapping[str, list[Any]], methods: Sequence[Method]) -> None:
+    """Refuse a grid with a key that none of these methods has a use for.
+
+    Raises:
+        SpecError: There is one.
+    """
+    for key in grid:
+        if all(key in list_unused(method) for method in methods):
+            raise SpecError(
+                f"--grid {key}: none of the methods {', '.join(methods)} has a use for it; "
+                "leave it out, or add a method that has"
+            )
 
 
 def combine(grid: Mapping[str, list[Any]], method: Method) -> list[dict[str, Any]]:

@@ -241,6 +241,8 @@ def record(model: nn.Module, layers: Layers = "last") -> Iterator[Trace]:
     model = uncompiled(model)
     check_model(model)
     recorder = Recorder(model, layers)
+    # Weights that autocast has cast before, in another forward pass, have a graph of their own.
+    torch.clear_autocast_cache()
     with plain_operations(model), recorder.recording():
         yield Trace(recorder)
 

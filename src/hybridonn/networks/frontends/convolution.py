@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.networks.memory import convolve
+
 
 @dataclass(frozen=True)
 class BranchConvolution:
@@ -27,7 +29,7 @@ class BranchConvolution:
 
     def __call__(self, scene: Tensor) -> Tensor:
         """Take the image: (B, C, H, W) to (B, K, H', W')."""
-        return F.conv2d(scene, self.weight, stride=self.stride, padding=self.padding)
+        return convolve(scene, self.weight, self.stride, self.padding)
 
     def read_binned(self, size: int) -> BranchConvolution:
         """The same optics with size x size pixels of each image averaged into one."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hybridonn.networks.memory import convolve
 from hybridonn.optics.waves.pruned_fft import fast_length
 
 DIRECT = 11  # up to kernels of this side a direct convolution took less time than transforms
@@ -33,7 +34,7 @@ def correlate(scene: Tensor, kernels: Tensor, stride: int = 1) -> Tensor:
     margins = [kernels.shape[-1] // 2 - half for half in halves]
     kernels = F.pad(kernels, (-margins[1], -margins[1], -margins[0], -margins[0]))
     if max(kernels.shape[-2:]) <= DIRECT:
-        return F.conv2d(scene, kernels, stride=stride, padding=tuple(halves))
+        return convolve(scene, kernels, stride, tuple(halves))
     shape = tuple(fast_length(side + half) for side, half in zip(sides, halves, strict=True))
     rest = [length - side for length, side in zip(shape, kernels.shape[-2:], strict=True)]
     # Wrapped round, so that the kernel's centre is sample 0.

@@ -47,7 +47,7 @@ from hybridonn.pipeline.end_to_end import train_optics
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stage_folder import Finished
 from hybridonn.pipeline.stages.student import STUDENT, narrow_student
-from hybridonn.pipeline.stages.teacher import TEACHER
+from hybridonn.pipeline.stages.teacher import TEACHER, find_teacher_bound
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.pipeline.weights import put_weights
 from hybridonn.tasks.task import make_task
@@ -84,9 +84,11 @@ def _run(context: Context) -> dict[str, Any]:
     metric = make_task(spec.task).metric
     results |= answers | {f"ideal_{metric}": student.results[metric]}
     if spec.optics.strategy == "end-to-end":
-        targets = load_targets(spec, dataset, context.need(TEACHER), context.need(TEACHER_TARGETS))
+        teacher = context.need(TEACHER)
+        targets = load_targets(spec, dataset, teacher, context.need(TEACHER_TARGETS))
+        learnt = targets, find_teacher_bound(teacher.folder, dataset)
         widths_m = train_optics(
-            network, widths_m, gains, spec, dataset, chip, targets, part, context.progress
+            network, widths_m, gains, spec, dataset, chip, learnt, part, context.progress
         )
         optics = _measure_all(chip, widths_m, dataset.image_shape)
         first = {f"kernels_first_{key}": results[key] for key in (*KERNELS_FIRST, metric)}

@@ -16,7 +16,6 @@ from hybridonn.core.tables import import_code
 from hybridonn.data.batches import to_scene
 from hybridonn.data.dataset import Dataset
 from hybridonn.data.indexed import pack_labels
-from hybridonn.distillation.balance import find_upper_bound
 from hybridonn.distillation.best_epoch import find_best
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective, weigh
@@ -39,7 +38,7 @@ from hybridonn.pipeline.run_folder import MEASUREMENT
 from hybridonn.pipeline.stage import Context, Stage
 from hybridonn.pipeline.stages.alignment import ALIGNMENT, load_aligned, watched_kernel
 from hybridonn.pipeline.stages.layout import PLACED_BY
-from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, read_validation
+from hybridonn.pipeline.stages.teacher import BUILT_FROM, TEACHER, find_teacher_bound
 from hybridonn.pipeline.stages.teacher_targets import TEACHER_TARGETS, load_targets
 from hybridonn.spec import Distillation, Spec, Tangent, narrow
 from hybridonn.spec.consistency import list_robust_keys
@@ -91,8 +90,7 @@ def set_up_training(context: Context) -> TrainingSetup:
     if needs_teacher(spec.distillation.method):
         stages = context.need(TEACHER), context.need(TEACHER_TARGETS)
         targets = load_targets(spec, dataset, *stages)
-        score = read_validation(stages[0].folder, dataset.task.metric)
-        teacher_bound = find_upper_bound(score, len(dataset.validation))
+        teacher_bound = find_teacher_bound(stages[0].folder, dataset)
     labels = dataset.student_train.labels
     task = make_trained_task(spec.task, spec.training, labels, len(dataset.classes))
     return TrainingSetup(

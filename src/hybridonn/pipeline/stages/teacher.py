@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hybridonn.core.errors import TrainingError
 from hybridonn.data.dataset import Dataset
+from hybridonn.distillation.balance import find_upper_bound
 from hybridonn.distillation.class_weights import make_trained_task
 from hybridonn.distillation.loss import Objective
 from hybridonn.distillation.parallel import Team, find_team, tell_all
@@ -54,6 +55,17 @@ def read_validation(folder: Path, metric: str) -> float:
     """
     with (folder / "history.csv").open(newline="") as file:
         return max(float(row[f"validation_{metric}"]) for row in csv.DictReader(file))
+
+
+def find_teacher_bound(folder: Path, dataset: Dataset) -> float:
+    """The validation score beyond which a student has left the teacher behind by more than chance.
+
+    Args:
+        folder: The teacher's finished stage.
+        dataset: The images.
+    """
+    score = read_validation(folder, dataset.task.metric)
+    return find_upper_bound(score, len(dataset.validation))
 
 
 def _build(spec: Spec, dataset: Dataset) -> nn.Module:
