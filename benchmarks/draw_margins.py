@@ -31,7 +31,7 @@ def main() -> None:
     with (DOCS / "margins.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     places = lay_out(rows)
-    figure, axes = plt.subplots(1, 2, figsize=(10.4, 6.8), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10.4, 7.1), sharey=True, layout="constrained")
     for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
         draw_panel(axis, rows, places, name)
         axis.set_title(title)
