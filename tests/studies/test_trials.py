@@ -109,5 +109,5 @@ def test_settings_are_checked_all_together_and_equal_ones_are_one():
         ("none", {"epochs": 5}),
         ("ntkd", {"ntk_weight": 1, "epochs": 5}),
     ]
-    with pytest.raises(SpecError, match="--grid ntk_weight: no method of --methods none,kd has"):
+    with pytest.raises(SpecError, match="--grid ntk_weight: no method of none, kd has"):
         list_settings(("none", "kd"), grid, lay_over)

@@ -100,7 +100,7 @@ def refuse_unused(grid: Mapping[str, list[Any]], methods: Sequence[Method]) -> N
     for key in grid:
         if all(key in list_unused(method) for method in methods):
             raise SpecError(
-                f"--grid {key}: none of the methods {', '.join(methods)} has a use for it; "
+                f"--grid {key}: no method of {', '.join(methods)} has a use for it; "
                 "leave it out, or add a method that has"
             )
 
