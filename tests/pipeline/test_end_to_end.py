@@ -12,8 +12,8 @@ from hybridonn.pipeline import end_to_end
 from hybridonn.spec import read_spec
 
 
-class Caught(Exception):
-    """The training that was about to begin."""
+class ReachedError(Exception):
+    """A training was about to begin; its setup is the argument."""
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def caught(monkeypatch):
     """Begin the training of a spec, all optics left out."""
 
     def train(network, setup, *rest):
-        raise Caught(setup)
+        raise ReachedError(setup)
 
     monkeypatch.setattr(end_to_end, "train", train)
     monkeypatch.setattr(end_to_end, "TrainableMetasurface", lambda *parts: None)
@@ -32,7 +32,7 @@ def caught(monkeypatch):
         design = SimpleNamespace(metasurface=None, library=None, limits=None)
         chip = SimpleNamespace(design_context=design, window=9, kernel_size=7, branches=())
         parts = SimpleNamespace(), torch.zeros(1), torch.zeros(1), spec, load_dataset(spec.data)
-        with pytest.raises(Caught) as found:
+        with pytest.raises(ReachedError) as found:
             end_to_end.train_optics(*parts, chip, (None, 0.9), Path(), Silent())
         return found.value.args[0]
 

@@ -208,7 +208,7 @@ def test_what_cannot_be_tuned_is_refused_before_any_chip(finished, tmp_path, mon
     chips = count_calls(monkeypatch, "make_chip")
     with pytest.raises(SpecError, match=r"compensation\.tuned\.kd\.learning_rate is -1: "):
         tune(finished, tmp_path, SPEC, ("kd",), {"learning_rate": [0.01, -1]}, 1)
-    with pytest.raises(SpecError, match="--grid ntk_weight: no method of --methods kd has a use"):
+    with pytest.raises(SpecError, match="--grid ntk_weight: no method of kd has a use"):
         tune(finished, tmp_path, SPEC, ("kd",), {"ntk_weight": [1]}, 1)
     few = read_spec(None, (*QUICK, *CHIP, "compensation.fraction=0.001"))
     with pytest.raises(SpecError, match="fraction"):
