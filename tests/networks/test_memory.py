@@ -48,9 +48,23 @@ def test_kernels_of_one_pixel_meet_every_so_many(side, stride, padding):
     torch.testing.assert_close(convolve(scene, kernels, stride, padding), expected)
 
 
-def test_optics_of_one_pixel_and_a_stride_can_be_trained():  # torch 2.13 ended the process
-    kernels = torch.rand(2, 4, 1, 1, requires_grad=True)
-    scene = torch.rand(4, 4, 8, 8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_strided_layer_that_sees_the_scene_can_be_trained(channels):  # one channel ended it
+    layer = nn.Conv2d(channels, 8, 1, stride=2)
+    plain = copy.deepcopy(layer)
+    lay_channels_last(layer)
+    for _ in range(80):
+        scene = torch.rand(128, channels, 8, 8)
+        found = []
+        for one, seen in ((plain, scene), (layer, scene.to(memory_format=torch.channels_last))):
+            found.append(torch.autograd.grad(one(seen).square().sum(), one.weight)[0])
+        torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_optics_of_one_pixel_and_a_stride_can_be_trained(channels):  # torch 2.13 ended it
+    kernels = torch.rand(2, channels, 1, 1, requires_grad=True)
+    scene = torch.rand(128, channels, 8, 8)
     for _ in range(60):
         laid = scene.to(memory_format=torch.channels_last)
         found = [

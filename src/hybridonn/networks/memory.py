@@ -48,7 +48,8 @@ def convolve(scene: Tensor, kernels: Tensor, stride: int, padding: int | tuple[i
 
 def _lay_contiguous(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """A layer's inputs, each row after the other."""
-    return tuple(one.contiguous() for one in inputs)
+    # Of one channel contiguous() leaves strides that torch takes for channels last.
+    return tuple(one.clone(memory_format=torch.contiguous_format) for one in inputs)
 
 
 def _is_fragile(layer: nn.Module) -> bool:
