@@ -15,7 +15,7 @@ IMAGES, SIDE = 5, 8
 class Asked:
     """A teacher that counts the images that it is shown."""
 
-    def __init__(self, **more):
+    def __init__(self):
         arguments, outputs = {"width": 3, "depth": 1}, (2, SIDE, SIDE)
         self.network = build_teacher("u-net", arguments, (1, SIDE, SIDE), 2, 0, outputs=outputs)
         self.network.eval().register_forward_pre_hook(self._count)
@@ -73,7 +73,7 @@ def test_what_is_remembered_does_not_depend_on_who_met_in_a_batch(asked, scene):
 
 
 def test_images_that_half_precision_cannot_hold_are_remembered_whole(asked, scene):
-    """A dark image behind a layer without a bias, for example: others are kept in half of it."""
+    """Faint features behind a layer without a bias, for example."""
     asked.network.head.bias = None
     some, pixels = torch.arange(IMAGES), sample(scene)
     faint = torch.cat([scene[:1] * 1e-9, scene[1:]])
@@ -85,13 +85,12 @@ def test_images_that_half_precision_cannot_hold_are_remembered_whole(asked, scen
     torch.testing.assert_close(found, expected, rtol=2e-3, atol=0)
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16])
-def test_in_half_precision_each_image_is_remembered_too(asked, scene, precision):
+def test_in_bfloat16_each_image_is_remembered_too(asked, scene):
     """Autocast keeps the weights that it has cast; the next image's graph must not miss them."""
     some, pixels = torch.arange(IMAGES), sample(scene)
     whole = PixelMemory(asked.network, "last", IMAGES)
     late = PixelMemory(asked.network, "last", IMAGES)
-    with torch.autocast("cpu", precision):
+    with torch.autocast("cpu", torch.bfloat16):
         asked.network(scene)  # the cast weights are kept from here on
         late.kernel(some[3:], scene[3:], sample(scene[3:]))
         both = [memory.kernel(some, scene, pixels) for memory in (whole, late)]

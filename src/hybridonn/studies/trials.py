@@ -82,7 +82,7 @@ def list_settings(
     Raises:
         SpecError: No method has a use for a key, or a value is not allowed.
     """
-    refuse_unused(grid, methods)
+    refuse_unused(grid, methods, "leave it out, or add a method that has")
     settings: dict[str, Setting] = {}
     for method in methods:
         for values in combine(grid, method):
@@ -91,8 +91,15 @@ def list_settings(
     return list(settings.values())
 
 
-def refuse_unused(grid: Mapping[str, list[Any]], methods: Sequence[Method]) -> None:
+def refuse_unused(
+    grid: Mapping[str, list[Any]], methods: Sequence[Method], cure: str = "leave it out"
+) -> None:
     """Refuse a grid with a key that none of these methods has a use for.
+
+    Args:
+        grid: Values to try by key.
+        methods: What tries them.
+        cure: What to do, for the message.
 
     Raises:
         SpecError: There is one.
@@ -100,8 +107,7 @@ def refuse_unused(grid: Mapping[str, list[Any]], methods: Sequence[Method]) -> N
     for key in grid:
         if all(key in list_unused(method) for method in methods):
             raise SpecError(
-                f"--grid {key}: no method of {', '.join(methods)} has a use for it; "
-                "leave it out, or add a method that has"
+                f"--grid {key}: no method of {', '.join(methods)} has a use for it; {cure}"
             )
 
 

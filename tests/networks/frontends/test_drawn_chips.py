@@ -11,7 +11,13 @@ from hybridonn.core.random import seeded
 from hybridonn.networks.backends.dense import DenseBackend
 from hybridonn.networks.backends.pyramid import PyramidBackend
 from hybridonn.networks.frontends.chip_kernels import fabricate_kernels
-from hybridonn.networks.frontends.drawn_chips import behind_chip, draw_chip, make_kernels
+from hybridonn.networks.frontends.convolution import BranchConvolution
+from hybridonn.networks.frontends.drawn_chips import (
+    behind_chip,
+    convolve_with,
+    draw_chip,
+    make_kernels,
+)
 from hybridonn.networks.frontends.four_f import FourFFrontend
 from hybridonn.networks.frontends.frontend import split_signs
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
@@ -32,6 +38,17 @@ def errors_of(**stated):
 
 ERRORS = errors_of(preset="paper-mnist", seed=3)
 LAYOUT = lay_out_kernels(Optics(), 3)
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_kernels_of_one_pixel_and_a_stride_can_be_trained(colours):  # torch 2.13 ended it
+    made = BranchConvolution(torch.rand(8, colours, 1, 1), 2, 0)
+    for _ in range(60):
+        layer, scene = convolve_with(made, True), torch.rand(128, colours, 8, 8)
+        laid = scene.to(memory_format=torch.channels_last)
+        found = torch.autograd.grad(layer(laid).sum(), layer.weight)[0]
+        expected = scene[..., ::2, ::2].sum((0, 2, 3))[:, None, None].expand_as(made.weight)
+        torch.testing.assert_close(found, expected)
 
 
 def network(colours=1, stride=1):

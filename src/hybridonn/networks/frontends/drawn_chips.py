@@ -19,6 +19,7 @@ from hybridonn.networks.frontends.convolution import BranchConvolution
 from hybridonn.networks.frontends.four_f import FourFFrontend
 from hybridonn.networks.frontends.ideal_convolution import IdealConvolution
 from hybridonn.networks.frontends.parallel import ParallelFrontend
+from hybridonn.networks.memory import lay_channels_last
 from hybridonn.optics.fabrication.chip_errors import ChipErrors
 from hybridonn.optics.layout.sites import Layout
 
@@ -132,6 +133,6 @@ def convolve_with(made: BranchConvolution, trained: bool) -> nn.Conv2d:
     layer = nn.Conv2d(
         colours, count, size, made.stride, padding=made.padding, bias=False, device="meta"
     )
-    weight = made.weight.detach().contiguous(memory_format=torch.channels_last)
-    layer.weight = nn.Parameter(weight, requires_grad=trained)
+    layer.weight = nn.Parameter(made.weight.detach(), requires_grad=trained)
+    lay_channels_last(layer)
     return layer
